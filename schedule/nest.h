@@ -1,0 +1,107 @@
+/* schedule/nest.h: the typed low-level program that replay makes and code generators print. Tiling,
+ * register blocking, tails and masks are all decided here, once, for every code generator.
+ *
+ * A nest is an ordered list of launches. Each launch runs its body for every grid index g in
+ * [0, grid), in any order and on any worker; launches are separated by barriers. Buffers have a scope:
+ *
+ *   PARAM   kernel argument (the te's IN, CONST, OUT buffers), in memory
+ *   WORK    shared by all workers and launches of one run: the tmp buffers of root blocks
+ *   SCRATCH per worker, contents undefined at the start of each grid index
+ *   STACK   like SCRATCH but small (<= 16 KB in total): local arrays
+ *   REG     per worker, vector registers: every access has a constant offset after unrolling and
+ *           whole-element lanes (element = one vector of `lanes`; offsets are multiples of lanes)
+ *
+ * Invariants (neo_nest_check): every access lies inside its buffer for all loop values (intervals);
+ * types and lanes agree; REG accesses become constant once unrolled loops are; variables are
+ * defined by an enclosing loop; a PARAM of an IN or CONST is never stored to.
+ *
+ * Text form, canonical, parse(print(n)) == n; one statement a line, two blanks per depth. */
+#ifndef NEO_SCHEDULE_NEST_H
+#define NEO_SCHEDULE_NEST_H
+
+#include "ir/expr.h"
+
+typedef enum neo_scope { NEO_SCOPE_PARAM, NEO_SCOPE_WORK, NEO_SCOPE_SCRATCH, NEO_SCOPE_STACK, NEO_SCOPE_REG } neo_scope;
+
+typedef struct neo_nest_buffer {
+  neo_scope scope;
+  neo_dtype dtype;
+  int64_t elements;
+  int lanes;       /* REG: lanes of each element group; else 1 */
+  bool writable;   /* PARAM: an OUT buffer */
+  bool constant;   /* PARAM: a packed constant (CONST); its values never change between runs */
+  int64_t offset;  /* WORK, SCRATCH: byte offset in that area, 64-byte aligned, set by lowering */
+} neo_nest_buffer;
+
+typedef enum neo_stmt_kind { NEO_STMT_FOR, NEO_STMT_IF, NEO_STMT_STORE, NEO_STMT_PREFETCH } neo_stmt_kind;
+
+typedef struct neo_stmt neo_stmt;
+struct neo_stmt {
+  neo_stmt_kind kind;
+  neo_stmt *next; /* in the same list */
+  union {
+    struct {
+      int var;                /* runs 0 .. extent-1 */
+      const neo_expr *extent; /* i64; constant when unrolled */
+      bool unrolled;
+      neo_stmt *body;
+    } loop;
+    struct {
+      const neo_expr *cond; /* scalar bool */
+      neo_stmt *then, *otherwise;
+    } branch;
+    struct {
+      int buffer;
+      const neo_expr *offset; /* elements */
+      const neo_expr *value;  /* lanes contiguous elements */
+      int active;             /* lanes stored; == lanes unless a masked tail */
+    } store;
+    struct {
+      int buffer;
+      const neo_expr *offset; /* clamped to the buffer */
+    } prefetch;
+  } u;
+};
+
+typedef struct neo_launch {
+  int64_t grid; /* >= 1 */
+  int var;      /* the grid index */
+  neo_stmt *body;
+} neo_launch;
+
+#define NEO_NEST_MAX_BUFFERS 128
+#define NEO_NEST_MAX_LAUNCHES 64
+
+typedef struct neo_nest {
+  neo_arena *arena;
+  int n_vars;     /* variables are 0..n_vars-1, each bound by one loop or grid */
+  int n_params;   /* buffers 0..n_params-1 are the PARAMs, in kernel argument order */
+  int n_buffers;
+  neo_nest_buffer buffer[NEO_NEST_MAX_BUFFERS];
+  int n_launches;
+  neo_launch launch[NEO_NEST_MAX_LAUNCHES];
+  int64_t work_bytes, scratch_bytes; /* areas the caller provides: per run, per worker */
+  double fmas, flops, bytes;         /* executed counts, from the loops: multiply-adds; all float ops;
+                                        bytes of PARAM and WORK buffers touched at least once */
+} neo_nest;
+
+neo_status neo_nest_check(neo_ctx *ctx, const neo_nest *nest);
+void neo_nest_print(neo_buf *buf, const neo_nest *nest);
+neo_status neo_nest_parse(neo_ctx *ctx, neo_arena *arena, const char *text, neo_nest *out); /* checks, too */
+
+/* Runs all launches serially on memory blocks, one per PARAM (bytes = elements * dtype size). Checks every
+ * access at run time as well. fmas are rounded once, as the hardware does. */
+neo_status neo_nest_interpret(neo_ctx *ctx, const neo_nest *nest, void *const *params);
+
+/* Replaces exp, log, tanh, erf, pow, ... by polynomials over add, mul, fma, floor, select, casts and
+ * bitcasts, so that kernels import nothing and all code generators agree. f32: <= 4 ulp on the normal
+ * range; f64: <= 4 ulp. f16/bf16 go through f32. In place (new expressions in nest->arena). */
+void neo_nest_expand_math(neo_nest *nest);
+
+/* Helpers for whoever builds nests. Append returns the new tail slot. */
+neo_stmt *neo_nest_for(neo_arena *arena, int var, const neo_expr *extent, bool unrolled, neo_stmt *body);
+neo_stmt *neo_nest_if(neo_arena *arena, const neo_expr *cond, neo_stmt *then, neo_stmt *otherwise);
+neo_stmt *neo_nest_store(neo_arena *arena, int buffer, const neo_expr *offset, const neo_expr *value, int active);
+void neo_nest_count(neo_nest *nest); /* fills fmas, flops, bytes */
+
+#endif
