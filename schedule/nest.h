@@ -13,9 +13,29 @@
  *
  * Invariants (neo_nest_check): every access lies inside its buffer for all loop values (intervals);
  * types and lanes agree; REG accesses become constant once unrolled loops are; variables are
- * defined by an enclosing loop; a PARAM of an IN or CONST is never stored to.
+ * defined by an enclosing loop, let or grid; a PARAM of an IN or CONST is never stored to.
  *
- * Text form, canonical, parse(print(n)) == n; one statement a line, two blanks per depth. */
+ * Text form, canonical, parse(print(n)) == n; one statement a line, two blanks per depth:
+ *   nest 1
+ *   b0 param f32 1024
+ *   b1 param const f32 9216
+ *   b2 param out f32 1024
+ *   b3 work f32 4096 @0
+ *   b4 scratch f32 128 @0
+ *   b5 stack f32 64
+ *   b6 reg f32 96 x16
+ *   launch i0 12
+ *     let i1 = floordiv(i0, 3)
+ *       for i2 14
+ *         for i3 6 unroll
+ *           b6.x16[i3*16] = bcast.x16(f32:0)
+ *         if lt(i2, 3)
+ *           b2.x16a5[i2*16] = b6.x16[0]
+ *         else
+ *           prefetch b0[i2*16]
+ * Element counts, offsets and lanes as in neo_nest_buffer. work_bytes, scratch_bytes and n_vars follow from
+ * the rest. A lane-wise gather has no node of its own: lowering writes the lanes one by one into a small
+ * STACK row and loads that row as a vector. */
 #ifndef NEO_SCHEDULE_NEST_H
 #define NEO_SCHEDULE_NEST_H
 
@@ -33,7 +53,13 @@ typedef struct neo_nest_buffer {
   int64_t offset;  /* WORK, SCRATCH: byte offset in that area, 64-byte aligned, set by lowering */
 } neo_nest_buffer;
 
-typedef enum neo_stmt_kind { NEO_STMT_FOR, NEO_STMT_IF, NEO_STMT_STORE, NEO_STMT_PREFETCH } neo_stmt_kind;
+typedef enum neo_stmt_kind {
+  NEO_STMT_FOR,
+  NEO_STMT_IF,
+  NEO_STMT_STORE,
+  NEO_STMT_PREFETCH,
+  NEO_STMT_LET,
+} neo_stmt_kind;
 
 typedef struct neo_stmt neo_stmt;
 struct neo_stmt {
@@ -60,6 +86,11 @@ struct neo_stmt {
       int buffer;
       const neo_expr *offset; /* clamped to the buffer */
     } prefetch;
+    struct {
+      int var;               /* has this value in body: loop variables decoded from a grid index */
+      const neo_expr *value; /* scalar i64, no loads */
+      neo_stmt *body;
+    } let;
   } u;
 };
 
@@ -74,7 +105,7 @@ typedef struct neo_launch {
 
 typedef struct neo_nest {
   neo_arena *arena;
-  int n_vars;     /* variables are 0..n_vars-1, each bound by one loop or grid */
+  int n_vars;     /* variables are 0..n_vars-1, each bound by one loop, let or grid */
   int n_params;   /* buffers 0..n_params-1 are the PARAMs, in kernel argument order */
   int n_buffers;
   neo_nest_buffer buffer[NEO_NEST_MAX_BUFFERS];
@@ -98,8 +129,9 @@ neo_status neo_nest_interpret(neo_ctx *ctx, const neo_nest *nest, void *const *p
  * range; f64: <= 4 ulp. f16/bf16 go through f32. In place (new expressions in nest->arena). */
 void neo_nest_expand_math(neo_nest *nest);
 
-/* Helpers for whoever builds nests. Append returns the new tail slot. */
+/* Helpers for whoever builds nests; statements are chained through ->next. */
 neo_stmt *neo_nest_for(neo_arena *arena, int var, const neo_expr *extent, bool unrolled, neo_stmt *body);
+neo_stmt *neo_nest_let(neo_arena *arena, int var, const neo_expr *value, neo_stmt *body);
 neo_stmt *neo_nest_if(neo_arena *arena, const neo_expr *cond, neo_stmt *then, neo_stmt *otherwise);
 neo_stmt *neo_nest_store(neo_arena *arena, int buffer, const neo_expr *offset, const neo_expr *value, int active);
 void neo_nest_count(neo_nest *nest); /* fills fmas, flops, bytes */
