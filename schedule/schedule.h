@@ -120,7 +120,10 @@ typedef struct neo_schedule {
 neo_status neo_schedule_parse(neo_ctx *ctx, const char *line, neo_schedule *out);
 void neo_schedule_print(neo_buf *buf, const neo_schedule *schedule); /* no newline; canonical */
 
-/* The rewritten te of the schedule's algorithm. NEO_BAD_INPUT if the algorithm does not apply. */
+/* The rewritten te of the schedule's algorithm. NEO_BAD_INPUT if the algorithm does not apply. Buffer numbers of the
+ * original te's IN, CONST and OUT buffers never change: new TMP buffers are appended at the end, and a CONST that the
+ * algorithm transforms is replaced in place (same number, new shape; its neo_pack has the te). So `lay bK` of a
+ * boundary buffer means the same under every algorithm, and layout signatures compare. */
 neo_status neo_schedule_rewrite(neo_ctx *ctx, const neo_te *te, const neo_schedule *schedule, neo_arena *arena,
                                 neo_te *out);
 
