@@ -62,8 +62,10 @@ typedef struct neo_layout {
   neo_layout_dim dim[NEO_LAYOUT_MAX];
 } neo_layout;
 
+/* rank < 0: as many dims as the text names. */
 neo_status neo_layout_parse(neo_ctx *ctx, const char *text, int rank, neo_layout *out);
-/* Row-major of `rank` prints "0,1,..."; a layout equal to row-major becomes n == 0 when parsed. */
+/* Row-major of `rank` prints "0,1,..."; a layout equal to row-major becomes n == 0 when parsed (not in a
+ * schedule's instruction, which prints as it was written). Both forms are equal. */
 void neo_layout_print(neo_buf *buf, const neo_layout *layout, int rank);
 bool neo_layout_equal(const neo_layout *a, const neo_layout *b);
 /* Elements of memory, padding included. */
@@ -153,8 +155,8 @@ typedef struct neo_packing {
 
 neo_status neo_schedule_packing(neo_ctx *ctx, const neo_te *te, const neo_schedule *schedule, neo_arena *arena,
                                 neo_packing *out);
-/* Layouts of the kernel's IN and OUT buffers, as "b0=0,2,3,1 b4=0,2,3,1" (row-major ones omitted). */
-void neo_schedule_signature(neo_buf *buf, const neo_schedule *schedule);
+/* Layouts of the te's IN and OUT buffers, as "b0=0,2,3,1 b4=0,2,3,1" (row-major ones omitted). */
+void neo_schedule_signature(neo_buf *buf, const neo_te *te, const neo_schedule *schedule);
 /* Copies every boundary `lay` of `from` onto `to`... for transfer: sets or replaces one buffer's layout. */
 void neo_schedule_set_layout(neo_schedule *schedule, int buffer, const neo_layout *layout);
 const neo_layout *neo_schedule_layout(const neo_schedule *schedule, int buffer); /* NULL: row-major */
