@@ -20,8 +20,8 @@
 /* X(enumerator, number) */
 #define NEO_MESSAGES(X)                                                     \
   X(HELLO, 1)       /* both ways: version, pid, cpu model, threads possible */ \
-  X(BLOB_HAVE, 2)   /* -> keys; <- bitmap of those cached */                 \
-  X(BLOB_PUT, 3)    /* -> key, bytes (key is checked) */                     \
+  X(BLOB_HAVE, 2)   /* -> keys; <- one byte per key: 1 cached */             \
+  X(BLOB_PUT, 3)    /* -> key, bytes; answered only by ERROR, if the key is not that of the bytes */ \
   X(JOB, 4)         /* -> neo_job */                                         \
   X(RESULT, 5)      /* <- neo_job_result */                                  \
   X(ERROR, 6)       /* <- status and text; the session goes on */            \
@@ -41,7 +41,7 @@ typedef struct neo_frame {
 } neo_frame;
 
 /* Blocking with a deadline (ms; 0: none). A closed stream, a bad magic, version, length or crc is NEO_BAD_INPUT / NEO_UNREACHABLE. */
-neo_status neo_frame_send(neo_ctx *ctx, int fd, uint16_t type, uint32_t id, const void *payload, size_t size, int timeout_ms);
+neo_status neo_frame_send(neo_ctx *ctx, int fd, const neo_frame *frame, int timeout_ms);
 neo_status neo_frame_receive(neo_ctx *ctx, int fd, neo_frame *frame, int timeout_ms);
 /* Incremental parser for fuzzing and non-blocking use: consumes from data, sets *used; *done when frame is complete. */
 neo_status neo_frame_parse(neo_ctx *ctx, const uint8_t *data, size_t size, size_t *used, neo_frame *frame, bool *done);
@@ -108,6 +108,33 @@ neo_status neo_job_decode(neo_ctx *ctx, const uint8_t *data, size_t size, neo_jo
 void neo_job_result_encode(neo_buf *out, const neo_job_result *result);
 neo_status neo_job_result_decode(neo_ctx *ctx, const uint8_t *data, size_t size, neo_job_result *out);
 void neo_job_result_fini(neo_job_result *result);
+
+/* ---- the tuner's side of a session; fd is one end of a stream socket ------------------------------------ */
+
+typedef struct neo_hello {
+  uint32_t protocol, pid;
+  uint32_t threads;       /* cpus that measuring may use */
+  double bandwidth;       /* bytes per ns, all of them reading; 0: not measured */
+  char cpu_model[64];
+} neo_hello;
+void neo_hello_encode(neo_buf *out, const neo_hello *hello);
+neo_status neo_hello_decode(neo_ctx *ctx, const uint8_t *data, size_t size, neo_hello *out);
+
+/* Says hello and waits for the answer. */
+neo_status neo_board_hello(neo_ctx *ctx, int fd, neo_hello *out, int timeout_ms);
+
+typedef struct neo_blob {
+  char key[33]; /* neo_key_text of the bytes */
+  const void *data;
+  size_t size;
+} neo_blob;
+/* Asks which are missing and sends those. No job may be in flight. */
+neo_status neo_board_put(neo_ctx *ctx, int fd, int n, const neo_blob *blob, int timeout_ms);
+/* Queues a job under the caller's id; several may be in flight, results come in order. */
+neo_status neo_board_submit(neo_ctx *ctx, int fd, uint32_t id, const neo_job *job, int timeout_ms);
+/* The next result; an ERROR frame for a job comes back as an outcome BOARD. NEO_UNREACHABLE on time-out or a dead board.
+ * neo_job_result_fini(out) in any case of NEO_OK. */
+neo_status neo_board_result(neo_ctx *ctx, int fd, uint32_t *out_id, neo_job_result *out, int timeout_ms);
 
 /* The agent's main loop over one stream; returns when the peer says BYE or closes. Single-threaded parent; forks one child per job. */
 typedef struct neo_board_options {

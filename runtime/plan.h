@@ -43,6 +43,7 @@ typedef struct neo_plan_step {
   uint32_t n_launches;
   neo_plan_launch *launch;
   int64_t work_offset;        /* in the arena; -1: none */
+  int64_t work_bytes;         /* of it: decode checks that it lies in the arena */
   int64_t scratch_bytes;      /* per worker */
   const char *runtime;        /* RUNTIME: row of runtime/ops.def and its attributes as text "k=v ..." */
   const char *attributes;

@@ -22,10 +22,19 @@ int neo_pool_threads(const neo_pool *pool);
  * allocation. Not reentrant on one pool. */
 void neo_pool_run(neo_pool *pool, int64_t n, neo_pool_fn fn, void *self);
 
-/* Runs the launches of one operator. Returns the first non-zero kernel result, else 0. scratch: threads *
- * scratch_bytes (rounded up to 64). */
-int32_t neo_pool_launch(neo_pool *pool, int n_launches, const neo_kernel_fn *fn, const int64_t *grid,
-                        void *const *buf, void *work, void *scratch, int64_t scratch_bytes);
+/* One operator with its memory. scratch: threads * scratch_bytes, scratch_bytes rounded up to 64. */
+typedef struct neo_pool_call {
+  int n_launches;
+  const neo_kernel_fn *fn;
+  const int64_t *grid;
+  void *const *buf;
+  const int64_t *dim; /* NULL: all extents are static */
+  void *work, *scratch;
+  int64_t scratch_bytes;
+} neo_pool_call;
+
+/* Runs the launches of one operator. Returns the first non-zero kernel result, else 0. */
+int32_t neo_pool_launch(neo_pool *pool, const neo_pool_call *call);
 
 /* ---- loader: an ELF64 relocatable object (kernels import nothing) into executable memory ------------- */
 
@@ -63,18 +72,47 @@ typedef struct neo_verify_result {
   double got, want;
 } neo_verify_result;
 
-/* One data seed: a pointer per buffer: inputs and constants as they are in memory, outputs the reference as f32 or
- * f64 (out_f64) with NaN meaning "do not compare" (layout padding). role: 0 input or constant, 1 output. dtype: neo_dtype
- * number. */
+/* One data seed: per buffer a pointer and its size in bytes. Inputs and constants as they are in memory (size == the
+ * kernel's bytes); outputs the reference, one f64 or one f32 per element (told apart by the size), NaN meaning "do not
+ * compare" (layout padding). */
 typedef struct neo_verify_case {
   const void *const *data;
+  const size_t *size;
 } neo_verify_case;
 
+typedef struct neo_verify_options {
+  const uint8_t *role;  /* per buffer: 0 input or constant, 1 output */
+  const uint8_t *dtype; /* per buffer: neo_dtype number */
+  int n_cases;          /* >= 1; two or more also catch a kernel that knows its data */
+  const neo_verify_case *cases;
+  double rtol, atol;
+} neo_verify_options;
+
+/* The memory that one kernel works in: buffers, work and scratch, each between red zones, those between unmapped
+ * pages. One mapping, so a destroyed one leaves nothing. */
+typedef struct neo_harness_memory neo_harness_memory;
+neo_status neo_harness_memory_create(neo_ctx *ctx, const neo_harness_kernel *kernel, int threads,
+                                     neo_harness_memory **out);
+void neo_harness_memory_destroy(neo_harness_memory *memory);
+void *const *neo_harness_memory_buffers(const neo_harness_memory *memory);
+/* Copies the inputs of a case (role 0) into the buffers. */
+neo_status neo_harness_memory_load(neo_ctx *ctx, neo_harness_memory *memory, const uint8_t *role,
+                                   const neo_verify_case *from);
+/* Runs the kernel once in the memory; returns what neo_pool_launch does. */
+int32_t neo_harness_memory_run(neo_harness_memory *memory, neo_pool *pool);
+/* Are all red zones as they were? If not, *out_buffer is the first one damaged (n_buffers: work, n_buffers + 1: scratch). */
+bool neo_harness_memory_intact(const neo_harness_memory *memory, int *out_buffer);
+
 /* Runs the kernel on every case twice with poisoned outputs and poisoned work and scratch, inputs changed between the
- * runs (cases interleaved a b a), red zones around every buffer checked after each run. */
-neo_status neo_harness_verify(neo_ctx *ctx, neo_pool *pool, const neo_harness_kernel *kernel, const uint8_t *role,
-                              const uint8_t *dtype, int n_cases, const neo_verify_case *cases, double rtol, double atol,
-                              neo_verify_result *out);
+ * runs (cases interleaved a b a b), then once more with work and scratch left as they were, as in timing. Red zones and
+ * inputs are checked. NEO_OK with a verdict; a status only when the harness itself could not work. */
+neo_status neo_harness_verify(neo_ctx *ctx, neo_pool *pool, neo_harness_memory *memory,
+                              const neo_verify_options *options, neo_verify_result *out);
+
+/* After timing: poisons the outputs, runs once on case 0 with work and scratch as timing left them, compares. Catches
+ * kernels that stop working after some calls. */
+neo_status neo_harness_recheck(neo_ctx *ctx, neo_pool *pool, neo_harness_memory *memory,
+                               const neo_verify_options *options, neo_verify_result *out);
 
 #define NEO_MAX_REPEATS 64
 
@@ -95,9 +133,8 @@ typedef struct neo_timing {
   int raced;                       /* stopped by the race */
 } neo_timing;
 
-/* incumbent may be NULL. buf: working buffers of each kernel (the harness owner allocates). */
-neo_status neo_harness_time(neo_ctx *ctx, neo_pool *pool, const neo_harness_kernel *candidate, void *const *buf,
-                            const neo_harness_kernel *incumbent, void *const *incumbent_buf,
+/* incumbent may be NULL; both memories are loaded with data. Batches are interleaved ABBA. */
+neo_status neo_harness_time(neo_ctx *ctx, neo_pool *pool, neo_harness_memory *candidate, neo_harness_memory *incumbent,
                             const neo_timing_policy *policy, neo_timing *out);
 
 /* Measured once per process start, pinned: FMA peak is code-generated, so it comes from measure/; this one is memory. */

@@ -70,9 +70,8 @@ void neo_rt_session_destroy(neo_rt_session *session);
 
 /* Copies bytes into the input; a wrong name or size is NEO_RT_USAGE and lists what is expected. */
 int neo_rt_set_input(neo_rt_session *session, const char *name, const void *data, size_t bytes, neo_rt_error *error);
-/* As above with dtype and shape checked as well (dims may differ only in nothing). */
-int neo_rt_set_tensor(neo_rt_session *session, const char *name, const char *dtype, int rank, const int64_t *dim,
-                      const void *data, neo_rt_error *error);
+/* As above with the tensor's dtype and shape checked as well; `tensor->bytes` is not looked at. */
+int neo_rt_set_tensor(neo_rt_session *session, const neo_rt_tensor_info *tensor, const void *data, neo_rt_error *error);
 /* Uses the caller's memory in place until the next bind; 64-byte alignment is best, element alignment needed. */
 int neo_rt_bind_input(neo_rt_session *session, int i, const void *data, neo_rt_error *error);
 int neo_rt_run(neo_rt_session *session, neo_rt_error *error);
