@@ -34,7 +34,7 @@ typedef enum neo_status {
   NEO_INTERRUPTED = 130, /* Ctrl-C; the work so far is kept */
 } neo_status;
 
-/* ---- allocation ---------------------------------------------------------------------------- */
+/* ---- allocation ------------------------------------------------------------------------------ */
 
 /* realloc-shaped: size 0 frees and returns NULL; ptr NULL allocates. May fail with NULL. */
 typedef struct neo_allocator {
@@ -42,7 +42,7 @@ typedef struct neo_allocator {
   void *self;
 } neo_allocator;
 
-/* ---- random numbers: xoshiro256** seeded by splitmix64 ---------------------------------------- */
+/* ---- random numbers: xoshiro256** seeded by splitmix64 --------------------------------------- */
 
 typedef struct neo_rng {
   uint64_t s[4];
@@ -55,9 +55,14 @@ uint64_t neo_rng_below(neo_rng *rng, uint64_t n);
 double neo_rng_unit(neo_rng *rng);   /* [0, 1) */
 double neo_rng_normal(neo_rng *rng); /* mean 0, deviation 1 */
 
-/* ---- the context ---------------------------------------------------------------------------- */
+/* ---- the context ----------------------------------------------------------------------------- */
 
-typedef enum neo_log_level { NEO_LOG_ERROR, NEO_LOG_WARN, NEO_LOG_INFO, NEO_LOG_DEBUG } neo_log_level;
+typedef enum neo_log_level {
+  NEO_LOG_ERROR,
+  NEO_LOG_WARN,
+  NEO_LOG_INFO,
+  NEO_LOG_DEBUG
+} neo_log_level;
 typedef void (*neo_log_fn)(void *self, neo_log_level level, const char *text);
 
 typedef struct neo_ctx {
@@ -82,11 +87,11 @@ uint64_t neo_now_ns(neo_ctx *ctx); /* monotonic */
 const char *neo_status_name(neo_status status);
 
 /* Return the failure of a call at once; only where nothing must be released. */
-#define NEO_TRY(call)                       \
-  do {                                      \
-    neo_status try_status_ = (call);        \
-    if (try_status_ != NEO_OK)              \
-      return try_status_;                   \
+#define NEO_TRY(call)                                                                              \
+  do {                                                                                             \
+    neo_status try_status_ = (call);                                                               \
+    if (try_status_ != NEO_OK)                                                                     \
+      return try_status_;                                                                          \
   } while (0)
 
 /* May return NULL; the caller then says neo_fail(ctx, NEO_NO_MEMORY, ...). */
@@ -106,7 +111,7 @@ __attribute__((noreturn))
 #endif
 void neo_assert_failed(const char *cond, const char *file, int line);
 
-/* ---- arena: memory of one lifetime (a model, a task, a generation) ----------------------------- */
+/* ---- arena: memory of one lifetime (a model, a task, a generation) --------------------------- */
 
 /* Compile-side only: when memory runs out an arena prints one line and exits with NEO_NO_MEMORY
  * (nothing in tune or compile is lost by that: the store is transactional and artifacts are
@@ -130,7 +135,7 @@ char *neo_arena_printf(neo_arena *arena, const char *format, ...) NEO_PRINTF(2, 
  * *cap (doubling). */
 void *neo_arena_grow(neo_arena *arena, void *ptr, int *cap, int need, size_t element_size);
 
-/* ---- growable bytes ------------------------------------------------------------------------- */
+/* ---- growable bytes -------------------------------------------------------------------------- */
 
 /* Zero-initialised is empty. `failed` is sticky: append calls after a failed allocation do nothing;
  * check once at the end. data is NUL-terminated (the NUL is not counted in size). */
@@ -152,7 +157,7 @@ void neo_buf_u64le(neo_buf *buf, uint64_t v);
 /* Shortest decimal text that reads back as the same double; "inf", "-inf", "nan" spelled so. */
 void neo_buf_double(neo_buf *buf, double v);
 
-/* ---- little-endian reading with bounds (formats, frames) --------------------------------------- */
+/* ---- little-endian reading with bounds (formats, frames) ------------------------------------- */
 
 typedef struct neo_reader {
   const uint8_t *data;
@@ -165,7 +170,7 @@ uint32_t neo_read_u32le(neo_reader *reader);
 uint64_t neo_read_u64le(neo_reader *reader);
 const uint8_t *neo_read_bytes(neo_reader *reader, size_t size); /* NULL when not available */
 
-/* ---- text reading (schedule lines, te, graph, nest texts) ---------------------------------------- */
+/* ---- text reading (schedule lines, te, graph, nest texts) ------------------------------------ */
 
 typedef struct neo_scan {
   const char *text, *at;
@@ -177,12 +182,12 @@ void neo_scan_space(neo_scan *scan);                    /* skips blanks and tabs
 bool neo_scan_newline(neo_scan *scan);                  /* blanks, then one '\n' */
 bool neo_scan_end(neo_scan *scan);                      /* blanks and newlines, then NUL */
 bool neo_scan_token(neo_scan *scan, const char *token); /* blanks, then exactly these characters */
-bool neo_scan_int(neo_scan *scan, int64_t *out);        /* blanks, then a decimal with sign; false on overflow */
+bool neo_scan_int(neo_scan *scan, int64_t *out);        /* blanks, [+-] digits; no overflow */
 bool neo_scan_double(neo_scan *scan, double *out);      /* also inf, -inf, nan; locale-free */
 /* Blanks, then [A-Za-z_][A-Za-z0-9_]*, copied; false if none or longer than size - 1. */
 bool neo_scan_name(neo_scan *scan, char *out, size_t size);
 
-/* ---- hashing -------------------------------------------------------------------------------- */
+/* ---- hashing --------------------------------------------------------------------------------- */
 
 /* FIPS 180-4. */
 void neo_sha256(const void *data, size_t size, uint8_t out[32]);
@@ -198,15 +203,22 @@ typedef struct neo_map {
 } neo_map;
 
 void neo_map_fini(neo_map *map);
-void *neo_map_get(const neo_map *map, const char *key); /* NULL if absent */
+void *neo_map_get(const neo_map *map, const char *key);       /* NULL if absent */
 bool neo_map_put(neo_map *map, const char *key, void *value); /* false: out of memory */
 
 /* ---- small things ---------------------------------------------------------------------------- */
 
 #define NEO_COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
-static inline int64_t neo_min_i64(int64_t a, int64_t b) { return a < b ? a : b; }
-static inline int64_t neo_max_i64(int64_t a, int64_t b) { return a > b ? a : b; }
-static inline int64_t neo_ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; } /* a >= 0, b > 0 */
+static inline int64_t neo_min_i64(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
+static inline int64_t neo_max_i64(int64_t a, int64_t b) {
+  return a > b ? a : b;
+}
+/* a >= 0, b > 0 */
+static inline int64_t neo_ceil_div(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
 int64_t neo_floor_div(int64_t a, int64_t b); /* b > 0, rounds towards -infinity */
 int64_t neo_floor_mod(int64_t a, int64_t b); /* b > 0, result in [0, b) */
 

@@ -7,11 +7,13 @@
 
 #include "base/core.h"
 
-/* ---- files ---------------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
-/* Whole file into *out (heap bytes, NUL-terminated beyond size); limit 0: none. Names path and reason. */
+/* Whole file into *out (heap bytes, NUL-terminated beyond size); limit 0: none. Names path and
+ * reason. */
 neo_status neo_file_read(neo_ctx *ctx, const char *path, size_t limit, neo_buf *out);
-/* Writes to PATH.tmp.PID in the same directory, fsyncs, renames: never half a file under its name. */
+/* Writes to PATH.tmp.PID in the same directory, fsyncs, renames: never half a file under its name.
+ */
 neo_status neo_file_write(neo_ctx *ctx, const char *path, const void *data, size_t size);
 neo_status neo_dir_create(neo_ctx *ctx, const char *path); /* like mkdir -p */
 neo_status neo_dir_remove(neo_ctx *ctx, const char *path); /* recursive; absent is fine */
@@ -27,20 +29,23 @@ typedef struct neo_mapping {
 neo_status neo_file_map(neo_ctx *ctx, const char *path, neo_mapping *out);
 void neo_file_unmap(neo_mapping *mapping);
 
-/* ---- subprocesses: the only module that starts any --------------------------------------------- */
+/* ---- subprocesses: the only module that starts any ------------------------------------------- */
 
 typedef struct neo_process_result {
-  int exit_code;    /* -1 if killed by a signal */
-  int signal;       /* 0 if it exited */
+  int exit_code; /* -1 if killed by a signal */
+  int signal;    /* 0 if it exited */
   bool timed_out;
-  neo_buf output;   /* stdout and stderr together, capped at 64 KiB */
+  neo_buf output; /* stdout and stderr together, capped at 64 KiB */
 } neo_process_result;
 
-/* posix_spawn, no shell; argv NULL-terminated, argv[0] searched in PATH. timeout_ms 0: none; on time-out SIGTERM,
- * 200 ms, SIGKILL to its process group. NEO_IO only if it could not be started. Free output with neo_buf_fini. */
-neo_status neo_process_run(neo_ctx *ctx, const char *const *argv, int timeout_ms, neo_process_result *out);
+/* posix_spawn, no shell; argv NULL-terminated, argv[0] searched in PATH. timeout_ms 0: none; on
+ * time-out SIGTERM, 200 ms, SIGKILL to its process group. NEO_IO only if it could not be started.
+ * Free output with neo_buf_fini. */
+neo_status neo_process_run(neo_ctx *ctx, const char *const *argv, int timeout_ms,
+                           neo_process_result *out);
 
-/* A long-lived child with one end of a socketpair as its stdin and stdout (stderr inherited or /dev/null). */
+/* A long-lived child with one end of a socketpair as its stdin and stdout (stderr inherited or
+ * /dev/null). */
 typedef struct neo_process {
   int pid, fd;
 } neo_process;
@@ -49,10 +54,11 @@ void neo_process_stop(neo_process *process); /* closes fd, SIGKILLs the group af
 /* Directory of the running executable, to find sibling programs (neo-board). */
 neo_status neo_self_dir(neo_ctx *ctx, char out[512]);
 
-/* ---- JSON (jansson) --------------------------------------------------------------------------- */
+/* ---- JSON (jansson) -------------------------------------------------------------------------- */
 
 /* Parses; an error names `what`, line and column. Release with json_decref. */
-neo_status neo_json_parse(neo_ctx *ctx, const char *what, const char *text, size_t size, json_t **out);
+neo_status neo_json_parse(neo_ctx *ctx, const char *what, const char *text, size_t size,
+                          json_t **out);
 void neo_json_print(neo_buf *buf, const json_t *json, bool pretty); /* sorted keys: canonical */
 /* Appends text as a JSON string with quotes. */
 void neo_json_quote(neo_buf *buf, const char *text);

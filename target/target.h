@@ -1,5 +1,6 @@
 /* target/target.h: devices as data. A target is one line of canonical text; only what changes the
- * generated code or its ranking is in it (ISA, registers, caches, peak), never a host name or clock. */
+ * generated code or its ranking is in it (ISA, registers, caches, peak), never a host name or
+ * clock. */
 #ifndef NEO_TARGET_TARGET_H
 #define NEO_TARGET_TARGET_H
 
@@ -8,17 +9,17 @@
 #define NEO_TARGET_TEXT 384
 
 /* X(enumerator, text): instruction-set features that schedules and code generators ask about. */
-#define NEO_ISA_FEATURES(X) \
-  X(SSE42, "sse4.2")        \
-  X(AVX2, "avx2")           \
-  X(FMA, "fma")             \
-  X(F16C, "f16c")           \
-  X(AVX512, "avx512")       /* f, bw, dq, vl, cd together */ \
-  X(AVX512_VNNI, "avx512vnni") \
-  X(AVX_VNNI, "avxvnni")    \
-  X(AVX512_BF16, "avx512bf16") \
-  X(NEON, "neon")           \
-  X(DOTPROD, "dotprod")     \
+#define NEO_ISA_FEATURES(X)                                                                        \
+  X(SSE42, "sse4.2")                                                                               \
+  X(AVX2, "avx2")                                                                                  \
+  X(FMA, "fma")                                                                                    \
+  X(F16C, "f16c")                                                                                  \
+  X(AVX512, "avx512") /* f, bw, dq, vl, cd together */                                             \
+  X(AVX512_VNNI, "avx512vnni")                                                                     \
+  X(AVX_VNNI, "avxvnni")                                                                           \
+  X(AVX512_BF16, "avx512bf16")                                                                     \
+  X(NEON, "neon")                                                                                  \
+  X(DOTPROD, "dotprod")                                                                            \
   X(FP16, "fp16")
 
 typedef enum neo_isa {
@@ -29,45 +30,51 @@ typedef enum neo_isa {
 } neo_isa;
 
 typedef struct neo_target {
-  char arch[16];      /* x86_64, aarch64, c (portable C, scalar) */
-  char triple[64];    /* LLVM triple */
-  char cpu[32];       /* LLVM scheduling model: generic, znver3, ... ; not part of correctness */
-  uint64_t isa;       /* bit set of neo_isa */
-  int vector_bytes;   /* widest useful vector: 16, 32, 64; 4 = scalar */
+  char arch[16];    /* x86_64, aarch64, c (portable C, scalar) */
+  char triple[64];  /* LLVM triple */
+  char cpu[32];     /* LLVM scheduling model: generic, znver3, ... ; not part of correctness */
+  uint64_t isa;     /* bit set of neo_isa */
+  int vector_bytes; /* widest useful vector: 16, 32, 64; 4 = scalar */
   int vector_registers;
-  int fma_ports;      /* vector FMAs started per cycle */
-  int fma_latency;    /* cycles */
+  int fma_ports;       /* vector FMAs started per cycle */
+  int fma_latency;     /* cycles */
   int64_t l1d, l2, l3; /* bytes; l1d and l2 of one core, l3 shared; 0: none */
-  double ghz;         /* nominal, for the analytic model only; not in the canonical text */
+  double ghz;          /* nominal, for the analytic model only; not in the canonical text */
 } neo_target;
 
 /* One row of target/targets.def by name ("x86-64-v3", "generic-c", ...), or canonical text, or
- * "host"/NULL: detected (CPUID through the compiler's builtins, caches through hwloc). Errors list the names. */
+ * "host"/NULL: detected (CPUID through the compiler's builtins, caches through hwloc). Errors list
+ * the names. */
 neo_status neo_target_find(neo_ctx *ctx, const char *name, neo_target *out);
-/* Canonical: "x86_64 avx2,fma,f16c vec=32 regs=16 fma=2x4 l1=32768 l2=524288 l3=33554432 cpu=znver3". */
+/* Canonical: "x86_64 avx2,fma,f16c vec=32 regs=16 fma=2x4 l1=32768 l2=524288 l3=33554432
+ * cpu=znver3". */
 void neo_target_print(neo_buf *buf, const neo_target *target);
 neo_status neo_target_parse(neo_ctx *ctx, const char *text, neo_target *out);
 bool neo_target_has(const neo_target *target, neo_isa isa);
 /* Can this process run code for the target? (its features are a subset of the host's) */
 bool neo_target_runs_here(const neo_target *target);
 /* Rows for `neo targets`: calls fn(self, name, description, target) for each. */
-void neo_target_visit(void (*fn)(void *self, const char *name, const char *about, const neo_target *target), void *self);
+void neo_target_visit(void (*fn)(void *self, const char *name, const char *about,
+                                 const neo_target *target),
+                      void *self);
 
-/* ---- the machine's cores (hwloc) ---------------------------------------------------------------- */
+/* ---- the machine's cores (hwloc) ------------------------------------------------------------- */
 
 typedef struct neo_cores {
-  int n;            /* usable cores (allowed cpuset) */
-  int cpu[256];     /* one logical cpu per core, best first: distinct physical cores before SMT siblings */
+  int n;        /* usable cores (allowed cpuset) */
+  int cpu[256]; /* one logical cpu per core, best first: distinct physical cores before SMT siblings
+                 */
   int64_t l1d, l2, l3;
   int packages, numa_nodes;
 } neo_cores;
 
-/* synthetic NULL: this machine; else an hwloc synthetic description ("pack:1 core:2 pu:2"), for tests. */
+/* synthetic NULL: this machine; else an hwloc synthetic description ("pack:1 core:2 pu:2"), for
+ * tests. */
 neo_status neo_cores_detect(neo_ctx *ctx, const char *synthetic, neo_cores *out);
 /* Pins the calling thread to one cpu. NEO_UNSUPPORTED where the OS refuses (logged, not fatal). */
 neo_status neo_cores_pin(neo_ctx *ctx, int cpu);
-/* Which cpus measure and which build: with n cores, measuring gets `threads`, building the rest (all, if
- * nothing is left). */
+/* Which cpus measure and which build: with n cores, measuring gets `threads`, building the rest
+ * (all, if nothing is left). */
 void neo_cores_split(const neo_cores *cores, int threads, int *n_measure, int *n_build);
 
 #endif
