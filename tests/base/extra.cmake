@@ -1,0 +1,1 @@
+neo_wrap_malloc(test_no_memory)
