@@ -1,7 +1,8 @@
 /* The table of algorithms (schedule/algorithms.def): find, parameters, dispatch.
  *
- * Why: a schedule line starts with the algorithm because everything after it addresses the rewritten te.
- * How: each row is a vtable in its own file; this file only looks names up and wraps errors. */
+ * Why: a schedule line starts with the algorithm because everything after it addresses the
+ * rewritten te. How: each row is a vtable in its own file; this file only looks names up and wraps
+ * errors. */
 #include "schedule/algorithm.h"
 
 #include <string.h>
@@ -16,7 +17,9 @@ static const neo_algorithm *const rows[] = {
 #undef X
 };
 
-int neo_algorithm_count(void) { return NEO_COUNT(rows); }
+int neo_algorithm_count(void) {
+  return NEO_COUNT(rows);
+}
 
 const neo_algorithm *neo_algorithm_get(int row) {
   neo_assert(row >= 0 && row < NEO_COUNT(rows));

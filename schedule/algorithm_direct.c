@@ -3,8 +3,8 @@
  * Why: the row that always applies and that the naive schedule uses. */
 #include "schedule/algorithm.h"
 
-static neo_status rewrite(neo_ctx *ctx, const neo_te *te, const char *text, neo_arena *arena, neo_te *out,
-                          neo_packing *packing) {
+static neo_status rewrite(neo_ctx *ctx, const neo_te *te, const char *text, neo_arena *arena,
+                          neo_te *out, neo_packing *packing) {
   (void)ctx;
   (void)text;
   (void)packing;
@@ -12,5 +12,5 @@ static neo_status rewrite(neo_ctx *ctx, const neo_te *te, const char *text, neo_
   return NEO_OK;
 }
 
-const neo_algorithm neo_algorithm_direct = {
-    "direct", "direct summation, padding as guards", NEO_ACCURACY_EXACT, rewrite};
+const neo_algorithm neo_algorithm_direct = {"direct", "direct summation, padding as guards",
+                                            NEO_ACCURACY_EXACT, rewrite};

@@ -1,10 +1,11 @@
 /* Algorithm "pad": guarded reads of a reduction block go through a padded copy.
  *
- * Why: a guard in the innermost loop of a convolution costs a select per load, and a guard that varies
- * over vector lanes costs a gather. Copying the input once, fill included, makes the hot reads unguarded.
- * How: for each read whose guards are bounds on its own affine indices, the interval of every index over
- * the block's axes gives the padded shape; a copying block goes in front of the reduction block and
- * the read is re-based. Equal copies are shared inside one block. */
+ * Why: a guard in the innermost loop of a convolution costs a select per load, and a guard that
+ * varies over vector lanes costs a gather. Copying the input once, fill included, makes the hot
+ * reads unguarded. How: for each read whose guards are bounds on its own affine indices, the
+ * interval of every index over the block's axes gives the padded shape; a copying block goes in
+ * front of the reduction block and the read is re-based. Equal copies are shared inside one block.
+ */
 #include "schedule/algorithm.h"
 
 #include <string.h>
@@ -87,7 +88,8 @@ static void add_copy(padder *self, pad *p, int rank) {
   neo_dtype dtype = te->buffer[p->source].dtype;
   p->buffer = neo_te_add_buffer(te, NEO_TE_TMP, dtype, &shape);
   neo_te_block *block = neo_te_add_block(te, p->buffer);
-  block->body = neo_expr_load_guarded(te->arena, dtype, p->source, rank, index, n_guards, guard, p->fill);
+  block->body =
+      neo_expr_load_guarded(te->arena, dtype, p->source, rank, index, n_guards, guard, p->fill);
 }
 
 static const neo_expr *replace_load(void *context, const neo_expr *load) {
@@ -112,8 +114,8 @@ static const neo_expr *replace_load(void *context, const neo_expr *load) {
   return neo_expr_load(self->te->arena, load->dtype, self->pads[k].buffer, load->n_args, index);
 }
 
-static neo_status rewrite(neo_ctx *ctx, const neo_te *te, const char *text, neo_arena *arena, neo_te *out,
-                          neo_packing *packing) {
+static neo_status rewrite(neo_ctx *ctx, const neo_te *te, const char *text, neo_arena *arena,
+                          neo_te *out, neo_packing *packing) {
   (void)text;
   (void)packing;
   neo_te *from = neo_arena_alloc(arena, sizeof(*from));
@@ -132,7 +134,8 @@ static neo_status rewrite(neo_ctx *ctx, const neo_te *te, const char *text, neo_
       copies += self.n;
     }
     if (made->n_blocks == NEO_TE_MAX_BLOCKS)
-      return neo_fail(ctx, NEO_BAD_INPUT, "schedule: alg pad: more than %d blocks", NEO_TE_MAX_BLOCKS);
+      return neo_fail(ctx, NEO_BAD_INPUT, "schedule: alg pad: more than %d blocks",
+                      NEO_TE_MAX_BLOCKS);
     made->block[made->n_blocks++] = block;
   }
   if (copies == 0)

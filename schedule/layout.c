@@ -1,12 +1,12 @@
 /* Memory layouts of buffers: text, size, flat offsets, copying in and out.
  *
- * Why: a te knows logical shapes only; where an element lies is the schedule's decision, taken per buffer.
- * How: a layout lists physical dims, outermost first; each is a logical dim, its block number ("d/f") or its
- * place inside the block ("d%f"). Offsets are quasi-affine; the range-based floordiv and floormod keep
- * them affine whenever tiles are aligned with blocks.
+ * Why: a te knows logical shapes only; where an element lies is the schedule's decision, taken per
+ * buffer. How: a layout lists physical dims, outermost first; each is a logical dim, its block
+ * number ("d/f") or its place inside the block ("d%f"). Offsets are quasi-affine; the range-based
+ * floordiv and floormod keep them affine whenever tiles are aligned with blocks.
  *
- * Invariants: 1. every logical dim occurs either once whole, or once as '/' and once as '%' with one
- * factor; 2. n == 0 means row-major. */
+ * Invariants: 1. every logical dim occurs either once whole, or once as '/' and once as '%' with
+ * one factor; 2. n == 0 means row-major. */
 #include "schedule/schedule.h"
 
 #include <string.h>
@@ -73,8 +73,8 @@ neo_status neo_layout_parse(neo_ctx *ctx, const char *text, int rank, neo_layout
   if (*scan.at != '\0')
     return neo_fail(ctx, NEO_BAD_INPUT, "layout '%.80s': unexpected '%.8s'", text, scan.at);
   if (!covers(&made, rank < 0 ? max_dim + 1 : rank))
-    return neo_fail(ctx, NEO_BAD_INPUT, "layout '%.80s' does not name each of %d dims exactly once", text,
-                    rank < 0 ? max_dim + 1 : rank);
+    return neo_fail(ctx, NEO_BAD_INPUT, "layout '%.80s' does not name each of %d dims exactly once",
+                    text, rank < 0 ? max_dim + 1 : rank);
   if (rank >= 0 && is_row_major(&made))
     memset(&made, 0, sizeof(made));
   *out = made;
@@ -121,8 +121,8 @@ int64_t neo_layout_elements(const neo_layout *layout, const neo_shape *shape) {
   return n;
 }
 
-static const neo_expr *physical_index(neo_arena *arena, const neo_layout_dim *d, const neo_expr *index,
-                                      const neo_range *range, int n_range) {
+static const neo_expr *physical_index(neo_arena *arena, const neo_layout_dim *d,
+                                      const neo_expr *index, const neo_range *range, int n_range) {
   if (d->part == '/')
     return neo_expr_floordiv(arena, index, d->factor, range, n_range);
   if (d->part == '%')
@@ -130,8 +130,9 @@ static const neo_expr *physical_index(neo_arena *arena, const neo_layout_dim *d,
   return index;
 }
 
-const neo_expr *neo_layout_offset(neo_arena *arena, const neo_layout *layout, const neo_shape *shape,
-                                  const neo_expr *const *index, const neo_range *range, int n_range) {
+const neo_expr *neo_layout_offset(neo_arena *arena, const neo_layout *layout,
+                                  const neo_shape *shape, const neo_expr *const *index,
+                                  const neo_range *range, int n_range) {
   int n = layout->n ? layout->n : shape->rank;
   const neo_expr *sum = neo_expr_index(arena, 0);
   int64_t stride = 1;

@@ -15,6 +15,9 @@
  * types and lanes agree; REG accesses become constant once unrolled loops are; variables are
  * defined by an enclosing loop, let or grid; a PARAM of an IN or CONST is never stored to.
  *
+ * Expressions are DAGs: equal nodes may be shared, above all after neo_nest_expand_math, so whoever walks
+ * them must visit each node once.
+ *
  * Text form, canonical, parse(print(n)) == n; one statement a line, two blanks per depth:
  *   nest 1
  *   b0 param f32 1024
@@ -101,6 +104,8 @@ typedef struct neo_launch {
 } neo_launch;
 
 #define NEO_NEST_MAX_BUFFERS 128
+#define NEO_NEST_MAX_LANES 64
+#define NEO_NEST_MAX_DEPTH 64 /* statements inside statements */
 #define NEO_NEST_MAX_LAUNCHES 64
 
 typedef struct neo_nest {
@@ -134,6 +139,8 @@ neo_stmt *neo_nest_for(neo_arena *arena, int var, const neo_expr *extent, bool u
 neo_stmt *neo_nest_let(neo_arena *arena, int var, const neo_expr *value, neo_stmt *body);
 neo_stmt *neo_nest_if(neo_arena *arena, const neo_expr *cond, neo_stmt *then, neo_stmt *otherwise);
 neo_stmt *neo_nest_store(neo_arena *arena, int buffer, const neo_expr *offset, const neo_expr *value, int active);
+neo_stmt *neo_nest_prefetch(neo_arena *arena, int buffer, const neo_expr *offset);
 void neo_nest_count(neo_nest *nest); /* fills fmas, flops, bytes */
+void neo_nest_areas(neo_nest *nest); /* fills work_bytes, scratch_bytes from the buffers */
 
 #endif

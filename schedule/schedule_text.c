@@ -1,11 +1,12 @@
 /* Schedule lines: parse and print; the naive schedule; layouts and signature of a line.
  *
- * Why: a schedule is stored, sent, mutated and replayed as one line of text (grammar in schedule.h).
- * How: one table of instruction names with a letter per operand; a parser and a printer walk the letters.
- * Only the grammar is checked here; whether a line fits a te is the lowering's business.
+ * Why: a schedule is stored, sent, mutated and replayed as one line of text (grammar in
+ * schedule.h). How: one table of instruction names with a letter per operand; a parser and a
+ * printer walk the letters. Only the grammar is checked here; whether a line fits a te is the
+ * lowering's business.
  *
- * Operand letters: b buffer, B block, X block.axis, L block.axis.level, y layout, f factors, o loops of
- * `order`, s scope, n number, w a name, a the rest of the instruction (algorithm). */
+ * Operand letters: b buffer, B block, X block.axis, L block.axis.level, y layout, f factors, o
+ * loops of `order`, s scope, n number, w a name, a the rest of the instruction (algorithm). */
 #include "schedule/schedule.h"
 
 #include <string.h>
@@ -17,12 +18,18 @@ typedef struct instr_row {
 } instr_row;
 
 static const instr_row instr_rows[] = {
-    [NEO_INSTR_ALG] = {"alg", "a"},           [NEO_INSTR_LAY] = {"lay", "by"},
-    [NEO_INSTR_PACK] = {"pack", "by"},        [NEO_INSTR_INLINE] = {"inline", "B"},
-    [NEO_INSTR_SPLIT] = {"split", "Xf"},      [NEO_INSTR_ORDER] = {"order", "Bo"},
-    [NEO_INSTR_AT] = {"at", "BCns"},          [NEO_INSTR_PARALLEL] = {"parallel", "Bn"},
-    [NEO_INSTR_VECTOR] = {"vector", "L"},     [NEO_INSTR_UNROLL] = {"unroll", "L"},
-    [NEO_INSTR_PREFETCH] = {"prefetch", "bLn"}, [NEO_INSTR_TENSORIZE] = {"tensorize", "Bw"},
+    [NEO_INSTR_ALG] = {"alg", "a"},
+    [NEO_INSTR_LAY] = {"lay", "by"},
+    [NEO_INSTR_PACK] = {"pack", "by"},
+    [NEO_INSTR_INLINE] = {"inline", "B"},
+    [NEO_INSTR_SPLIT] = {"split", "Xf"},
+    [NEO_INSTR_ORDER] = {"order", "Bo"},
+    [NEO_INSTR_AT] = {"at", "BCns"},
+    [NEO_INSTR_PARALLEL] = {"parallel", "Bn"},
+    [NEO_INSTR_VECTOR] = {"vector", "L"},
+    [NEO_INSTR_UNROLL] = {"unroll", "L"},
+    [NEO_INSTR_PREFETCH] = {"prefetch", "bLn"},
+    [NEO_INSTR_TENSORIZE] = {"tensorize", "Bw"},
     [NEO_INSTR_CHOOSE] = {"choose", "wn"},
 };
 
@@ -31,7 +38,8 @@ static const struct {
   neo_scope scope;
 } scopes[] = {{"reg", NEO_SCOPE_REG}, {"stack", NEO_SCOPE_STACK}, {"work", NEO_SCOPE_SCRATCH}};
 
-/* ---- parsing ---------------------------------------------------------------------------------- */
+/* ---- parsing ----------------------------------------------------------------------------------
+ */
 
 static bool scan_limited(neo_scan *scan, int64_t limit, int16_t *out) {
   int64_t v;
@@ -52,7 +60,9 @@ static bool push(neo_instr *instr, int64_t v) {
   return true;
 }
 
-static bool at_end(const neo_scan *scan) { return *scan->at == ';' || *scan->at == '\0'; }
+static bool at_end(const neo_scan *scan) {
+  return *scan->at == ';' || *scan->at == '\0';
+}
 
 static bool scan_factors(neo_scan *scan, neo_instr *instr) {
   int64_t v;
@@ -196,12 +206,15 @@ neo_status neo_schedule_parse(neo_ctx *ctx, const char *line, neo_schedule *out)
     neo_scan_space(&scan);
     const char *start = scan.at;
     if (made->n == NEO_SCHEDULE_MAX_INSTRS)
-      status = neo_fail(ctx, NEO_BAD_INPUT, "schedule: more than %d instructions", NEO_SCHEDULE_MAX_INSTRS);
+      status = neo_fail(ctx, NEO_BAD_INPUT, "schedule: more than %d instructions",
+                        NEO_SCHEDULE_MAX_INSTRS);
     else if (!scan_instr(ctx, &scan, &made->instr[made->n]))
-      status = neo_fail(ctx, NEO_BAD_INPUT, "schedule: instruction %d is malformed: '%.40s'", made->n, start);
+      status = neo_fail(ctx, NEO_BAD_INPUT, "schedule: instruction %d is malformed: '%.40s'",
+                        made->n, start);
     else if ((made->n == 0) != (made->instr[made->n].kind == NEO_INSTR_ALG) &&
              made->instr[made->n].kind != NEO_INSTR_CHOOSE)
-      status = neo_fail(ctx, NEO_BAD_INPUT, "schedule: 'alg' must be the first instruction and only that");
+      status = neo_fail(ctx, NEO_BAD_INPUT,
+                        "schedule: 'alg' must be the first instruction and only that");
     else
       made->n++;
   }
@@ -215,7 +228,8 @@ neo_status neo_schedule_parse(neo_ctx *ctx, const char *line, neo_schedule *out)
   return status;
 }
 
-/* ---- printing --------------------------------------------------------------------------------- */
+/* ---- printing ---------------------------------------------------------------------------------
+ */
 
 static bool is_split(const neo_schedule *schedule, int block, int axis) {
   for (int i = 0; i < schedule->n; i++)
@@ -242,8 +256,8 @@ static const char *scope_name(int scope) {
 }
 
 /* `used` is the number of instr->arg that letters before this one have printed. */
-static void print_operand(neo_buf *buf, const neo_schedule *schedule, const neo_instr *instr, char letter,
-                          int *used) {
+static void print_operand(neo_buf *buf, const neo_schedule *schedule, const neo_instr *instr,
+                          char letter, int *used) {
   switch (letter) {
   case 'b':
     neo_buf_printf(buf, " b%d", instr->buffer);
@@ -293,12 +307,14 @@ void neo_schedule_print(neo_buf *buf, const neo_schedule *schedule) {
   }
 }
 
-/* ---- helpers on lines --------------------------------------------------------------------------- */
+/* ---- helpers on lines ---------------------------------------------------------------------------
+ */
 
 void neo_schedule_naive(neo_schedule *out) {
   memset(out, 0, sizeof(*out));
   out->n = 1;
-  out->instr[0] = (neo_instr){.kind = NEO_INSTR_ALG, .block = -1, .buffer = -1, .axis = -1, .level = -1};
+  out->instr[0] =
+      (neo_instr){.kind = NEO_INSTR_ALG, .block = -1, .buffer = -1, .axis = -1, .level = -1};
   memcpy(out->instr[0].name, "direct", sizeof("direct"));
 }
 
@@ -334,8 +350,12 @@ void neo_schedule_set_layout(neo_schedule *schedule, int buffer, const neo_layou
   neo_assert(schedule->n >= 1 && schedule->n < NEO_SCHEDULE_MAX_INSTRS);
   memmove(&schedule->instr[2], &schedule->instr[1], (size_t)(schedule->n - 1) * sizeof(*instr));
   schedule->n++;
-  schedule->instr[1] = (neo_instr){.kind = NEO_INSTR_LAY, .block = -1, .buffer = (int16_t)buffer,
-                                   .axis = -1, .level = -1, .layout = *layout};
+  schedule->instr[1] = (neo_instr){.kind = NEO_INSTR_LAY,
+                                   .block = -1,
+                                   .buffer = (int16_t)buffer,
+                                   .axis = -1,
+                                   .level = -1,
+                                   .layout = *layout};
 }
 
 void neo_schedule_signature(neo_buf *buf, const neo_te *te, const neo_schedule *schedule) {

@@ -1,0 +1,276 @@
+/* Interval analysis with affine facts.
+ *
+ * Why: a tail branch "i3*16 + i5*4 < 52" bounds no single variable, yet it is what proves that the
+ * full tile inside stays in the buffer. Plain intervals of variables cannot see that. How: a fact
+ * is an affine form f <= 0. The upper bound of an affine a is the least, over choices of facts
+ * whose variables all occur in a with one positive ratio r (a = r f + rest), of the bound by f plus
+ * the bound of the rest. There are few facts, and each uses its variables up, so the search is
+ * short; it is cut off at a fixed depth, which only weakens bounds.
+ *
+ * Invariants: 1. results are sound: the true values lie inside; 2. arithmetic saturates at +-2^60.
+ */
+#include "schedule/nest_range.h"
+
+#define LIMIT ((int64_t)1 << 60)
+#define MAX_CHOICES 6
+
+static int64_t clamp(__int128 v) {
+  return v > LIMIT ? LIMIT : v < -LIMIT ? -LIMIT : (int64_t)v;
+}
+
+static int64_t gcd(int64_t a, int64_t b) {
+  while (b) {
+    int64_t t = a % b;
+    a = b;
+    b = t;
+  }
+  return a < 0 ? -a : a;
+}
+
+/* ---- affine arithmetic
+ * ---------------------------------------------------------------------------- */
+
+/* out = a + s * b; false if there are too many terms. */
+static bool affine_add(const neo_affine *a, int64_t s, const neo_affine *b, neo_affine *out) {
+  neo_affine made = {.base = clamp((__int128)a->base + (__int128)s * b->base)};
+  int i = 0, j = 0;
+  while (i < a->n || j < b->n) {
+    int var;
+    int64_t coef = 0;
+    if (j == b->n || (i < a->n && a->var[i] <= b->var[j]))
+      var = a->var[i];
+    else
+      var = b->var[j];
+    if (i < a->n && a->var[i] == var)
+      coef += a->coef[i++];
+    if (j < b->n && b->var[j] == var)
+      coef = clamp(coef + (__int128)s * b->coef[j++]);
+    if (coef == 0)
+      continue;
+    if (made.n == NEO_AFFINE_MAX_TERMS)
+      return false;
+    made.var[made.n] = var;
+    made.coef[made.n++] = coef;
+  }
+  *out = made;
+  return true;
+}
+
+/* Adds a <= 0, divided by the common divisor of its coefficients. */
+static void add_fact(neo_facts *facts, neo_affine a) {
+  int64_t g = 0;
+  for (int i = 0; i < a.n; i++)
+    g = gcd(a.coef[i], g);
+  if (g == 0 || facts->n == NEO_FACTS_MAX)
+    return;
+  for (int i = 0; i < a.n; i++)
+    a.coef[i] /= g;
+  a.base = -neo_floor_div(-a.base, g);
+  facts->fact[facts->n++] = a;
+}
+
+/* Adds s * (a - b) + c <= 0 where a and b are expressions. */
+static void add_difference(neo_facts *facts, const neo_expr *a, const neo_expr *b, int64_t s,
+                           int64_t c) {
+  neo_affine fa, fb, sum = {0};
+  if (!neo_expr_affine(a, &fa) || !neo_expr_affine(b, &fb) || !affine_add(&sum, s, &fa, &sum) ||
+      !affine_add(&sum, -s, &fb, &sum))
+    return;
+  sum.base += c;
+  add_fact(facts, sum);
+}
+
+/* ---- facts
+ * ------------------------------------------------------------------------------------------ */
+
+void neo_facts_assume(neo_facts *facts, const neo_expr *cond, bool truth) {
+  bool both = (cond->op == NEO_EXPR_AND && truth) || (cond->op == NEO_EXPR_OR && !truth);
+  if (both) {
+    neo_facts_assume(facts, cond->arg[0], truth);
+    neo_facts_assume(facts, cond->arg[1], truth);
+  } else if (cond->op == NEO_EXPR_NOT) {
+    neo_facts_assume(facts, cond->arg[0], !truth);
+  } else if (cond->op == NEO_EXPR_LT && cond->arg[0]->dtype == NEO_I64) {
+    add_difference(facts, cond->arg[0], cond->arg[1], truth ? 1 : -1, truth ? 1 : 0);
+  } else if (cond->op == NEO_EXPR_LE && cond->arg[0]->dtype == NEO_I64) {
+    add_difference(facts, cond->arg[0], cond->arg[1], truth ? 1 : -1, truth ? 0 : 1);
+  } else if (cond->op == NEO_EXPR_EQ && truth && cond->arg[0]->dtype == NEO_I64) {
+    add_difference(facts, cond->arg[0], cond->arg[1], 1, 0);
+    add_difference(facts, cond->arg[0], cond->arg[1], -1, 0);
+  }
+}
+
+void neo_facts_assume_guard(neo_facts *facts, const neo_guard *guard) {
+  neo_affine a, negative = {0};
+  if (!neo_expr_affine(guard->index, &a) || !affine_add(&negative, -1, &a, &negative))
+    return;
+  a.base -= guard->hi - 1;
+  negative.base += guard->lo;
+  add_fact(facts, a);
+  add_fact(facts, negative);
+}
+
+/* var + shift + 1 <= e */
+static void below(neo_facts *facts, int var, const neo_expr *e, int64_t shift) {
+  int64_t c, d;
+  if (e->op == NEO_EXPR_MIN) {
+    below(facts, var, e->arg[0], shift);
+    below(facts, var, e->arg[1], shift);
+  } else if (e->op == NEO_EXPR_ADD && neo_expr_is_const(e->arg[1], &c)) {
+    below(facts, var, e->arg[0], shift - c);
+  } else if (e->op == NEO_EXPR_FLOORDIV && neo_expr_is_const(e->arg[1], &d) && d > 0) {
+    neo_affine of, own = {.n = 1, .var = {var}, .coef = {d}};
+    if (neo_expr_affine(e->arg[0], &of) && affine_add(&own, -1, &of, &own)) {
+      own.base += d * (shift + 1);
+      add_fact(facts, own);
+    }
+  } else {
+    neo_affine of, own = {.base = shift + 1, .n = 1, .var = {var}, .coef = {1}};
+    if (neo_expr_affine(e, &of) && affine_add(&own, -1, &of, &own))
+      add_fact(facts, own);
+  }
+}
+
+void neo_facts_assume_loop(neo_facts *facts, int var, const neo_expr *extent) {
+  int64_t c;
+  if (!neo_expr_is_const(extent, &c))
+    below(facts, var, extent, 0);
+}
+
+void neo_facts_assume_let(neo_facts *facts, int var, const neo_expr *value) {
+  neo_affine of, own = {.n = 1, .var = {var}, .coef = {1}}, negative = {0};
+  if (!neo_expr_affine(value, &of) || of.n == 0 || !affine_add(&own, -1, &of, &own) ||
+      !affine_add(&negative, -1, &own, &negative))
+    return;
+  add_fact(facts, own);
+  add_fact(facts, negative);
+}
+
+/* ---- bounds
+ * -------------------------------------------------------------------------------------------- */
+
+static int64_t upper_by_variables(const neo_facts *facts, const neo_affine *a) {
+  __int128 sum = a->base;
+  for (int i = 0; i < a->n; i++) {
+    if (a->var[i] >= facts->n_vars)
+      return LIMIT;
+    const neo_range *r = &facts->range[a->var[i]];
+    sum += (__int128)a->coef[i] * (a->coef[i] > 0 ? r->hi : r->lo);
+  }
+  return clamp(sum);
+}
+
+/* The ratio r > 0 with which all of f's variables occur in a; 0 if there is none. */
+static int64_t ratio_of(const neo_affine *a, const neo_affine *f) {
+  int64_t ratio = 0;
+  for (int i = 0, j = 0; i < f->n; i++, j++) {
+    while (j < a->n && a->var[j] < f->var[i])
+      j++;
+    if (j == a->n || a->var[j] != f->var[i] || a->coef[j] % f->coef[i] != 0)
+      return 0;
+    int64_t r = a->coef[j] / f->coef[i];
+    if (r <= 0 || (ratio && r != ratio))
+      return 0;
+    ratio = r;
+  }
+  return ratio;
+}
+
+static int64_t upper(const neo_facts *facts, const neo_affine *a, int from, int choices) {
+  int64_t best = upper_by_variables(facts, a);
+  for (int i = from; i < facts->n && choices > 0 && a->n > 0; i++) {
+    const neo_affine *f = &facts->fact[i];
+    int64_t ratio = ratio_of(a, f);
+    neo_affine rest;
+    if (ratio == 0 || !affine_add(a, -ratio, f, &rest))
+      continue;
+    best = neo_min_i64(best, upper(facts, &rest, i + 1, choices - 1));
+  }
+  return best;
+}
+
+static bool bounded(const neo_range *r) {
+  return r->lo > -LIMIT && r->hi < LIMIT;
+}
+
+static bool affine_range(const neo_facts *facts, const neo_affine *a, neo_range *out) {
+  neo_affine negative = {0};
+  affine_add(&negative, -1, a, &negative);
+  out->hi = upper(facts, a, 0, MAX_CHOICES);
+  out->lo = -upper(facts, &negative, 0, MAX_CHOICES);
+  return bounded(out);
+}
+
+static bool select_range(neo_facts *facts, const neo_expr *e, neo_range *out) {
+  neo_range sides[2];
+  for (int side = 0; side < 2; side++) {
+    int mark = facts->n;
+    neo_facts_assume(facts, e->arg[0], side == 0);
+    bool ok = neo_facts_range(facts, e->arg[1 + side], &sides[side]);
+    facts->n = mark;
+    if (!ok)
+      return false;
+  }
+  *out = (neo_range){neo_min_i64(sides[0].lo, sides[1].lo), neo_max_i64(sides[0].hi, sides[1].hi)};
+  return true;
+}
+
+static neo_range product(neo_range a, neo_range b) {
+  int64_t v[4] = {clamp((__int128)a.lo * b.lo), clamp((__int128)a.lo * b.hi),
+                  clamp((__int128)a.hi * b.lo), clamp((__int128)a.hi * b.hi)};
+  neo_range r = {v[0], v[0]};
+  for (int i = 1; i < 4; i++)
+    r = (neo_range){neo_min_i64(r.lo, v[i]), neo_max_i64(r.hi, v[i])};
+  return r;
+}
+
+static bool binary_range(const neo_expr *e, neo_range a, neo_range b, neo_range *out) {
+  switch (e->op) {
+  case NEO_EXPR_ADD:
+    *out = (neo_range){clamp((__int128)a.lo + b.lo), clamp((__int128)a.hi + b.hi)};
+    break;
+  case NEO_EXPR_SUB:
+    *out = (neo_range){clamp((__int128)a.lo - b.hi), clamp((__int128)a.hi - b.lo)};
+    break;
+  case NEO_EXPR_MUL:
+    *out = product(a, b);
+    break;
+  case NEO_EXPR_MIN:
+    *out = (neo_range){neo_min_i64(a.lo, b.lo), neo_min_i64(a.hi, b.hi)};
+    break;
+  case NEO_EXPR_MAX:
+    *out = (neo_range){neo_max_i64(a.lo, b.lo), neo_max_i64(a.hi, b.hi)};
+    break;
+  case NEO_EXPR_FLOORDIV:
+    if (b.lo != b.hi || b.lo <= 0)
+      return false;
+    *out = (neo_range){neo_floor_div(a.lo, b.lo), neo_floor_div(a.hi, b.lo)};
+    break;
+  case NEO_EXPR_FLOORMOD:
+    if (b.lo != b.hi || b.lo <= 0)
+      return false;
+    if (neo_floor_div(a.lo, b.lo) == neo_floor_div(a.hi, b.lo))
+      *out = (neo_range){neo_floor_mod(a.lo, b.lo), neo_floor_mod(a.hi, b.lo)};
+    else
+      *out = (neo_range){0, b.lo - 1};
+    break;
+  default:
+    return false;
+  }
+  return bounded(out);
+}
+
+bool neo_facts_range(neo_facts *facts, const neo_expr *e, neo_range *out) {
+  neo_affine a;
+  neo_range left, right;
+  if (neo_expr_affine(e, &a))
+    return affine_range(facts, &a, out);
+  if (e->op == NEO_EXPR_SELECT)
+    return select_range(facts, e, out);
+  if (e->op == NEO_EXPR_CAST && e->dtype == NEO_I64 && neo_dtype_class(e->arg[0]->dtype) == 'i')
+    return neo_facts_range(facts, e->arg[0], out);
+  if (neo_expr_op_arity(e->op) != 2)
+    return false;
+  return neo_facts_range(facts, e->arg[0], &left) && neo_facts_range(facts, e->arg[1], &right) &&
+         binary_range(e, left, right, out);
+}
