@@ -40,7 +40,7 @@ static void test_sha256_vectors(void **state) {
 /* Every length from 0 to 299, so all paddings; the value is Python's hashlib's. */
 static void test_sha256_of_every_length(void **state) {
   (void)state;
-  uint8_t digests[300 * 32], data[300];
+  uint8_t digests[300 * 32], data[300] = {0};
   for (size_t n = 0; n < 300; n++) {
     for (size_t i = 0; i < n; i++)
       data[i] = (uint8_t)(i * 7 + n);

@@ -8,8 +8,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "base/core.h"
 #include "tests/fail_alloc.h"
@@ -178,23 +176,6 @@ static void test_arena_texts_and_growth(void **state) {
   neo_arena_fini(&arena);
 }
 
-static void test_arena_exits_when_memory_runs_out(void **state) {
-  (void)state;
-  fflush(stdout);
-  pid_t pid = fork();
-  if (pid == 0) {
-    fclose(stderr);
-    neo_arena arena;
-    neo_arena_init(&arena);
-    neo_arena_alloc(&arena, SIZE_MAX - 100);
-    _exit(0);
-  }
-  int status;
-  waitpid(pid, &status, 0);
-  assert_true(WIFEXITED(status));
-  assert_int_equal(WEXITSTATUS(status), NEO_NO_MEMORY);
-}
-
 static void test_map_of_many_keys(void **state) {
   (void)state;
   neo_map map = {0};
@@ -250,7 +231,6 @@ int main(void) {
       cmocka_unit_test(test_arena_blocks_are_apart_zeroed_and_aligned),
       cmocka_unit_test(test_arena_reset_reuses_and_zeroes),
       cmocka_unit_test(test_arena_texts_and_growth),
-      cmocka_unit_test(test_arena_exits_when_memory_runs_out),
       cmocka_unit_test(test_map_of_many_keys),
       cmocka_unit_test(test_fail_alloc_sweep_reaches_every_allocation),
   };

@@ -8,6 +8,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/host.h"
 #include "tests/fail_malloc.h"
@@ -77,10 +79,37 @@ static void test_file_read_survives_each_failed_malloc(void **state) {
   assert_true(failures > 0);
 }
 
+/* n-th malloc fails; n 0: the size itself overflows. */
+static int exit_code_of_arena(long n, size_t size) {
+  fflush(stdout);
+  pid_t pid = fork();
+  if (pid == 0) {
+    fclose(stderr);
+    neo_arena arena;
+    neo_arena_init(&arena);
+    neo_fail_malloc_at(n);
+    neo_arena_alloc(&arena, 100);
+    neo_arena_alloc(&arena, size);
+    _exit(0);
+  }
+  int status;
+  waitpid(pid, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void test_arena_exits_when_memory_runs_out(void **state) {
+  (void)state;
+  assert_int_equal(exit_code_of_arena(0, SIZE_MAX - 8), NEO_NO_MEMORY);
+  assert_int_equal(exit_code_of_arena(1, 1), NEO_NO_MEMORY);
+  assert_int_equal(exit_code_of_arena(2, 100000), NEO_NO_MEMORY);
+  assert_int_equal(exit_code_of_arena(0, 100000), 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_buf_survives_each_failed_malloc),
       cmocka_unit_test(test_map_survives_each_failed_malloc),
+      cmocka_unit_test(test_arena_exits_when_memory_runs_out),
       cmocka_unit_test(test_file_read_survives_each_failed_malloc),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
