@@ -61,17 +61,19 @@ void neo_target_visit(void (*fn)(void *self, const char *name, const char *about
 /* ---- the machine's cores (hwloc) ------------------------------------------------------------- */
 
 typedef struct neo_cores {
-  int n;        /* usable cores (allowed cpuset) */
-  int cpu[256]; /* one logical cpu per core, best first: distinct physical cores before SMT siblings
-                 */
-  int64_t l1d, l2, l3;
+  int n;        /* usable cores: in the allowed cpuset and this process's affinity; 256 at most */
+  int n_cpus;   /* usable logical cpus: n, or more with SMT; 256 at most */
+  int cpu[256]; /* best first: cpu[0..n) one of each core, fast cores before efficient ones, cores
+                   of one package together; cpu[n..n_cpus) their SMT siblings in the same order */
+  int64_t l1d, l2, l3; /* as seen by cpu[0], bytes; 0: none or unknown */
   int packages, numa_nodes;
 } neo_cores;
 
 /* synthetic NULL: this machine; else an hwloc synthetic description ("pack:1 core:2 pu:2"), for
  * tests. */
 neo_status neo_cores_detect(neo_ctx *ctx, const char *synthetic, neo_cores *out);
-/* Pins the calling thread to one cpu. NEO_UNSUPPORTED where the OS refuses (logged, not fatal). */
+/* Pins the calling thread to one cpu. NEO_UNSUPPORTED where the OS refuses: logged as a warning,
+ * not recorded in the context, since it is not fatal. */
 neo_status neo_cores_pin(neo_ctx *ctx, int cpu);
 /* Which cpus measure and which build: with n cores, measuring gets `threads`, building the rest
  * (all, if nothing is left). */

@@ -1,0 +1,261 @@
+/* Targets: known devices, their canonical text, and this machine.
+ *
+ * Why text: records and artifacts name the device that they are for by this line; it must be the
+ * same on every host, so it holds only what changes generated code or its ranking.
+ *
+ * Format, one line, fields in this order, one blank between them:
+ *   ARCH FEATURES vec=BYTES regs=N fma=PORTSxLATENCY l1=BYTES l2=BYTES l3=BYTES cpu=NAME
+ * ARCH is a row of `architectures`; FEATURES are names of NEO_ISA_FEATURES joined by commas,
+ * printed in the order of that table, or "-" for none. Parsing accepts features in any order and
+ * nothing else that printing would not give. The LLVM triple follows from ARCH. */
+#include "target/target.h"
+
+#include <string.h>
+
+#include "target/host_cpu.h"
+
+#define NEO_BIT(name) (UINT64_C(1) << NEO_ISA_##name)
+
+static const double unknown_ghz = 2.0;
+
+typedef struct architecture {
+  const char *name, *triple;
+  uint64_t features; /* all that its targets may have */
+} architecture;
+
+static const architecture architectures[] = {
+    {"x86_64", "x86_64-unknown-linux-gnu",
+     NEO_BIT(SSE42) | NEO_BIT(AVX2) | NEO_BIT(FMA) | NEO_BIT(F16C) | NEO_BIT(AVX512) |
+         NEO_BIT(AVX512_VNNI) | NEO_BIT(AVX_VNNI) | NEO_BIT(AVX512_BF16)},
+    {"aarch64", "aarch64-unknown-linux-gnu", NEO_BIT(NEON) | NEO_BIT(DOTPROD) | NEO_BIT(FP16)},
+    {"c", "", 0},
+};
+
+static const char *const feature_names[] = {
+#define X(name, text) text,
+    NEO_ISA_FEATURES(X)
+#undef X
+};
+
+typedef struct target_row {
+  const char *name, *about, *arch;
+  uint64_t isa;
+  int vector_bytes, vector_registers, fma_ports, fma_latency;
+  int64_t l1d, l2, l3;
+  double ghz;
+  const char *cpu;
+} target_row;
+
+static const target_row rows[] = {
+#define NEO_TARGET_ROW(...) {__VA_ARGS__},
+#include "target/targets.def"
+};
+
+static const architecture *find_architecture(const char *name) {
+  for (int i = 0; i < NEO_COUNT(architectures); i++)
+    if (strcmp(architectures[i].name, name) == 0)
+      return &architectures[i];
+  return NULL;
+}
+
+static neo_target row_target(const target_row *row) {
+  neo_target target = {.isa = row->isa,
+                       .vector_bytes = row->vector_bytes,
+                       .vector_registers = row->vector_registers,
+                       .fma_ports = row->fma_ports,
+                       .fma_latency = row->fma_latency,
+                       .l1d = row->l1d,
+                       .l2 = row->l2,
+                       .l3 = row->l3,
+                       .ghz = row->ghz};
+  snprintf(target.arch, sizeof(target.arch), "%s", row->arch);
+  snprintf(target.triple, sizeof(target.triple), "%s", find_architecture(row->arch)->triple);
+  snprintf(target.cpu, sizeof(target.cpu), "%s", row->cpu);
+  return target;
+}
+
+void neo_target_visit(void (*fn)(void *self, const char *name, const char *about,
+                                 const neo_target *target),
+                      void *self) {
+  for (int i = 0; i < NEO_COUNT(rows); i++) {
+    neo_target target = row_target(&rows[i]);
+    fn(self, rows[i].name, rows[i].about, &target);
+  }
+}
+
+/* Caches come from hwloc; where it knows none (some virtual machines), the ISA level's row is a
+ * fair guess. */
+static neo_status detect_host(neo_ctx *ctx, neo_target *out) {
+  neo_target target = {0};
+  neo_cores cores;
+  (void)neo_host_cpu(&target);
+  NEO_TRY(neo_cores_detect(ctx, NULL, &cores));
+  target.l1d = cores.l1d > 0 ? cores.l1d : 32 * 1024;
+  target.l2 = cores.l2 > 0 ? cores.l2 : 256 * 1024;
+  target.l3 = cores.l3;
+  target.ghz = neo_host_ghz();
+  *out = target;
+  return NEO_OK;
+}
+
+static neo_status fail_unknown(neo_ctx *ctx, const char *name) {
+  neo_buf names = {0};
+  for (int i = 0; i < NEO_COUNT(rows); i++)
+    neo_buf_printf(&names, " %s", rows[i].name);
+  neo_status status = neo_fail(ctx, NEO_USAGE, "target '%.40s' is unknown; known: host%s", name,
+                               names.data ? names.data : "");
+  neo_buf_fini(&names);
+  return status;
+}
+
+neo_status neo_target_find(neo_ctx *ctx, const char *name, neo_target *out) {
+  if (!name || strcmp(name, "host") == 0)
+    return detect_host(ctx, out);
+  for (int i = 0; i < NEO_COUNT(rows); i++) {
+    if (strcmp(rows[i].name, name) == 0) {
+      *out = row_target(&rows[i]);
+      return NEO_OK;
+    }
+  }
+  return strchr(name, ' ') ? neo_target_parse(ctx, name, out) : fail_unknown(ctx, name);
+}
+
+void neo_target_print(neo_buf *buf, const neo_target *target) {
+  neo_buf_printf(buf, "%s ", target->arch);
+  const char *separator = "";
+  for (int i = 0; i < NEO_ISA_COUNT; i++) {
+    if (!neo_target_has(target, (neo_isa)i))
+      continue;
+    neo_buf_printf(buf, "%s%s", separator, feature_names[i]);
+    separator = ",";
+  }
+  neo_buf_printf(buf, "%s vec=%d regs=%d fma=%dx%d l1=%lld l2=%lld l3=%lld cpu=%s",
+                 target->isa ? "" : "-", target->vector_bytes, target->vector_registers,
+                 target->fma_ports, target->fma_latency, (long long)target->l1d,
+                 (long long)target->l2, (long long)target->l3, target->cpu);
+}
+
+/* The word up to the next blank, comma or end, at most size - 1 characters; "" if there is none. */
+static void take_word(const char **at, char *out, size_t size) {
+  size_t length = strcspn(*at, " ,\n");
+  if (length >= size)
+    length = 0;
+  memcpy(out, *at, length);
+  out[length] = '\0';
+  *at += length;
+}
+
+static neo_status parse_arch(neo_ctx *ctx, const char **at, neo_target *target,
+                             const architecture **out_arch) {
+  take_word(at, target->arch, sizeof(target->arch));
+  const architecture *arch = find_architecture(target->arch);
+  if (!arch)
+    return neo_fail(ctx, NEO_BAD_INPUT,
+                    "target: architecture '%s' is unknown; known: x86_64 aarch64 c", target->arch);
+  snprintf(target->triple, sizeof(target->triple), "%s", arch->triple);
+  *out_arch = arch;
+  return NEO_OK;
+}
+
+static int find_feature(const char *name) {
+  for (int i = 0; i < NEO_ISA_COUNT; i++)
+    if (strcmp(feature_names[i], name) == 0)
+      return i;
+  return -1;
+}
+
+static neo_status parse_features(neo_ctx *ctx, const char **at, const architecture *arch,
+                                 neo_target *target) {
+  if (strncmp(*at, "- ", 2) == 0) {
+    ++*at;
+    return NEO_OK;
+  }
+  for (;;) {
+    char name[24];
+    take_word(at, name, sizeof(name));
+    int feature = find_feature(name);
+    if (feature < 0 || !(arch->features >> feature & 1))
+      return neo_fail(ctx, NEO_BAD_INPUT, "target: '%s' is no feature of %s", name, arch->name);
+    target->isa |= UINT64_C(1) << feature;
+    if (**at != ',')
+      return NEO_OK;
+    ++*at;
+  }
+}
+
+/* prefix, then an integer in [low, high] that starts with a digit. */
+static neo_status parse_number(neo_ctx *ctx, const char **at, const char *prefix, int64_t low,
+                               int64_t high, int64_t *out) {
+  size_t length = strlen(prefix);
+  if (strncmp(*at, prefix, length) != 0)
+    return neo_fail(ctx, NEO_BAD_INPUT, "target: '%s' expected at '%.30s'", prefix, *at);
+  neo_scan scan;
+  int64_t value;
+  neo_scan_init(&scan, *at + length);
+  bool digit = *scan.at >= '0' && *scan.at <= '9';
+  if (!digit || !neo_scan_int(&scan, &value) || value < low || value > high)
+    return neo_fail(ctx, NEO_BAD_INPUT, "target: '%.30s': a number from %lld to %lld expected", *at,
+                    (long long)low, (long long)high);
+  *at = scan.at;
+  *out = value;
+  return NEO_OK;
+}
+
+static neo_status parse_numbers(neo_ctx *ctx, const char **at, neo_target *target) {
+  int64_t vec, regs, ports, latency;
+  const int64_t largest_cache = INT64_C(1) << 40;
+  NEO_TRY(parse_number(ctx, at, " vec=", 4, 256, &vec));
+  if (vec & (vec - 1))
+    return neo_fail(ctx, NEO_BAD_INPUT, "target: vec=%lld is no power of two", (long long)vec);
+  NEO_TRY(parse_number(ctx, at, " regs=", 1, 256, &regs));
+  NEO_TRY(parse_number(ctx, at, " fma=", 1, 16, &ports));
+  NEO_TRY(parse_number(ctx, at, "x", 1, 64, &latency));
+  NEO_TRY(parse_number(ctx, at, " l1=", 0, largest_cache, &target->l1d));
+  NEO_TRY(parse_number(ctx, at, " l2=", 0, largest_cache, &target->l2));
+  NEO_TRY(parse_number(ctx, at, " l3=", 0, largest_cache, &target->l3));
+  target->vector_bytes = (int)vec;
+  target->vector_registers = (int)regs;
+  target->fma_ports = (int)ports;
+  target->fma_latency = (int)latency;
+  return NEO_OK;
+}
+
+static neo_status parse_cpu(neo_ctx *ctx, const char **at, neo_target *target) {
+  static const char allowed[] =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_+";
+  if (strncmp(*at, " cpu=", 5) != 0)
+    return neo_fail(ctx, NEO_BAD_INPUT, "target: ' cpu=' expected at '%.30s'", *at);
+  *at += 5;
+  size_t length = strspn(*at, allowed);
+  if (length == 0 || length >= sizeof(target->cpu) || (*at)[length] != '\0')
+    return neo_fail(ctx, NEO_BAD_INPUT, "target: cpu name '%.40s' is not usable", *at);
+  memcpy(target->cpu, *at, length + 1);
+  return NEO_OK;
+}
+
+neo_status neo_target_parse(neo_ctx *ctx, const char *text, neo_target *out) {
+  neo_target target = {.ghz = unknown_ghz};
+  const architecture *arch = NULL;
+  const char *at = text;
+  NEO_TRY(parse_arch(ctx, &at, &target, &arch));
+  if (*at != ' ')
+    return neo_fail(ctx, NEO_BAD_INPUT, "target: features expected after '%s'", target.arch);
+  at++;
+  NEO_TRY(parse_features(ctx, &at, arch, &target));
+  NEO_TRY(parse_numbers(ctx, &at, &target));
+  NEO_TRY(parse_cpu(ctx, &at, &target));
+  *out = target;
+  return NEO_OK;
+}
+
+bool neo_target_has(const neo_target *target, neo_isa isa) {
+  return target->isa >> isa & 1;
+}
+
+bool neo_target_runs_here(const neo_target *target) {
+  neo_target host = {0};
+  if (strcmp(target->arch, "c") == 0)
+    return true;
+  return neo_host_cpu(&host) && strcmp(target->arch, host.arch) == 0 &&
+         (target->isa & ~host.isa) == 0;
+}
