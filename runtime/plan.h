@@ -1,10 +1,12 @@
-/* runtime/plan.h: the executor's plan: what compiled.so carries beside its kernels. Written by driver/ through
- * neo_plan_encode, read by libneo_rt through neo_plan_decode; docs/formats/plan.md has it byte by byte. */
+/* runtime/plan.h: the executor's plan: what compiled.so carries beside its kernels. Written by
+ * driver/ through neo_plan_encode, read by libneo_rt through neo_plan_decode; docs/formats/plan.md
+ * has it byte by byte. */
 #ifndef NEO_RUNTIME_PLAN_H
 #define NEO_RUNTIME_PLAN_H
 
 #include "base/core.h"
 
+#define NEO_PLAN_MAGIC "NEOPLAN1"
 #define NEO_PLAN_VERSION 1
 #define NEO_PLAN_MAX_RANK 8
 
@@ -15,7 +17,8 @@ typedef enum neo_storage {
   NEO_STORE_PARAM,  /* slot = byte offset in compiled.params' data */
 } neo_storage;
 
-/* A value slot. Inputs and outputs are dense row-major; inner values have any layout (bytes says how big). */
+/* A value slot. Inputs and outputs are dense row-major; inner values have any layout (bytes says
+ * how big). */
 typedef struct neo_plan_value {
   const char *name; /* "" for inner values */
   uint8_t dtype;    /* neo_dtype number of ir/tensor.h, fixed by docs/formats/plan.md */
@@ -27,7 +30,11 @@ typedef struct neo_plan_value {
 } neo_plan_value;
 
 /* Numbers are in the file; 4..6 are reserved for branch, loop and call. */
-typedef enum neo_plan_step_kind { NEO_PLAN_LAUNCH = 1, NEO_PLAN_COPY = 2, NEO_PLAN_RUNTIME = 3 } neo_plan_step_kind;
+typedef enum neo_plan_step_kind {
+  NEO_PLAN_LAUNCH = 1,
+  NEO_PLAN_COPY = 2,
+  NEO_PLAN_RUNTIME = 3
+} neo_plan_step_kind;
 
 typedef struct neo_plan_launch {
   uint32_t function; /* in neo_module.functions */
@@ -39,22 +46,23 @@ typedef struct neo_plan_step {
   uint8_t device; /* 0: the host cpu */
   const char *name;
   uint32_t n_args;
-  uint32_t *arg; /* value ids: kernel buffers in order; copy: source, destination; runtime: inputs then outputs */
+  uint32_t *arg; /* value ids: kernel buffers in order; copy: source, destination; runtime: inputs
+                    then outputs */
   uint32_t n_launches;
   neo_plan_launch *launch;
-  int64_t work_offset;        /* in the arena; -1: none */
-  int64_t work_bytes;         /* of it: decode checks that it lies in the arena */
-  int64_t scratch_bytes;      /* per worker */
-  const char *runtime;        /* RUNTIME: row of runtime/ops.def and its attributes as text "k=v ..." */
+  int64_t work_offset;   /* in the arena; -1: none */
+  int64_t work_bytes;    /* of it: decode checks that it lies in the arena */
+  int64_t scratch_bytes; /* per worker */
+  const char *runtime;   /* RUNTIME: row of runtime/ops.def and its attributes as text "k=v ..." */
   const char *attributes;
 } neo_plan_step;
 
 typedef struct neo_plan {
   uint32_t threads; /* compiled for */
   int64_t arena_bytes, scratch_bytes /* max over steps, per worker */, params_bytes;
-  uint64_t isa;         /* neo_target.isa bits needed, and arch text: checked at load */
+  uint64_t isa; /* neo_target.isa bits needed, and arch text: checked at load */
   const char *arch;
-  const char *target;   /* canonical text, for messages */
+  const char *target; /* canonical text, for messages */
   uint32_t n_values, n_inputs, n_outputs, n_steps;
   neo_plan_value *value;
   uint32_t *input, *output; /* value ids, model order */
@@ -64,12 +72,15 @@ typedef struct neo_plan {
 
 /* Appends the binary form. */
 neo_status neo_plan_encode(neo_ctx *ctx, const neo_plan *plan, neo_buf *out);
-/* Decodes into one heap block owned by *out (neo_plan_free); every offset, count and id is checked, including that
- * arena, params and function ranges are respected. error text up to 256 bytes. Never aborts. */
-neo_status neo_plan_decode(neo_ctx *ctx, const uint8_t *data, size_t size, uint64_t n_functions, neo_plan **out);
+/* Decodes into one heap block owned by *out (neo_plan_free); every offset, count and id is checked,
+ * including that arena, params and function ranges are respected. error text up to 256 bytes. Never
+ * aborts. */
+neo_status neo_plan_decode(neo_ctx *ctx, const uint8_t *data, size_t size, uint64_t n_functions,
+                           neo_plan **out);
 void neo_plan_free(neo_ctx *ctx, neo_plan *plan);
 
-/* compiled.params: 64-byte header {"NEOPARM1", u32 version, u32 zero, u64 data bytes, u32 crc32 of data, zeros}, then data. */
+/* compiled.params: 64-byte header {"NEOPARM1", u32 version, u32 zero, u64 data bytes, u32 crc32 of
+ * data, zeros}, then data. */
 #define NEO_PARAMS_MAGIC "NEOPARM1"
 #define NEO_PARAMS_HEADER 64
 

@@ -1,0 +1,371 @@
+/* Reads a plan's binary form, docs/formats/plan.md, into one heap block.
+ *
+ * Why one block: a model has one plan that never changes; one allocation can fail in one place and
+ * is freed in one. Its size is bounded by the counts in the header, which are themselves bounded by
+ * the number of bytes that follow, so a short file cannot ask for much memory.
+ *
+ * Invariants that hold after a decode, so that the executor checks nothing at run time:
+ * 1. Every value id, function number, input and output number is in range.
+ * 2. Every arena and parameter value lies inside the arena or the parameters, at a multiple of its
+ *    element size; every workspace lies inside the arena at a multiple of 64.
+ * 3. Inputs, outputs: value <-> number agree both ways, and the bytes are those of a dense tensor.
+ * 4. No step writes where it must not: a copy's and a runtime op's destination is not an input or a
+ * parameter. */
+#include "runtime/plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/dtype.h"
+
+enum {
+  MAX_TEXT = 1 << 16,
+  MAX_THREADS = 1024,
+  MIN_VALUE = 23, /* bytes of the smallest value and step in the file */
+  MIN_STEP = 46,
+};
+#define MAX_BYTES ((int64_t)1 << 46)
+
+typedef struct decoder {
+  neo_ctx *ctx;
+  neo_reader in;
+  char *block;
+  size_t used, capacity;
+  uint64_t n_functions;
+  neo_plan *plan;
+} decoder;
+
+static neo_status truncated(decoder *d) {
+  return neo_fail(d->ctx, NEO_BAD_INPUT, "plan: ends too early, at byte %zu", d->in.at);
+}
+
+static neo_status out_of_range(decoder *d, const char *what, uint32_t index, int64_t value) {
+  return neo_fail(d->ctx, NEO_BAD_INPUT, "plan: %s of entry %u is %lld: out of range", what,
+                  (unsigned)index, (long long)value);
+}
+
+static size_t left(const decoder *d) {
+  return d->in.size - d->in.at;
+}
+
+/* Room in the block; NULL only if the bound below were wrong. */
+static void *take(decoder *d, size_t count, size_t size) {
+  size_t at = (d->used + 7) / 8 * 8;
+  if (at > d->capacity || count > (d->capacity - at) / size)
+    return NULL;
+  d->used = at + count * size;
+  return d->block + at;
+}
+
+static neo_status read_text(decoder *d, const char **out) {
+  uint32_t length = neo_read_u32le(&d->in);
+  if (d->in.failed || length > left(d))
+    return truncated(d);
+  const uint8_t *text = neo_read_bytes(&d->in, length);
+  if (length > MAX_TEXT || (length && (!text || memchr(text, '\0', length))))
+    return neo_fail(d->ctx, NEO_BAD_INPUT, "plan: a text of %u bytes is damaged", (unsigned)length);
+  char *copy = take(d, length + 1, 1);
+  if (!copy)
+    return neo_fail(d->ctx, NEO_INTERNAL, "plan: block too small");
+  if (length)
+    memcpy(copy, text, length);
+  copy[length] = '\0';
+  *out = copy;
+  return NEO_OK;
+}
+
+static neo_status read_bytes_field(decoder *d, const char *what, int64_t *out) {
+  int64_t v = (int64_t)neo_read_u64le(&d->in);
+  if (d->in.failed)
+    return truncated(d);
+  if (v < 0 || v > MAX_BYTES)
+    return out_of_range(d, what, 0, v);
+  *out = v;
+  return NEO_OK;
+}
+
+static neo_status check_header(decoder *d) {
+  const uint8_t *magic = neo_read_bytes(&d->in, 8);
+  uint32_t version = neo_read_u32le(&d->in), crc = neo_read_u32le(&d->in);
+  uint64_t size = neo_read_u64le(&d->in);
+  if (d->in.failed)
+    return truncated(d);
+  if (memcmp(magic, NEO_PLAN_MAGIC, 8) != 0)
+    return neo_fail(d->ctx, NEO_BAD_INPUT, "plan: bad magic");
+  if (version != NEO_PLAN_VERSION)
+    return neo_fail(d->ctx, NEO_UNSUPPORTED, "plan: version %u, this runtime reads %d",
+                    (unsigned)version, NEO_PLAN_VERSION);
+  if (size != left(d))
+    return neo_fail(d->ctx, NEO_BAD_INPUT, "plan: %zu bytes follow the header, it says %llu",
+                    left(d), (unsigned long long)size);
+  if (neo_crc32(0, d->in.data + d->in.at, left(d)) != crc)
+    return neo_fail(d->ctx, NEO_BAD_INPUT, "plan: checksum does not match");
+  return NEO_OK;
+}
+
+typedef struct counts {
+  uint32_t threads, values, inputs, outputs, steps;
+  int64_t arena, scratch, params;
+  uint64_t isa;
+} counts;
+
+static neo_status read_counts(decoder *d, counts *out) {
+  out->threads = neo_read_u32le(&d->in);
+  if (neo_read_u32le(&d->in) != 0)
+    return neo_fail(d->ctx, NEO_BAD_INPUT, "plan: reserved field is not zero");
+  NEO_TRY(read_bytes_field(d, "arena bytes", &out->arena));
+  NEO_TRY(read_bytes_field(d, "scratch bytes", &out->scratch));
+  NEO_TRY(read_bytes_field(d, "params bytes", &out->params));
+  out->isa = neo_read_u64le(&d->in);
+  out->values = neo_read_u32le(&d->in);
+  out->inputs = neo_read_u32le(&d->in);
+  out->outputs = neo_read_u32le(&d->in);
+  out->steps = neo_read_u32le(&d->in);
+  if (d->in.failed)
+    return truncated(d);
+  if (out->threads < 1 || out->threads > MAX_THREADS)
+    return out_of_range(d, "threads", 0, out->threads);
+  size_t rest = left(d);
+  if (out->values > rest / MIN_VALUE || out->steps > rest / MIN_STEP || out->inputs > rest / 4 ||
+      out->outputs > rest / 8)
+    return neo_fail(d->ctx, NEO_BAD_INPUT,
+                    "plan: %u values, %u inputs, %u outputs, %u steps do not fit in %zu bytes",
+                    (unsigned)out->values, (unsigned)out->inputs, (unsigned)out->outputs,
+                    (unsigned)out->steps, rest);
+  return NEO_OK;
+}
+
+/* An upper bound of the block. What has no count in the header (texts, arguments, launches) takes
+ * at most 4 bytes in memory per byte in the file: a text its bytes and a NUL for its 4 bytes of
+ * length, an argument 4, a launch 16 for 12; and each array or text up to 7 bytes of alignment for
+ * the 4 bytes of its count. */
+static neo_status allocate(decoder *d, const counts *n) {
+  d->capacity = sizeof(neo_plan) + n->values * sizeof(neo_plan_value) +
+                n->steps * sizeof(neo_plan_step) + n->inputs * sizeof(uint32_t) +
+                n->outputs * (sizeof(uint32_t) + sizeof(char *)) + 4 * d->in.size + 64;
+  d->block = neo_alloc(d->ctx, d->capacity);
+  if (!d->block)
+    return neo_fail(d->ctx, NEO_NO_MEMORY, "plan: out of memory (%zu bytes)", d->capacity);
+  neo_plan *p = d->plan = take(d, 1, sizeof(neo_plan));
+  p->threads = n->threads;
+  p->arena_bytes = n->arena;
+  p->scratch_bytes = n->scratch;
+  p->params_bytes = n->params;
+  p->isa = n->isa;
+  p->n_values = n->values;
+  p->n_inputs = n->inputs;
+  p->n_outputs = n->outputs;
+  p->n_steps = n->steps;
+  p->value = take(d, n->values, sizeof(*p->value));
+  p->step = take(d, n->steps, sizeof(*p->step));
+  p->input = take(d, n->inputs, sizeof(*p->input));
+  p->output = take(d, n->outputs, sizeof(*p->output));
+  p->output_name = take(d, n->outputs, sizeof(*p->output_name));
+  return NEO_OK;
+}
+
+static neo_status read_shape(decoder *d, uint32_t id, neo_plan_value *v, int64_t *out_dense) {
+  int64_t dense = (int64_t)neo_rt_dtype_size(v->dtype);
+  bool empty = false;
+  for (int i = 0; i < v->rank; i++) {
+    int64_t dim = (int64_t)neo_read_u64le(&d->in);
+    if (dim < 0 || dim > MAX_BYTES)
+      return out_of_range(d, "dim", id, dim);
+    v->dim[i] = dim;
+    empty = empty || dim == 0;
+    if (dim > 0 && dense > MAX_BYTES / dim)
+      return out_of_range(d, "size", id, dim);
+    dense *= dim > 0 ? dim : 1;
+  }
+  *out_dense = empty ? 0 : dense;
+  return NEO_OK;
+}
+
+static neo_status check_range(decoder *d, uint32_t id, const neo_plan_value *v, int64_t limit) {
+  if (v->slot < 0 || v->slot > limit || v->bytes > limit - v->slot)
+    return out_of_range(d, "place", id, v->slot);
+  if (v->slot % (int64_t)neo_rt_dtype_size(v->dtype) != 0)
+    return out_of_range(d, "alignment", id, v->slot);
+  return NEO_OK;
+}
+
+static neo_status check_place(decoder *d, uint32_t id, const neo_plan_value *v, int64_t dense) {
+  const neo_plan *p = d->plan;
+  if (v->bytes < 0 || v->bytes > MAX_BYTES)
+    return out_of_range(d, "bytes", id, v->bytes);
+  switch (v->storage) {
+  case NEO_STORE_INPUT:
+  case NEO_STORE_OUTPUT:
+    if (v->slot < 0 || v->slot >= (v->storage == NEO_STORE_INPUT ? p->n_inputs : p->n_outputs))
+      return out_of_range(d, "slot", id, v->slot);
+    return v->bytes == dense ? NEO_OK : out_of_range(d, "bytes", id, v->bytes);
+  case NEO_STORE_ARENA:
+    return check_range(d, id, v, p->arena_bytes);
+  case NEO_STORE_PARAM:
+    return check_range(d, id, v, p->params_bytes);
+  }
+  return out_of_range(d, "storage", id, v->storage);
+}
+
+static neo_status read_value(decoder *d, uint32_t id) {
+  neo_plan_value *v = &d->plan->value[id];
+  int64_t dense = 0;
+  NEO_TRY(read_text(d, &v->name));
+  v->dtype = neo_read_u8(&d->in);
+  v->rank = neo_read_u8(&d->in);
+  v->storage = (neo_storage)neo_read_u8(&d->in);
+  if (!neo_rt_dtype_size(v->dtype))
+    return out_of_range(d, "dtype", id, v->dtype);
+  if (v->rank > NEO_PLAN_MAX_RANK)
+    return out_of_range(d, "rank", id, v->rank);
+  NEO_TRY(read_shape(d, id, v, &dense));
+  v->slot = (int64_t)neo_read_u64le(&d->in);
+  v->bytes = (int64_t)neo_read_u64le(&d->in);
+  if (d->in.failed)
+    return truncated(d);
+  return check_place(d, id, v, dense);
+}
+
+static neo_status read_id(decoder *d, const char *what, uint32_t index, uint32_t *out) {
+  uint32_t id = neo_read_u32le(&d->in);
+  if (d->in.failed)
+    return truncated(d);
+  if (id >= d->plan->n_values)
+    return out_of_range(d, what, index, id);
+  *out = id;
+  return NEO_OK;
+}
+
+static neo_status read_interface(decoder *d) {
+  neo_plan *p = d->plan;
+  for (uint32_t i = 0; i < p->n_inputs; i++) {
+    NEO_TRY(read_id(d, "input", i, &p->input[i]));
+    const neo_plan_value *v = &p->value[p->input[i]];
+    if (v->storage != NEO_STORE_INPUT || v->slot != i)
+      return out_of_range(d, "input", i, p->input[i]);
+  }
+  for (uint32_t i = 0; i < p->n_outputs; i++)
+    NEO_TRY(read_id(d, "output", i, &p->output[i]));
+  for (uint32_t i = 0; i < p->n_outputs; i++)
+    NEO_TRY(read_text(d, &p->output_name[i]));
+  for (uint32_t id = 0; id < p->n_values; id++) {
+    const neo_plan_value *v = &p->value[id];
+    const uint32_t *back = v->storage == NEO_STORE_INPUT    ? p->input
+                           : v->storage == NEO_STORE_OUTPUT ? p->output
+                                                            : NULL;
+    if (back && back[v->slot] != id)
+      return out_of_range(d, "slot", id, v->slot);
+  }
+  return NEO_OK;
+}
+
+static neo_status read_args(decoder *d, uint32_t index, neo_plan_step *step) {
+  step->n_args = neo_read_u32le(&d->in);
+  if (d->in.failed || step->n_args > left(d) / 4)
+    return truncated(d);
+  step->arg = take(d, step->n_args, sizeof(*step->arg));
+  if (!step->arg)
+    return neo_fail(d->ctx, NEO_INTERNAL, "plan: block too small");
+  for (uint32_t i = 0; i < step->n_args; i++)
+    NEO_TRY(read_id(d, "argument", index, &step->arg[i]));
+  return NEO_OK;
+}
+
+static neo_status read_launches(decoder *d, uint32_t index, neo_plan_step *step) {
+  step->n_launches = neo_read_u32le(&d->in);
+  if (d->in.failed || step->n_launches > left(d) / 12)
+    return truncated(d);
+  step->launch = take(d, step->n_launches, sizeof(*step->launch));
+  if (!step->launch)
+    return neo_fail(d->ctx, NEO_INTERNAL, "plan: block too small");
+  for (uint32_t i = 0; i < step->n_launches; i++) {
+    neo_plan_launch *l = &step->launch[i];
+    l->function = neo_read_u32le(&d->in);
+    l->grid = (int64_t)neo_read_u64le(&d->in);
+    if (l->function >= d->n_functions)
+      return out_of_range(d, "function", index, l->function);
+    if (l->grid < 0 || l->grid > MAX_BYTES)
+      return out_of_range(d, "grid", index, l->grid);
+  }
+  return NEO_OK;
+}
+
+static bool writable(const decoder *d, uint32_t id) {
+  neo_storage storage = d->plan->value[id].storage;
+  return storage == NEO_STORE_ARENA || storage == NEO_STORE_OUTPUT;
+}
+
+static neo_status check_step(decoder *d, uint32_t index, const neo_plan_step *s) {
+  const neo_plan *p = d->plan;
+  if (s->device != 0)
+    return neo_fail(d->ctx, NEO_UNSUPPORTED, "plan: step %u is for device %u, only 0 is known",
+                    (unsigned)index, (unsigned)s->device);
+  if (s->work_bytes < 0 || s->work_offset < -1 || s->work_offset > p->arena_bytes ||
+      (s->work_offset >= 0 &&
+       (s->work_offset % 64 || s->work_bytes > p->arena_bytes - s->work_offset)))
+    return out_of_range(d, "workspace", index, s->work_offset);
+  if (s->scratch_bytes < 0 || s->scratch_bytes > p->scratch_bytes)
+    return out_of_range(d, "scratch bytes", index, s->scratch_bytes);
+  switch (s->kind) {
+  case NEO_PLAN_LAUNCH:
+    return s->n_launches ? NEO_OK : out_of_range(d, "launches", index, 0);
+  case NEO_PLAN_COPY:
+    if (s->n_args != 2 || s->n_launches || !writable(d, s->arg[1]) ||
+        p->value[s->arg[0]].bytes != p->value[s->arg[1]].bytes)
+      return out_of_range(d, "copy", index, s->n_args);
+    return NEO_OK;
+  case NEO_PLAN_RUNTIME:
+    if (s->n_args == 0 || s->n_launches || !s->runtime[0] || !writable(d, s->arg[s->n_args - 1]))
+      return out_of_range(d, "runtime op", index, s->n_args);
+    return NEO_OK;
+  }
+  return neo_fail(d->ctx, NEO_UNSUPPORTED, "plan: step %u has kind %d, unknown to this runtime",
+                  (unsigned)index, (int)s->kind);
+}
+
+static neo_status read_step(decoder *d, uint32_t index) {
+  neo_plan_step *s = &d->plan->step[index];
+  s->kind = (neo_plan_step_kind)neo_read_u8(&d->in);
+  s->device = neo_read_u8(&d->in);
+  NEO_TRY(read_text(d, &s->name));
+  NEO_TRY(read_args(d, index, s));
+  NEO_TRY(read_launches(d, index, s));
+  s->work_offset = (int64_t)neo_read_u64le(&d->in);
+  s->work_bytes = (int64_t)neo_read_u64le(&d->in);
+  s->scratch_bytes = (int64_t)neo_read_u64le(&d->in);
+  NEO_TRY(read_text(d, &s->runtime));
+  NEO_TRY(read_text(d, &s->attributes));
+  return check_step(d, index, s);
+}
+
+static neo_status decode(decoder *d) {
+  counts n = {0};
+  NEO_TRY(check_header(d));
+  NEO_TRY(read_counts(d, &n));
+  NEO_TRY(allocate(d, &n));
+  NEO_TRY(read_text(d, &d->plan->arch));
+  NEO_TRY(read_text(d, &d->plan->target));
+  for (uint32_t i = 0; i < n.values; i++)
+    NEO_TRY(read_value(d, i));
+  NEO_TRY(read_interface(d));
+  for (uint32_t i = 0; i < n.steps; i++)
+    NEO_TRY(read_step(d, i));
+  if (left(d) != 0)
+    return neo_fail(d->ctx, NEO_BAD_INPUT, "plan: %zu bytes after the last step", left(d));
+  return NEO_OK;
+}
+
+neo_status neo_plan_decode(neo_ctx *ctx, const uint8_t *data, size_t size, uint64_t n_functions,
+                           neo_plan **out) {
+  decoder d = {.ctx = ctx, .in = {.data = data, .size = size}, .n_functions = n_functions};
+  neo_status status = decode(&d);
+  if (status == NEO_OK)
+    *out = d.plan;
+  else
+    neo_free(ctx, d.block);
+  return status;
+}
+
+void neo_plan_free(neo_ctx *ctx, neo_plan *plan) {
+  neo_free(ctx, plan);
+}

@@ -1,0 +1,293 @@
+/* The loader of relocatable kernels: objects of this machine run, aarch64 objects are relocated
+ * right (their instructions are decoded), what kernels must not have is refused by name, damaged
+ * objects never crash. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <elf.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/elf_load.h"
+#include "tests/runtime/nth_alloc.h"
+
+static void read_object(const char *path, neo_buf *out) {
+  FILE *file = fopen(path, "rb");
+  if (!file)
+    fail_msg("no %s", path);
+  char block[4096];
+  size_t n;
+  while ((n = fread(block, 1, sizeof(block), file)) > 0)
+    neo_buf_append(out, block, n);
+  fclose(file);
+}
+
+static void kernel(const char *name, neo_buf *out) {
+  char path[512];
+  snprintf(path, sizeof(path), "%s/tests/kernels/%s.o", NEO_BINARY_DIR, name);
+  read_object(path, out);
+}
+
+static neo_loaded *load(const char *name) {
+  neo_ctx ctx;
+  neo_ctx_init(&ctx, 1);
+  neo_buf b = {0};
+  kernel(name, &b);
+  neo_loaded *loaded = NULL;
+  if (neo_object_load(&ctx, (const uint8_t *)b.data, b.size, &loaded) != NEO_OK)
+    fail_msg("%s: %s", name, ctx.message);
+  neo_buf_fini(&b);
+  return loaded;
+}
+
+static void runs_a_kernel(void **state) {
+  (void)state;
+  neo_loaded *loaded = load("scale");
+  neo_kernel_fn fn = neo_object_symbol(loaded, "scale_0");
+  assert_non_null(fn);
+  assert_null(neo_object_symbol(loaded, "scale_1"));
+  assert_null(neo_object_symbol(loaded, ""));
+  float in[3] = {1, 2, 3}, out[3];
+  void *buf[2] = {in, out};
+  neo_kernel_env env = {.begin = 0, .end = 3};
+  assert_int_equal(fn(&env, buf, NULL), 0);
+  assert_true(out[0] == 3 && out[1] == 5 && out[2] == 7);
+  neo_object_unload(loaded);
+  neo_object_unload(NULL);
+}
+
+static double expected(int i) {
+  static const int table[5] = {10, 20, 30, 40, 50}, pointed[3] = {20, 40, 50};
+  static const int picked[5] = {7, 19, -3, 1 << 20, 5};
+  int pick = i % 6 == 5 ? table[i % 5] : picked[i % 6];
+  return pick * (i & 1 ? 0.25 : 0.5) + i + pointed[i % 3];
+}
+
+static void relocates_tables_and_calls(void **state) {
+  (void)state;
+  neo_loaded *loaded = load("many_relocations");
+  for (int k = 0; k < 2; k++) {
+    neo_kernel_fn fn = neo_object_symbol(loaded, k ? "many_1" : "many_0");
+    assert_non_null(fn);
+    double out[30];
+    void *buf[1] = {out};
+    neo_kernel_env env = {.begin = 0, .end = 30};
+    assert_int_equal(fn(&env, buf, NULL), 0);
+    for (int i = 0; i < 30; i++)
+      assert_true(out[i] == expected(i));
+  }
+  neo_object_unload(loaded);
+}
+
+static void relocates_absolute_addresses(void **state) {
+  (void)state;
+  neo_loaded *loaded = load("absolute");
+  neo_kernel_fn fn = neo_object_symbol(loaded, "absolute_0");
+  assert_non_null(fn);
+  int32_t out[4];
+  void *buf[1] = {out};
+  neo_kernel_env env = {.begin = 0, .end = 4};
+  fn(&env, buf, NULL);
+  assert_true(out[0] == 3 && out[1] == 1 && out[2] == 4 && out[3] == 1);
+  neo_object_unload(loaded);
+}
+
+static void refused(const char *name, const char *word) {
+  neo_ctx ctx;
+  neo_ctx_init(&ctx, 1);
+  neo_buf b = {0};
+  kernel(name, &b);
+  neo_loaded *loaded = NULL;
+  assert_int_not_equal(neo_object_load(&ctx, (const uint8_t *)b.data, b.size, &loaded), NEO_OK);
+  if (!strstr(ctx.message, word))
+    fail_msg("'%s' does not say '%s'", ctx.message, word);
+  neo_buf_fini(&b);
+}
+
+static void refuses_state_and_imports(void **state) {
+  (void)state;
+  refused("keeps_state", ".bss");
+  refused("imports", "from_elsewhere");
+}
+
+/* No page of the process is writable and executable. */
+static void never_writable_and_executable(void **state) {
+  (void)state;
+  neo_loaded *loaded = load("many_relocations");
+  FILE *maps = fopen("/proc/self/maps", "r");
+  assert_non_null(maps);
+  size_t size;
+  uintptr_t address = (uintptr_t)neo_object_memory(loaded, &size);
+  char line[512];
+  int found = 0;
+  while (fgets(line, sizeof(line), maps)) {
+    char *end;
+    uintptr_t first = strtoul(line, &end, 16), last = strtoul(end + 1, &end, 16);
+    if (first >= address + size || last <= address)
+      continue;
+    found++;
+    assert_true(end[2] == '-');
+  }
+  fclose(maps);
+  assert_true(found >= 1);
+  neo_object_unload(loaded);
+}
+
+static neo_status try_load(const neo_elf_machine *machine, const uint8_t *data, size_t size) {
+  neo_ctx ctx;
+  neo_ctx_init(&ctx, 1);
+  neo_loaded *loaded = NULL;
+  uint8_t *exact = malloc(size ? size : 1);
+  memcpy(exact, data, size);
+  neo_status status = neo_object_load_for(&ctx, machine, exact, size, &loaded);
+  free(exact);
+  assert_true((status == NEO_OK) == (loaded != NULL));
+  neo_object_unload(loaded);
+  return status;
+}
+
+static const neo_elf_machine *machine_of(const neo_buf *b) {
+  return b->size > 18 && (uint8_t)b->data[18] == EM_AARCH64 ? &neo_elf_aarch64 : &neo_elf_x86_64;
+}
+
+static void damaged_objects(void **state) {
+  (void)state;
+  neo_buf b = {0};
+  kernel("many_relocations", &b);
+  const neo_elf_machine *machine = machine_of(&b);
+  uint8_t *data = (uint8_t *)b.data;
+  for (size_t size = 0; size < b.size; size += 7)
+    try_load(machine, data, size);
+  static const uint8_t values[] = {0x00, 0xff, 0x7f, 0x80, 0x01};
+  int refused_count = 0;
+  for (size_t i = 0; i < b.size; i++)
+    for (int v = 0; v < NEO_COUNT(values); v++) {
+      uint8_t old = data[i];
+      data[i] = values[v];
+      refused_count += try_load(machine, data, b.size) != NEO_OK;
+      data[i] = old;
+    }
+  assert_true(refused_count > 100);
+  assert_int_equal(try_load(machine, data, b.size), NEO_OK);
+  neo_buf_fini(&b);
+}
+
+/* Random words over the headers and tables, several at once. */
+static void hostile_objects(void **state) {
+  (void)state;
+  static const char *const names[] = {"scale", "many_relocations", "absolute", "keeps_state"};
+  neo_rng rng;
+  neo_rng_init(&rng, 7);
+  for (int k = 0; k < NEO_COUNT(names); k++) {
+    neo_buf b = {0};
+    kernel(names[k], &b);
+    uint8_t *copy = malloc(b.size);
+    for (int round = 0; round < 1500; round++) {
+      memcpy(copy, b.data, b.size);
+      int changes = 1 + (int)neo_rng_below(&rng, 4);
+      for (int c = 0; c < changes; c++) {
+        uint64_t word = neo_rng_next(&rng) >> neo_rng_below(&rng, 64);
+        size_t width = (size_t)1 << neo_rng_below(&rng, 4);
+        memcpy(copy + neo_rng_below(&rng, b.size - 8), &word, width);
+      }
+      try_load(machine_of(&b), copy, b.size);
+    }
+    free(copy);
+    neo_buf_fini(&b);
+  }
+}
+
+static void survives_failed_allocations(void **state) {
+  (void)state;
+  neo_buf b = {0};
+  kernel("scale", &b);
+  for (int n = 1;; n++) {
+    neo_ctx ctx;
+    nth_alloc alloc;
+    neo_ctx_init(&ctx, 1);
+    nth_init(&alloc, n);
+    ctx.allocator = &alloc.base;
+    neo_loaded *loaded = NULL;
+    neo_status status = neo_object_load(&ctx, (const uint8_t *)b.data, b.size, &loaded);
+    neo_object_unload(loaded);
+    assert_int_equal(alloc.live, 0);
+    if (status == NEO_OK)
+      break;
+    assert_int_equal(status, NEO_NO_MEMORY);
+    assert_true(n < 20);
+  }
+  neo_buf_fini(&b);
+}
+
+/* ---- aarch64: relocations one by one, on instructions written by hand
+ * -------------------------------- */
+
+static uint32_t patched(uint32_t type, uint32_t word, uint64_t value, uint64_t address,
+                        neo_status want) {
+  neo_ctx ctx;
+  neo_ctx_init(&ctx, 1);
+  uint8_t place[4] = {(uint8_t)word, (uint8_t)(word >> 8), (uint8_t)(word >> 16),
+                      (uint8_t)(word >> 24)};
+  neo_reloc reloc = {type, place, sizeof(place), value, address};
+  assert_int_equal(neo_elf_aarch64.relocate(&ctx, &reloc), want);
+  return (uint32_t)place[0] | (uint32_t)place[1] << 8 | (uint32_t)place[2] << 16 |
+         (uint32_t)place[3] << 24;
+}
+
+/* Expected words from the Arm Architecture Reference Manual's encodings. */
+static void aarch64_relocations(void **state) {
+  (void)state;
+  const uint64_t pc = 0x400008;
+  assert_int_equal(patched(R_AARCH64_CALL26, 0x94000000, pc + 0x1000, pc, NEO_OK), 0x94000400);
+  assert_int_equal(patched(R_AARCH64_JUMP26, 0x14000000, pc - 4, pc, NEO_OK), 0x17ffffff);
+  patched(R_AARCH64_CALL26, 0x94000000, pc + ((uint64_t)1 << 28), pc, NEO_BAD_INPUT);
+  assert_int_equal(patched(R_AARCH64_ADR_PREL_PG_HI21, 0x90000000, 0x401234, pc, NEO_OK),
+                   0xb0000000);
+  assert_int_equal(patched(R_AARCH64_ADR_PREL_PG_HI21, 0x90000000, 0x3ff000, pc, NEO_OK),
+                   0xf0ffffe0);
+  assert_int_equal(patched(R_AARCH64_ADD_ABS_LO12_NC, 0x91000000, 0x401234, pc, NEO_OK),
+                   0x9108d000);
+  assert_int_equal(patched(R_AARCH64_LDST32_ABS_LO12_NC, 0xb9400000, 0x401234, pc, NEO_OK),
+                   0xb9423400);
+  assert_int_equal(patched(R_AARCH64_LDST128_ABS_LO12_NC, 0x3dc00000, 0x401230, pc, NEO_OK),
+                   0x3dc08c00);
+  patched(R_AARCH64_LDST128_ABS_LO12_NC, 0x3dc00000, 0x401234, pc, NEO_BAD_INPUT);
+  assert_int_equal(patched(R_AARCH64_CONDBR19, 0x54000000, pc + 8, pc, NEO_OK), 0x54000040);
+  assert_int_equal(patched(R_AARCH64_PREL32, 0, pc - 16, pc, NEO_OK), 0xfffffff0);
+  patched(R_AARCH64_ABS64, 0, 1, pc, NEO_BAD_INPUT); /* 8 bytes do not fit into the 4 there are */
+  patched(9999, 0, 1, pc, NEO_UNSUPPORTED);
+}
+
+static void other_machine_is_refused(void **state) {
+  (void)state;
+  neo_ctx ctx;
+  neo_ctx_init(&ctx, 1);
+  neo_buf b = {0};
+  kernel("scale", &b);
+  b.data[18] = (char)(machine_of(&b) == &neo_elf_x86_64 ? EM_AARCH64 : EM_X86_64);
+  neo_loaded *loaded;
+  assert_int_equal(neo_object_load(&ctx, (const uint8_t *)b.data, b.size, &loaded),
+                   NEO_UNSUPPORTED);
+  assert_non_null(strstr(ctx.message, "machine"));
+  neo_buf_fini(&b);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(runs_a_kernel),
+      cmocka_unit_test(relocates_tables_and_calls),
+      cmocka_unit_test(relocates_absolute_addresses),
+      cmocka_unit_test(refuses_state_and_imports),
+      cmocka_unit_test(never_writable_and_executable),
+      cmocka_unit_test(damaged_objects),
+      cmocka_unit_test(hostile_objects),
+      cmocka_unit_test(survives_failed_allocations),
+      cmocka_unit_test(aarch64_relocations),
+      cmocka_unit_test(other_machine_is_refused),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
