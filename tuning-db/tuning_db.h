@@ -82,6 +82,11 @@ neo_status neo_db_visit_trials(neo_ctx *ctx, neo_db *db, const neo_db_query *que
 /* Fills text, family, name; pointers valid during fn. */
 neo_status neo_db_visit_workloads(neo_ctx *ctx, neo_db *db, bool (*fn)(void *self, const neo_db_workload *workload), void *self);
 
+/* A named JSON document that belongs to a run (the driver's task table, model latency before and after): replaced when put again.
+ * *found false (and *out untouched) if there is none; the text is appended to *out. */
+neo_status neo_db_put_note(neo_ctx *ctx, neo_db *db, int64_t run, const char *name, const char *json);
+neo_status neo_db_get_note(neo_ctx *ctx, neo_db *db, int64_t run, const char *name, neo_buf *out, bool *found);
+
 /* JSON lines (docs/formats/records.md): a header line, workloads, trials. import skips and names bad lines; counts in *good, *bad.
  * Importing twice changes nothing. */
 neo_status neo_db_export(neo_ctx *ctx, neo_db *db, FILE *out);
