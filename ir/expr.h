@@ -12,8 +12,9 @@
 #include "ir/tensor.h"
 
 /* X(enumerator, text, arity). Integer DIV and MOD truncate; FLOORDIV and FLOORMOD need a constant
- * positive divisor in indices. Comparisons and logic yield bool. ROUND is half to even. FMA is fused
- * for floats. ERF, EXP, ... are real functions: codegen sees them only after neo_nest_expand_math. */
+ * positive divisor in indices. Comparisons and logic yield bool. ROUND is half to even. MIN(a, b) is
+ * b < a ? b : a and MAX(a, b) is a < b ? b : a: a NaN in a stays, one in b is dropped. Integer division by
+ * zero gives 0; shifts by the width or more give 0 (SHR of a negative: -1). FMA is fused for floats. ERF, EXP, ... are real functions: codegen sees them only after neo_nest_expand_math. */
 #define NEO_EXPR_OPS(X)        \
   X(CONST, "const", 0)         \
   X(VAR, "var", 0)             \
@@ -179,6 +180,10 @@ bool neo_expr_range(const neo_expr *e, const neo_range *range, int n, neo_range 
  * ranges) to lie in [0, d): the quasi-affine simplifier that layouts rely on. */
 const neo_expr *neo_expr_floordiv(neo_arena *arena, const neo_expr *e, int64_t d, const neo_range *range, int n);
 const neo_expr *neo_expr_floormod(neo_arena *arena, const neo_expr *e, int64_t d, const neo_range *range, int n);
+
+/* Rebuilds e knowing the variables' ranges: divisions, min, max and comparisons that intervals decide,
+ * guards that always (dropped) or never (the fill) hold. */
+const neo_expr *neo_expr_simplify(neo_arena *arena, const neo_expr *e, const neo_range *range, int n);
 
 /* ---- text ---------------------------------------------------------------------------------- */
 

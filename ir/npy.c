@@ -1,0 +1,256 @@
+/* ir/npy.c: NumPy's .npy files (numpy.lib.format), versions 1.0 to 3.0.
+ *
+ *   offset 0  6  "\x93NUMPY"
+ *          6  1  major version, 7 1 minor version
+ *          8  2  (version 1) or 4 (version 2, 3): little-endian length of the header text
+ *             n  a Python dict: {'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }
+ *             -  the elements, C order (or Fortran order: transposed on reading)
+ *
+ * Written: version 1.0, little-endian, C order, header padded with blanks so that data starts at a
+ * multiple of 64. Big-endian files are swapped on reading. bfloat16 has no descr: it is written as
+ * <u2 and a text file PATH.dtype beside it says "bfloat16". */
+#include "ir/tensor.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct header {
+  neo_dtype dtype;
+  bool swap, fortran;
+  neo_shape shape;
+} header;
+
+static const struct {
+  const char *descr;
+  neo_dtype dtype;
+} descrs[] = {
+    {"f4", NEO_F32}, {"f8", NEO_F64}, {"f2", NEO_F16}, {"i1", NEO_I8},
+    {"i2", NEO_I16}, {"i4", NEO_I32}, {"i8", NEO_I64}, {"u1", NEO_U8},
+    {"u2", NEO_U16}, {"u4", NEO_U32}, {"u8", NEO_U64}, {"b1", NEO_BOOL},
+};
+
+static neo_status bad(neo_ctx *ctx, const char *path, const char *what) {
+  return neo_fail(ctx, NEO_BAD_INPUT, "npy: %s: %s", path, what);
+}
+
+/* After the key's colon, or NULL. */
+static const char *find_key(const char *text, const char *key) {
+  char quoted[32];
+  snprintf(quoted, sizeof quoted, "'%s'", key);
+  const char *p = strstr(text, quoted);
+  if (!p)
+    return NULL;
+  p += strlen(quoted);
+  while (*p == ' ' || *p == ':')
+    p++;
+  return p;
+}
+
+static neo_status parse_descr(neo_ctx *ctx, const char *path, const char *text, header *h) {
+  const char *p = find_key(text, "descr");
+  if (!p || *p != '\'')
+    return bad(ctx, path, "the header has no plain 'descr' (structured types are not supported)");
+  const char *end = strchr(p + 1, '\'');
+  if (!end || end - p != 4)
+    return neo_fail(ctx, NEO_UNSUPPORTED, "npy: %s: element type %.16s is not supported", path, p);
+  h->swap = p[1] == '>';
+  for (int k = 0; k < NEO_COUNT(descrs); k++) {
+    if (memcmp(p + 2, descrs[k].descr, 2) == 0) {
+      h->dtype = descrs[k].dtype;
+      return NEO_OK;
+    }
+  }
+  return neo_fail(ctx, NEO_UNSUPPORTED, "npy: %s: element type %.4s is not supported", path, p + 1);
+}
+
+static neo_status parse_header(neo_ctx *ctx, const char *path, const char *text, header *h) {
+  NEO_TRY(parse_descr(ctx, path, text, h));
+  const char *p = find_key(text, "fortran_order");
+  if (!p)
+    return bad(ctx, path, "the header has no 'fortran_order'");
+  h->fortran = strncmp(p, "True", 4) == 0;
+  p = find_key(text, "shape");
+  if (!p || *p != '(')
+    return bad(ctx, path, "the header has no 'shape'");
+  neo_scan scan;
+  neo_scan_init(&scan, p + 1);
+  h->shape = (neo_shape){0};
+  while (!neo_scan_token(&scan, ")")) {
+    int64_t dim;
+    if (!neo_scan_int(&scan, &dim) || dim < 0)
+      return bad(ctx, path, "the shape is not a tuple of sizes");
+    if (h->shape.rank == NEO_MAX_RANK)
+      return bad(ctx, path, "more than 8 dimensions");
+    h->shape.dim[h->shape.rank++] = dim;
+    neo_scan_token(&scan, "L");
+    neo_scan_token(&scan, ",");
+  }
+  return NEO_OK;
+}
+
+static void swap_bytes(neo_tensor *t) {
+  size_t size = neo_dtype_size(t->dtype);
+  uint8_t *p = t->data;
+  for (size_t at = 0; at + size <= t->size; at += size) {
+    for (size_t k = 0; k < size / 2; k++) {
+      uint8_t x = p[at + k];
+      p[at + k] = p[at + size - 1 - k];
+      p[at + size - 1 - k] = x;
+    }
+  }
+}
+
+static neo_status from_fortran(neo_ctx *ctx, neo_tensor *t) {
+  neo_tensor c;
+  NEO_TRY(neo_tensor_create(ctx, t->dtype, &t->shape, &c));
+  size_t size = neo_dtype_size(t->dtype), n = t->size / size;
+  int64_t index[NEO_MAX_RANK] = {0};
+  for (size_t at = 0; at < n; at++) {
+    size_t from = 0;
+    for (int d = t->shape.rank - 1; d >= 0; d--)
+      from = from * (size_t)t->shape.dim[d] + (size_t)index[d];
+    memcpy((char *)c.data + at * size, (char *)t->data + from * size, size);
+    for (int d = t->shape.rank - 1; d >= 0 && ++index[d] == t->shape.dim[d]; d--)
+      index[d] = 0;
+  }
+  neo_tensor_free(ctx, t);
+  *t = c;
+  return NEO_OK;
+}
+
+static neo_status read_header(neo_ctx *ctx, const char *path, FILE *file, header *h) {
+  uint8_t fixed[12];
+  if (fread(fixed, 1, 10, file) != 10 || memcmp(fixed, "\x93NUMPY", 6) != 0)
+    return bad(ctx, path, "not an .npy file");
+  size_t length = (size_t)(fixed[8] | fixed[9] << 8);
+  if (fixed[6] < 1 || fixed[6] > 3)
+    return neo_fail(ctx, NEO_UNSUPPORTED, "npy: %s: format version %d, 1 to 3 supported", path,
+                    fixed[6]);
+  if (fixed[6] > 1) {
+    if (fread(fixed + 10, 1, 2, file) != 2)
+      return bad(ctx, path, "truncated header");
+    length |= (size_t)fixed[10] << 16 | (size_t)fixed[11] << 24;
+  }
+  if (length > 1 << 16)
+    return bad(ctx, path, "the header is longer than 65536 bytes");
+  char *text = neo_alloc(ctx, length + 1);
+  if (!text)
+    return neo_fail(ctx, NEO_NO_MEMORY, "npy: %s: no memory for the header", path);
+  neo_status s = fread(text, 1, length, file) == length ? parse_header(ctx, path, text, h)
+                                                        : bad(ctx, path, "truncated header");
+  neo_free(ctx, text);
+  return s;
+}
+
+/* The text of PATH.dtype beside u2 data, if any. */
+static void read_side_dtype(const char *path, neo_tensor *t) {
+  neo_buf name = {0};
+  neo_buf_printf(&name, "%s.dtype", path);
+  FILE *file = t->dtype == NEO_U16 && !name.failed ? fopen(name.data, "r") : NULL;
+  neo_buf_fini(&name);
+  if (!file)
+    return;
+  char text[16] = {0};
+  size_t n = fread(text, 1, sizeof text - 1, file);
+  fclose(file);
+  text[n] = 0;
+  text[strcspn(text, "\r\n ")] = 0;
+  if (strcmp(text, "bfloat16") == 0)
+    t->dtype = NEO_BF16;
+}
+
+/* Guards against a small file that claims a huge shape, before anything is allocated. */
+static neo_status check_file_size(neo_ctx *ctx, const char *path, FILE *file, const header *h) {
+  int64_t n;
+  size_t size;
+  if (!neo_shape_elements(&h->shape, &n) ||
+      !neo_mul_size((size_t)n, neo_dtype_size(h->dtype), &size))
+    return bad(ctx, path, "the shape is too large");
+  long at = ftell(file);
+  if (at < 0 || fseek(file, 0, SEEK_END) != 0)
+    return NEO_OK; /* a pipe: the read itself will tell */
+  long end = ftell(file);
+  fseek(file, at, SEEK_SET);
+  if ((uint64_t)(end - at) < size)
+    return neo_fail(ctx, NEO_BAD_INPUT, "npy: %s: %ld bytes of data, %zu expected", path, end - at,
+                    size);
+  return NEO_OK;
+}
+
+neo_status neo_npy_read(neo_ctx *ctx, const char *path, neo_tensor *out) {
+  FILE *file = fopen(path, "rb");
+  if (!file)
+    return neo_fail(ctx, NEO_IO, "npy: %s: %s", path, strerror(errno));
+  header h = {0};
+  neo_tensor t = {0};
+  neo_status s = read_header(ctx, path, file, &h);
+  if (s == NEO_OK)
+    s = check_file_size(ctx, path, file, &h);
+  if (s == NEO_OK)
+    s = neo_tensor_create(ctx, h.dtype, &h.shape, &t);
+  if (s == NEO_OK && fread(t.data, 1, t.size, file) != t.size)
+    s = bad(ctx, path, "truncated data");
+  fclose(file);
+  if (s == NEO_OK && h.swap)
+    swap_bytes(&t);
+  if (s == NEO_OK && h.fortran)
+    s = from_fortran(ctx, &t);
+  if (s != NEO_OK) {
+    neo_tensor_free(ctx, &t);
+    return s;
+  }
+  read_side_dtype(path, &t);
+  *out = t;
+  return NEO_OK;
+}
+
+static neo_status write_side_dtype(neo_ctx *ctx, const char *path) {
+  neo_buf name = {0};
+  neo_buf_printf(&name, "%s.dtype", path);
+  FILE *file = name.failed ? NULL : fopen(name.data, "w");
+  bool ok = file && fputs("bfloat16\n", file) >= 0;
+  if (file && fclose(file) != 0)
+    ok = false;
+  neo_buf_fini(&name);
+  return ok ? NEO_OK
+            : neo_fail(ctx, NEO_IO, "npy: %s.dtype: cannot write: %s", path, strerror(errno));
+}
+
+neo_status neo_npy_write(neo_ctx *ctx, const char *path, const neo_tensor *tensor) {
+  neo_dtype dtype = tensor->dtype == NEO_BF16 ? NEO_U16 : tensor->dtype;
+  const char *descr = "";
+  for (int k = 0; k < NEO_COUNT(descrs); k++) {
+    if (descrs[k].dtype == dtype)
+      descr = descrs[k].descr;
+  }
+  neo_buf text = {0};
+  neo_buf_printf(&text, "{'descr': '%c%s', 'fortran_order': False, 'shape': (",
+                 neo_dtype_size(dtype) == 1 ? '|' : '<', descr);
+  for (int d = 0; d < tensor->shape.rank; d++)
+    neo_buf_printf(&text, "%s%" PRId64 "%s", d ? ", " : "", tensor->shape.dim[d],
+                   tensor->shape.rank == 1 ? "," : "");
+  neo_buf_text(&text, "), }");
+  while ((text.size + 11) % 64 != 0 && !text.failed)
+    neo_buf_text(&text, " ");
+  neo_buf_text(&text, "\n");
+  neo_buf head = {0};
+  neo_buf_append(&head, "\x93NUMPY\x01\x00", 8);
+  neo_buf_u8(&head, (uint8_t)(text.size & 255));
+  neo_buf_u8(&head, (uint8_t)(text.size >> 8));
+  neo_buf_append(&head, text.data, text.size);
+  bool memory = !text.failed && !head.failed;
+  FILE *file = memory ? fopen(path, "wb") : NULL;
+  bool ok = file && fwrite(head.data, 1, head.size, file) == head.size &&
+            fwrite(tensor->data, 1, tensor->size, file) == tensor->size;
+  if (file && fclose(file) != 0)
+    ok = false;
+  neo_buf_fini(&text);
+  neo_buf_fini(&head);
+  if (!memory)
+    return neo_fail(ctx, NEO_NO_MEMORY, "npy: %s: no memory for the header", path);
+  if (!ok)
+    return neo_fail(ctx, NEO_IO, "npy: %s: cannot write: %s", path, strerror(errno));
+  return tensor->dtype == NEO_BF16 ? write_side_dtype(ctx, path) : NEO_OK;
+}
