@@ -7,13 +7,13 @@
  *   reduce axes:     buffer[write(spatial)] = combine over the reduce axes of body, from init
  *
  * Invariants (neo_te_check):
- *   1. Indices are i64 and quasi-affine in the block's axes (floordiv, floormod by constants), plus at
- *      most one indirect LOAD of an integer buffer per load.
+ *   1. Indices are i64 and quasi-affine in the block's axes (floordiv, floormod by constants), plus
+ * at most one indirect LOAD of an integer buffer per load.
  *   2. Every read is in bounds for all axis values, or guarded so that it is where the guards hold.
  *   3. A TMP buffer is written by exactly one block whose write map is the identity on its spatial
- *      axes. An OUT buffer is written by one or more blocks with affine injective write maps; together
- *      they cover it exactly once. IN and CONST buffers are not written. A block reads only IN, CONST,
- *      or buffers that earlier blocks wrote.
+ *      axes. An OUT buffer is written by one or more blocks with affine injective write maps;
+ * together they cover it exactly once. IN and CONST buffers are not written. A block reads only IN,
+ * CONST, or buffers that earlier blocks wrote.
  *   4. The body's dtype is the written buffer's dtype. Casts are explicit.
  *   5. Extents are >= 1 and every buffer has at most 2^40 elements.
  *
@@ -27,7 +27,8 @@
  *     mul(b0[i0, i4, i2+i5-1, i3+i6-1 | 0<=i2+i5-1<56, 0<=i3+i6-1<56 else 0], b1[i1, i4, i5, i6])
  *   B1 b3[i0, i1, i2, i3] s[1,64,56,56]
  *     max(b2[i0, i1, i2, i3], f32:0)
- * Buffers are numbered IN, CONST, TMP, OUT in that order, inside a role by first use (canonicalise). */
+ * Buffers are numbered IN, CONST, TMP, OUT in that order, inside a role by first use
+ * (canonicalise). */
 #ifndef NEO_IR_TE_H
 #define NEO_IR_TE_H
 
@@ -45,15 +46,21 @@ typedef struct neo_te_buffer {
   neo_shape shape;
 } neo_te_buffer;
 
-typedef enum neo_combine { NEO_COMBINE_NONE, NEO_COMBINE_ADD, NEO_COMBINE_MUL, NEO_COMBINE_MAX, NEO_COMBINE_MIN } neo_combine;
+typedef enum neo_combine {
+  NEO_COMBINE_NONE,
+  NEO_COMBINE_ADD,
+  NEO_COMBINE_MUL,
+  NEO_COMBINE_MAX,
+  NEO_COMBINE_MIN
+} neo_combine;
 
 typedef struct neo_te_block {
-  int buffer;                             /* written */
-  int n_spatial, n_reduce;                /* axes 0..n_spatial-1, then the reduce axes */
+  int buffer;              /* written */
+  int n_spatial, n_reduce; /* axes 0..n_spatial-1, then the reduce axes */
   int64_t extent[NEO_TE_MAX_AXES];
-  const neo_expr *write[NEO_MAX_RANK];    /* one per dim of the buffer */
+  const neo_expr *write[NEO_MAX_RANK]; /* one per dim of the buffer */
   const neo_expr *body;
-  neo_combine combine;                    /* NONE iff n_reduce == 0 */
+  neo_combine combine; /* NONE iff n_reduce == 0 */
   neo_scalar init;
 } neo_te_block;
 
@@ -72,16 +79,18 @@ neo_te_block *neo_te_add_block(neo_te *te, int buffer);
 
 neo_status neo_te_check(neo_ctx *ctx, const neo_te *te);
 void neo_te_print(neo_buf *buf, const neo_te *te);
-neo_status neo_te_parse(neo_ctx *ctx, neo_arena *arena, const char *text, neo_te *out); /* checks, too */
+neo_status neo_te_parse(neo_ctx *ctx, neo_arena *arena, const char *text,
+                        neo_te *out); /* checks, too */
 
 /* Appends `consumer` to `te`: consumer's input buffer `in` becomes te's output buffer `out`, which
  * turns TMP unless keep; consumer's other buffers are added. buffer_map (may be NULL, size
- * NEO_TE_MAX_BUFFERS) receives consumer buffer -> new te buffer. shared[k] >= 0 says that consumer's
- * IN/CONST buffer k already is te's buffer shared[k] (may be NULL). If te's writing block of `out` has a non-identity write map, the
- * consumer's elementwise blocks are re-expressed over that block's axes so that `out` can become a
- * TMP with identity map; NEO_UNSUPPORTED (ctx untouched) if that is not possible. */
-neo_status neo_te_append(neo_ctx *ctx, neo_te *te, int out, const neo_te *consumer, int in, bool keep,
-                         const int *shared, int *buffer_map);
+ * NEO_TE_MAX_BUFFERS) receives consumer buffer -> new te buffer. shared[k] >= 0 says that
+ * consumer's IN/CONST buffer k already is te's buffer shared[k] (may be NULL). If te's writing
+ * block of `out` has a non-identity write map, the consumer's elementwise blocks are re-expressed
+ * over that block's axes so that `out` can become a TMP with identity map; NEO_UNSUPPORTED (ctx
+ * untouched) if that is not possible. */
+neo_status neo_te_append(neo_ctx *ctx, neo_te *te, int out, const neo_te *consumer, int in,
+                         bool keep, const int *shared, int *buffer_map);
 
 /* Canonical form: drops unit axes' variables (i -> 0) but keeps the axes, substitutes single-use
  * elementwise TMPs into their reader, renumbers buffers and blocks. order receives, for each buffer

@@ -7,19 +7,19 @@
 #define NEO_MAX_RANK 8
 
 /* X(enumerator, text, bytes, class): class f float, i signed, u unsigned, b bool */
-#define NEO_DTYPES(X)   \
-  X(F32, "f32", 4, 'f') \
-  X(F64, "f64", 8, 'f') \
-  X(F16, "f16", 2, 'f') \
-  X(BF16, "bf16", 2, 'f') \
-  X(I8, "i8", 1, 'i')   \
-  X(I16, "i16", 2, 'i') \
-  X(I32, "i32", 4, 'i') \
-  X(I64, "i64", 8, 'i') \
-  X(U8, "u8", 1, 'u')   \
-  X(U16, "u16", 2, 'u') \
-  X(U32, "u32", 4, 'u') \
-  X(U64, "u64", 8, 'u') \
+#define NEO_DTYPES(X)                                                                              \
+  X(F32, "f32", 4, 'f')                                                                            \
+  X(F64, "f64", 8, 'f')                                                                            \
+  X(F16, "f16", 2, 'f')                                                                            \
+  X(BF16, "bf16", 2, 'f')                                                                          \
+  X(I8, "i8", 1, 'i')                                                                              \
+  X(I16, "i16", 2, 'i')                                                                            \
+  X(I32, "i32", 4, 'i')                                                                            \
+  X(I64, "i64", 8, 'i')                                                                            \
+  X(U8, "u8", 1, 'u')                                                                              \
+  X(U16, "u16", 2, 'u')                                                                            \
+  X(U32, "u32", 4, 'u')                                                                            \
+  X(U64, "u64", 8, 'u')                                                                            \
   X(BOOL, "bool", 1, 'b')
 
 typedef enum neo_dtype {
@@ -32,7 +32,8 @@ typedef enum neo_dtype {
 const char *neo_dtype_name(neo_dtype dtype);
 size_t neo_dtype_size(neo_dtype dtype);
 char neo_dtype_class(neo_dtype dtype); /* 'f' 'i' 'u' 'b' */
-bool neo_dtype_find(const char *name, neo_dtype *out); /* also numpy/ONNX long names: float32, ... */
+bool neo_dtype_find(const char *name,
+                    neo_dtype *out); /* also numpy/ONNX long names: float32, ... */
 
 typedef struct neo_shape {
   int rank;
@@ -46,7 +47,8 @@ void neo_shape_print(neo_buf *buf, const neo_shape *shape); /* [1,3,224,224] */
 /* NumPy broadcasting; false if the shapes do not agree. */
 bool neo_shape_broadcast(const neo_shape *a, const neo_shape *b, neo_shape *out);
 
-/* A dense row-major tensor. `data` is owned by whoever made it: the graph's arena, an mmap, the heap. */
+/* A dense row-major tensor. `data` is owned by whoever made it: the graph's arena, an mmap, the
+ * heap. */
 typedef struct neo_tensor {
   neo_dtype dtype;
   neo_shape shape;
@@ -54,7 +56,8 @@ typedef struct neo_tensor {
   size_t size; /* bytes */
 } neo_tensor;
 
-/* Reads/writes element i (row-major) converted through double / int64; f16 and bf16 round half even. */
+/* Reads/writes element i (row-major) converted through double / int64; f16 and bf16 round half
+ * even. */
 double neo_tensor_get_f64(const neo_tensor *tensor, int64_t i);
 int64_t neo_tensor_get_i64(const neo_tensor *tensor, int64_t i);
 void neo_tensor_set_f64(neo_tensor *tensor, int64_t i, double v);
@@ -65,7 +68,8 @@ float neo_bf16_to_f32(uint16_t bits);
 uint16_t neo_f32_to_bf16(float v);
 
 /* Heap tensor, zeroed, 64-byte aligned; neo_tensor_free releases. NEO_NO_MEMORY names the size. */
-neo_status neo_tensor_create(neo_ctx *ctx, neo_dtype dtype, const neo_shape *shape, neo_tensor *out);
+neo_status neo_tensor_create(neo_ctx *ctx, neo_dtype dtype, const neo_shape *shape,
+                             neo_tensor *out);
 void neo_tensor_free(neo_ctx *ctx, neo_tensor *tensor);
 
 /* NumPy .npy files, format 1.0 to 3.0 (numpy.lib.format); C order written, both orders read.

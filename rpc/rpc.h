@@ -1,11 +1,13 @@
-/* rpc/rpc.h: frames and the messages between a tuner and neo-board. Transport is any byte stream (a socketpair for the local
- * board; TCP and TLS later). docs/formats/frames.md has it byte by byte.
+/* rpc/rpc.h: frames and the messages between a tuner and neo-board. Transport is any byte stream (a
+ * socketpair for the local board; TCP and TLS later). docs/formats/frames.md has it byte by byte.
  *
- * Frame: u32 magic "NEOF", u16 version, u16 type, u32 id, u32 length (<= NEO_FRAME_MAX), u32 crc32 of header (without crc) and payload; then the
- * payload: fixed little-endian fields and length-prefixed bytes.
+ * Frame: u32 magic "NEOF", u16 version, u16 type, u32 id, u32 length (<= NEO_FRAME_MAX), u32 crc32
+ * of header (without crc) and payload; then the payload: fixed little-endian fields and
+ * length-prefixed bytes.
  *
- * The board is dumb: it keeps blobs by content key (an LRU cache), loads objects, verifies and times them in a fresh child per job, and
- * reports. What a te or a schedule is, it does not know. Survives failed allocations and any input. */
+ * The board is dumb: it keeps blobs by content key (an LRU cache), loads objects, verifies and
+ * times them in a fresh child per job, and reports. What a te or a schedule is, it does not know.
+ * Survives failed allocations and any input. */
 #ifndef NEO_RPC_RPC_H
 #define NEO_RPC_RPC_H
 
@@ -18,14 +20,14 @@
 #define NEO_FRAME_MAX (256u << 20)
 
 /* X(enumerator, number) */
-#define NEO_MESSAGES(X)                                                     \
-  X(HELLO, 1)       /* both ways: version, pid, cpu model, threads possible */ \
-  X(BLOB_HAVE, 2)   /* -> keys; <- one byte per key: 1 cached */             \
-  X(BLOB_PUT, 3)    /* -> key, bytes; answered only by ERROR, if the key is not that of the bytes */ \
-  X(JOB, 4)         /* -> neo_job */                                         \
-  X(RESULT, 5)      /* <- neo_job_result */                                  \
-  X(ERROR, 6)       /* <- status and text; the session goes on */            \
-  X(PING, 7)        /* both ways */                                          \
+#define NEO_MESSAGES(X)                                                                            \
+  X(HELLO, 1)     /* both ways: version, pid, cpu model, threads possible */                       \
+  X(BLOB_HAVE, 2) /* -> keys; <- one byte per key: 1 cached */                                     \
+  X(BLOB_PUT, 3)  /* -> key, bytes; answered only by ERROR, if the key is not that of the bytes */ \
+  X(JOB, 4)       /* -> neo_job */                                                                 \
+  X(RESULT, 5)    /* <- neo_job_result */                                                          \
+  X(ERROR, 6)     /* <- status and text; the session goes on */                                    \
+  X(PING, 7)      /* both ways */                                                                  \
   X(BYE, 8)
 
 typedef enum neo_message {
@@ -40,11 +42,14 @@ typedef struct neo_frame {
   neo_buf payload;
 } neo_frame;
 
-/* Blocking with a deadline (ms; 0: none). A closed stream, a bad magic, version, length or crc is NEO_BAD_INPUT / NEO_UNREACHABLE. */
+/* Blocking with a deadline (ms; 0: none). A closed stream, a bad magic, version, length or crc is
+ * NEO_BAD_INPUT / NEO_UNREACHABLE. */
 neo_status neo_frame_send(neo_ctx *ctx, int fd, const neo_frame *frame, int timeout_ms);
 neo_status neo_frame_receive(neo_ctx *ctx, int fd, neo_frame *frame, int timeout_ms);
-/* Incremental parser for fuzzing and non-blocking use: consumes from data, sets *used; *done when frame is complete. */
-neo_status neo_frame_parse(neo_ctx *ctx, const uint8_t *data, size_t size, size_t *used, neo_frame *frame, bool *done);
+/* Incremental parser for fuzzing and non-blocking use: consumes from data, sets *used; *done when
+ * frame is complete. */
+neo_status neo_frame_parse(neo_ctx *ctx, const uint8_t *data, size_t size, size_t *used,
+                           neo_frame *frame, bool *done);
 
 #define NEO_JOB_MAX_BUFFERS 64
 #define NEO_JOB_MAX_LAUNCHES 64
@@ -52,34 +57,36 @@ neo_status neo_frame_parse(neo_ctx *ctx, const uint8_t *data, size_t size, size_
 
 /* A kernel on the board: an object blob and how to call it. */
 typedef struct neo_job_kernel {
-  char object[33];            /* blob key */
-  char symbol[64];            /* launches are <symbol>_<k> */
+  char object[33]; /* blob key */
+  char symbol[64]; /* launches are <symbol>_<k> */
   uint32_t n_launches;
   int64_t grid[NEO_JOB_MAX_LAUNCHES];
   uint32_t n_buffers;
-  uint8_t role[NEO_JOB_MAX_BUFFERS];  /* 0 input or constant, 1 output */
+  uint8_t role[NEO_JOB_MAX_BUFFERS]; /* 0 input or constant, 1 output */
   uint8_t dtype[NEO_JOB_MAX_BUFFERS];
   int64_t bytes[NEO_JOB_MAX_BUFFERS];
   int64_t work_bytes, scratch_bytes;
-  char data[NEO_JOB_MAX_CASES][NEO_JOB_MAX_BUFFERS][33]; /* blob per case and buffer: inputs' bytes, outputs' reference ("": none) */
+  char data[NEO_JOB_MAX_CASES][NEO_JOB_MAX_BUFFERS]
+           [33]; /* blob per case and buffer: inputs' bytes, outputs' reference ("": none) */
 } neo_job_kernel;
 
 typedef enum neo_job_kind {
-  NEO_JOB_RUN = 1,    /* run case 0 once and return the output buffers */
-  NEO_JOB_MEASURE = 2 /* verify on all cases, then time (interleaved with the incumbent if has_incumbent) */
+  NEO_JOB_RUN = 1, /* run case 0 once and return the output buffers */
+  NEO_JOB_MEASURE =
+      2 /* verify on all cases, then time (interleaved with the incumbent if has_incumbent) */
 } neo_job_kind;
 
 typedef struct neo_job {
   uint32_t kind;
   uint32_t threads;
-  uint32_t pin;               /* 1: pin workers to the board's measuring cpus */
-  uint32_t timeout_ms;        /* of the child: then SIGTERM, SIGKILL */
+  uint32_t pin;        /* 1: pin workers to the board's measuring cpus */
+  uint32_t timeout_ms; /* of the child: then SIGTERM, SIGKILL */
   uint32_t n_cases;
   double rtol, atol;
   neo_timing_policy timing;
   neo_job_kernel kernel;
   uint32_t has_incumbent;
-  neo_job_kernel incumbent;   /* its own data blobs (layouts may differ) */
+  neo_job_kernel incumbent; /* its own data blobs (layouts may differ) */
 } neo_job;
 
 typedef enum neo_job_outcome {
@@ -88,7 +95,7 @@ typedef enum neo_job_outcome {
   NEO_OUTCOME_CRASH = 2,
   NEO_OUTCOME_HANG = 3,
   NEO_OUTCOME_VERDICT = 4, /* see verify.verdict */
-  NEO_OUTCOME_BOARD = 5,   /* out of memory, missing blob: the board's trouble, not the candidate's */
+  NEO_OUTCOME_BOARD = 5, /* out of memory, missing blob: the board's trouble, not the candidate's */
 } neo_job_outcome;
 
 typedef struct neo_job_result {
@@ -98,23 +105,24 @@ typedef struct neo_job_result {
   char text[256];
   neo_verify_result verify;
   neo_timing timing;
-  double board_ns;            /* wall time on the board */
-  uint32_t n_outputs;         /* RUN only */
+  double board_ns;    /* wall time on the board */
+  uint32_t n_outputs; /* RUN only */
   neo_buf output[NEO_JOB_MAX_BUFFERS];
 } neo_job_result;
 
 void neo_job_encode(neo_buf *out, const neo_job *job);
 neo_status neo_job_decode(neo_ctx *ctx, const uint8_t *data, size_t size, neo_job *out);
 void neo_job_result_encode(neo_buf *out, const neo_job_result *result);
-neo_status neo_job_result_decode(neo_ctx *ctx, const uint8_t *data, size_t size, neo_job_result *out);
+neo_status neo_job_result_decode(neo_ctx *ctx, const uint8_t *data, size_t size,
+                                 neo_job_result *out);
 void neo_job_result_fini(neo_job_result *result);
 
-/* ---- the tuner's side of a session; fd is one end of a stream socket ------------------------------------ */
+/* ---- the tuner's side of a session; fd is one end of a stream socket ------------------------- */
 
 typedef struct neo_hello {
   uint32_t protocol, pid;
-  uint32_t threads;       /* cpus that measuring may use */
-  double bandwidth;       /* bytes per ns, all of them reading; 0: not measured */
+  uint32_t threads; /* cpus that measuring may use */
+  double bandwidth; /* bytes per ns, all of them reading; 0: not measured */
   char cpu_model[64];
 } neo_hello;
 void neo_hello_encode(neo_buf *out, const neo_hello *hello);
@@ -132,15 +140,17 @@ typedef struct neo_blob {
 neo_status neo_board_put(neo_ctx *ctx, int fd, int n, const neo_blob *blob, int timeout_ms);
 /* Queues a job under the caller's id; several may be in flight, results come in order. */
 neo_status neo_board_submit(neo_ctx *ctx, int fd, uint32_t id, const neo_job *job, int timeout_ms);
-/* The next result; an ERROR frame for a job comes back as an outcome BOARD. NEO_UNREACHABLE on time-out or a dead board.
- * neo_job_result_fini(out) in any case of NEO_OK. */
-neo_status neo_board_result(neo_ctx *ctx, int fd, uint32_t *out_id, neo_job_result *out, int timeout_ms);
+/* The next result; an ERROR frame for a job comes back as an outcome BOARD. NEO_UNREACHABLE on
+ * time-out or a dead board. neo_job_result_fini(out) in any case of NEO_OK. */
+neo_status neo_board_result(neo_ctx *ctx, int fd, uint32_t *out_id, neo_job_result *out,
+                            int timeout_ms);
 
-/* The agent's main loop over one stream; returns when the peer says BYE or closes. Single-threaded parent; forks one child per job. */
+/* The agent's main loop over one stream; returns when the peer says BYE or closes. Single-threaded
+ * parent; forks one child per job. */
 typedef struct neo_board_options {
   int in_fd, out_fd;
-  int cpus[64], n_cpus;       /* to pin measuring to; 0: all allowed */
-  size_t cache_bytes;         /* blobs; 0: 2 GiB */
+  int cpus[64], n_cpus; /* to pin measuring to; 0: all allowed */
+  size_t cache_bytes;   /* blobs; 0: 2 GiB */
 } neo_board_options;
 neo_status neo_board_serve(neo_ctx *ctx, const neo_board_options *options);
 

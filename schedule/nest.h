@@ -2,7 +2,8 @@
  * register blocking, tails and masks are all decided here, once, for every code generator.
  *
  * A nest is an ordered list of launches. Each launch runs its body for every grid index g in
- * [0, grid), in any order and on any worker; launches are separated by barriers. Buffers have a scope:
+ * [0, grid), in any order and on any worker; launches are separated by barriers. Buffers have a
+ * scope:
  *
  *   PARAM   kernel argument (the te's IN, CONST, OUT buffers), in memory
  *   WORK    shared by all workers and launches of one run: the tmp buffers of root blocks
@@ -15,8 +16,8 @@
  * types and lanes agree; REG accesses become constant once unrolled loops are; variables are
  * defined by an enclosing loop, let or grid; a PARAM of an IN or CONST is never stored to.
  *
- * Expressions are DAGs: equal nodes may be shared, above all after neo_nest_expand_math, so whoever walks
- * them must visit each node once.
+ * Expressions are DAGs: equal nodes may be shared, above all after neo_nest_expand_math, so whoever
+ * walks them must visit each node once.
  *
  * Text form, canonical, parse(print(n)) == n; one statement a line, two blanks per depth:
  *   nest 1
@@ -36,24 +37,30 @@
  *           b2.x16a5[i2*16] = b6.x16[0]
  *         else
  *           prefetch b0[i2*16]
- * Element counts, offsets and lanes as in neo_nest_buffer. work_bytes, scratch_bytes and n_vars follow from
- * the rest. A lane-wise gather has no node of its own: lowering writes the lanes one by one into a small
- * STACK row and loads that row as a vector. */
+ * Element counts, offsets and lanes as in neo_nest_buffer. work_bytes, scratch_bytes and n_vars
+ * follow from the rest. A lane-wise gather has no node of its own: lowering writes the lanes one by
+ * one into a small STACK row and loads that row as a vector. */
 #ifndef NEO_SCHEDULE_NEST_H
 #define NEO_SCHEDULE_NEST_H
 
 #include "ir/expr.h"
 
-typedef enum neo_scope { NEO_SCOPE_PARAM, NEO_SCOPE_WORK, NEO_SCOPE_SCRATCH, NEO_SCOPE_STACK, NEO_SCOPE_REG } neo_scope;
+typedef enum neo_scope {
+  NEO_SCOPE_PARAM,
+  NEO_SCOPE_WORK,
+  NEO_SCOPE_SCRATCH,
+  NEO_SCOPE_STACK,
+  NEO_SCOPE_REG
+} neo_scope;
 
 typedef struct neo_nest_buffer {
   neo_scope scope;
   neo_dtype dtype;
   int64_t elements;
-  int lanes;       /* REG: lanes of each element group; else 1 */
-  bool writable;   /* PARAM: an OUT buffer */
-  bool constant;   /* PARAM: a packed constant (CONST); its values never change between runs */
-  int64_t offset;  /* WORK, SCRATCH: byte offset in that area, 64-byte aligned, set by lowering */
+  int lanes;      /* REG: lanes of each element group; else 1 */
+  bool writable;  /* PARAM: an OUT buffer */
+  bool constant;  /* PARAM: a packed constant (CONST); its values never change between runs */
+  int64_t offset; /* WORK, SCRATCH: byte offset in that area, 64-byte aligned, set by lowering */
 } neo_nest_buffer;
 
 typedef enum neo_stmt_kind {
@@ -110,35 +117,39 @@ typedef struct neo_launch {
 
 typedef struct neo_nest {
   neo_arena *arena;
-  int n_vars;     /* variables are 0..n_vars-1, each bound by one loop, let or grid */
-  int n_params;   /* buffers 0..n_params-1 are the PARAMs, in kernel argument order */
+  int n_vars;   /* variables are 0..n_vars-1, each bound by one loop, let or grid */
+  int n_params; /* buffers 0..n_params-1 are the PARAMs, in kernel argument order */
   int n_buffers;
   neo_nest_buffer buffer[NEO_NEST_MAX_BUFFERS];
   int n_launches;
   neo_launch launch[NEO_NEST_MAX_LAUNCHES];
   int64_t work_bytes, scratch_bytes; /* areas the caller provides: per run, per worker */
-  double fmas, flops, bytes;         /* executed counts, from the loops: multiply-adds; all float ops;
-                                        bytes of PARAM and WORK buffers touched at least once */
+  double fmas, flops, bytes; /* executed counts, from the loops: multiply-adds; all float ops;
+                                bytes of PARAM and WORK buffers touched at least once */
 } neo_nest;
 
 neo_status neo_nest_check(neo_ctx *ctx, const neo_nest *nest);
 void neo_nest_print(neo_buf *buf, const neo_nest *nest);
-neo_status neo_nest_parse(neo_ctx *ctx, neo_arena *arena, const char *text, neo_nest *out); /* checks, too */
+neo_status neo_nest_parse(neo_ctx *ctx, neo_arena *arena, const char *text,
+                          neo_nest *out); /* checks, too */
 
-/* Runs all launches serially on memory blocks, one per PARAM (bytes = elements * dtype size). Checks every
- * access at run time as well. fmas are rounded once, as the hardware does. */
+/* Runs all launches serially on memory blocks, one per PARAM (bytes = elements * dtype size).
+ * Checks every access at run time as well. fmas are rounded once, as the hardware does. */
 neo_status neo_nest_interpret(neo_ctx *ctx, const neo_nest *nest, void *const *params);
 
-/* Replaces exp, log, tanh, erf, pow, ... by polynomials over add, mul, fma, floor, select, casts and
- * bitcasts, so that kernels import nothing and all code generators agree. f32: <= 4 ulp on the normal
- * range; f64: <= 4 ulp. f16/bf16 go through f32. In place (new expressions in nest->arena). */
+/* Replaces exp, log, tanh, erf, pow, ... by polynomials over add, mul, fma, floor, select, casts
+ * and bitcasts, so that kernels import nothing and all code generators agree. f32: <= 4 ulp on the
+ * normal range; f64: <= 4 ulp. f16/bf16 go through f32. In place (new expressions in nest->arena).
+ */
 void neo_nest_expand_math(neo_nest *nest);
 
 /* Helpers for whoever builds nests; statements are chained through ->next. */
-neo_stmt *neo_nest_for(neo_arena *arena, int var, const neo_expr *extent, bool unrolled, neo_stmt *body);
+neo_stmt *neo_nest_for(neo_arena *arena, int var, const neo_expr *extent, bool unrolled,
+                       neo_stmt *body);
 neo_stmt *neo_nest_let(neo_arena *arena, int var, const neo_expr *value, neo_stmt *body);
 neo_stmt *neo_nest_if(neo_arena *arena, const neo_expr *cond, neo_stmt *then, neo_stmt *otherwise);
-neo_stmt *neo_nest_store(neo_arena *arena, int buffer, const neo_expr *offset, const neo_expr *value, int active);
+neo_stmt *neo_nest_store(neo_arena *arena, int buffer, const neo_expr *offset,
+                         const neo_expr *value, int active);
 neo_stmt *neo_nest_prefetch(neo_arena *arena, int buffer, const neo_expr *offset);
 void neo_nest_count(neo_nest *nest); /* fills fmas, flops, bytes */
 void neo_nest_areas(neo_nest *nest); /* fills work_bytes, scratch_bytes from the buffers */

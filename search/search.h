@@ -1,42 +1,49 @@
-/* search/search.h: which candidates to try next. Sees spaces, features and costs; never code, boards or the store.
- * Everything is deterministic in (seed, order and values of told results): `neo-tune replay` depends on it. */
+/* search/search.h: which candidates to try next. Sees spaces, features and costs; never code,
+ * boards or the store. Everything is deterministic in (seed, order and values of told results):
+ * `neo-tune replay` depends on it. */
 #ifndef NEO_SEARCH_SEARCH_H
 #define NEO_SEARCH_SEARCH_H
 
 #include "schedule/schedule.h"
 
-/* ---- cost model: XGBoost on features, base margin = the analytic prediction (SEARCH.md D4's residual learning) --------- */
+/* ---- cost model: XGBoost on features, base margin = the analytic prediction (SEARCH.md D4's residual learning)  */
 
 typedef struct neo_model neo_model;
 
 neo_status neo_model_create(neo_ctx *ctx, neo_model **out);
 void neo_model_destroy(neo_model *model);
-/* One measured candidate. group: the task (times compare only inside one). failed: counts as slower than everything. */
-void neo_model_add(neo_model *model, int group, const float *features, double predicted_ns, double ns, bool failed);
+/* One measured candidate. group: the task (times compare only inside one). failed: counts as slower
+ * than everything. */
+void neo_model_add(neo_model *model, int group, const float *features, double predicted_ns,
+                   double ns, bool failed);
 /* Retrains when enough is new (policy inside); cheap to call often. */
 neo_status neo_model_fit(neo_ctx *ctx, neo_model *model);
-/* log(ns) estimates; falls back to log(predicted) while nothing was fitted. features: n x NEO_FEATURES. */
-neo_status neo_model_predict(neo_ctx *ctx, neo_model *model, int n, const float *features, const double *predicted_ns, double *out);
+/* log(ns) estimates; falls back to log(predicted) while nothing was fitted. features: n x
+ * NEO_FEATURES. */
+neo_status neo_model_predict(neo_ctx *ctx, neo_model *model, int n, const float *features,
+                             const double *predicted_ns, double *out);
 neo_status neo_model_save(neo_ctx *ctx, const neo_model *model, neo_buf *out);
 neo_status neo_model_load(neo_ctx *ctx, const void *data, size_t size, neo_model **out);
 
-/* ---- one task ------------------------------------------------------------------------------------------------- */
+/* ---- one task -------------------------------------------------------------------------------- */
 
 typedef struct neo_search neo_search;
 
 typedef struct neo_search_options {
   uint64_t seed;
-  const char *strategy;  /* row of search/strategies.def: "evolve" (default), "descent", "random" */
-  neo_model *model;      /* shared by tasks; borrowed; may be NULL */
-  int group;             /* this task's number in the model */
+  const char *strategy; /* row of search/strategies.def: "evolve" (default), "descent", "random" */
+  neo_model *model;     /* shared by tasks; borrowed; may be NULL */
+  int group;            /* this task's number in the model */
 } neo_search_options;
 
-neo_status neo_search_create(neo_ctx *ctx, const neo_space *space, const neo_search_options *options, neo_search **out);
+neo_status neo_search_create(neo_ctx *ctx, const neo_space *space,
+                             const neo_search_options *options, neo_search **out);
 void neo_search_destroy(neo_search *search);
-/* A schedule worth trying early (database, neighbour workload), or with ns > 0 already measured here. */
+/* A schedule worth trying early (database, neighbour workload), or with ns > 0 already measured
+ * here. */
 void neo_search_seed(neo_search *search, const neo_candidate *candidate, double ns);
-/* Up to n fresh candidates (never one proposed or seeded as measured before), best bets first; fewer when the space runs out. The
- * first proposals of a new task are the analytic ones. */
+/* Up to n fresh candidates (never one proposed or seeded as measured before), best bets first;
+ * fewer when the space runs out. The first proposals of a new task are the analytic ones. */
 int neo_search_propose(neo_search *search, int n, neo_candidate *out);
 /* failed: no usable time. */
 void neo_search_tell(neo_search *search, const neo_candidate *candidate, double ns, bool failed);
@@ -46,21 +53,22 @@ bool neo_search_best(const neo_search *search, neo_candidate *out, double *ns);
 void neo_search_counts(const neo_search *search, int *open, int *told, int *failed);
 bool neo_search_exhausted(const neo_search *search);
 
-/* ---- budget across tasks --------------------------------------------------------------------------------------- */
+/* ---- budget across tasks --------------------------------------------------------------------- */
 
 typedef struct neo_budget_task {
-  double weight;      /* occurrences in the model */
-  double best_ns;     /* now; INFINITY before the first */
-  double bound_ns;    /* roofline: cannot be faster */
+  double weight;   /* occurrences in the model */
+  double best_ns;  /* now; INFINITY before the first */
+  double bound_ns; /* roofline: cannot be faster */
   int trials;
-  double spent_ns;    /* board time */
-  int n_history;      /* best_ns after each of the last rounds, newest last */
+  double spent_ns; /* board time */
+  int n_history;   /* best_ns after each of the last rounds, newest last */
   double history[16];
   bool exhausted;
 } neo_budget_task;
 
-/* The task whose next round is expected to gain most model latency per second of board time; -1 when all are exhausted
- * or within `stop` (relative, 0.02) of their roofline. Every task gets its first round first. */
+/* The task whose next round is expected to gain most model latency per second of board time; -1
+ * when all are exhausted or within `stop` (relative, 0.02) of their roofline. Every task gets its
+ * first round first. */
 int neo_budget_next(const neo_budget_task *task, int n, double stop);
 /* Expected gain in ns of the model's latency from one more round of that task. */
 double neo_budget_gain(const neo_budget_task *task);

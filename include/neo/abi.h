@@ -1,5 +1,5 @@
-/* neo/abi.h: the binary interface between generated kernels and whoever runs them. Standalone; open to
- * all: no other header of Neo is needed to call a kernel. All pointers are plain host memory.
+/* neo/abi.h: the binary interface between generated kernels and whoever runs them. Standalone; open
+ * to all: no other header of Neo is needed to call a kernel. All pointers are plain host memory.
  *
  * A built operator is an ordered list of launches {function, grid}. To run one: for each launch in
  * order, split [0, grid) into ranges, call the function once per range (any worker, any order, in
@@ -24,13 +24,14 @@ typedef struct neo_kernel_callbacks {
 
 typedef struct neo_kernel_env {
   int64_t begin, end; /* the grid indices to run: begin <= g < end */
-  void *work;         /* bytes shared by all workers for the whole operator; 64-byte aligned, or NULL */
-  void *scratch;      /* bytes private to this worker; 64-byte aligned, or NULL */
+  void *work;    /* bytes shared by all workers for the whole operator; 64-byte aligned, or NULL */
+  void *scratch; /* bytes private to this worker; 64-byte aligned, or NULL */
   const neo_kernel_callbacks *callbacks; /* may be NULL */
 } neo_kernel_env;
 
-/* buf: the operator's buffers in te order (inputs, constants, outputs). dim: symbolic extents, NULL when all
- * are static. Returns 0; anything else is a failure that the caller reports with the number. */
+/* buf: the operator's buffers in te order (inputs, constants, outputs). dim: symbolic extents, NULL
+ * when all are static. Returns 0; anything else is a failure that the caller reports with the
+ * number. */
 typedef int32_t (*neo_kernel_fn)(const neo_kernel_env *env, void *const *buf, const int64_t *dim);
 
 /* The one symbol that compiled.so exports: `neo_module`. */

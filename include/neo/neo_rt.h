@@ -1,14 +1,13 @@
-/* neo/neo_rt.h: libneo_rt, the runtime that loads and runs what `neo compile` writes. Needs only libc and
- * threads. C and C++.
+/* neo/neo_rt.h: libneo_rt, the runtime that loads and runs what `neo compile` writes. Needs only
+ * libc and threads. C and C++.
  *
  *   neo_rt_model *model; neo_rt_session *session; neo_rt_error error;
- *   if (neo_rt_load("out/", &model, &error) || neo_rt_session_create(model, NULL, &session, &error)) ...
- *   neo_rt_set_input(session, "x", pixels, sizeof pixels, &error);
- *   neo_rt_run(session, &error);
- *   neo_rt_output(session, 0, &data, &error);
+ *   if (neo_rt_load("out/", &model, &error) || neo_rt_session_create(model, NULL, &session,
+ * &error)) ... neo_rt_set_input(session, "x", pixels, sizeof pixels, &error); neo_rt_run(session,
+ * &error); neo_rt_output(session, 0, &data, &error);
  *
- * Threads: a model is immutable after load and may be shared; a session belongs to one thread at a time;
- * sessions run independently. After a session's first run, neo_rt_run does not allocate. */
+ * Threads: a model is immutable after load and may be shared; a session belongs to one thread at a
+ * time; sessions run independently. After a session's first run, neo_rt_run does not allocate. */
 #ifndef NEO_RT_H
 #define NEO_RT_H
 
@@ -49,35 +48,42 @@ typedef struct neo_rt_tensor_info {
 } neo_rt_tensor_info;
 
 typedef struct neo_rt_options {
-  int threads;  /* 0: the number the artifact was compiled for */
-  int pin;      /* 1: pin worker k to the k-th allowed cpu */
-  int pool;     /* 0: default of the build; 1: pthread pool; 2: OpenMP */
+  int threads; /* 0: the number the artifact was compiled for */
+  int pin;     /* 1: pin worker k to the k-th allowed cpu */
+  int pool;    /* 0: default of the build; 1: pthread pool; 2: OpenMP */
 } neo_rt_options;
 
-/* Loads DIR/compiled.so and DIR/compiled.params. Only ever load artifacts you trust: they are code. */
+/* Loads DIR/compiled.so and DIR/compiled.params. Only ever load artifacts you trust: they are code.
+ */
 int neo_rt_load(const char *dir, neo_rt_model **out, neo_rt_error *error);
 void neo_rt_unload(neo_rt_model *model); /* after all its sessions are destroyed; NULL is fine */
 
 int neo_rt_inputs(const neo_rt_model *model);
 int neo_rt_outputs(const neo_rt_model *model);
 int neo_rt_threads(const neo_rt_model *model); /* compiled for */
-/* Valid for 0 <= i < count; the returned pointer lives as long as the model. NULL when out of range. */
+/* Valid for 0 <= i < count; the returned pointer lives as long as the model. NULL when out of
+ * range. */
 const neo_rt_tensor_info *neo_rt_input_info(const neo_rt_model *model, int i);
 const neo_rt_tensor_info *neo_rt_output_info(const neo_rt_model *model, int i);
 
-int neo_rt_session_create(neo_rt_model *model, const neo_rt_options *options, neo_rt_session **out, neo_rt_error *error);
+int neo_rt_session_create(neo_rt_model *model, const neo_rt_options *options, neo_rt_session **out,
+                          neo_rt_error *error);
 void neo_rt_session_destroy(neo_rt_session *session);
 
 /* Copies bytes into the input; a wrong name or size is NEO_RT_USAGE and lists what is expected. */
-int neo_rt_set_input(neo_rt_session *session, const char *name, const void *data, size_t bytes, neo_rt_error *error);
+int neo_rt_set_input(neo_rt_session *session, const char *name, const void *data, size_t bytes,
+                     neo_rt_error *error);
 /* As above with the tensor's dtype and shape checked as well; `tensor->bytes` is not looked at. */
-int neo_rt_set_tensor(neo_rt_session *session, const neo_rt_tensor_info *tensor, const void *data, neo_rt_error *error);
-/* Uses the caller's memory in place until the next bind; 64-byte alignment is best, element alignment needed. */
+int neo_rt_set_tensor(neo_rt_session *session, const neo_rt_tensor_info *tensor, const void *data,
+                      neo_rt_error *error);
+/* Uses the caller's memory in place until the next bind; 64-byte alignment is best, element
+ * alignment needed. */
 int neo_rt_bind_input(neo_rt_session *session, int i, const void *data, neo_rt_error *error);
 int neo_rt_run(neo_rt_session *session, neo_rt_error *error);
 /* Borrowed until the next run. */
 int neo_rt_output(neo_rt_session *session, int i, const void **data, neo_rt_error *error);
-/* Nanoseconds each step took in the last profiled run; returns the number of steps. Timing is off by default. */
+/* Nanoseconds each step took in the last profiled run; returns the number of steps. Timing is off
+ * by default. */
 int neo_rt_profile(neo_rt_session *session, int enable, const double **ns, int *n_steps);
 /* Name of step i ("conv1+relu"), or NULL. */
 const char *neo_rt_step_name(const neo_rt_model *model, int i);
