@@ -1,0 +1,400 @@
+/* Loops: from a block's plan to statements, outermost first.
+ *
+ * Why: tiles need not divide, blocks are computed inside others, accumulators live in registers;
+ * all of that is decided while walking down one block's loops with the span that each axis has
+ * left. How: at a loop of stride S over a span of R elements there are q = R / S full iterations
+ * and a rest r. Without a rest it is a plain loop. With one, an exact loop (lower.h) is followed by
+ * the tail as a second copy of everything inside with size r; a loop that has further serial loops
+ * of its axis inside runs q + 1 times and leaves a dynamic rest, whose exact loop deeper down
+ * branches on full or tail. Loops of the launch grid cannot be followed by anything: they branch.
+ * Loops of one iteration vanish.
+ *
+ * At a loop position, first the blocks attached there are computed for the region that the rest of
+ * the iteration reads, then, before the outermost reduce loop, the accumulators are set; behind the
+ * reduce loops they are copied to the buffer if they were registers and the buffer is not.
+ *
+ * Invariants: 1. where a block is attached all spans are static; 2. code inside is emitted at most
+ * twice per axis and exact loop. */
+#include "schedule/lower.h"
+
+#define MAX_REG_GROUPS 1024
+
+static const lower_lanes scalar = {-1, 1, 1};
+
+static bool emit(lowerer *l, lower_frame *f, int pos, lower_pass pass, lower_list *out);
+
+/* ---- bindings -------------------------------------------------------------------------------------------- */
+
+/* A register tile over these spans: dims in order, the vector dim last and padded to whole vectors.
+ */
+static bool bind_registers(lowerer *l, const lower_frame *f, lower_binding *out, int *nest_buffer) {
+  const lower_block *b = f->block;
+  int rank = b->te->n_spatial, at = 0;
+  lower_binding made = {.shape = {.rank = rank}, .layout = {.n = rank}};
+  for (int k = 0; k < rank; k++) {
+    if (f->span[k].left)
+      return lower_fail(l, "schedule: B%d: the register tile's size is not static along axis %d",
+                        b->index, k);
+    int64_t size = f->span[k].size;
+    made.shape.dim[k] = k == b->vector_axis ? neo_ceil_div(size, b->lanes) * b->lanes : size;
+    made.base[k] = f->span[k].base;
+    if (k != b->vector_axis)
+      made.layout.dim[at++] = (neo_layout_dim){(int8_t)k, ' ', 0};
+  }
+  if (b->vector_axis >= 0)
+    made.layout.dim[at++] = (neo_layout_dim){(int8_t)b->vector_axis, ' ', 0};
+  int64_t elements = neo_layout_elements(&made.layout, &made.shape);
+  if (elements / b->lanes > MAX_REG_GROUPS)
+    return lower_fail(l, "schedule: B%d: a register tile of %lld vectors, %d at most", b->index,
+                      (long long)(elements / b->lanes), MAX_REG_GROUPS);
+  if (*nest_buffer < 0)
+    *nest_buffer =
+        lower_new_buffer(l, NEO_SCOPE_REG, l->te->buffer[b->te->buffer].dtype, elements, b->lanes);
+  neo_nest_buffer *buffer = &l->nest->buffer[*nest_buffer];
+  buffer->elements = neo_max_i64(buffer->elements, elements);
+  made.buffer = *nest_buffer;
+  *out = made;
+  return l->status == NEO_OK;
+}
+
+static bool bind_local(lowerer *l, const lower_frame *f) {
+  const lower_block *b = f->block;
+  int te_buffer = b->te->buffer;
+  lower_binding *binding = &l->binding[te_buffer];
+  if (b->scope == NEO_SCOPE_REG)
+    return bind_registers(l, f, binding, &l->local[te_buffer]);
+  lower_binding made = {.shape = {.rank = b->te->n_spatial}};
+  const neo_layout *layout = neo_schedule_layout(l->schedule, te_buffer);
+  if (layout)
+    made.layout = *layout;
+  for (int k = 0; k < made.shape.rank; k++) {
+    made.shape.dim[k] = f->span[k].size;
+    made.base[k] = f->span[k].base;
+  }
+  int64_t elements = neo_layout_elements(&made.layout, &made.shape);
+  if (l->local[te_buffer] < 0)
+    l->local[te_buffer] =
+        lower_new_buffer(l, b->scope, l->te->buffer[te_buffer].dtype, elements, 1);
+  made.buffer = l->local[te_buffer];
+  neo_nest_buffer *buffer = &l->nest->buffer[made.buffer];
+  buffer->elements = neo_max_i64(buffer->elements, elements);
+  *binding = made;
+  return l->status == NEO_OK;
+}
+
+/* ---- attached blocks ---------------------------------------------------------------------------------------- */
+
+static bool emit_attached(lowerer *l, lower_frame *f, int pos, lower_list *out) {
+  int consumer = f->block->index, n = 0;
+  bool direct[NEO_TE_MAX_BLOCKS] = {false};
+  for (int x = 0; x < consumer; x++) {
+    const lower_block *b = &l->block[x];
+    direct[x] = !b->inlined && b->consumer == consumer && b->depth == pos;
+    n += direct[x];
+  }
+  if (n == 0)
+    return true;
+  lower_frame *readers = neo_arena_alloc(l->arena, (size_t)(consumer + 1) * sizeof(*readers));
+  lower_frame *frame_of[NEO_TE_MAX_BLOCKS] = {NULL};
+  int n_readers = 0;
+  readers[n_readers++] = *f;
+  for (int x = consumer - 1; x >= 0; x--) {
+    if (l->block[x].inlined || !lower_is_inside(l, x, consumer, pos))
+      continue;
+    if (lower_region(l, &l->block[x], readers, n_readers, &readers[n_readers]))
+      frame_of[x] = &readers[n_readers++];
+  }
+  for (int x = 0; x < consumer; x++)
+    if (direct[x] && frame_of[x] &&
+        (!bind_local(l, frame_of[x]) || !emit(l, frame_of[x], 0, LOWER_MAIN, out)))
+      return false;
+  return true;
+}
+
+/* ---- accumulators --------------------------------------------------------------------------------------------- */
+
+/* Without registers of its own, a reduction whose inner spatial loops are all unrolled gets some.
+ */
+static bool wants_accumulators(const lower_block *b) {
+  if (b->consumer >= 0 && b->scope == NEO_SCOPE_REG)
+    return false;
+  for (int k = b->first_reduce; k < b->n_loops; k++)
+    if (!b->loop[k].reduce && !b->loop[k].unroll && !b->loop[k].vector)
+      return false;
+  return true;
+}
+
+static bool emit_reduction(lowerer *l, lower_frame *f, int pos, lower_list *out) {
+  lower_binding acc;
+  const lower_block *b = f->block;
+  if (wants_accumulators(b)) {
+    if (!bind_registers(l, f, &acc, &l->accumulator[b->index]))
+      return false;
+    f->acc = &acc;
+  }
+  bool ok = emit(l, f, pos, LOWER_INIT, out) && emit(l, f, pos, LOWER_MAIN, out) &&
+            (!f->acc || emit(l, f, pos, LOWER_FLUSH, out));
+  f->acc = NULL;
+  return ok;
+}
+
+/* ---- one loop --------------------------------------------------------------------------------------------------- */
+
+typedef struct step {
+  lower_frame *f;
+  int pos;
+  lower_pass pass;
+  const lower_loop *loop;
+  int64_t stride;
+} step;
+
+/* What is inside, with the loop's axis narrowed to this span; into a new list. */
+static bool emit_inside(lowerer *l, const step *s, const neo_expr *base, int64_t size,
+                        const neo_expr *left, lower_list *out) {
+  lower_span *span = &s->f->span[s->loop->axis], saved = *span;
+  *span = (lower_span){base, size, left, saved.left ? saved.total : saved.size};
+  bool ok = true;
+  if (s->loop->prefetch >= 0 && s->pass == LOWER_MAIN)
+    ok = lower_prefetch(l, s->f, s->loop, out);
+  ok = ok && emit(l, s->f, s->pos + 1, s->pass, out);
+  *span = saved;
+  return ok;
+}
+
+static const neo_expr *times(lowerer *l, const neo_expr *v, int64_t stride) {
+  return neo_expr_binary(l->arena, NEO_EXPR_MUL, v, neo_expr_index(l->arena, stride));
+}
+
+static const neo_expr *plus(lowerer *l, const neo_expr *a, const neo_expr *b) {
+  return neo_expr_binary(l->arena, NEO_EXPR_ADD, a, b);
+}
+
+static const neo_expr *minus(lowerer *l, const neo_expr *a, const neo_expr *b) {
+  return neo_expr_binary(l->arena, NEO_EXPR_SUB, a, b);
+}
+
+/* if (cond) {span of size S} else {span of size rest}, the facts known inside. */
+static bool emit_branch(lowerer *l, const step *s, const neo_expr *cond, const neo_expr *base,
+                        int64_t rest, lower_list *out) {
+  lower_list full, tail;
+  lower_list_init(&full);
+  lower_list_init(&tail);
+  int mark = l->facts.n;
+  neo_facts_assume(&l->facts, cond, true);
+  bool ok = emit_inside(l, s, base, s->stride, NULL, &full);
+  l->facts.n = mark;
+  neo_facts_assume(&l->facts, cond, false);
+  ok = ok && emit_inside(l, s, base, rest, NULL, &tail);
+  l->facts.n = mark;
+  if (ok && full.head)
+    lower_list_add(out, neo_nest_if(l->arena, cond, full.head, tail.head));
+  return ok;
+}
+
+/* What is inside iteration v of a loop with a dynamic or static rest. */
+static bool emit_iteration(lowerer *l, const step *s, const neo_expr *v, lower_list *out) {
+  const lower_span *span = &s->f->span[s->loop->axis];
+  const neo_expr *at = times(l, v, s->stride);
+  const neo_expr *base = plus(l, span->base, at);
+  int64_t whole = span->left ? span->total : span->size, rest = whole % s->stride;
+  const neo_expr *left = span->left ? span->left : neo_expr_index(l->arena, span->size);
+  if (rest == 0)
+    return emit_inside(l, s, base, s->stride, NULL, out);
+  if (!s->loop->exact)
+    return emit_inside(l, s, base, s->stride, minus(l, left, at), out);
+  const neo_expr *cond;
+  if (span->left)
+    cond = neo_expr_binary(l->arena, NEO_EXPR_LE, plus(l, at, neo_expr_index(l->arena, s->stride)),
+                           left);
+  else
+    cond =
+        neo_expr_binary(l->arena, NEO_EXPR_LT, v, neo_expr_index(l->arena, span->size / s->stride));
+  return emit_branch(l, s, cond, base, rest, out);
+}
+
+/* for v in extent { inside }; peeled > 0: the caller emits the tail, all iterations are full. */
+static bool emit_for(lowerer *l, const step *s, const neo_expr *extent, int64_t most,
+                     int64_t peeled, lower_list *out) {
+  const lower_span *span = &s->f->span[s->loop->axis];
+  int var = lower_new_var(l, most);
+  const neo_expr *v = neo_expr_var(l->arena, var);
+  int64_t constant;
+  bool unrolled = s->loop->unroll && neo_expr_is_const(extent, &constant);
+  lower_list body;
+  lower_list_init(&body);
+  int mark = l->facts.n;
+  neo_facts_assume_loop(&l->facts, var, extent);
+  bool ok;
+  if (peeled > 0)
+    ok = emit_inside(l, s, plus(l, span->base, times(l, v, s->stride)), s->stride, NULL, &body);
+  else
+    ok = emit_iteration(l, s, v, &body);
+  l->facts.n = mark;
+  if (ok && body.head)
+    lower_list_add(out, neo_nest_for(l->arena, var, extent, unrolled, body.head));
+  return ok;
+}
+
+static bool emit_static_loop(lowerer *l, const step *s, lower_list *out) {
+  lower_span span = s->f->span[s->loop->axis];
+  int64_t full = span.size / s->stride, rest = span.size % s->stride;
+  if (full + (rest > 0) == 1)
+    return emit_inside(l, s, span.base, span.size, NULL, out);
+  if (rest == 0)
+    return emit_for(l, s, neo_expr_index(l->arena, full), full, 0, out);
+  if (!s->loop->exact && !s->loop->unroll)
+    return emit_for(l, s, neo_expr_index(l->arena, full + 1), full + 1, 0, out);
+  const neo_expr *end = plus(l, span.base, neo_expr_index(l->arena, full * s->stride));
+  if (full == 1) {
+    if (!emit_inside(l, s, span.base, s->stride, NULL, out))
+      return false;
+  } else if (!emit_for(l, s, neo_expr_index(l->arena, full), full, rest, out)) {
+    return false;
+  }
+  return emit_inside(l, s, end, rest, NULL, out);
+}
+
+/* Iterations that begin inside what is left: min(most, ceil(left / stride)). */
+static bool emit_dynamic_loop(lowerer *l, const step *s, lower_list *out) {
+  const lower_span *span = &s->f->span[s->loop->axis];
+  int64_t most = neo_ceil_div(span->size, s->stride);
+  if (most == 1)
+    return emit_iteration(l, s, neo_expr_index(l->arena, 0), out);
+  const neo_expr *up = plus(l, span->left, neo_expr_index(l->arena, s->stride - 1));
+  const neo_expr *needed = neo_expr_floordiv(l->arena, up, s->stride, NULL, 0);
+  const neo_expr *extent =
+      neo_expr_binary(l->arena, NEO_EXPR_MIN, neo_expr_index(l->arena, most), needed);
+  return emit_for(l, s, extent, most, 0, out);
+}
+
+static bool emit_vector(lowerer *l, const step *s, lower_list *out) {
+  lower_span *span = &s->f->span[s->loop->axis], saved = *span;
+  lower_lanes lanes = {-1, s->f->block->lanes, (int)saved.size};
+  if (saved.left || saved.size > lanes.lanes)
+    return lower_fail(l, "schedule: B%d: the vector loop's size is not static", s->f->block->index);
+  lanes.var = lower_new_var(l, lanes.active);
+  span->base = plus(l, saved.base, neo_expr_var(l->arena, lanes.var));
+  bool ok = lower_store(l, s->f, s->pass, &lanes, out);
+  *span = saved;
+  return ok;
+}
+
+/* ---- the grid --------------------------------------------------------------------------------------------------------- */
+
+/* Value of grid loop `pos`: its digit of the grid index. *out_var < 0: no variable is needed. */
+static const neo_expr *grid_digit(lowerer *l, const step *s, int *out_var,
+                                  const neo_expr **out_value) {
+  const lower_grid *grid = s->f->grid;
+  int64_t n = grid->extent[s->pos], below = 1, above = 1;
+  for (int k = 0; k < s->pos; k++)
+    above *= grid->extent[k];
+  for (int k = s->pos + 1; k < s->f->block->parallel; k++)
+    below *= grid->extent[k];
+  *out_var = -1;
+  if (n == 1)
+    return neo_expr_index(l->arena, 0);
+  const neo_expr *digit = neo_expr_var(l->arena, grid->var);
+  if (n == grid->total)
+    return digit;
+  digit = neo_expr_floordiv(l->arena, digit, below, NULL, 0);
+  if (above > 1)
+    digit = neo_expr_floormod(l->arena, digit, n, NULL, 0);
+  *out_value = digit;
+  *out_var = lower_new_var(l, n);
+  return neo_expr_var(l->arena, *out_var);
+}
+
+static bool emit_grid_loop(lowerer *l, const step *s, lower_list *out) {
+  lower_span span = s->f->span[s->loop->axis];
+  if (!span.left && s->f->grid->extent[s->pos] == 1)
+    return emit_inside(l, s, span.base, span.size, NULL, out);
+  int var, mark = l->facts.n;
+  const neo_expr *value, *v = grid_digit(l, s, &var, &value);
+  lower_list body;
+  lower_list_init(&body);
+  const neo_expr *cond = NULL;
+  if (span.left) {
+    cond = neo_expr_binary(l->arena, NEO_EXPR_LT, times(l, v, s->stride), span.left);
+    neo_facts_assume(&l->facts, cond, true);
+  }
+  bool ok = emit_iteration(l, s, v, &body);
+  l->facts.n = mark;
+  if (!ok || !body.head)
+    return ok;
+  neo_stmt *made = cond ? neo_nest_if(l->arena, cond, body.head, NULL) : body.head;
+  lower_list_add(out, var >= 0 ? neo_nest_let(l->arena, var, value, made) : made);
+  return true;
+}
+
+/* ---- the walk -------------------------------------------------------------------------------------------------------- */
+
+static bool emit_loop(lowerer *l, lower_frame *f, int pos, lower_pass pass, lower_list *out) {
+  const lower_loop *loop = &f->block->loop[pos];
+  step s = {f, pos, pass, loop, f->block->axis[loop->axis].stride[loop->level]};
+  if (pass != LOWER_MAIN && loop->reduce)
+    return emit(l, f, pos + 1, pass, out);
+  if (loop->vector)
+    return emit_vector(l, &s, out);
+  if (f->grid && pos < f->block->parallel)
+    return emit_grid_loop(l, &s, out);
+  return f->span[loop->axis].left ? emit_dynamic_loop(l, &s, out) : emit_static_loop(l, &s, out);
+}
+
+/* From loop `pos` inwards, without what comes before that loop. */
+static bool emit_loops(lowerer *l, lower_frame *f, int pos, lower_pass pass, lower_list *out) {
+  return pos == f->block->n_loops ? lower_store(l, f, pass, &scalar, out)
+                                  : emit_loop(l, f, pos, pass, out);
+}
+
+/* Everything from loop `pos` of the frame's block inwards. */
+static bool emit(lowerer *l, lower_frame *f, int pos, lower_pass pass, lower_list *out) {
+  const lower_block *b = f->block;
+  if (l->status != NEO_OK)
+    return false;
+  if (pass != LOWER_MAIN)
+    return emit_loops(l, f, pos, pass, out);
+  if (!emit_attached(l, f, pos, out))
+    return false;
+  if (pos == b->first_reduce && b->te->n_reduce > 0)
+    return emit_reduction(l, f, pos, out);
+  return emit_loops(l, f, pos, pass, out);
+}
+
+/* ---- launches -------------------------------------------------------------------------------------------------------- */
+
+/* Iterations of each grid loop: sizes of spans only shrink to the stride of the loop outside. */
+static void measure_grid(const lower_block *b, lower_grid *grid) {
+  int64_t bound[NEO_TE_MAX_AXES];
+  for (int a = 0; a < b->n_axes; a++)
+    bound[a] = b->te->extent[a];
+  grid->total = 1;
+  for (int k = 0; k < b->parallel; k++) {
+    int axis = b->loop[k].axis;
+    int64_t stride = b->axis[axis].stride[b->loop[k].level];
+    grid->extent[k] = neo_ceil_div(bound[axis], stride);
+    bound[axis] = neo_min_i64(bound[axis], stride);
+    grid->total *= grid->extent[k];
+  }
+}
+
+bool lower_root(lowerer *l, const lower_block *b) {
+  neo_nest *nest = l->nest;
+  if (nest->n_launches == NEO_NEST_MAX_LAUNCHES)
+    return lower_fail(l, "schedule: more than %d launches", NEO_NEST_MAX_LAUNCHES);
+  lower_grid grid;
+  measure_grid(b, &grid);
+  neo_launch *launch = &nest->launch[nest->n_launches++];
+  launch->grid = grid.total;
+  launch->var = grid.var = lower_new_var(l, grid.total);
+  lower_frame *f = neo_arena_alloc(l->arena, sizeof(*f));
+  f->block = b;
+  f->grid = &grid;
+  for (int a = 0; a < b->n_axes; a++)
+    f->span[a] = (lower_span){neo_expr_index(l->arena, 0), b->te->extent[a], NULL, 0};
+  lower_list body;
+  lower_list_init(&body);
+  l->facts.n = 0;
+  bool ok = emit(l, f, 0, LOWER_MAIN, &body);
+  launch->body = body.head;
+  return ok;
+}

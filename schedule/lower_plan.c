@@ -1,0 +1,389 @@
+/* Instructions -> one plan per block: loops in order, their marks, where the block is computed.
+ *
+ * Why: everything that can be wrong with a line is said here, naming the instruction, so that
+ * emission can trust the plan. How: defaults first (each axis one level, axes in order, a root),
+ * then the instructions in order, then the checks and what follows from them: loops that register
+ * tiles need unrolled, and the loops at which a tail must be split off so that everything inside
+ * has static sizes. */
+#include "schedule/lower.h"
+
+static bool instr_fail(lowerer *l, int i, const char *what) {
+  neo_schedule *one = neo_alloc(l->ctx, sizeof(*one));
+  neo_buf text = {0};
+  if (one) {
+    one->n = 1;
+    one->instr[0] = l->schedule->instr[i];
+    neo_schedule_print(&text, one);
+  }
+  lower_fail(l, "schedule: instruction %d (%s): %s", i, text.data ? text.data : "?", what);
+  neo_buf_fini(&text);
+  neo_free(l->ctx, one);
+  return false;
+}
+
+/* ---- defaults --------------------------------------------------------------------------------------- */
+
+static void default_axis(lower_block *b, int a) {
+  b->axis[a].n_levels = 1;
+  b->axis[a].stride[0] = 1;
+}
+
+static void default_block(lowerer *l, int k) {
+  lower_block *b = &l->block[k];
+  b->index = k;
+  b->te = &l->te->block[k];
+  b->n_axes = b->te->n_spatial + b->te->n_reduce;
+  b->lanes = 1;
+  b->vector_axis = b->consumer = -1;
+  for (int a = 0; a < b->n_axes; a++)
+    default_axis(b, a);
+}
+
+static lower_loop make_loop(const lower_block *b, int axis, int level) {
+  lower_loop loop = {.axis = (int8_t)axis, .level = (int8_t)level, .prefetch = -1};
+  loop.reduce = axis >= b->te->n_spatial;
+  return loop;
+}
+
+static bool default_order(lowerer *l, lower_block *b) {
+  if (b->n_loops > 0)
+    return true;
+  for (int a = 0; a < b->n_axes; a++)
+    for (int j = 0; j < b->axis[a].n_levels; j++) {
+      if (b->n_loops == LOWER_MAX_LOOPS)
+        return lower_fail(l, "schedule: B%d has more than %d loops", b->index, LOWER_MAX_LOOPS);
+      b->loop[b->n_loops++] = make_loop(b, a, j);
+    }
+  return true;
+}
+
+/* ---- instructions ------------------------------------------------------------------------------------- */
+
+static bool apply_split(lowerer *l, int i, lower_block *b) {
+  const neo_instr *instr = &l->schedule->instr[i];
+  if (instr->axis >= b->n_axes)
+    return instr_fail(l, i, "no such axis");
+  lower_axis *axis = &b->axis[instr->axis];
+  if (axis->n_levels != 1 || b->n_loops > 0)
+    return instr_fail(l, i, "axis is already split or ordered");
+  axis->n_levels = instr->n_args + 1;
+  int64_t stride = 1;
+  for (int j = instr->n_args; j >= 0; j--) {
+    axis->stride[j] = stride;
+    axis->factor[j] = j > 0 ? instr->arg[j - 1] : 0;
+    if (j > 0 && stride > ((int64_t)1 << 40) / axis->factor[j])
+      return instr_fail(l, i, "factors are too big");
+    stride *= j > 0 ? axis->factor[j] : 1;
+  }
+  return true;
+}
+
+static bool apply_order(lowerer *l, int i, lower_block *b) {
+  const neo_instr *instr = &l->schedule->instr[i];
+  int next[NEO_TE_MAX_AXES] = {0}, expected = 0;
+  if (b->n_loops > 0)
+    return instr_fail(l, i, "the block is already ordered");
+  for (int k = 0; k < instr->n_args; k++) {
+    int axis = instr->arg[k] / 16, level = instr->arg[k] % 16;
+    if (axis >= b->n_axes || level != next[axis] || level >= b->axis[axis].n_levels)
+      return instr_fail(l, i, "a loop is missing, repeated or out of level order");
+    next[axis]++;
+    b->loop[b->n_loops++] = make_loop(b, axis, level);
+  }
+  for (int a = 0; a < b->n_axes; a++)
+    expected += b->axis[a].n_levels;
+  return b->n_loops == expected || instr_fail(l, i, "not every loop of the block is named");
+}
+
+static lower_loop *find_loop(lower_block *b, int axis, int level) {
+  for (int k = 0; k < b->n_loops; k++)
+    if (b->loop[k].axis == axis && b->loop[k].level == level)
+      return &b->loop[k];
+  return NULL;
+}
+
+static bool apply_vector(lowerer *l, int i, lower_block *b) {
+  const neo_instr *instr = &l->schedule->instr[i];
+  lower_loop *loop = find_loop(b, instr->axis, instr->level);
+  if (!loop || loop != &b->loop[b->n_loops - 1] || loop->reduce)
+    return instr_fail(l, i, "not the innermost, spatial loop of the block");
+  if (instr->level != b->axis[instr->axis].n_levels - 1 || (instr->level == 0 && b->consumer >= 0))
+    return instr_fail(l, i, "not the last level of its axis");
+  int64_t extent =
+      instr->level > 0 ? b->axis[instr->axis].factor[instr->level] : b->te->extent[instr->axis];
+  if (extent > NEO_NEST_MAX_LANES)
+    return instr_fail(l, i, "more lanes than vectors can have");
+  if (extent == 1)
+    return true;
+  loop->vector = true;
+  b->lanes = (int)extent;
+  b->vector_axis = instr->axis;
+  return true;
+}
+
+static bool apply_at(lowerer *l, int i, lower_block *b) {
+  const neo_instr *instr = &l->schedule->instr[i];
+  int consumer = instr->arg[0];
+  if (consumer >= l->te->n_blocks || consumer <= b->index)
+    return instr_fail(l, i, "the consumer is not a later block");
+  if (l->te->buffer[b->te->buffer].role != NEO_TE_TMP || b->consumer >= 0)
+    return instr_fail(l, i, "the block writes no tmp or is already attached");
+  b->consumer = consumer;
+  b->depth = instr->arg[1];
+  b->scope = (neo_scope)instr->arg[2];
+  return true;
+}
+
+static bool apply_prefetch(lowerer *l, int i, lower_block *b) {
+  const neo_instr *instr = &l->schedule->instr[i];
+  lower_loop *loop = find_loop(b, instr->axis, instr->level);
+  if (!loop || instr->buffer >= l->te->n_buffers || loop->vector)
+    return instr_fail(l, i, "no such loop or buffer");
+  loop->prefetch = instr->buffer;
+  loop->ahead = instr->arg[0];
+  return true;
+}
+
+static bool apply_block(lowerer *l, int i, lower_block *b) {
+  const neo_instr *instr = &l->schedule->instr[i];
+  if (instr->kind != NEO_INSTR_SPLIT && instr->kind != NEO_INSTR_ORDER && !default_order(l, b))
+    return false;
+  lower_loop *loop;
+  switch (instr->kind) {
+  case NEO_INSTR_SPLIT:
+    return apply_split(l, i, b);
+  case NEO_INSTR_ORDER:
+    return apply_order(l, i, b);
+  case NEO_INSTR_VECTOR:
+    return apply_vector(l, i, b);
+  case NEO_INSTR_AT:
+    return apply_at(l, i, b);
+  case NEO_INSTR_PREFETCH:
+    return apply_prefetch(l, i, b);
+  case NEO_INSTR_INLINE:
+    b->inlined = true;
+    return true;
+  case NEO_INSTR_UNROLL:
+    loop = find_loop(b, instr->axis, instr->level);
+    if (!loop)
+      return instr_fail(l, i, "no such loop");
+    loop->unroll = true;
+    return true;
+  case NEO_INSTR_PARALLEL:
+    if (instr->arg[0] > b->n_loops)
+      return instr_fail(l, i, "more loops than the block has");
+    b->parallel = instr->arg[0];
+    return true;
+  default:
+    return instr_fail(l, i, "not supported by the lowering");
+  }
+}
+
+static bool apply_layout(lowerer *l, int i) {
+  const neo_instr *instr = &l->schedule->instr[i];
+  if (instr->buffer >= l->te->n_buffers)
+    return instr_fail(l, i, "no such buffer");
+  const neo_te_buffer *buffer = &l->te->buffer[instr->buffer];
+  if ((instr->kind == NEO_INSTR_PACK) != (buffer->role == NEO_TE_CONST))
+    return instr_fail(l, i, "pack is for constants, lay for all other buffers");
+  int rank = 0;
+  for (int k = 0; k < instr->layout.n; k++)
+    rank = instr->layout.dim[k].dim >= rank ? instr->layout.dim[k].dim + 1 : rank;
+  return rank == buffer->shape.rank ||
+         instr_fail(l, i, "the layout has another rank than the buffer");
+}
+
+static bool apply(lowerer *l, int i) {
+  const neo_instr *instr = &l->schedule->instr[i];
+  switch (instr->kind) {
+  case NEO_INSTR_ALG:
+    return i == 0 || instr_fail(l, i, "alg is not first");
+  case NEO_INSTR_LAY:
+  case NEO_INSTR_PACK:
+    return apply_layout(l, i);
+  case NEO_INSTR_CHOOSE:
+    return instr_fail(l, i, "choose is for workloads without a te");
+  default:
+    if (instr->block < 0 || instr->block >= l->te->n_blocks)
+      return instr_fail(l, i, "no such block");
+    return apply_block(l, i, &l->block[instr->block]);
+  }
+}
+
+/* ---- checks -------------------------------------------------------------------------------------------- */
+
+bool lower_is_inside(const lowerer *l, int block, int consumer, int depth) {
+  for (int k = block; l->block[k].consumer >= 0; k = l->block[k].consumer)
+    if (l->block[k].consumer == consumer)
+      return l->block[k].depth >= depth;
+  return false;
+}
+
+typedef struct read_query {
+  int buffer;
+  bool found;
+} read_query;
+
+static void note_read(void *self, const neo_expr *load) {
+  read_query *query = self;
+  query->found = query->found || load->u.load.buffer == query->buffer;
+}
+
+bool lower_reads(const neo_te_block *block, int buffer) {
+  read_query query = {buffer, false};
+  neo_expr_visit_loads(block->body, note_read, &query);
+  return query.found;
+}
+
+static bool check_attached(lowerer *l, const lower_block *b) {
+  const lower_block *c = &l->block[b->consumer];
+  if (c->inlined || b->depth > c->n_loops || b->depth < c->parallel)
+    return lower_fail(l, "schedule: at B%d: depth %d does not fit B%d", b->index, b->depth,
+                      c->index);
+  if (b->parallel > 0)
+    return lower_fail(l, "schedule: parallel B%d: the block is attached", b->index);
+  if (c->n_loops > 0 && b->depth == c->n_loops && c->lanes > 1)
+    return lower_fail(l, "schedule: at B%d: inside the vector loop of B%d", b->index, c->index);
+  for (int k = 0; k < l->te->n_blocks; k++)
+    if (!l->block[k].inlined && k != c->index && lower_reads(l->block[k].te, b->te->buffer) &&
+        !lower_is_inside(l, k, c->index, b->depth))
+      return lower_fail(l, "schedule: at B%d: B%d also reads the buffer, outside of B%d", b->index,
+                        k, c->index);
+  return true;
+}
+
+static bool check_block(lowerer *l, lower_block *b) {
+  if (b->inlined)
+    return b->consumer < 0 || lower_fail(l, "schedule: B%d is inlined and attached", b->index);
+  if (!default_order(l, b))
+    return false;
+  b->first_reduce = b->n_loops;
+  for (int k = b->n_loops - 1; k >= 0; k--)
+    if (b->loop[k].reduce)
+      b->first_reduce = k;
+  if (b->parallel > b->first_reduce)
+    return lower_fail(l, "schedule: parallel B%d: a reduce loop is among the outer %d", b->index,
+                      b->parallel);
+  for (int k = 0; k < b->parallel; k++) {
+    if (b->loop[k].vector)
+      return lower_fail(l, "schedule: parallel B%d: the vector loop is among the outer %d",
+                        b->index, b->parallel);
+    b->loop[k].unroll = false;
+  }
+  return true;
+}
+
+/* ---- what follows ---------------------------------------------------------------------------------------- */
+
+/* Integer division by a masked lane's zero would trap: such bodies stay scalar. */
+static bool divides(const neo_expr *e) {
+  bool integer = neo_dtype_class(e->dtype) != 'f';
+  bool division = e->op == NEO_EXPR_DIV || e->op == NEO_EXPR_MOD || e->op == NEO_EXPR_FLOORDIV ||
+                  e->op == NEO_EXPR_FLOORMOD;
+  if (integer && division && e->arg[1]->op != NEO_EXPR_CONST)
+    return true;
+  for (int i = 0; i < e->n_args; i++)
+    if (divides(e->arg[i]))
+      return true;
+  return false;
+}
+
+static void scalar_if_dividing(lower_block *b) {
+  if (b->lanes == 1 || !divides(b->te->body))
+    return;
+  b->lanes = 1;
+  b->vector_axis = -1;
+  b->loop[b->n_loops - 1].vector = false;
+}
+
+typedef struct axis_query {
+  int buffer;
+  bool axis[NEO_TE_MAX_AXES];
+} axis_query;
+
+static void mark_axes(const neo_expr *e, bool *axis) {
+  if (e->op == NEO_EXPR_VAR)
+    axis[e->u.var] = true;
+  for (int i = 0; i < e->n_args; i++)
+    mark_axes(e->arg[i], axis);
+}
+
+static void note_axes(void *self, const neo_expr *load) {
+  axis_query *query = self;
+  if (load->u.load.buffer == query->buffer)
+    for (int k = 0; k < load->n_args; k++)
+      mark_axes(load->arg[k], query->axis);
+}
+
+/* Loops of `reader` from `from` on whose axes index the register buffer. */
+static void unroll_reader(lower_block *reader, int from, int buffer) {
+  axis_query query = {.buffer = buffer};
+  neo_expr_visit_loads(reader->te->body, note_axes, &query);
+  for (int k = from; k < reader->n_loops; k++)
+    if (query.axis[reader->loop[k].axis] && !reader->loop[k].vector)
+      reader->loop[k].unroll = true;
+}
+
+static void unroll_registers(lowerer *l, lower_block *b) {
+  if (b->consumer < 0 || b->scope != NEO_SCOPE_REG)
+    return;
+  for (int k = 0; k < b->n_loops; k++)
+    if (!b->loop[k].reduce && !b->loop[k].vector)
+      b->loop[k].unroll = true;
+  for (int k = 0; k < l->te->n_blocks; k++) {
+    lower_block *reader = &l->block[k];
+    if (k == b->consumer)
+      unroll_reader(reader, b->depth, b->te->buffer);
+    else if (!reader->inlined && lower_is_inside(l, k, b->consumer, b->depth))
+      unroll_reader(reader, 0, b->te->buffer);
+  }
+}
+
+static bool has_loop(const lower_block *b, int axis, int from, int to, bool serial_only) {
+  for (int k = from; k < to; k++)
+    if (b->loop[k].axis == axis && (!serial_only || !(b->loop[k].unroll || b->loop[k].vector)))
+      return true;
+  return false;
+}
+
+/* A loop is exact where no serial loop of its axis is deeper, or where it is the last of its axis
+ * before another block is attached or the accumulators are set up: there sizes must be static. */
+static void find_exact(lowerer *l, lower_block *b) {
+  for (int k = 0; k < b->n_loops; k++) {
+    int axis = b->loop[k].axis;
+    b->loop[k].exact = !has_loop(b, axis, k + 1, b->n_loops, true);
+    if (k < b->first_reduce && !has_loop(b, axis, k + 1, b->first_reduce, false))
+      b->loop[k].exact = true;
+    for (int x = 0; x < l->te->n_blocks; x++) {
+      const lower_block *attached = &l->block[x];
+      if (!attached->inlined && attached->consumer == b->index && k < attached->depth &&
+          !has_loop(b, axis, k + 1, attached->depth, false))
+        b->loop[k].exact = true;
+    }
+  }
+}
+
+bool lower_plan(lowerer *l) {
+  for (int k = 0; k < l->te->n_blocks; k++)
+    default_block(l, k);
+  for (int i = 0; i < l->schedule->n; i++)
+    if (!apply(l, i))
+      return false;
+  for (int k = 0; k < l->te->n_blocks; k++)
+    if (!check_block(l, &l->block[k]))
+      return false;
+  for (int k = 0; k < l->te->n_blocks; k++) {
+    if (l->block[k].inlined)
+      continue;
+    if (l->block[k].consumer >= 0 && !check_attached(l, &l->block[k]))
+      return false;
+    scalar_if_dividing(&l->block[k]);
+  }
+  for (int k = 0; k < l->te->n_blocks; k++)
+    if (!l->block[k].inlined)
+      unroll_registers(l, &l->block[k]);
+  for (int k = 0; k < l->te->n_blocks; k++)
+    if (!l->block[k].inlined)
+      find_exact(l, &l->block[k]);
+  return true;
+}
