@@ -22,6 +22,7 @@
 static const lower_lanes scalar = {-1, 1, 1};
 
 static bool emit(lowerer *l, lower_frame *f, int pos, lower_pass pass, lower_list *out);
+static bool emit_loops(lowerer *l, lower_frame *f, int pos, lower_pass pass, lower_list *out);
 
 /* ---- bindings -------------------------------------------------------------------------------------------- */
 
@@ -132,7 +133,7 @@ static bool emit_reduction(lowerer *l, lower_frame *f, int pos, lower_list *out)
       return false;
     f->acc = &acc;
   }
-  bool ok = emit(l, f, pos, LOWER_INIT, out) && emit(l, f, pos, LOWER_MAIN, out) &&
+  bool ok = emit(l, f, pos, LOWER_INIT, out) && emit_loops(l, f, pos, LOWER_MAIN, out) &&
             (!f->acc || emit(l, f, pos, LOWER_FLUSH, out));
   f->acc = NULL;
   return ok;

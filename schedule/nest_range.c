@@ -189,88 +189,119 @@ static int64_t upper(const neo_facts *facts, const neo_affine *a, int from, int 
   return best;
 }
 
-static bool bounded(const neo_range *r) {
-  return r->lo > -LIMIT && r->hi < LIMIT;
+/* Ends at +-LIMIT are infinite and stay so. */
+static const neo_range everything = {-LIMIT, LIMIT};
+
+static int64_t add_ends(int64_t a, int64_t b) {
+  if (a <= -LIMIT || b <= -LIMIT)
+    return -LIMIT;
+  if (a >= LIMIT || b >= LIMIT)
+    return LIMIT;
+  return clamp((__int128)a + b);
 }
 
-static bool affine_range(const neo_facts *facts, const neo_affine *a, neo_range *out) {
-  neo_affine negative = {0};
-  affine_add(&negative, -1, a, &negative);
-  out->hi = upper(facts, a, 0, MAX_CHOICES);
-  out->lo = -upper(facts, &negative, 0, MAX_CHOICES);
-  return bounded(out);
-}
-
-static bool select_range(neo_facts *facts, const neo_expr *e, neo_range *out) {
-  neo_range sides[2];
-  for (int side = 0; side < 2; side++) {
-    int mark = facts->n;
-    neo_facts_assume(facts, e->arg[0], side == 0);
-    bool ok = neo_facts_range(facts, e->arg[1 + side], &sides[side]);
-    facts->n = mark;
-    if (!ok)
-      return false;
-  }
-  *out = (neo_range){neo_min_i64(sides[0].lo, sides[1].lo), neo_max_i64(sides[0].hi, sides[1].hi)};
-  return true;
+static int64_t multiply_ends(int64_t a, int64_t b) {
+  if (a == 0 || b == 0)
+    return 0;
+  bool infinite = a <= -LIMIT || a >= LIMIT || b <= -LIMIT || b >= LIMIT;
+  if (infinite)
+    return (a < 0) == (b < 0) ? LIMIT : -LIMIT;
+  return clamp((__int128)a * b);
 }
 
 static neo_range product(neo_range a, neo_range b) {
-  int64_t v[4] = {clamp((__int128)a.lo * b.lo), clamp((__int128)a.lo * b.hi),
-                  clamp((__int128)a.hi * b.lo), clamp((__int128)a.hi * b.hi)};
+  int64_t v[4] = {multiply_ends(a.lo, b.lo), multiply_ends(a.lo, b.hi), multiply_ends(a.hi, b.lo),
+                  multiply_ends(a.hi, b.hi)};
   neo_range r = {v[0], v[0]};
   for (int i = 1; i < 4; i++)
     r = (neo_range){neo_min_i64(r.lo, v[i]), neo_max_i64(r.hi, v[i])};
   return r;
 }
 
-static bool binary_range(const neo_expr *e, neo_range a, neo_range b, neo_range *out) {
-  switch (e->op) {
-  case NEO_EXPR_ADD:
-    *out = (neo_range){clamp((__int128)a.lo + b.lo), clamp((__int128)a.hi + b.hi)};
-    break;
-  case NEO_EXPR_SUB:
-    *out = (neo_range){clamp((__int128)a.lo - b.hi), clamp((__int128)a.hi - b.lo)};
-    break;
-  case NEO_EXPR_MUL:
-    *out = product(a, b);
-    break;
-  case NEO_EXPR_MIN:
-    *out = (neo_range){neo_min_i64(a.lo, b.lo), neo_min_i64(a.hi, b.hi)};
-    break;
-  case NEO_EXPR_MAX:
-    *out = (neo_range){neo_max_i64(a.lo, b.lo), neo_max_i64(a.hi, b.hi)};
-    break;
-  case NEO_EXPR_FLOORDIV:
-    if (b.lo != b.hi || b.lo <= 0)
-      return false;
-    *out = (neo_range){neo_floor_div(a.lo, b.lo), neo_floor_div(a.hi, b.lo)};
-    break;
-  case NEO_EXPR_FLOORMOD:
-    if (b.lo != b.hi || b.lo <= 0)
-      return false;
-    if (neo_floor_div(a.lo, b.lo) == neo_floor_div(a.hi, b.lo))
-      *out = (neo_range){neo_floor_mod(a.lo, b.lo), neo_floor_mod(a.hi, b.lo)};
-    else
-      *out = (neo_range){0, b.lo - 1};
-    break;
-  default:
-    return false;
+static int64_t divide_end(int64_t a, int64_t d) {
+  return a <= -LIMIT || a >= LIMIT ? a : neo_floor_div(a, d);
+}
+
+static neo_range remainder_of(neo_range a, int64_t d) {
+  bool finite = a.lo > -LIMIT && a.hi < LIMIT;
+  if (finite && neo_floor_div(a.lo, d) == neo_floor_div(a.hi, d))
+    return (neo_range){neo_floor_mod(a.lo, d), neo_floor_mod(a.hi, d)};
+  return (neo_range){0, d - 1};
+}
+
+static neo_range range_of(neo_facts *facts, const neo_expr *e);
+
+static neo_range affine_range(const neo_facts *facts, const neo_affine *a) {
+  neo_affine negative = {0};
+  affine_add(&negative, -1, a, &negative);
+  return (neo_range){-upper(facts, &negative, 0, MAX_CHOICES), upper(facts, a, 0, MAX_CHOICES)};
+}
+
+static neo_range select_range(neo_facts *facts, const neo_expr *e) {
+  neo_range sides[2];
+  for (int side = 0; side < 2; side++) {
+    int mark = facts->n;
+    neo_facts_assume(facts, e->arg[0], side == 0);
+    sides[side] = range_of(facts, e->arg[1 + side]);
+    facts->n = mark;
   }
-  return bounded(out);
+  return (neo_range){neo_min_i64(sides[0].lo, sides[1].lo), neo_max_i64(sides[0].hi, sides[1].hi)};
+}
+
+static neo_range binary_range(const neo_expr *e, neo_range a, neo_range b) {
+  bool divisor = b.lo == b.hi && b.lo > 0;
+  switch (e->op) {
+  case NEO_EXPR_SUB:
+    return (neo_range){add_ends(a.lo, -b.hi), -add_ends(-a.hi, b.lo)};
+  case NEO_EXPR_MUL:
+    return product(a, b);
+  case NEO_EXPR_MIN:
+    return (neo_range){neo_min_i64(a.lo, b.lo), neo_min_i64(a.hi, b.hi)};
+  case NEO_EXPR_MAX:
+    return (neo_range){neo_max_i64(a.lo, b.lo), neo_max_i64(a.hi, b.hi)};
+  case NEO_EXPR_FLOORDIV:
+    return divisor ? (neo_range){divide_end(a.lo, b.lo), divide_end(a.hi, b.lo)} : everything;
+  case NEO_EXPR_FLOORMOD:
+    return divisor ? remainder_of(a, b.lo) : everything;
+  default:
+    return everything;
+  }
+}
+
+/* A sum: its affine terms together (facts bound sums of variables), the others one by one. */
+static neo_range sum_range(neo_facts *facts, const neo_expr *e) {
+  neo_affine all = {0}, term;
+  neo_range others = {0, 0};
+  for (const neo_expr *at = e; at; at = at->op == NEO_EXPR_ADD ? at->arg[0] : NULL) {
+    const neo_expr *t = at->op == NEO_EXPR_ADD ? at->arg[1] : at;
+    if (neo_expr_affine(t, &term) && affine_add(&all, 1, &term, &all))
+      continue;
+    neo_range r = range_of(facts, t);
+    others = (neo_range){add_ends(others.lo, r.lo), -add_ends(-others.hi, -r.hi)};
+  }
+  neo_range r = affine_range(facts, &all);
+  return (neo_range){add_ends(others.lo, r.lo), -add_ends(-others.hi, -r.hi)};
+}
+
+static neo_range range_of(neo_facts *facts, const neo_expr *e) {
+  neo_affine a;
+  if (e->dtype != NEO_I64 || e->lanes != 1)
+    return everything;
+  if (neo_expr_affine(e, &a))
+    return affine_range(facts, &a);
+  if (e->op == NEO_EXPR_SELECT)
+    return select_range(facts, e);
+  if (e->op == NEO_EXPR_ADD)
+    return sum_range(facts, e);
+  if (e->op == NEO_EXPR_LOAD || neo_expr_op_arity(e->op) != 2)
+    return everything;
+  return binary_range(e, range_of(facts, e->arg[0]), range_of(facts, e->arg[1]));
 }
 
 bool neo_facts_range(neo_facts *facts, const neo_expr *e, neo_range *out) {
-  neo_affine a;
-  neo_range left, right;
-  if (neo_expr_affine(e, &a))
-    return affine_range(facts, &a, out);
-  if (e->op == NEO_EXPR_SELECT)
-    return select_range(facts, e, out);
-  if (e->op == NEO_EXPR_CAST && e->dtype == NEO_I64 && neo_dtype_class(e->arg[0]->dtype) == 'i')
-    return neo_facts_range(facts, e->arg[0], out);
-  if (neo_expr_op_arity(e->op) != 2)
+  neo_range r = range_of(facts, e);
+  if (r.lo <= -LIMIT || r.hi >= LIMIT)
     return false;
-  return neo_facts_range(facts, e->arg[0], &left) && neo_facts_range(facts, e->arg[1], &right) &&
-         binary_range(e, left, right, out);
+  *out = r;
+  return true;
 }
