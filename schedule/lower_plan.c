@@ -146,8 +146,6 @@ static bool apply_prefetch(lowerer *l, int i, lower_block *b) {
 
 static bool apply_block(lowerer *l, int i, lower_block *b) {
   const neo_instr *instr = &l->schedule->instr[i];
-  if (instr->kind != NEO_INSTR_SPLIT && instr->kind != NEO_INSTR_ORDER && !default_order(l, b))
-    return false;
   lower_loop *loop;
   switch (instr->kind) {
   case NEO_INSTR_SPLIT:
@@ -255,8 +253,6 @@ static bool check_attached(lowerer *l, const lower_block *b) {
 static bool check_block(lowerer *l, lower_block *b) {
   if (b->inlined)
     return b->consumer < 0 || lower_fail(l, "schedule: B%d is inlined and attached", b->index);
-  if (!default_order(l, b))
-    return false;
   b->first_reduce = b->n_loops;
   for (int k = b->n_loops - 1; k >= 0; k--)
     if (b->loop[k].reduce)
@@ -363,11 +359,37 @@ static void find_exact(lowerer *l, lower_block *b) {
   }
 }
 
+/* Instructions that others build on come first, whatever their order in the line. */
+enum { PHASE_SPLIT, PHASE_ORDER, PHASE_PLACE, PHASE_MARK, PHASES };
+
+static int phase_of(neo_instr_kind kind) {
+  switch (kind) {
+  case NEO_INSTR_SPLIT:
+    return PHASE_SPLIT;
+  case NEO_INSTR_ORDER:
+    return PHASE_ORDER;
+  case NEO_INSTR_AT:
+    return PHASE_PLACE;
+  default:
+    return PHASE_MARK;
+  }
+}
+
+static bool apply_phase(lowerer *l, int phase) {
+  for (int i = 0; i < l->schedule->n; i++)
+    if (phase_of(l->schedule->instr[i].kind) == phase && !apply(l, i))
+      return false;
+  for (int k = 0; phase == PHASE_ORDER && k < l->te->n_blocks; k++)
+    if (!default_order(l, &l->block[k]))
+      return false;
+  return true;
+}
+
 bool lower_plan(lowerer *l) {
   for (int k = 0; k < l->te->n_blocks; k++)
     default_block(l, k);
-  for (int i = 0; i < l->schedule->n; i++)
-    if (!apply(l, i))
+  for (int phase = 0; phase < PHASES; phase++)
+    if (!apply_phase(l, phase))
       return false;
   for (int k = 0; k < l->te->n_blocks; k++)
     if (!check_block(l, &l->block[k]))
