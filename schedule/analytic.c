@@ -1,0 +1,578 @@
+/* The analytic model: predicted time of a schedule in closed form, microseconds per candidate.
+ *
+ * Why: it picks the schedule that is used with an empty database, seeds every search and is the
+ * base margin of the learned model; so it must see what matters and nothing else. How: a schedule
+ * is decoded into loops per block (no lowering). Register tiles: cycles of a step are the largest
+ * of FMA issue, load issue, FMA latency and front end, weighted over full and tail tiles (after
+ * oneDNN's ukernel efficiency and BLIS's latency bound). Caches: for each level the outermost loop
+ * depth whose footprint fits is found; traffic is the footprint there times the trips of loops
+ * outside that change it. Launches: cycles are divided by the workers that the grid keeps busy. The
+ * constants below depend on nothing but the machine and were fitted to measured resnet50 layers on
+ * a 2-core x86 with AVX2 and one with AVX-512. */
+#include "schedule/analytic.h"
+
+#include <math.h>
+#include <string.h>
+
+#define LOADS_PER_CYCLE 2.0
+#define ISSUE_WIDTH 5.0
+#define L2_BYTES_PER_CYCLE 24.0
+#define L3_BYTES_PER_CYCLE 10.0
+#define DRAM_BYTES_PER_CYCLE 4.5
+#define L1_SHARE 0.8
+#define L2_SHARE 0.7
+#define L3_SHARE 0.6
+#define HIDDEN 0.35     /* share of the smaller terms that the largest does not hide */
+#define LAUNCH_NS 150.0 /* one launch on one worker */
+#define WAKE_NS 2500.0  /* more when several workers share it */
+#define MAX_PATH 64
+
+typedef struct loop {
+  int axis;
+  int64_t trip;
+} loop;
+
+typedef struct body {
+  const neo_te_block *te;
+  const neo_block_facts *facts;
+  int n_loops;
+  loop loops[NEO_SCHEDULE_MAX_ARGS];
+  const neo_instr *order;
+  int n_factors[NEO_TE_MAX_AXES];
+  int32_t factor[NEO_TE_MAX_AXES][3];
+  uint8_t unrolled[NEO_TE_MAX_AXES]; /* bit per level */
+  int vector_axis, at, depth, scope, grid;
+  int64_t extent[NEO_TE_MAX_AXES]; /* of the region that one run covers */
+  double runs;
+} body;
+
+typedef struct plan {
+  const neo_variant *variant;
+  const neo_target *target;
+  int threads;
+  body block[NEO_TE_MAX_BLOCKS];
+  const neo_layout *layout[NEO_TE_MAX_BUFFERS];
+} plan;
+
+static const neo_layout row_major;
+
+/* ---- decoding ------------------------------------------------------------------------------------------------ */
+
+static void decode_instr(plan *p, const neo_instr *instr) {
+  body *b = instr->block >= 0 ? &p->block[instr->block] : NULL;
+  switch (instr->kind) {
+  case NEO_INSTR_LAY:
+  case NEO_INSTR_PACK:
+    p->layout[instr->buffer] = &instr->layout;
+    break;
+  case NEO_INSTR_SPLIT:
+    b->n_factors[instr->axis] = instr->n_args;
+    memcpy(b->factor[instr->axis], instr->arg, sizeof(int32_t) * (size_t)instr->n_args);
+    break;
+  case NEO_INSTR_ORDER:
+    b->order = instr;
+    break;
+  case NEO_INSTR_AT:
+    b->at = instr->arg[0];
+    b->depth = instr->arg[1];
+    b->scope = instr->arg[2];
+    break;
+  case NEO_INSTR_PARALLEL:
+    b->grid = instr->arg[0];
+    break;
+  case NEO_INSTR_VECTOR:
+    b->vector_axis = instr->axis;
+    break;
+  case NEO_INSTR_UNROLL:
+    b->unrolled[instr->axis] |= (uint8_t)(1u << instr->level);
+    break;
+  default:
+    break;
+  }
+}
+
+static int64_t trip_of(const body *b, int axis, int level) {
+  int64_t step = 1;
+  for (int j = b->n_factors[axis]; j > level; j--)
+    step *= b->factor[axis][j - 1];
+  int64_t left = neo_ceil_div(b->extent[axis], step);
+  return level == 0 ? left : neo_min_i64(left, b->factor[axis][level - 1]);
+}
+
+static void build_loops(body *b) {
+  int n_axes = b->te->n_spatial + b->te->n_reduce;
+  b->n_loops = 0;
+  if (!b->order) {
+    for (int a = 0; a < n_axes; a++)
+      b->loops[b->n_loops++] = (loop){a, b->extent[a]};
+    return;
+  }
+  for (int i = 0; i < b->order->n_args; i++) {
+    int axis = b->order->arg[i] / 16;
+    b->loops[b->n_loops++] = (loop){axis, trip_of(b, axis, b->order->arg[i] % 16)};
+  }
+}
+
+/* Extent of each axis that the loops from position k on cover. */
+static void cover_from(const body *b, int k, int64_t *cover) {
+  int n_axes = b->te->n_spatial + b->te->n_reduce;
+  for (int a = 0; a < n_axes; a++)
+    cover[a] = 1;
+  for (int i = k; i < b->n_loops; i++)
+    cover[b->loops[i].axis] *= b->loops[i].trip;
+  for (int a = 0; a < n_axes; a++)
+    cover[a] = neo_min_i64(cover[a], b->extent[a]);
+}
+
+static int64_t dim_cover(const neo_access *access, int dim, const int64_t *cover, int n_axes) {
+  int64_t size = 1;
+  for (int a = 0; a < n_axes; a++)
+    if (access->coef[dim][a] != 0)
+      size += (access->coef[dim][a] < 0 ? -access->coef[dim][a] : access->coef[dim][a]) *
+              (cover[a] - 1);
+  return size;
+}
+
+/* The part of `producer`'s axes that `consumer` reads when its own axes cover `cover`. */
+static void region_of(const plan *p, int producer, int consumer, const int64_t *cover,
+                      int64_t *out) {
+  const neo_te_block *te = p->block[producer].te;
+  const body *c = &p->block[consumer];
+  for (int a = 0; a < te->n_spatial; a++)
+    out[a] = 1;
+  for (int a = te->n_spatial; a < te->n_spatial + te->n_reduce; a++)
+    out[a] = te->extent[a];
+  for (int i = 1; i < c->facts->n_access; i++) {
+    const neo_access *read = &c->facts->access[i];
+    if (read->buffer != te->buffer)
+      continue;
+    for (int d = 0; d < read->rank && d < te->n_spatial; d++)
+      out[d] = neo_min_i64(
+          te->extent[d],
+          neo_max_i64(out[d], dim_cover(read, d, cover, c->te->n_spatial + c->te->n_reduce)));
+  }
+}
+
+static void decode(plan *p, const neo_schedule *schedule) {
+  const neo_te *te = &p->variant->te;
+  for (int k = 0; k < te->n_buffers; k++)
+    p->layout[k] = &row_major;
+  for (int k = 0; k < te->n_blocks; k++) {
+    p->block[k].te = &te->block[k];
+    p->block[k].facts = &p->variant->facts.block[k];
+    p->block[k].vector_axis = p->block[k].at = -1;
+  }
+  for (int i = 1; i < schedule->n; i++)
+    decode_instr(p, &schedule->instr[i]);
+  for (int k = te->n_blocks - 1; k >= 0; k--) {
+    body *b = &p->block[k];
+    b->runs = 1;
+    memcpy(b->extent, te->block[k].extent, sizeof(b->extent));
+    if (b->at > k && b->at < te->n_blocks) {
+      const body *consumer = &p->block[b->at];
+      int64_t cover[NEO_TE_MAX_AXES];
+      cover_from(consumer, b->depth, cover);
+      region_of(p, k, b->at, cover, b->extent);
+      b->runs = consumer->runs;
+      for (int i = 0; i < b->depth && i < consumer->n_loops; i++)
+        b->runs *= (double)consumer->loops[i].trip;
+    }
+    build_loops(b);
+  }
+}
+
+/* ---- cycles of one block ----------------------------------------------------------------------------------------- */
+
+static int lanes_of(const plan *p, const body *b) {
+  if (b->vector_axis < 0)
+    return 1;
+  int axis = b->vector_axis;
+  int n = b->n_factors[axis];
+  (void)p;
+  return n > 0 ? b->factor[axis][n - 1] : (int)neo_min_i64(b->extent[axis], 64);
+}
+
+/* Vector load or store slots that one access costs per vector; more if lane by lane. */
+static double access_slots(const plan *p, const body *b, const neo_access *access, int lanes,
+                           double *scattered) {
+  if (b->vector_axis < 0)
+    return access->guarded ? 2.5 : 1;
+  int64_t stride =
+      neo_access_stride(access, &p->variant->te, p->layout[access->buffer], b->vector_axis, lanes);
+  bool guard_moves = access->guarded && neo_access_uses(access, b->vector_axis);
+  if ((stride == 0 || stride == 1) && !guard_moves)
+    return access->guarded ? 1.5 : 1;
+  *scattered += 1;
+  return lanes * (access->guarded ? 3.0 : 1.6) + 2;
+}
+
+typedef struct tile_axis {
+  int64_t size[2]; /* full and tail */
+  double share[2]; /* number of tiles of that size, over all runs' tiles along this axis */
+} tile_axis;
+
+/* Tiles along R's axis: how the consumer's extent is cut. */
+static tile_axis cut(int64_t whole, int64_t region) {
+  double tiles = (double)neo_ceil_div(whole, region);
+  int64_t tail = whole % region;
+  return (tile_axis){{region, tail}, {(double)(whole / region) / tiles, (tail > 0) / tiles}};
+}
+
+typedef struct micro {
+  const plan *plan;
+  const body *b;
+  int lanes;
+  double steps,
+      middle; /* reduce iterations per tile; iterations of all but the innermost reduce loop */
+  double unroll;
+} micro;
+
+static double tile_cycles(const micro *m, const int64_t *size, neo_cost *cost, double weight) {
+  const body *b = m->b;
+  const neo_target *target = m->plan->target;
+  double acc = 1, loads = 0, guards = 0;
+  for (int a = 0; a < b->te->n_spatial; a++)
+    acc *= a == b->vector_axis ? (double)neo_ceil_div(size[a], m->lanes) : (double)size[a];
+  double scattered = 0;
+  for (int i = 1; i < b->facts->n_access; i++) {
+    const neo_access *load = &b->facts->access[i];
+    double count = 1;
+    for (int a = 0; a < b->te->n_spatial; a++)
+      if (neo_access_uses(load, a))
+        count *= a == b->vector_axis ? (double)neo_ceil_div(size[a], m->lanes) : (double)size[a];
+    double slots = access_slots(m->plan, b, load, m->lanes, &scattered);
+    loads += count * slots;
+    guards += load->guarded ? count * 2 : 0;
+  }
+  double ops = b->facts->contraction ? acc * (1 + neo_max_i64(0, (int64_t)b->facts->ops - 1))
+                                     : acc * b->facts->ops;
+  double fma = ops / target->fma_ports, load = loads / LOADS_PER_CYCLE;
+  double latency = target->fma_latency, issue = (ops + loads + guards) / ISSUE_WIDTH;
+  double step = fmax(fmax(fma, load), fmax(latency, issue));
+  double around = (1.2 / m->unroll) * m->steps + 4 * m->middle + 2 * acc + 14;
+  cost->fma += weight * m->steps * fma;
+  cost->load += weight * m->steps * load;
+  cost->latency += weight * m->steps * latency;
+  cost->overhead += weight * around;
+  cost->scattered += weight * m->steps * scattered;
+  return m->steps * step + around;
+}
+
+static double register_cycles(const plan *p, const body *b, neo_cost *cost) {
+  micro m = {.plan = p, .b = b, .lanes = lanes_of(p, b), .steps = 1, .middle = 1, .unroll = 1};
+  int last = -1;
+  for (int i = 0; i < b->n_loops; i++) {
+    int axis = b->loops[i].axis;
+    if (axis < b->te->n_spatial)
+      continue;
+    m.steps *= (double)b->loops[i].trip;
+    if (b->n_factors[axis] > 0 && (b->unrolled[axis] & 2) && b->order->arg[i] % 16 == 1)
+      m.unroll *= (double)b->loops[i].trip;
+    else
+      last = i;
+  }
+  for (int i = 0; i < last; i++)
+    if (b->loops[i].axis >= b->te->n_spatial)
+      m.middle *= (double)b->loops[i].trip;
+  int cut_axis[3], n = 0;
+  tile_axis cuts[3];
+  int64_t size[NEO_TE_MAX_AXES];
+  for (int a = 0; a < b->te->n_spatial; a++) {
+    size[a] = b->extent[a];
+    if (b->extent[a] > 1 && n < 3 && b->te->extent[a] % b->extent[a] != 0) {
+      cut_axis[n] = a;
+      cuts[n++] = cut(b->te->extent[a], b->extent[a]);
+    }
+  }
+  double sum = 0;
+  for (int mask = 0; mask < 1 << n; mask++) {
+    double share = 1;
+    for (int i = 0; i < n; i++) {
+      size[cut_axis[i]] = cuts[i].size[mask >> i & 1];
+      share *= cuts[i].share[mask >> i & 1];
+    }
+    if (share > 0)
+      sum += share * b->runs * tile_cycles(&m, size, cost, share * b->runs);
+  }
+  double acc = 1;
+  for (int a = 0; a < b->te->n_spatial; a++)
+    acc *= a == b->vector_axis ? (double)neo_ceil_div(b->extent[a], m.lanes) : (double)b->extent[a];
+  if (acc >= cost->accumulators) {
+    cost->accumulators = acc;
+    cost->tile_v =
+        b->vector_axis < 0 ? 1 : (double)neo_ceil_div(b->extent[b->vector_axis], m.lanes);
+    cost->tile_1 = acc / cost->tile_v;
+    cost->code = acc * m.unroll * (1 << n);
+  }
+  return sum;
+}
+
+static double stream_cycles(const plan *p, const body *b, neo_cost *cost) {
+  int lanes = lanes_of(p, b), n_axes = b->te->n_spatial + b->te->n_reduce;
+  double vectors = b->runs, loads = 0, scattered = 0, stores;
+  for (int a = 0; a < n_axes; a++)
+    vectors *=
+        a == b->vector_axis ? (double)neo_ceil_div(b->extent[a], lanes) : (double)b->extent[a];
+  for (int i = 1; i < b->facts->n_access; i++)
+    loads += access_slots(p, b, &b->facts->access[i], lanes, &scattered);
+  bool in_registers = b->scope == NEO_SCOPE_REG && b->at >= 0;
+  stores = access_slots(p, b, &b->facts->access[0], lanes, &scattered);
+  double step = fmax(b->facts->ops / p->target->fma_ports, fmax(loads / LOADS_PER_CYCLE, stores));
+  step = fmax(step, (b->facts->ops + loads + stores) / ISSUE_WIDTH);
+  if (b->te->n_reduce > 0 && !in_registers) {
+    bool reduce_last = b->n_loops > 0 && b->loops[b->n_loops - 1].axis >= b->te->n_spatial;
+    step = fmax(step + 1, reduce_last ? p->target->fma_latency : 0);
+  }
+  cost->scattered += scattered * vectors;
+  double inner = b->n_loops > 0 ? (double)b->loops[b->n_loops - 1].trip : 1;
+  if (b->vector_axis >= 0 && b->n_loops > 1)
+    inner = (double)b->loops[b->n_loops - 2].trip;
+  bool unrolled = b->vector_axis >= 0 && (b->unrolled[b->vector_axis] & 2);
+  if (unrolled && b->n_loops > 2)
+    inner *= (double)b->loops[b->n_loops - 3].trip;
+  return vectors * (step + (unrolled ? 0.7 : 1.5) + 5 / fmax(inner, 1)) + b->runs * 10;
+}
+
+static double block_cycles(const plan *p, int k, neo_cost *cost) {
+  const body *b = &p->block[k];
+  if (b->at >= 0 && b->scope == NEO_SCOPE_REG && b->te->n_reduce > 0)
+    return register_cycles(p, b, cost);
+  double cycles = stream_cycles(p, b, cost);
+  if (b->te->body->op == NEO_EXPR_LOAD)
+    cost->copy += cycles;
+  else
+    cost->epilogue += cycles;
+  return cycles;
+}
+
+/* ---- memory of one launch ------------------------------------------------------------------------------------------ */
+
+typedef struct traffic {
+  int n, n_buffers;
+  int64_t trip[MAX_PATH];
+  int buffer[NEO_TE_MAX_BUFFERS];
+  double weight[NEO_TE_MAX_BUFFERS];              /* 2: stored */
+  double bytes[NEO_TE_MAX_BUFFERS][MAX_PATH + 1]; /* footprint inside position k */
+} traffic;
+
+static double footprint(const plan *p, const body *b, const neo_access *access,
+                        const int64_t *cover) {
+  const neo_te_buffer *buffer = &p->variant->te.buffer[access->buffer];
+  const neo_layout *layout = p->layout[access->buffer];
+  double size = (double)neo_dtype_size(buffer->dtype), elements = 1;
+  int last = layout->n == 0 ? access->rank - 1 : layout->dim[layout->n - 1].dim;
+  for (int d = 0; d < access->rank; d++) {
+    int64_t n = neo_min_i64(buffer->shape.dim[d],
+                            dim_cover(access, d, cover, b->te->n_spatial + b->te->n_reduce));
+    if (d == last && (double)n * size < 64)
+      n = neo_min_i64(buffer->shape.dim[d], (int64_t)(64 / size));
+    elements *= (double)n;
+  }
+  return elements * size;
+}
+
+static void note(traffic *t, int buffer, bool store, int k, double bytes) {
+  int i = 0;
+  while (i < t->n_buffers && t->buffer[i] != buffer)
+    i++;
+  if (i == t->n_buffers) {
+    t->buffer[i] = buffer;
+    t->weight[i] = 1;
+    memset(t->bytes[i], 0, sizeof(t->bytes[i]));
+    t->n_buffers++;
+  }
+  if (store)
+    t->weight[i] = 2;
+  t->bytes[i][k] = fmax(t->bytes[i][k], bytes);
+}
+
+static bool is_local(const plan *p, int buffer) {
+  int writer = p->variant->facts.writer[buffer];
+  return writer >= 0 && p->block[writer].at >= 0;
+}
+
+/* Footprints of block b's accesses when it covers `cover`, at path position k. */
+static void note_block(const plan *p, traffic *t, int block, int k, const int64_t *cover) {
+  const body *b = &p->block[block];
+  for (int i = 0; i < b->facts->n_access; i++) {
+    const neo_access *access = &b->facts->access[i];
+    if (is_local(p, access->buffer)) {
+      const body *w = &p->block[p->variant->facts.writer[access->buffer]];
+      if (w->scope == NEO_SCOPE_REG)
+        continue;
+      double region = (double)neo_dtype_size(p->variant->te.buffer[access->buffer].dtype);
+      for (int a = 0; a < w->te->n_spatial; a++)
+        region *= (double)w->extent[a];
+      note(t, access->buffer, false, k, fmin(region, footprint(p, b, access, cover)));
+      continue;
+    }
+    note(t, access->buffer, access->store, k, footprint(p, b, access, cover));
+  }
+}
+
+/* The attached block with most work: its loops continue the path. */
+static int heavy_block(const plan *p, int root) {
+  int best = -1;
+  double most = 0;
+  for (int k = 0; k < p->variant->te.n_blocks; k++) {
+    if (p->block[k].at != root)
+      continue;
+    double points = p->block[k].runs;
+    for (int a = 0; a < p->block[k].te->n_spatial + p->block[k].te->n_reduce; a++)
+      points *= (double)p->block[k].extent[a];
+    if (points > most && p->block[k].te->n_reduce > 0) {
+      most = points;
+      best = k;
+    }
+  }
+  return best;
+}
+
+static void collect_traffic(const plan *p, int root, traffic *t) {
+  const body *r = &p->block[root];
+  int heavy = heavy_block(p, root);
+  int outer = heavy >= 0 ? p->block[heavy].depth : r->n_loops;
+  t->n = 0;
+  for (int i = 0; i < outer && t->n < MAX_PATH; i++)
+    t->trip[t->n++] = r->loops[i].trip;
+  for (int k = 0; k <= outer; k++) {
+    int64_t cover[NEO_TE_MAX_BLOCKS][NEO_TE_MAX_AXES];
+    cover_from(r, k, cover[root]);
+    note_block(p, t, root, k, cover[root]);
+    for (int q = root - 1; q >= 0; q--) {
+      int at = p->block[q].at, top = at;
+      while (top >= 0 && p->block[top].at >= 0)
+        top = p->block[top].at;
+      if (at < 0 || top != root)
+        continue;
+      region_of(p, q, at, cover[at], cover[q]);
+      if (at == root && p->block[q].depth < k)
+        continue;
+      note_block(p, t, q, k, cover[q]);
+    }
+  }
+  if (heavy < 0)
+    return;
+  const body *h = &p->block[heavy];
+  for (int k = 1; k <= h->n_loops && t->n < MAX_PATH; k++) {
+    int64_t cover[NEO_TE_MAX_AXES];
+    t->trip[t->n++] = h->loops[k - 1].trip;
+    cover_from(h, k, cover);
+    note_block(p, t, heavy, t->n, cover);
+  }
+}
+
+static double bytes_into(const traffic *t, double capacity) {
+  int k = 0;
+  for (; k < t->n; k++) {
+    double total = 0;
+    for (int i = 0; i < t->n_buffers; i++)
+      total += t->bytes[i][k];
+    if (total <= capacity)
+      break;
+  }
+  double sum = 0;
+  for (int i = 0; i < t->n_buffers; i++) {
+    double bytes = t->bytes[i][k];
+    bool moved = false;
+    for (int j = k - 1; j >= 0; j--) {
+      bool moves = t->bytes[i][j] > t->bytes[i][j + 1] * 1.0001;
+      if (moved)
+        bytes *= (double)t->trip[j];
+      else if (moves)
+        bytes *= t->bytes[i][j + 1] > 0 ? t->bytes[i][j] / t->bytes[i][j + 1] : 1;
+      if (bytes == 0)
+        bytes = t->bytes[i][j];
+      moved = moved || moves;
+    }
+    sum += bytes * t->weight[i];
+  }
+  return sum;
+}
+
+static void add_launch(const plan *p, int root, double cycles, neo_cost *cost) {
+  const body *r = &p->block[root];
+  const neo_target *target = p->target;
+  double grid = 1;
+  for (int i = 0; i < r->grid && i < r->n_loops; i++)
+    grid *= (double)r->loops[i].trip;
+  double workers = fmin(p->threads, grid), busy = grid / ceil(grid / workers);
+  traffic t;
+  t.n = t.n_buffers = 0;
+  collect_traffic(p, root, &t);
+  double l2 = bytes_into(&t, L1_SHARE * (double)target->l1d);
+  double l3 = target->l2 > 0 ? bytes_into(&t, L2_SHARE * (double)target->l2) : l2;
+  double dram = target->l3 > 0 ? bytes_into(&t, L3_SHARE * (double)target->l3) : l3;
+  double whole = 0;
+  for (int i = 0; i < t.n_buffers; i++)
+    whole += t.bytes[i][0];
+  if (target->l3 > 0 && whole <= L3_SHARE * (double)target->l3)
+    dram = 0;
+  double term[4] = {cycles / busy, l2 / L2_BYTES_PER_CYCLE / busy, l3 / L3_BYTES_PER_CYCLE / busy,
+                    dram / DRAM_BYTES_PER_CYCLE / fmin(busy, 1.5)};
+  double most = 0, sum = 0;
+  for (int i = 0; i < 4; i++) {
+    most = fmax(most, term[i]);
+    sum += term[i];
+  }
+  double ghz = target->ghz > 0 ? target->ghz : 3.0;
+  cost->ns += (most + HIDDEN * (sum - most)) / ghz + LAUNCH_NS + (workers > 1 ? WAKE_NS : 0) +
+              grid * 4 / busy;
+  cost->l2_bytes += l2;
+  cost->l3_bytes += l3;
+  cost->dram_bytes += dram;
+  cost->launches++;
+  if (cycles >= cost->compute - cycles) {
+    cost->grid = grid;
+    cost->balance = busy / p->threads;
+  }
+}
+
+static void count_memory(const plan *p, neo_cost *cost) {
+  const neo_te *te = &p->variant->te;
+  for (int k = 0; k < te->n_buffers; k++) {
+    if (te->buffer[k].role == NEO_TE_CONST)
+      cost->packed_bytes += (double)neo_layout_elements(p->layout[k], &te->buffer[k].shape) *
+                            (double)neo_dtype_size(te->buffer[k].dtype);
+    if (te->buffer[k].role != NEO_TE_TMP || p->variant->facts.writer[k] < 0)
+      continue;
+    const body *w = &p->block[p->variant->facts.writer[k]];
+    double bytes = (double)neo_dtype_size(te->buffer[k].dtype);
+    for (int a = 0; a < w->te->n_spatial; a++)
+      bytes *= (double)w->extent[a];
+    if (w->at < 0 || w->scope != NEO_SCOPE_REG)
+      cost->scratch_bytes += bytes;
+  }
+}
+
+void neo_cost_find(const neo_variant *variant, const neo_target *target, int threads,
+                   const neo_schedule *schedule, neo_cost *out) {
+  plan p;
+  memset(p.block, 0, sizeof(p.block[0]) * (size_t)variant->te.n_blocks);
+  p.variant = variant;
+  p.target = target;
+  p.threads = threads;
+  decode(&p, schedule);
+  neo_cost cost = {0};
+  double cycles[NEO_TE_MAX_BLOCKS] = {0};
+  int n = variant->te.n_blocks;
+  for (int k = 0; k < n; k++) {
+    double own = block_cycles(&p, k, &cost);
+    int root = k;
+    while (p.block[root].at >= 0)
+      root = p.block[root].at;
+    cycles[root] += own;
+    cost.compute += own;
+    if (variant->facts.block[k].contraction) {
+      double points = 1;
+      for (int a = 0; a < p.block[k].te->n_spatial + p.block[k].te->n_reduce; a++)
+        points *= (double)p.block[k].te->extent[a];
+      cost.ideal += points / (target->vector_bytes / 4.0) / target->fma_ports;
+    }
+  }
+  for (int k = 0; k < n; k++)
+    if (p.block[k].at < 0)
+      add_launch(&p, k, cycles[k], &cost);
+  count_memory(&p, &cost);
+  *out = cost;
+}

@@ -1,0 +1,535 @@
+/* Register-tiled reductions: the shape of every fast kernel here.
+ *
+ * Why: convolution, matrix product, depthwise convolution and pooling differ in which operand moves
+ * with which axis, not in how they are made fast: a tile of accumulators in registers, vectors
+ * along one spatial axis v, repeated over one or two others (t1, t2), operands contiguous in the
+ * order of the walk. How: output block O reads reduction R once, axis for axis. O's loops are split
+ * into outer loops and the tile; R is computed `at` O's tile in registers. Open numbers: vectors
+ * nv, tile t1 x t2, rows hb kept in cache, unrolling u of the longest reduce axis. One choice
+ * ("plan") takes the order of the outer loops, the depth of the grid, and whether the producer of
+ * R's input (padding) is a launch of its own or computed inside. Constants are packed so that a
+ * tile's operand is one contiguous stream.
+ *
+ * Outer orders, r = row axis with cache level, v0 = vector tiles, w = tiles of the other axis:
+ *   A: v0 r0 r1 w    one packed panel serves the whole output (large weights)
+ *   B: r0 v0 r1 w    rows stay in cache, all panels pass
+ *   C: r0 r1 w v0    one tile of the input serves all panels (small weights) */
+#include "schedule/space_tile.h"
+
+#include <string.h>
+
+#define MAX_CODE 144 /* vector operations of one unrolled step */
+#define MAX_PLANS 12
+
+typedef struct tile {
+  neo_builder *b;
+  const neo_te *te;
+  int out, red, producer;      /* blocks O, R, P (-1: none) */
+  int of_red[NEO_TE_MAX_AXES]; /* R's spatial axis -> O's axis, -1: unit */
+  int lanes;
+  int v, t1, t2, row;                     /* R's axes; t1, t2 -1: none; row is t2 or t1 */
+  int long_axis;                          /* reduce axis with unrolling */
+  int nv, d1, d2, hb, unroll, walk, plan; /* decisions */
+  int n_rest, rest[NEO_TE_MAX_AXES];      /* O's axes outside */
+} tile;
+
+static int64_t extent(const tile *t, int axis) {
+  return t->te->block[t->red].extent[axis];
+}
+
+/* ---- recognising --------------------------------------------------------------------------------------- */
+
+static bool maps_axes(tile *t, const neo_access *read) {
+  const neo_te_block *out = &t->te->block[t->out], *red = &t->te->block[t->red];
+  bool used[NEO_TE_MAX_AXES] = {false};
+  for (int d = 0; d < read->rank; d++) {
+    t->of_red[d] = -1;
+    for (int a = 0; a < out->n_spatial; a++) {
+      if (read->coef[d][a] == 0)
+        continue;
+      if (!read->affine[d] || read->coef[d][a] != 1 || t->of_red[d] >= 0 || used[a])
+        return false;
+      t->of_red[d] = a;
+      used[a] = true;
+    }
+    if (read->base[d] != 0 || red->extent[d] != (t->of_red[d] < 0 ? 1 : out->extent[t->of_red[d]]))
+      return false;
+  }
+  for (int a = 0; a < out->n_spatial; a++)
+    if (!used[a] && out->extent[a] > 1)
+      return false;
+  return true;
+}
+
+static bool find_reduction(tile *t, bool contraction) {
+  const neo_facts *facts = &t->b->variant->facts;
+  const neo_block_facts *out = &facts->block[t->out];
+  if (t->te->block[t->out].n_reduce > 0)
+    return false;
+  for (int i = 1; i < out->n_access; i++) {
+    t->red = neo_builder_producer(t->b, t->out, i);
+    if (t->red >= 0 && !t->b->done[t->red] && t->te->block[t->red].n_reduce > 0 &&
+        facts->block[t->red].contraction == contraction && maps_axes(t, &out->access[i]))
+      return true;
+  }
+  return false;
+}
+
+/* Can R's operands be read as vectors or broadcasts along its axis? */
+static bool reads_well(const tile *t, int axis) {
+  const neo_block_facts *red = &t->b->variant->facts.block[t->red];
+  for (int i = 1; i < red->n_access; i++) {
+    const neo_access *load = &red->access[i];
+    if (!neo_access_uses(load, axis))
+      continue;
+    bool open = !t->b->laid[load->buffer] && t->te->buffer[load->buffer].role != NEO_TE_IN;
+    int64_t stride = neo_access_stride(load, t->te, &t->b->layout[load->buffer], axis, t->lanes);
+    if (open ? neo_access_dim(load, axis) < 0 : stride != 0 && stride != 1)
+      return false;
+  }
+  return true;
+}
+
+static int red_axis_of(const tile *t, int out_axis) {
+  for (int a = 0; a < t->te->block[t->red].n_spatial; a++)
+    if (t->of_red[a] == out_axis)
+      return a;
+  return -1;
+}
+
+static int add_unique(int *list, int n, int axis) {
+  for (int i = 0; i < n; i++)
+    if (list[i] == axis)
+      return n;
+  if (axis >= 0)
+    list[n++] = axis;
+  return n;
+}
+
+/* Alternatives, best first: contiguous stores and good operands; good operands alone; contiguous
+ * stores alone. */
+static bool choose_vector(tile *t) {
+  int list[NEO_TE_MAX_AXES + 1], n = 0;
+  int unit = neo_builder_unit_axis(t->b, t->out, t->lanes);
+  int stored = unit < 0 ? -1 : red_axis_of(t, unit);
+  if (stored >= 0 && reads_well(t, stored))
+    n = add_unique(list, n, stored);
+  int widest = -1;
+  for (int a = 0; a < t->te->block[t->red].n_spatial; a++)
+    if (t->of_red[a] >= 0 && extent(t, a) >= 2 && a != stored && reads_well(t, a) &&
+        (widest < 0 || extent(t, a) > extent(t, widest)))
+      widest = a;
+  n = add_unique(list, n, n == 0 ? widest : -1);
+  n = add_unique(list, n, stored);
+  if (n == 0)
+    n = add_unique(list, n, widest);
+  if (n == 0 || t->b->choice >= n)
+    return false;
+  t->b->more = t->b->more || t->b->choice + 1 < n;
+  t->v = list[t->b->choice];
+  return true;
+}
+
+/* How much a register tile along the axis saves: operands that need not be read again. */
+static int reuse(const tile *t, int axis) {
+  const neo_block_facts *red = &t->b->variant->facts.block[t->red];
+  int score = 0;
+  for (int i = 1; i < red->n_access; i++)
+    if (!neo_access_uses(&red->access[i], axis))
+      score += neo_access_uses(&red->access[i], t->v) ? 2 : 1;
+  return score;
+}
+
+static int best_axis(const tile *t, int except) {
+  int best = -1;
+  for (int a = 0; a < t->te->block[t->red].n_spatial; a++)
+    if (a != t->v && a != except && t->of_red[a] >= 0 && extent(t, a) > 1 &&
+        (best < 0 || reuse(t, a) >= reuse(t, best)))
+      best = a;
+  return best;
+}
+
+static void choose_axes(tile *t) {
+  const neo_te_block *red = &t->te->block[t->red];
+  t->t1 = best_axis(t, -1);
+  t->t2 = t->t1 < 0 ? -1 : best_axis(t, t->t1);
+  t->row = t->t2 >= 0 ? t->t2 : t->t1;
+  t->long_axis = red->n_spatial;
+  for (int a = red->n_spatial; a < red->n_spatial + red->n_reduce; a++)
+    if (red->extent[a] >= red->extent[t->long_axis])
+      t->long_axis = a;
+  int walk[NEO_TE_MAX_AXES], n = neo_builder_walk(t->b, t->out, walk);
+  t->n_rest = 0;
+  for (int i = 0; i < n; i++) {
+    int a = red_axis_of(t, walk[i]);
+    if (a < 0 || (a != t->v && a != t->t1 && a != t->t2))
+      t->rest[t->n_rest++] = walk[i];
+  }
+}
+
+/* The injective block that makes one of R's inputs for R alone. */
+static int choose_producer(const tile *t) {
+  const neo_block_facts *red = &t->b->variant->facts.block[t->red];
+  for (int i = 1; i < red->n_access; i++) {
+    int p = neo_builder_producer(t->b, t->red, i);
+    if (p >= 0 && !t->b->done[p] && t->te->block[p].n_reduce == 0 &&
+        !t->b->laid[red->access[i].buffer])
+      return p;
+  }
+  return -1;
+}
+
+/* ---- layouts --------------------------------------------------------------------------------------------- */
+
+/* The one axis of R that moves this dim, with coefficient 1; -1: none; -2: several or another form.
+ */
+static int dim_axis(const tile *t, const neo_access *load, int dim) {
+  const neo_te_block *red = &t->te->block[t->red];
+  int found = -1;
+  for (int a = 0; a < red->n_spatial + red->n_reduce; a++) {
+    if (load->coef[dim][a] == 0)
+      continue;
+    if (found != -1 || !load->affine[dim] || load->coef[dim][a] != 1)
+      return -2;
+    found = a;
+  }
+  return found;
+}
+
+static bool dim_reduces(const tile *t, const neo_access *load, int dim) {
+  const neo_te_block *red = &t->te->block[t->red];
+  for (int a = red->n_spatial; a < red->n_spatial + red->n_reduce; a++)
+    if (load->coef[dim][a] != 0)
+      return true;
+  return false;
+}
+
+static void push_dim(neo_layout *layout, int dim, char part) {
+  layout->dim[layout->n++] = (neo_layout_dim){(int8_t)dim, part, part == ' ' ? 0 : 1};
+}
+
+/* [outer spatial dims, blocks of the tile dim, reduce dims in walk order, inside the block].
+ * outermost: the long axis's blocks go before the other reduce dims. */
+static void pack_constant(tile *t, const neo_access *load, bool outermost) {
+  int tiled = neo_access_uses(load, t->v) ? t->v : t->t1;
+  int block_dim = tiled < 0 ? -1 : neo_access_dim(load, tiled), long_dim = -1;
+  if (block_dim >= 0 && dim_axis(t, load, block_dim) < 0)
+    block_dim = -1;
+  neo_layout layout = {0};
+  for (int d = 0; d < load->rank; d++) {
+    if (dim_axis(t, load, d) == t->long_axis)
+      long_dim = d;
+    if (d != block_dim && !dim_reduces(t, load, d))
+      push_dim(&layout, d, ' ');
+  }
+  bool split_long = outermost && long_dim >= 0;
+  if (block_dim >= 0)
+    push_dim(&layout, block_dim, '/');
+  if (split_long)
+    push_dim(&layout, long_dim, '/');
+  for (int d = 0; d < load->rank; d++)
+    if (d != block_dim && d != long_dim && dim_reduces(t, load, d))
+      push_dim(&layout, d, ' ');
+  if (long_dim >= 0)
+    push_dim(&layout, long_dim, split_long ? '%' : ' ');
+  if (block_dim >= 0)
+    push_dim(&layout, block_dim, '%');
+  neo_slot *slot = neo_builder_lay(t->b, load->buffer, &layout);
+  for (int i = 0; slot && i < layout.n; i++) {
+    if (layout.dim[i].part == ' ')
+      continue;
+    slot->instr.layout.dim[i].factor =
+        layout.dim[i].dim == block_dim && tiled == t->v ? t->lanes : 1;
+    neo_slot_hole(slot, NEO_HOLE_LAYOUT + i,
+                  layout.dim[i].dim == long_dim ? t->unroll
+                  : tiled == t->v               ? t->nv
+                                                : t->d1,
+                  slot->instr.layout.dim[i].factor);
+  }
+  if (slot && t->walk >= 0)
+    neo_slot_when(slot, t->walk, outermost ? 2 : 1);
+}
+
+static void lay_temporary(tile *t, const neo_access *load, int producer) {
+  const neo_block_facts *facts = &t->b->variant->facts.block[producer];
+  neo_layout layout = {0};
+  for (int i = 1; i < facts->n_access; i++)
+    if (facts->access[i].rank == load->rank && t->b->laid[facts->access[i].buffer]) {
+      layout = t->b->layout[facts->access[i].buffer];
+      break;
+    }
+  int64_t stride = neo_access_stride(load, t->te, &layout, t->v, t->lanes);
+  int dim = neo_access_dim(load, t->v);
+  if (stride != 0 && stride != 1 && dim >= 0)
+    neo_layout_with_last(&layout, load->rank, dim);
+  neo_builder_lay(t->b, load->buffer, &layout);
+}
+
+static void lay_operands(tile *t) {
+  const neo_block_facts *red = &t->b->variant->facts.block[t->red];
+  neo_layout accumulators;
+  neo_layout_with_last(&accumulators, red->access[0].rank, t->v);
+  neo_builder_lay(t->b, red->access[0].buffer, &accumulators);
+  for (int i = 1; i < red->n_access; i++) {
+    const neo_access *load = &red->access[i];
+    if (t->b->laid[load->buffer])
+      continue;
+    if (t->te->buffer[load->buffer].role == NEO_TE_CONST) {
+      pack_constant(t, load, false);
+      if (t->walk >= 0) {
+        pack_constant(t, load, true);
+      }
+    } else if (t->producer >= 0 && t->te->block[t->producer].buffer == load->buffer) {
+      lay_temporary(t, load, t->producer);
+    }
+  }
+  neo_builder_lay_reads(t->b, t->red, t->v);
+  neo_builder_lay_reads(t->b, t->out, t->of_red[t->v]);
+}
+
+/* ---- decisions --------------------------------------------------------------------------------------------- */
+
+static int count_decision(neo_builder *b, const char *name, int64_t most) {
+  int d = neo_builder_decision(b, name, false);
+  for (int64_t k = 1; k <= most && k <= NEO_SKETCH_DOMAIN; k++)
+    neo_builder_value(b, d, k);
+  return d;
+}
+
+static void add_decisions(tile *t) {
+  neo_builder *b = t->b;
+  int registers = b->space->target.vector_registers;
+  int64_t most = registers - 2 < 32 ? registers - 2 : 32;
+  if (most < 1)
+    most = 1;
+  t->nv = neo_builder_decision(b, "vectors", false);
+  int64_t vectors = neo_ceil_div(extent(t, t->v), t->lanes);
+  for (int64_t k = 1; k <= vectors && k <= 8; k += k < 4 ? 1 : 2)
+    neo_builder_value(b, t->nv, k);
+  t->d1 = t->t1 < 0 ? -1 : count_decision(b, "tile", neo_min_i64(extent(t, t->t1), most));
+  t->d2 = t->t2 < 0 ? -1 : count_decision(b, "tile rows", neo_min_i64(extent(t, t->t2), 8));
+  int d[4] = {t->nv, t->d1, t->d2, -1};
+  neo_builder_limit(b, NEO_LIMIT_REGISTERS, registers, 0, 3, d);
+  t->hb = -1;
+  if (t->row >= 0) {
+    t->hb = neo_builder_decision(b, "rows in cache", false);
+    neo_builder_ladder(b, t->hb, extent(t, t->row));
+    int cover[2] = {t->hb, t->row == t->t2 ? t->d2 : t->d1};
+    neo_builder_limit(b, NEO_LIMIT_COVER, 1, extent(t, t->row), 2, cover);
+  }
+  t->unroll = neo_builder_decision(b, "unroll", false);
+  neo_builder_divisors(b, t->unroll, extent(t, t->long_axis), 8);
+  int code[4] = {t->unroll, t->d2, t->d1, t->nv};
+  neo_builder_limit(b, NEO_LIMIT_PRODUCT, 1, MAX_CODE, 4, code);
+  t->walk = -1;
+  const neo_te_block *red = &t->te->block[t->red];
+  for (int a = red->n_spatial; a < red->n_spatial + red->n_reduce; a++)
+    if (a != t->long_axis && red->extent[a] > 1 && t->walk < 0) {
+      t->walk = neo_builder_decision(b, "reduce walk", true);
+      neo_builder_value(b, t->walk, 0);
+      neo_builder_value(b, t->walk, 1);
+    }
+}
+
+/* ---- slots: the output block -------------------------------------------------------------------------------- */
+
+static void add_split(tile *t, int block, int axis, int d1, int64_t s1, int d2, int64_t s2) {
+  neo_slot *split = neo_builder_slot(t->b, NEO_INSTR_SPLIT, block);
+  split->instr.axis = (int16_t)axis;
+  neo_slot_arg_hole(split, d1, s1);
+  if (d2 >= 0 || s2 > 0)
+    neo_slot_arg_hole(split, d2, s2);
+}
+
+static void split_output(tile *t) {
+  add_split(t, t->out, t->of_red[t->v], t->nv, 1, -1, t->lanes > 1 ? t->lanes : 0);
+  if (t->row >= 0)
+    add_split(t, t->out, t->of_red[t->row], t->hb, 1, t->row == t->t2 ? t->d2 : t->d1, 1);
+  if (t->t1 >= 0 && t->t1 != t->row)
+    add_split(t, t->out, t->of_red[t->t1], t->d1, 1, -1, 0);
+}
+
+static void order_tile(const tile *t, neo_slot *order) {
+  if (t->row >= 0)
+    neo_slot_loop(order, t->of_red[t->row], 2);
+  if (t->t1 >= 0 && t->t1 != t->row)
+    neo_slot_loop(order, t->of_red[t->t1], 1);
+  neo_slot_loop(order, t->of_red[t->v], 1);
+  if (t->lanes > 1)
+    neo_slot_loop(order, t->of_red[t->v], 2);
+}
+
+static int order_output(tile *t, char kind, uint64_t when) {
+  neo_slot *order = neo_builder_slot(t->b, NEO_INSTR_ORDER, t->out);
+  for (int i = 0; i < t->n_rest; i++)
+    neo_slot_loop(order, t->rest[i], 0);
+  int v = t->of_red[t->v], r = t->row < 0 ? -1 : t->of_red[t->row];
+  if (kind == 'A')
+    neo_slot_loop(order, v, 0);
+  if (r >= 0)
+    neo_slot_loop(order, r, 0);
+  if (kind == 'B')
+    neo_slot_loop(order, v, 0);
+  if (r >= 0)
+    neo_slot_loop(order, r, 1);
+  if (t->t1 >= 0 && t->t1 != t->row)
+    neo_slot_loop(order, t->of_red[t->t1], 0);
+  if (kind == 'C')
+    neo_slot_loop(order, v, 0);
+  int depth = order->instr.n_args;
+  order_tile(t, order);
+  neo_slot_when(order, t->plan, when);
+  return depth;
+}
+
+typedef struct outer_plan {
+  char kind;
+  bool inside; /* the producer is computed inside the row loop */
+  int grid;
+} outer_plan;
+
+static int list_plans(const tile *t, outer_plan *plans) {
+  int n = 0, base = t->n_rest;
+  bool wide = t->b->space->options.threads > 1;
+  const char *kinds = t->row >= 0 ? "ABC" : "A";
+  for (const char *kind = kinds; *kind; kind++)
+    for (int inside = 0; inside <= (t->producer >= 0 && *kind != 'A'); inside++)
+      for (int grid = base + 1; grid <= base + (wide && !inside && t->row >= 0 ? 2 : 1); grid++)
+        plans[n++] = (outer_plan){*kind, inside, grid};
+  neo_assert(n <= MAX_PLANS);
+  return n;
+}
+
+static uint64_t plans_with(const outer_plan *plans, int n, char kind, int grid, int inside) {
+  uint64_t when = 0;
+  for (int i = 0; i < n; i++)
+    if ((!kind || plans[i].kind == kind) && (grid < 0 || plans[i].grid == grid) &&
+        (inside < 0 || plans[i].inside == inside))
+      when |= UINT64_C(1) << i;
+  return when;
+}
+
+static int schedule_output(tile *t, const outer_plan *plans, int n) {
+  split_output(t);
+  int depth = 0;
+  for (const char *kind = "ABC"; *kind; kind++)
+    if (plans_with(plans, n, *kind, -1, -1))
+      depth = order_output(t, *kind, plans_with(plans, n, *kind, -1, -1));
+  if (t->lanes > 1)
+    neo_builder_mark(t->b, NEO_INSTR_VECTOR, t->out, t->of_red[t->v], 2);
+  neo_builder_mark(t->b, NEO_INSTR_UNROLL, t->out, t->of_red[t->v], 1);
+  if (t->row >= 0)
+    neo_builder_mark(t->b, NEO_INSTR_UNROLL, t->out, t->of_red[t->row], 2);
+  if (t->t1 >= 0 && t->t1 != t->row)
+    neo_builder_mark(t->b, NEO_INSTR_UNROLL, t->out, t->of_red[t->t1], 1);
+  for (int grid = t->n_rest + 1; grid <= t->n_rest + 2; grid++) {
+    uint64_t when = plans_with(plans, n, 0, grid, -1);
+    if (!when)
+      continue;
+    neo_slot *parallel = neo_builder_slot(t->b, NEO_INSTR_PARALLEL, t->out);
+    neo_slot_arg(parallel, grid);
+    neo_slot_when(parallel, t->plan, when);
+  }
+  return depth;
+}
+
+/* ---- slots: the reduction and its producer -------------------------------------------------------------------- */
+
+static void order_reduction(tile *t, bool long_outermost) {
+  const neo_te_block *red = &t->te->block[t->red];
+  neo_slot *order = neo_builder_slot(t->b, NEO_INSTR_ORDER, t->red);
+  if (long_outermost)
+    neo_slot_loop(order, t->long_axis, 0);
+  for (int a = red->n_spatial; a < red->n_spatial + red->n_reduce; a++)
+    if (a != t->long_axis)
+      neo_slot_loop(order, a, 0);
+  if (!long_outermost)
+    neo_slot_loop(order, t->long_axis, 0);
+  neo_slot_loop(order, t->long_axis, 1);
+  for (int a = 0; a < red->n_spatial; a++)
+    if (a != t->v && a != t->t1)
+      neo_slot_loop(order, a, 0);
+  if (t->t1 >= 0)
+    neo_slot_loop(order, t->t1, 0);
+  neo_slot_loop(order, t->v, 0);
+  if (t->lanes > 1)
+    neo_slot_loop(order, t->v, 1);
+  if (t->walk >= 0)
+    neo_slot_when(order, t->walk, long_outermost ? 2 : 1);
+}
+
+static void schedule_reduction(tile *t, int depth) {
+  const neo_te_block *red = &t->te->block[t->red];
+  if (t->lanes > 1)
+    add_split(t, t->red, t->v, -1, t->lanes, -1, 0);
+  add_split(t, t->red, t->long_axis, t->unroll, 1, -1, 0);
+  order_reduction(t, false);
+  if (t->walk >= 0)
+    order_reduction(t, true);
+  neo_slot *at = neo_builder_slot(t->b, NEO_INSTR_AT, t->red);
+  neo_slot_arg(at, t->out);
+  neo_slot_arg(at, depth);
+  neo_slot_arg(at, NEO_SCOPE_REG);
+  if (t->lanes > 1)
+    neo_builder_mark(t->b, NEO_INSTR_VECTOR, t->red, t->v, 1);
+  neo_builder_mark(t->b, NEO_INSTR_UNROLL, t->red, t->long_axis, 1);
+  for (int a = 0; a < red->n_spatial; a++)
+    neo_builder_mark(t->b, NEO_INSTR_UNROLL, t->red, a, 0);
+}
+
+static void schedule_producer(tile *t, const outer_plan *plans, int n) {
+  neo_builder *b = t->b;
+  int lanes = neo_builder_lanes(b, t->producer), walk[NEO_TE_MAX_AXES];
+  int unit = neo_builder_unit_axis(b, t->producer, lanes);
+  neo_builder_lay_reads(b, t->producer, unit);
+  int n_axes = neo_builder_walk(b, t->producer, walk);
+  if (unit >= 0 && lanes > 1) {
+    add_split(t, t->producer, unit, -1, lanes, -1, 0);
+    neo_slot *order = neo_builder_slot(b, NEO_INSTR_ORDER, t->producer);
+    for (int i = 0; i < n_axes; i++)
+      neo_slot_loop(order, walk[i], 0);
+    neo_slot_loop(order, unit, 1);
+    neo_builder_mark(b, NEO_INSTR_VECTOR, t->producer, unit, 1);
+  }
+  uint64_t inside = plans_with(plans, n, 0, -1, 1), outside = plans_with(plans, n, 0, -1, 0);
+  if (inside) {
+    neo_slot *at = neo_builder_slot(b, NEO_INSTR_AT, t->producer);
+    neo_slot_arg(at, t->out);
+    neo_slot_arg(at, t->n_rest + 1);
+    neo_slot_arg(at, NEO_SCOPE_SCRATCH);
+    neo_slot_when(at, t->plan, inside);
+  }
+  if (n_axes > 1) {
+    neo_slot *parallel = neo_builder_slot(b, NEO_INSTR_PARALLEL, t->producer);
+    neo_slot_arg(parallel, 2);
+    neo_slot_when(parallel, t->plan, outside);
+  }
+}
+
+bool neo_tile_apply(neo_builder *b, int block, bool contraction) {
+  tile t = {.b = b, .te = &b->variant->te, .out = block};
+  if (!find_reduction(&t, contraction))
+    return false;
+  t.lanes = neo_builder_lanes(b, t.red);
+  int out_lanes = neo_builder_lanes(b, t.out);
+  t.lanes = out_lanes < t.lanes ? out_lanes : t.lanes;
+  if (!choose_vector(&t))
+    return false;
+  choose_axes(&t);
+  t.producer = choose_producer(&t);
+  add_decisions(&t);
+  lay_operands(&t);
+  outer_plan plans[MAX_PLANS];
+  int n = list_plans(&t, plans);
+  t.plan = neo_builder_decision(b, "plan", true);
+  for (int i = 0; i < n; i++)
+    neo_builder_value(b, t.plan, i);
+  int depth = schedule_output(&t, plans, n);
+  schedule_reduction(&t, depth);
+  if (t.producer >= 0)
+    schedule_producer(&t, plans, n);
+  b->done[t.red] = b->done[t.out] = true;
+  if (t.producer >= 0)
+    b->done[t.producer] = true;
+  return true;
+}
