@@ -7,6 +7,7 @@
  * - synchronous=FULL: an acknowledged trial is fsynced, so it also survives the loss of power. One
  *   commit per trial at ~50/s is some 50 fsyncs/s, which a disk does; a board-second lost is
  * dearer.
+ * - A page cache of 1 MiB: the system's own holds the file, and a long tuning run must not grow.
  * - Network file systems are refused: WAL needs memory shared between processes, and their locks
  * lie.
  * - application_id "Neo1" and user_version (the schema's) make foreign and newer files
@@ -23,7 +24,7 @@
 
 #include "tuning-db/sqlite_store.h"
 
-enum { APPLICATION_ID = 0x4e656f31, BUSY_MS = 10000, CACHE_KIB = 8192 };
+enum { APPLICATION_ID = 0x4e656f31, BUSY_MS = 10000, CACHE_KIB = 1024 };
 
 static const char *const migrations[] = {
     "CREATE TABLE workloads(id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, text TEXT NOT NULL,"

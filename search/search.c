@@ -1,0 +1,369 @@
+/* One task's search: asks its strategy for candidates, remembers what came of them.
+ *
+ * Why ask/tell: the pump (driver/) decides when boards are free; the search only ever answers "what
+ * next?" and hears "it took so long". It never waits, and a test drives it with made-up times.
+ *
+ * Order of proposals (SEARCH.md's D9, D10, D13):
+ *   1. the analytic model's first choice,
+ *   2. schedules given by neo_search_seed (database, neighbours),
+ *   3. the analytic model's next choices, and with every fourth of them one at random,
+ *   4. what the strategy says, with one at random in about 20.
+ *
+ * Memory is bounded by the number of proposals times 8 bytes: of the past only hashes, the fastest
+ * NEO_SEARCH_ELITES and the (bounded) model are kept.
+ *
+ * Invariants
+ * 1. A candidate is proposed at most once, and never if it was seeded as measured.
+ * 2. Everything follows from (space, options, order and values of the calls): own generator, no
+ * clock.
+ * 3. elites[0..n) is sorted by time, ties by neo_candidate_compare, without repetition. */
+#include "search/search.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "search/strategy.h"
+
+enum { ANALYTIC = 16, SEEDS = 64, SCORE_CHUNK = 128, RANDOM_EVERY = 20, SAMPLE_TRIES = 64 };
+
+/* Candidate hashes with a mark: open addressing, at most 1/2 full. */
+typedef struct seen_set {
+  uint64_t *hash;
+  uint8_t *told;
+  size_t used, capacity;
+} seen_set;
+
+struct neo_search {
+  neo_ctx ctx; /* allocator and log; own errors */
+  const neo_space *space;
+  const neo_strategy *strategy;
+  neo_model *model;
+  int group;
+  neo_rng rng;
+  seen_set seen;
+  neo_candidate first[ANALYTIC];
+  int n_first, at_first;
+  neo_candidate seed[SEEDS];
+  int n_seed, at_seed;
+  neo_elite elite[NEO_SEARCH_ELITES];
+  int n_elite;
+  int open, told, failed;
+  int64_t proposals;
+  bool exhausted;
+  neo_pool pool;
+  float features[SCORE_CHUNK][NEO_FEATURES];
+  double predicted[SCORE_CHUNK];
+};
+
+static const neo_strategy *const strategies[] = {
+#define X(strategy) &strategy,
+#include "search/strategies.def"
+#undef X
+};
+
+/* ---- candidates seen --------------------------------------------------------------------------------- */
+
+/* The slot of the hash, or the free one where it goes. capacity > used. */
+static size_t seen_slot(const seen_set *set, uint64_t hash) {
+  size_t slot = hash & (set->capacity - 1);
+  while (set->hash[slot] && set->hash[slot] != hash)
+    slot = (slot + 1) & (set->capacity - 1);
+  return slot;
+}
+
+static bool seen_grow(neo_ctx *ctx, seen_set *set) {
+  seen_set next = {.capacity = set->capacity ? 2 * set->capacity : 4096, .used = set->used};
+  next.hash = neo_alloc(ctx, next.capacity * sizeof(*next.hash));
+  next.told = neo_alloc(ctx, next.capacity);
+  if (!next.hash || !next.told) {
+    neo_free(ctx, next.hash);
+    neo_free(ctx, next.told);
+    return false;
+  }
+  for (size_t i = 0; i < set->capacity; i++)
+    if (set->hash[i]) {
+      size_t slot = seen_slot(&next, set->hash[i]);
+      next.hash[slot] = set->hash[i];
+      next.told[slot] = set->told[i];
+    }
+  neo_free(ctx, set->hash);
+  neo_free(ctx, set->told);
+  *set = next;
+  return true;
+}
+
+/* Marks as seen, and as told; returns its slot or SIZE_MAX without memory. *was_new says if it was
+ * not there. */
+static size_t seen_put(neo_search *search, const neo_candidate *candidate, bool *was_new) {
+  seen_set *set = &search->seen;
+  if (2 * (set->used + 1) > set->capacity && !seen_grow(&search->ctx, set))
+    return SIZE_MAX;
+  uint64_t hash = neo_candidate_hash(candidate);
+  size_t slot = seen_slot(set, hash);
+  *was_new = set->hash[slot] == 0;
+  if (*was_new) {
+    set->hash[slot] = hash;
+    set->used++;
+  }
+  return slot;
+}
+
+bool neo_search_seen(const neo_search *search, const neo_candidate *candidate) {
+  const seen_set *set = &search->seen;
+  return set->capacity > 0 && set->hash[seen_slot(set, neo_candidate_hash(candidate))] != 0;
+}
+
+/* ---- making and destroying ---------------------------------------------------------------------------- */
+
+static const neo_strategy *find_strategy(neo_ctx *ctx, const char *name) {
+  if (!name)
+    return strategies[0];
+  char names[128] = "";
+  size_t at = 0;
+  for (int i = 0; i < NEO_COUNT(strategies); i++) {
+    if (strcmp(strategies[i]->name, name) == 0)
+      return strategies[i];
+    at += (size_t)snprintf(names + at, sizeof(names) - at, "%s%s", i ? ", " : "",
+                           strategies[i]->name);
+  }
+  neo_fail(ctx, NEO_USAGE, "search: no strategy '%s'; there are %s", name, names);
+  return NULL;
+}
+
+neo_status neo_search_create(neo_ctx *ctx, const neo_space *space,
+                             const neo_search_options *options, neo_search **out) {
+  const neo_strategy *strategy = find_strategy(ctx, options->strategy);
+  if (!strategy)
+    return NEO_USAGE;
+  neo_search *search = neo_alloc(ctx, sizeof(*search));
+  if (!search || !seen_grow(ctx, &search->seen)) {
+    neo_free(ctx, search);
+    return neo_fail(ctx, NEO_NO_MEMORY, "search: out of memory");
+  }
+  neo_ctx_init(&search->ctx, 0);
+  search->ctx.allocator = ctx->allocator;
+  search->ctx.log = ctx->log;
+  search->ctx.log_self = ctx->log_self;
+  neo_rng_init(&search->rng, options->seed);
+  search->space = space;
+  search->strategy = strategy;
+  search->model = options->model;
+  search->group = options->group;
+  search->n_first = neo_space_analytic(space, ANALYTIC, search->first);
+  *out = search;
+  return NEO_OK;
+}
+
+void neo_search_destroy(neo_search *search) {
+  if (!search)
+    return;
+  neo_ctx ctx = search->ctx;
+  neo_free(&ctx, search->seen.hash);
+  neo_free(&ctx, search->seen.told);
+  neo_free(&ctx, search);
+}
+
+/* ---- what strategies see ------------------------------------------------------------------------------ */
+
+const neo_space *neo_search_space(const neo_search *search) {
+  return search->space;
+}
+
+neo_rng *neo_search_rng(neo_search *search) {
+  return &search->rng;
+}
+
+const neo_elite *neo_search_elites(const neo_search *search, int *out_n) {
+  *out_n = search->n_elite;
+  return search->elite;
+}
+
+int neo_search_told(const neo_search *search) {
+  return search->told;
+}
+
+neo_pool *neo_search_pool(neo_search *search) {
+  return &search->pool;
+}
+
+/* Logs a failing model and goes on without: a search must not end because its model does. */
+static void drop_model(neo_search *search) {
+  neo_log(&search->ctx, NEO_LOG_WARN, "search: going on with the analytic model only: %s",
+          search->ctx.message);
+  neo_ctx_clear(&search->ctx);
+  search->model = NULL;
+}
+
+static void score_chunk(neo_search *search, int n, const neo_candidate *candidate, double *out) {
+  for (int i = 0; i < n; i++) {
+    search->predicted[i] = neo_space_predict(search->space, &candidate[i]);
+    out[i] = log(search->predicted[i]);
+  }
+  if (!search->model)
+    return;
+  for (int i = 0; i < n; i++)
+    neo_space_features(search->space, &candidate[i], search->features[i]);
+  if (neo_model_predict(&search->ctx, search->model, n, &search->features[0][0], search->predicted,
+                        out) != NEO_OK)
+    drop_model(search);
+}
+
+void neo_search_score(neo_search *search, int n, const neo_candidate *candidate, double *out) {
+  for (int i = 0; i < n; i += SCORE_CHUNK)
+    score_chunk(search, n - i < SCORE_CHUNK ? n - i : SCORE_CHUNK, candidate + i, out + i);
+}
+
+/* ---- ask ------------------------------------------------------------------------------------------------ */
+
+/* Appends the candidate to out if it is fresh. False only if it was not appended. */
+static bool propose_one(neo_search *search, const neo_candidate *candidate, neo_candidate *out,
+                        int *n) {
+  bool fresh = false;
+  if (seen_put(search, candidate, &fresh) == SIZE_MAX || !fresh)
+    return false;
+  out[(*n)++] = *candidate;
+  search->open++;
+  search->proposals++;
+  return true;
+}
+
+static bool propose_random(neo_search *search, neo_candidate *out, int *n) {
+  for (int i = 0; i < SAMPLE_TRIES; i++) {
+    neo_candidate candidate;
+    neo_space_sample(search->space, &search->rng, &candidate);
+    if (propose_one(search, &candidate, out, n))
+      return true;
+  }
+  return false;
+}
+
+/* Steps 1 to 3 of the order above. */
+static void propose_first(neo_search *search, int n, neo_candidate *out, int *got) {
+  while (*got < n && (search->at_first < search->n_first || search->at_seed < search->n_seed)) {
+    bool seed = search->at_seed < search->n_seed && search->at_first > 0;
+    if (search->at_first >= search->n_first)
+      seed = true;
+    const neo_candidate *next =
+        seed ? &search->seed[search->at_seed++] : &search->first[search->at_first++];
+    propose_one(search, next, out, got);
+    if (!seed && search->at_first % 4 == 0 && *got < n)
+      propose_random(search, out, got);
+  }
+}
+
+/* Step 4. Random ones come last: the first of out is measured first. */
+static void propose_searched(neo_search *search, int n, neo_candidate *out, int *got) {
+  int want = n - *got;
+  int random = 0;
+  for (int i = 0; i < want; i++)
+    random += neo_rng_below(&search->rng, RANDOM_EVERY) == 0;
+  if (search->model && neo_model_fit(&search->ctx, search->model) != NEO_OK)
+    drop_model(search);
+  neo_candidate *bets = out + *got;
+  int found = want - random > 0 ? search->strategy->propose(search, want - random, bets) : 0;
+  for (int i = 0; i < found; i++) {
+    neo_candidate bet = bets[i];
+    propose_one(search, &bet, out, got);
+  }
+  while (*got < n && propose_random(search, out, got))
+    ;
+}
+
+int neo_search_propose(neo_search *search, int n, neo_candidate *out) {
+  int got = 0;
+  propose_first(search, n, out, &got);
+  if (got < n)
+    propose_searched(search, n, out, &got);
+  search->exhausted = n > 0 && got == 0;
+  return got;
+}
+
+/* ---- tell ----------------------------------------------------------------------------------------------- */
+
+static void remove_elite(neo_search *search, const neo_candidate *candidate) {
+  for (int i = 0; i < search->n_elite; i++)
+    if (neo_candidate_compare(&search->elite[i].candidate, candidate) == 0) {
+      memmove(&search->elite[i], &search->elite[i + 1],
+              (size_t)(search->n_elite - i - 1) * sizeof(search->elite[0]));
+      search->n_elite--;
+      return;
+    }
+}
+
+static bool precedes(double ns, const neo_candidate *candidate, const neo_elite *elite) {
+  return ns < elite->ns ||
+         (ns == elite->ns && neo_candidate_compare(candidate, &elite->candidate) < 0);
+}
+
+static void add_elite(neo_search *search, const neo_candidate *candidate, double ns) {
+  int at = search->n_elite;
+  while (at > 0 && precedes(ns, candidate, &search->elite[at - 1]))
+    at--;
+  if (at == NEO_SEARCH_ELITES)
+    return;
+  if (search->n_elite == NEO_SEARCH_ELITES)
+    search->n_elite--;
+  memmove(&search->elite[at + 1], &search->elite[at],
+          (size_t)(search->n_elite - at) * sizeof(search->elite[0]));
+  search->elite[at] = (neo_elite){*candidate, ns};
+  search->n_elite++;
+}
+
+static void learn(neo_search *search, const neo_candidate *candidate, double ns, bool failed) {
+  remove_elite(search, candidate); /* of an earlier measurement */
+  if (!failed)
+    add_elite(search, candidate, ns);
+  if (!search->model)
+    return;
+  neo_space_features(search->space, candidate, search->features[0]);
+  neo_model_add(search->model, search->group, search->features[0],
+                neo_space_predict(search->space, candidate), ns, failed);
+}
+
+void neo_search_seed(neo_search *search, const neo_candidate *candidate, double ns) {
+  if (ns > 0) {
+    bool fresh = false;
+    size_t slot = seen_put(search, candidate, &fresh);
+    if (slot == SIZE_MAX || !fresh)
+      return;
+    search->seen.told[slot] = 1;
+    learn(search, candidate, ns, false);
+  } else if (search->n_seed < SEEDS) {
+    search->seed[search->n_seed++] = *candidate;
+  }
+}
+
+void neo_search_tell(neo_search *search, const neo_candidate *candidate, double ns, bool failed) {
+  bool fresh = false;
+  size_t slot = seen_put(search, candidate, &fresh);
+  bool again = slot != SIZE_MAX && search->seen.told[slot];
+  failed = failed || !(ns > 0) || !isfinite(ns);
+  if (!again) {
+    search->told++;
+    search->failed += failed;
+    if (!fresh)
+      search->open--;
+  }
+  if (slot != SIZE_MAX)
+    search->seen.told[slot] = 1;
+  learn(search, candidate, ns, failed);
+}
+
+bool neo_search_best(const neo_search *search, neo_candidate *out, double *ns) {
+  if (search->n_elite == 0)
+    return false;
+  *out = search->elite[0].candidate;
+  *ns = search->elite[0].ns;
+  return true;
+}
+
+void neo_search_counts(const neo_search *search, int *open, int *told, int *failed) {
+  *open = search->open;
+  *told = search->told;
+  *failed = search->failed;
+}
+
+bool neo_search_exhausted(const neo_search *search) {
+  return search->exhausted;
+}
