@@ -16,3 +16,48 @@ foreach(name scale many_relocations keeps_state imports absolute)
   neo_test_kernel(runtime ${name})
 endforeach()
 add_custom_target(runtime_test_kernels ALL DEPENDS ${neo_test_kernels})
+
+# Tiny artifacts, written by hand: build/tests/tiny/<variant>/{compiled.so,compiled.params}
+add_executable(make_tiny ${CMAKE_SOURCE_DIR}/tests/runtime/tiny/make_tiny.c)
+target_link_libraries(make_tiny neo_runtime)
+set_target_properties(make_tiny PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+set(neo_tiny_files)
+macro(neo_tiny name variant)
+  set(dir ${CMAKE_BINARY_DIR}/tests/tiny/${name})
+  file(MAKE_DIRECTORY ${dir})
+  add_custom_command(OUTPUT ${dir}/compiled.so
+    COMMAND make_tiny ${variant} ${dir}
+    COMMAND ${CMAKE_C_COMPILER} -std=c17 -O1 -ffreestanding -fPIC -shared -nostdlib -fvisibility=hidden ${ARGN}
+            -I${CMAKE_SOURCE_DIR}/include -I${dir} ${CMAKE_SOURCE_DIR}/tests/runtime/tiny/tiny.c -o ${dir}/compiled.so
+    DEPENDS make_tiny ${CMAKE_SOURCE_DIR}/tests/runtime/tiny/tiny.c ${CMAKE_SOURCE_DIR}/include/neo/abi.h VERBATIM)
+  list(APPEND neo_tiny_files ${dir}/compiled.so)
+endmacro()
+neo_tiny(good good)
+neo_tiny(second good)
+neo_tiny(foreign foreign)
+neo_tiny(isa isa)
+neo_tiny(nan_op nan_op)
+neo_tiny(magic good -DTINY_MAGIC=1)
+neo_tiny(abi good -DTINY_ABI=99)
+add_custom_target(runtime_tiny_artifacts ALL DEPENDS ${neo_tiny_files})
+set(wrap -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc)
+target_link_options(test_session PRIVATE ${wrap})
+target_link_libraries(test_session ${CMAKE_DL_LIBS})
+
+# libneo_rt itself, as an application sees it: what it exports, the example, and that runs do not allocate.
+add_dependencies(test_library neo_rt run_model)
+if(NOT NEO_SANITIZE) # a preloaded malloc and the sanitizers' exclude each other
+  add_library(malloc_counter SHARED ${CMAKE_SOURCE_DIR}/tests/runtime/tiny/malloc_counter.c)
+  add_executable(run_counted ${CMAKE_SOURCE_DIR}/tests/runtime/tiny/run_counted.c)
+  target_link_libraries(run_counted neo_rt ${CMAKE_DL_LIBS})
+  set_target_properties(run_counted malloc_counter PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests
+    LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  foreach(pool 1 2)
+    foreach(threads 1 2 5)
+      add_test(NAME runtime/no_allocation_in_runs_pool${pool}_threads${threads}
+               COMMAND run_counted ${CMAKE_BINARY_DIR}/tests/tiny/good ${pool} ${threads})
+      set_tests_properties(runtime/no_allocation_in_runs_pool${pool}_threads${threads} PROPERTIES LABELS runtime
+        TIMEOUT 60 ENVIRONMENT "LD_PRELOAD=$<TARGET_FILE:malloc_counter>")
+    endforeach()
+  endforeach()
+endif()

@@ -1,0 +1,124 @@
+/* CPU features: whether an artifact's code may run here.
+ *
+ * Why not target/: the runtime depends on libc alone. The bits are the ones of the plan format; a
+ * test holds them against target/'s.
+ *
+ * How: x86-64 asks CPUID, and XGETBV whether the system saves the wide registers ("Intel 64 and
+ * IA-32 Architectures SDM", volume 1, 14.3 and 15.2); aarch64 asks the auxiliary vector. */
+#include "runtime/cpu.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
+#endif
+
+#define BIT(name) ((uint64_t)1 << NEO_CPU_##name)
+
+#if defined(__x86_64__)
+
+const char *neo_cpu_arch(void) {
+  return "x86_64";
+}
+
+static uint64_t enabled_state(void) {
+  uint32_t low, high;
+  __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return (uint64_t)high << 32 | low;
+}
+
+static uint64_t avx512_bits(uint32_t ebx7, uint32_t ecx7, uint32_t eax71) {
+  const uint32_t all = 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30 | 1u << 31;
+  if ((ebx7 & all) != all)
+    return 0;
+  return BIT(AVX512) | (ecx7 & 1u << 11 ? BIT(AVX512_VNNI) : 0) |
+         (eax71 & 1u << 5 ? BIT(AVX512_BF16) : 0);
+}
+
+uint64_t neo_cpu_isa(void) {
+  enum { OSXSAVE = 1 << 27, YMM_STATE = 0x06, ZMM_STATE = 0xe6 };
+  uint32_t a, b, c, d, eax71 = 0, ebx7 = 0, ecx7 = 0;
+  if (!__get_cpuid(1, &a, &b, &c, &d))
+    return 0;
+  uint32_t ecx1 = c;
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) {
+    ebx7 = b;
+    ecx7 = c;
+    if (a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d))
+      eax71 = a;
+  }
+  uint64_t isa = ecx1 & 1u << 20 ? BIT(SSE42) : 0;
+  uint64_t state = ecx1 & OSXSAVE ? enabled_state() : 0;
+  if ((state & YMM_STATE) != YMM_STATE)
+    return isa;
+  isa |= (ecx1 & 1u << 12 ? BIT(FMA) : 0) | (ecx1 & 1u << 29 ? BIT(F16C) : 0) |
+         (ebx7 & 1u << 5 ? BIT(AVX2) : 0) | (eax71 & 1u << 4 ? BIT(AVX_VNNI) : 0);
+  if ((state & ZMM_STATE) == ZMM_STATE)
+    isa |= avx512_bits(ebx7, ecx7, eax71);
+  return isa;
+}
+
+void neo_cpu_model(char *out, size_t size) {
+  uint32_t word[13] = {0};
+  for (uint32_t i = 0; i < 3; i++)
+    if (!__get_cpuid(0x80000002u + i, &word[4 * i], &word[4 * i + 1], &word[4 * i + 2],
+                     &word[4 * i + 3]))
+      memcpy(word, "unknown", 8);
+  const char *text = (const char *)word;
+  snprintf(out, size, "%s", text + strspn(text, " "));
+  for (size_t n = strlen(out); n > 0 && out[n - 1] == ' '; n--)
+    out[n - 1] = '\0';
+}
+
+#elif defined(__aarch64__)
+
+const char *neo_cpu_arch(void) {
+  return "aarch64";
+}
+
+uint64_t neo_cpu_isa(void) {
+  unsigned long caps = getauxval(AT_HWCAP);
+  return (caps & 1ul << 1 ? BIT(NEON) : 0) | (caps & 1ul << 20 ? BIT(DOTPROD) : 0) |
+         ((caps & 1ul << 9) && (caps & 1ul << 10) ? BIT(FP16) : 0);
+}
+
+void neo_cpu_model(char *out, size_t size) {
+  snprintf(out, size, "aarch64");
+}
+
+#else
+
+const char *neo_cpu_arch(void) {
+  return "other";
+}
+uint64_t neo_cpu_isa(void) {
+  return 0;
+}
+void neo_cpu_model(char *out, size_t size) {
+  snprintf(out, size, "unknown");
+}
+
+#endif
+
+static const char *const names[] = {
+#define X(name, text) text,
+    NEO_CPU_FEATURES(X)
+#undef X
+};
+
+void neo_cpu_names(uint64_t isa, char *out, size_t size) {
+  size_t at = 0;
+  if (size)
+    out[0] = '\0';
+  for (int bit = 0; bit < 64 && at < size; bit++) {
+    if (!(isa >> bit & 1))
+      continue;
+    const char *comma = at ? ", " : "";
+    int n = bit < NEO_CPU_FEATURE_COUNT ? snprintf(out + at, size - at, "%s%s", comma, names[bit])
+                                        : snprintf(out + at, size - at, "%sbit %d", comma, bit);
+    at += n > 0 ? (size_t)n : 0;
+  }
+}

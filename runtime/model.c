@@ -1,0 +1,232 @@
+/* A loaded artifact: compiled.so with its kernels and plan, compiled.params mapped read-only.
+ *
+ * Why dlopen and mmap: code and weights are then shared between the processes that run a model, and
+ * loading costs what is looked at. The plan is decoded, and with it every number that the executor
+ * will use, before anything runs (plan_decode.c); the target is compared with this processor before
+ * the first kernel is called, so a wrong artifact is a message and not SIGILL.
+ *
+ * Formats: docs/formats/plan.md, docs/formats/params.md. A model is immutable after neo_rt_load. */
+#include "runtime/model.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "runtime/cpu.h"
+#include "runtime/dtype.h"
+
+int neo_rt_report(neo_rt_error *error, neo_status status, const neo_ctx *ctx) {
+  static const struct {
+    neo_status status;
+    int code;
+  } codes[] = {{NEO_OK, NEO_RT_OK},
+               {NEO_USAGE, NEO_RT_USAGE},
+               {NEO_UNSUPPORTED, NEO_RT_UNSUPPORTED},
+               {NEO_NO_MEMORY, NEO_RT_NO_MEMORY},
+               {NEO_IO, NEO_RT_IO}};
+  int code = NEO_RT_BAD_ARTIFACT;
+  for (int i = 0; i < NEO_COUNT(codes); i++)
+    if (codes[i].status == status)
+      code = codes[i].code;
+  if (error) {
+    error->code = code;
+    snprintf(error->text, sizeof(error->text), "%.511s", status == NEO_OK ? "" : ctx->message);
+  }
+  return code;
+}
+
+size_t neo_rt_dense_bytes(const neo_plan_value *value) {
+  size_t bytes = neo_rt_dtype_size(value->dtype);
+  for (int i = 0; i < value->rank; i++)
+    bytes *= (size_t)value->dim[i];
+  return bytes;
+}
+
+static neo_status join(neo_ctx *ctx, const char *dir, const char *file, char *out, size_t size) {
+  const char *prefix = strchr(dir, '/') ? "" : "./"; /* dlopen searches names without a slash */
+  int n = snprintf(out, size, "%s%s/%s", prefix, dir, file);
+  if (n < 0 || (size_t)n >= size)
+    return neo_fail(ctx, NEO_USAGE, "artifact: path is longer than %zu bytes", size - 1);
+  return NEO_OK;
+}
+
+static neo_status open_library(neo_ctx *ctx, const char *dir, neo_rt_model *model) {
+  char path[4096];
+  NEO_TRY(join(ctx, dir, "compiled.so", path, sizeof(path)));
+  if (access(path, R_OK) != 0)
+    return neo_fail(ctx, NEO_IO, "%s: %s", path, strerror(errno));
+  model->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+  if (!model->library) {
+    const char *why = dlerror();
+    return neo_fail(ctx, NEO_BAD_INPUT, "%s: %s", path, why ? why : "cannot be loaded");
+  }
+  const neo_module *module = dlsym(model->library, NEO_MODULE_SYMBOL);
+  if (!module)
+    return neo_fail(ctx, NEO_BAD_INPUT,
+                    "%s: no symbol '" NEO_MODULE_SYMBOL "': not an artifact of Neo", path);
+  if (module->magic != NEO_MODULE_MAGIC || !module->plan)
+    return neo_fail(ctx, NEO_BAD_INPUT, "%s: magic 0x%08x, 0x%08x expected", path,
+                    (unsigned)module->magic, NEO_MODULE_MAGIC);
+  if (module->abi_version != NEO_ABI_VERSION)
+    return neo_fail(ctx, NEO_UNSUPPORTED, "%s: ABI version %u, this runtime has %u: compile again",
+                    path, (unsigned)module->abi_version, NEO_ABI_VERSION);
+  for (uint64_t i = 0; i < module->n_functions; i++)
+    if (!module->functions || !module->functions[i])
+      return neo_fail(ctx, NEO_BAD_INPUT, "%s: function %llu is missing", path,
+                      (unsigned long long)i);
+  model->functions = module->functions;
+  return neo_plan_decode(ctx, module->plan, module->plan_size, module->n_functions, &model->plan);
+}
+
+static neo_status check_processor(neo_ctx *ctx, const neo_plan *plan) {
+  if (strcmp(plan->arch, "c") != 0 && strcmp(plan->arch, neo_cpu_arch()) != 0)
+    return neo_fail(ctx, NEO_UNSUPPORTED, "artifact: compiled for %.32s, this machine is %s",
+                    plan->arch, neo_cpu_arch());
+  uint64_t missing = plan->isa & ~neo_cpu_isa();
+  if (!missing)
+    return NEO_OK;
+  char names[160];
+  neo_cpu_names(missing, names, sizeof(names));
+  return neo_fail(ctx, NEO_UNSUPPORTED, "artifact: this processor lacks %s (compiled for %.160s)",
+                  names, plan->target);
+}
+
+static neo_status check_params(neo_ctx *ctx, const char *path, neo_rt_model *model) {
+  neo_reader in = {.data = model->map, .size = model->map_size};
+  const uint8_t *magic = neo_read_bytes(&in, 8);
+  uint32_t version = neo_read_u32le(&in), zero = neo_read_u32le(&in);
+  uint64_t bytes = neo_read_u64le(&in);
+  uint32_t crc = neo_read_u32le(&in);
+  if (in.failed || model->map_size < NEO_PARAMS_HEADER || memcmp(magic, NEO_PARAMS_MAGIC, 8) != 0 ||
+      zero)
+    return neo_fail(ctx, NEO_BAD_INPUT, "%s: not a parameter file", path);
+  if (version != 1)
+    return neo_fail(ctx, NEO_UNSUPPORTED, "%s: version %u, this runtime reads 1", path,
+                    (unsigned)version);
+  if (bytes != model->map_size - NEO_PARAMS_HEADER)
+    return neo_fail(ctx, NEO_BAD_INPUT, "%s: %zu bytes of data, its header says %llu", path,
+                    model->map_size - NEO_PARAMS_HEADER, (unsigned long long)bytes);
+  if ((uint64_t)model->plan->params_bytes != bytes)
+    return neo_fail(ctx, NEO_BAD_INPUT,
+                    "%s: %llu bytes of data, the plan needs %lld: of another artifact", path,
+                    (unsigned long long)bytes, (long long)model->plan->params_bytes);
+  model->params = (const uint8_t *)model->map + NEO_PARAMS_HEADER;
+  if (neo_crc32(0, model->params, bytes) != crc)
+    return neo_fail(ctx, NEO_BAD_INPUT, "%s: checksum does not match: the file is damaged", path);
+  return NEO_OK;
+}
+
+static neo_status map_params(neo_ctx *ctx, const char *dir, neo_rt_model *model) {
+  char path[4096];
+  NEO_TRY(join(ctx, dir, "compiled.params", path, sizeof(path)));
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  struct stat info;
+  if (fd < 0)
+    return neo_fail(ctx, NEO_IO, "%s: %s", path, strerror(errno));
+  if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode) || info.st_size < NEO_PARAMS_HEADER) {
+    close(fd);
+    return neo_fail(ctx, NEO_BAD_INPUT, "%s: not a parameter file", path);
+  }
+  void *map = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+  int error = errno;
+  close(fd);
+  if (map == MAP_FAILED)
+    return neo_fail(ctx, NEO_IO, "%s: %s", path, strerror(error));
+  model->map = map;
+  model->map_size = (size_t)info.st_size;
+  return check_params(ctx, path, model);
+}
+
+static neo_rt_tensor_info describe(const neo_plan_value *value, const char *name) {
+  neo_rt_tensor_info info = {.name = name,
+                             .dtype = neo_rt_dtype_name(value->dtype),
+                             .rank = value->rank,
+                             .bytes = neo_rt_dense_bytes(value)};
+  memcpy(info.dim, value->dim, sizeof(info.dim));
+  return info;
+}
+
+static neo_status describe_all(neo_ctx *ctx, neo_rt_model *model) {
+  const neo_plan *plan = model->plan;
+  model->input = neo_alloc(ctx, plan->n_inputs * sizeof(*model->input));
+  model->output = neo_alloc(ctx, plan->n_outputs * sizeof(*model->output));
+  if (!model->input || !model->output)
+    return neo_fail(ctx, NEO_NO_MEMORY, "artifact: out of memory");
+  for (uint32_t i = 0; i < plan->n_inputs; i++)
+    model->input[i] = describe(&plan->value[plan->input[i]], plan->value[plan->input[i]].name);
+  for (uint32_t i = 0; i < plan->n_outputs; i++)
+    model->output[i] = describe(&plan->value[plan->output[i]], plan->output_name[i]);
+  return NEO_OK;
+}
+
+static neo_status load(neo_ctx *ctx, const char *dir, neo_rt_model *model) {
+  NEO_TRY(open_library(ctx, dir, model));
+  NEO_TRY(check_processor(ctx, model->plan));
+  NEO_TRY(map_params(ctx, dir, model));
+  return describe_all(ctx, model);
+}
+
+int neo_rt_load(const char *dir, neo_rt_model **out, neo_rt_error *error) {
+  neo_ctx ctx;
+  neo_ctx_init(&ctx, 0);
+  if (!dir || !out)
+    return neo_rt_report(error, neo_fail(&ctx, NEO_USAGE, "neo_rt_load: NULL argument"), &ctx);
+  neo_rt_model *model = neo_alloc(&ctx, sizeof(*model));
+  neo_status status =
+      model ? load(&ctx, dir, model) : neo_fail(&ctx, NEO_NO_MEMORY, "artifact: out of memory");
+  if (status == NEO_OK)
+    *out = model;
+  else
+    neo_rt_unload(model);
+  return neo_rt_report(error, status, &ctx);
+}
+
+void neo_rt_unload(neo_rt_model *model) {
+  if (!model)
+    return;
+  neo_ctx ctx;
+  neo_ctx_init(&ctx, 0);
+  neo_free(&ctx, model->input);
+  neo_free(&ctx, model->output);
+  neo_plan_free(&ctx, model->plan);
+  if (model->map)
+    munmap(model->map, model->map_size);
+  if (model->library)
+    dlclose(model->library);
+  neo_free(&ctx, model);
+}
+
+int neo_rt_inputs(const neo_rt_model *model) {
+  return (int)model->plan->n_inputs;
+}
+int neo_rt_outputs(const neo_rt_model *model) {
+  return (int)model->plan->n_outputs;
+}
+int neo_rt_threads(const neo_rt_model *model) {
+  return (int)model->plan->threads;
+}
+
+const neo_rt_tensor_info *neo_rt_input_info(const neo_rt_model *model, int i) {
+  return i >= 0 && i < neo_rt_inputs(model) ? &model->input[i] : NULL;
+}
+
+const neo_rt_tensor_info *neo_rt_output_info(const neo_rt_model *model, int i) {
+  return i >= 0 && i < neo_rt_outputs(model) ? &model->output[i] : NULL;
+}
+
+const char *neo_rt_step_name(const neo_rt_model *model, int i) {
+  return i >= 0 && i < (int)model->plan->n_steps ? model->plan->step[i].name : NULL;
+}
+
+size_t neo_rt_activation_bytes(const neo_rt_model *model) {
+  const neo_plan *plan = model->plan;
+  return (size_t)plan->arena_bytes + (size_t)plan->scratch_bytes * plan->threads;
+}
+
+const char *neo_rt_version(void) {
+  return "0.1.0";
+}

@@ -1,0 +1,23 @@
+/* runtime/model.h: a loaded artifact; between model.c and session.c. */
+#ifndef NEO_RUNTIME_MODEL_H
+#define NEO_RUNTIME_MODEL_H
+
+#include "neo/neo_rt.h"
+#include "runtime/runtime.h"
+
+struct neo_rt_model {
+  void *library; /* compiled.so */
+  const neo_kernel_fn *functions;
+  neo_plan *plan;
+  void *map; /* compiled.params, whole */
+  size_t map_size;
+  const uint8_t *params; /* its data */
+  neo_rt_tensor_info *input, *output;
+};
+
+/* Turns a failed status and the context's text into the caller's error (which may be NULL); returns
+ * the code. */
+int neo_rt_report(neo_rt_error *error, neo_status status, const neo_ctx *ctx);
+size_t neo_rt_dense_bytes(const neo_plan_value *value);
+
+#endif
