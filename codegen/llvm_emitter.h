@@ -1,0 +1,118 @@
+/* codegen/llvm_emitter.h: the state that the files of the LLVM generator share while they emit one module.
+ *
+ * Scopes. A scope is a region of straight code with what is nested in it: the function's entry, a loop's
+ * body, a branch of an if. Scope 0 is the entry. Every scope has a marker instruction at its start; a value
+ * that depends on nothing below scope s (its `home`) is placed before the marker of s, so index arithmetic
+ * sits outside every loop that it does not depend on. Values that depend on memory or registers are
+ * `local`: they stay where they are first needed and are shared until their scope closes. */
+#ifndef NEO_CODEGEN_LLVM_EMITTER_H
+#define NEO_CODEGEN_LLVM_EMITTER_H
+
+#include <llvm-c/Core.h>
+#include <llvm-c/TargetMachine.h>
+
+#include "codegen/codegen.h"
+
+typedef struct llvm_val {
+  LLVMValueRef v;
+  int home;     /* the innermost scope that it depends on */
+  bool local;   /* placed in the stream of its home scope, not before the marker */
+  uint32_t seq; /* order of birth: makes sums of equal terms equal */
+} llvm_val;
+
+/* What a value is: equal keys are equal values. */
+typedef struct llvm_key {
+  int op;
+  uint16_t dtype, lanes;
+  LLVMValueRef arg[3];
+  int64_t extra;
+} llvm_key;
+
+typedef struct llvm_entry {
+  llvm_key key;
+  llvm_val val;
+  bool dead;                        /* its scope is closed */
+  struct llvm_entry *bucket, *peer; /* next in the bucket; next of the same scope */
+} llvm_entry;
+
+enum { LLVM_BUCKETS = 4096, LLVM_MEMOS = 1024, LLVM_MAX_SCOPES = 192 };
+
+typedef struct llvm_memo {
+  const neo_expr *expr;
+  uint64_t generation;
+  llvm_val val;
+} llvm_memo;
+
+/* Operations that are no neo_expr_op, for keys. */
+enum { LLVM_OP_GEP = NEO_EXPR_OP_COUNT, LLVM_OP_BASE, LLVM_OP_ENV, LLVM_OP_LOAD };
+
+typedef struct llvm_emitter {
+  neo_ctx *ctx;
+  const neo_nest *nest;
+  const neo_target *target;
+  neo_arena arena;    /* entries */
+  neo_status status;  /* of the first failure; emission goes on with poison */
+  LLVMContextRef lc;
+  LLVMModuleRef module;
+  LLVMBuilderRef builder;
+  LLVMTypeRef int64, int32, int8, pointer;
+  LLVMValueRef function, env, buffers;
+  LLVMBasicBlockRef block; /* where the stream is */
+  int depth;               /* of the innermost scope */
+  LLVMValueRef marker[LLVM_MAX_SCOPES];
+  llvm_entry *scope[LLVM_MAX_SCOPES];
+  llvm_entry **bucket;
+  llvm_memo *memo;
+  uint64_t generation;
+  uint32_t seq, clock;
+  llvm_val *var;     /* n_vars */
+  neo_range *range;  /* n_vars */
+  LLVMValueRef *reg[NEO_NEST_MAX_BUFFERS]; /* current value of each vector register; NULL: none yet */
+  uint32_t epoch[NEO_NEST_MAX_BUFFERS];    /* clock of the last store */
+  LLVMValueRef stack[NEO_NEST_MAX_BUFFERS];
+} llvm_emitter;
+
+/* ---- llvm_scope.c ---- */
+void llvm_fail(llvm_emitter *em, neo_status status, const char *format, ...) NEO_PRINTF(3, 4);
+void llvm_scope_open(llvm_emitter *em); /* at the end of em->block */
+void llvm_scope_close(llvm_emitter *em);
+void llvm_set_block(llvm_emitter *em, LLVMBasicBlockRef block);
+LLVMBasicBlockRef llvm_new_block(llvm_emitter *em);
+/* Finds a live value with this key. */
+bool llvm_find(llvm_emitter *em, const llvm_key *key, llvm_val *out);
+/* Moves the builder to where a value that depends on args belongs; llvm_placed moves it back and records it. */
+llvm_val llvm_place(llvm_emitter *em, int n, const llvm_val *args);
+llvm_val llvm_placed(llvm_emitter *em, const llvm_key *key, llvm_val where, LLVMValueRef v);
+llvm_val llvm_constant(LLVMValueRef v);
+
+/* ---- llvm_expr.c ---- */
+LLVMTypeRef llvm_type(llvm_emitter *em, neo_dtype dtype, int lanes);        /* in registers */
+LLVMTypeRef llvm_memory_type(llvm_emitter *em, neo_dtype dtype, int lanes); /* in memory */
+llvm_val llvm_emit(llvm_emitter *em, const neo_expr *e);
+llvm_val llvm_splat(llvm_emitter *em, neo_dtype dtype, llvm_val scalar, int lanes);
+LLVMValueRef llvm_splat_int(LLVMTypeRef type, int64_t v);   /* type: an integer or a vector of them */
+LLVMValueRef llvm_splat_float(LLVMTypeRef type, double v);
+LLVMTypeRef llvm_with_lanes(LLVMTypeRef scalar, int lanes);
+int llvm_lanes(LLVMTypeRef type);
+LLVMValueRef llvm_select(llvm_emitter *em, LLVMValueRef c, LLVMValueRef a, LLVMValueRef b);
+/* Calls the intrinsic `name` overloaded by types. */
+LLVMValueRef llvm_call(llvm_emitter *em, const char *name, int n_types, LLVMTypeRef *types, int n_args,
+                       LLVMValueRef *args);
+LLVMValueRef llvm_call_same(llvm_emitter *em, const char *name, int n_args, LLVMValueRef *args);
+
+/* ---- llvm_cast.c: F16 and BF16 are floats in registers, always on the grid of their type ---- */
+LLVMValueRef llvm_cast(llvm_emitter *em, neo_dtype to, neo_dtype from, LLVMValueRef a);
+LLVMValueRef llvm_bitcast(llvm_emitter *em, neo_dtype to, neo_dtype from, LLVMValueRef a);
+LLVMValueRef llvm_round_to(llvm_emitter *em, neo_dtype dtype, LLVMValueRef a); /* float onto the grid */
+LLVMValueRef llvm_to_memory(llvm_emitter *em, neo_dtype dtype, LLVMValueRef a);
+LLVMValueRef llvm_from_memory(llvm_emitter *em, neo_dtype dtype, LLVMValueRef a);
+
+/* ---- llvm_memory.c ---- */
+llvm_val llvm_load(llvm_emitter *em, const neo_expr *e);
+void llvm_store(llvm_emitter *em, const neo_stmt *s);
+void llvm_prefetch(llvm_emitter *em, const neo_stmt *s);
+
+/* ---- llvm_nest.c ---- */
+void llvm_emit_launch(llvm_emitter *em, int k, const char *symbol);
+
+#endif

@@ -1,0 +1,102 @@
+/* codegen/llvm_machine.c: LLVM target machines.
+ *
+ * What may change results comes from neo_target.isa alone: the cpu name only chooses the scheduling model
+ * (tune-cpu), since LLVM's cpu names switch on instruction sets of their own. Code is position independent and
+ * small: everything of one object sits together. */
+#include "codegen/llvm_machine.h"
+
+#include <llvm-c/Target.h>
+#include <pthread.h>
+#include <string.h>
+
+static pthread_once_t targets_once = PTHREAD_ONCE_INIT;
+
+static void init_targets(void) {
+  LLVMInitializeX86TargetInfo();
+  LLVMInitializeX86Target();
+  LLVMInitializeX86TargetMC();
+  LLVMInitializeX86AsmPrinter();
+  LLVMInitializeX86AsmParser();
+  LLVMInitializeAArch64TargetInfo();
+  LLVMInitializeAArch64Target();
+  LLVMInitializeAArch64TargetMC();
+  LLVMInitializeAArch64AsmPrinter();
+  LLVMInitializeAArch64AsmParser();
+}
+
+typedef struct feature_row {
+  neo_isa isa;
+  const char *features;
+} feature_row;
+
+static const feature_row feature_rows[] = {
+    {NEO_ISA_SSE42, "+sse4.2,+popcnt,+cx16"},
+    {NEO_ISA_AVX2, "+avx2,+bmi,+bmi2,+lzcnt"},
+    {NEO_ISA_FMA, "+fma"},
+    {NEO_ISA_F16C, "+f16c"},
+    {NEO_ISA_AVX512, "+avx512f,+avx512bw,+avx512dq,+avx512vl,+avx512cd,+fma,+f16c"},
+    {NEO_ISA_AVX512_VNNI, "+avx512vnni"},
+    {NEO_ISA_AVX_VNNI, "+avxvnni"},
+    {NEO_ISA_AVX512_BF16, "+avx512bf16"},
+    {NEO_ISA_NEON, "+neon"},
+    {NEO_ISA_DOTPROD, "+dotprod"},
+    {NEO_ISA_FP16, "+fullfp16"},
+};
+
+static void feature_text(const neo_target *target, neo_buf *out) {
+  for (int k = 0; k < NEO_COUNT(feature_rows); k++)
+    if (neo_target_has(target, feature_rows[k].isa))
+      neo_buf_printf(out, "%s%s", out->size ? "," : "", feature_rows[k].features);
+  neo_buf_text(out, "");
+}
+
+static const char *base_cpu(const neo_target *target) {
+  if (strcmp(target->arch, "x86_64") == 0)
+    return "x86-64";
+  return strcmp(target->arch, "aarch64") == 0 ? "generic" : NULL;
+}
+
+neo_status llvm_machine_create(neo_ctx *ctx, const neo_target *target, LLVMTargetMachineRef *out) {
+  const char *cpu = base_cpu(target);
+  char *why = NULL;
+  LLVMTargetRef llvm_target;
+  if (!cpu)
+    return neo_fail(ctx, NEO_UNSUPPORTED, "llvm: no code for architecture '%s' (x86_64, aarch64)", target->arch);
+  pthread_once(&targets_once, init_targets);
+  if (LLVMGetTargetFromTriple(target->triple, &llvm_target, &why)) {
+    neo_status status = neo_fail(ctx, NEO_UNSUPPORTED, "llvm: triple '%s': %s", target->triple, why);
+    LLVMDisposeMessage(why);
+    return status;
+  }
+  neo_buf features = {0};
+  feature_text(target, &features);
+  LLVMTargetMachineRef machine = LLVMCreateTargetMachine(
+      llvm_target, target->triple, cpu, features.data ? features.data : "", LLVMCodeGenLevelDefault, LLVMRelocPIC,
+      LLVMCodeModelSmall);
+  neo_buf_fini(&features);
+  if (!machine)
+    return neo_fail(ctx, NEO_UNSUPPORTED, "llvm: no machine for triple '%s'", target->triple);
+  *out = machine;
+  return NEO_OK;
+}
+
+void llvm_machine_prepare(LLVMTargetMachineRef machine, const neo_target *target, LLVMModuleRef module) {
+  LLVMTargetDataRef layout = LLVMCreateTargetDataLayout(machine);
+  LLVMSetModuleDataLayout(module, layout);
+  LLVMSetTarget(module, target->triple);
+  LLVMDisposeTargetData(layout);
+}
+
+neo_status llvm_machine_emit(neo_ctx *ctx, LLVMTargetMachineRef machine, LLVMModuleRef module,
+                             LLVMCodeGenFileType type, neo_buf *out) {
+  char *why = NULL;
+  LLVMMemoryBufferRef memory = NULL;
+  if (LLVMTargetMachineEmitToMemoryBuffer(machine, module, type, &why, &memory)) {
+    neo_status status = neo_fail(ctx, NEO_INTERNAL, "llvm: %s", why ? why : "cannot emit code");
+    LLVMDisposeMessage(why);
+    return status;
+  }
+  neo_buf_append(out, LLVMGetBufferStart(memory), LLVMGetBufferSize(memory));
+  LLVMDisposeMemoryBuffer(memory);
+  return out->failed ? neo_fail(ctx, NEO_NO_MEMORY, "llvm: no memory for the emitted code") : NEO_OK;
+}
