@@ -1,9 +1,9 @@
 /* codegen/llvm.c: the LLVM code generator: a nest becomes a module, the module an ELF object.
  *
- * What was measured (Zen 3 and Zen 4, LLVM 19): explicit vectors, llvm.fma, accumulators as SSA phis and no IR
- * pass at all reach the FMA peak; every IR pass pipeline only costs build time. So the emitter does the little
- * that such passes would be good for (llvm_scope.c, llvm_memory.c) and the module goes straight to the
- * code generator at level Default.
+ * What was measured (Zen 3 and Zen 4, LLVM 19): explicit vectors, llvm.fma, accumulators as SSA
+ * phis and no IR pass at all reach the FMA peak; every IR pass pipeline only costs build time. So
+ * the emitter does the little that such passes would be good for (llvm_scope.c, llvm_memory.c) and
+ * the module goes straight to the code generator at level Default.
  *
  * Threads: every build has its own LLVMContext and target machine, nothing is shared. */
 #include "codegen/llvm_emitter.h"
@@ -13,7 +13,8 @@
 #include "codegen/llvm_machine.h"
 #include "codegen/object.h"
 
-static void emitter_init(llvm_emitter *em, neo_ctx *ctx, const neo_nest *nest, const neo_target *target) {
+static void emitter_init(llvm_emitter *em, neo_ctx *ctx, const neo_nest *nest,
+                         const neo_target *target) {
   *em = (llvm_emitter){.ctx = ctx, .nest = nest, .target = target};
   neo_arena_init(&em->arena);
   em->lc = LLVMContextCreate();
@@ -44,8 +45,8 @@ static neo_status emit_module(llvm_emitter *em, LLVMTargetMachineRef machine, co
   return em->status;
 }
 
-static neo_status build(neo_ctx *ctx, const neo_nest *nest, const neo_target *target, const char *symbol,
-                        neo_object *out) {
+static neo_status build(neo_ctx *ctx, const neo_nest *nest, const neo_target *target,
+                        const char *symbol, neo_object *out) {
   llvm_emitter em;
   LLVMTargetMachineRef machine = NULL;
   neo_buf bytes = {0};
@@ -72,7 +73,8 @@ static neo_status verify(neo_ctx *ctx, LLVMModuleRef module) {
 }
 
 /* IR, then assembly. Verifies the module too: build does not, to save time. */
-static neo_status text(neo_ctx *ctx, const neo_nest *nest, const neo_target *target, const char *symbol, neo_buf *out) {
+static neo_status text(neo_ctx *ctx, const neo_nest *nest, const neo_target *target,
+                       const char *symbol, neo_buf *out) {
   llvm_emitter em;
   LLVMTargetMachineRef machine = NULL;
   NEO_TRY(llvm_machine_create(ctx, target, &machine));

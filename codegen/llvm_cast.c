@@ -2,11 +2,12 @@
  *
  * Why by hand: fpext and fptrunc of half and bfloat become library calls where the target has no
  * instruction (__extendhfsf2, __truncsfbf2, ...), and kernels import nothing. So F16 and BF16 are
- * floats in registers, always on the grid of their type, and their 16 bits exist only in memory. With F16C or
- * NEON the conversions of F16 are instructions; otherwise integer arithmetic on the bits.
+ * floats in registers, always on the grid of their type, and their 16 bits exist only in memory.
+ * With F16C or NEON the conversions of F16 are instructions; otherwise integer arithmetic on the
+ * bits.
  *
- * Rounding is half to even everywhere. f64 goes to 16 bits through f32 rounded to odd, which makes the second
- * rounding exact (Boldo and Melquiond, "When double rounding is odd", 2004). */
+ * Rounding is half to even everywhere. f64 goes to 16 bits through f32 rounded to odd, which makes
+ * the second rounding exact (Boldo and Melquiond, "When double rounding is odd", 2004). */
 #include "codegen/llvm_emitter.h"
 
 static LLVMTypeRef int_like(llvm_emitter *em, int bits, LLVMTypeRef type) {
@@ -36,8 +37,8 @@ static LLVMValueRef half_to_float(llvm_emitter *em, LLVMValueRef h) {
   LLVMValueRef shifted = LLVMBuildShl(b, em_bits, imm(h, 13), "");
   LLVMValueRef normal = LLVMBuildAdd(b, shifted, imm(h, 0x38000000), "");
   LLVMValueRef special = LLVMBuildOr(b, shifted, imm(h, 0x7f800000), "");
-  LLVMValueRef tiny = LLVMBuildFMul(b, LLVMBuildUIToFP(b, em_bits, f32, ""),
-                                    llvm_splat_float(f32, 0x1p-24), "");
+  LLVMValueRef tiny =
+      LLVMBuildFMul(b, LLVMBuildUIToFP(b, em_bits, f32, ""), llvm_splat_float(f32, 0x1p-24), "");
   LLVMValueRef is_tiny = LLVMBuildICmp(b, LLVMIntULT, em_bits, imm(h, 0x400), "");
   LLVMValueRef is_special = LLVMBuildICmp(b, LLVMIntUGE, em_bits, imm(h, 0x7c00), "");
   LLVMValueRef bits = LLVMBuildSelect(b, is_special, special, normal, "");
@@ -67,8 +68,10 @@ static LLVMValueRef float_to_half(llvm_emitter *em, LLVMValueRef x) {
   LLVMValueRef a = LLVMBuildAnd(b, x, imm(x, 0x7fffffff), "");
   LLVMValueRef rounded = LLVMBuildSub(b, add_half_ulp(em, a, 13), imm(x, 0x38000000), "");
   LLVMValueRef normal = LLVMBuildLShr(b, rounded, imm(x, 13), "");
-  LLVMValueRef magic = LLVMBuildFAdd(b, LLVMBuildBitCast(b, a, f32, ""), llvm_splat_float(f32, 0.5), "");
-  LLVMValueRef tiny = LLVMBuildSub(b, LLVMBuildBitCast(b, magic, LLVMTypeOf(x), ""), imm(x, 0x3f000000), "");
+  LLVMValueRef magic =
+      LLVMBuildFAdd(b, LLVMBuildBitCast(b, a, f32, ""), llvm_splat_float(f32, 0.5), "");
+  LLVMValueRef tiny =
+      LLVMBuildSub(b, LLVMBuildBitCast(b, magic, LLVMTypeOf(x), ""), imm(x, 0x3f000000), "");
   LLVMValueRef is_nan = LLVMBuildICmp(b, LLVMIntUGT, a, imm(x, 0x7f800000), "");
   LLVMValueRef big = LLVMBuildSelect(b, is_nan, imm(x, 0x7e00), imm(x, 0x7c00), "");
   LLVMValueRef is_big = LLVMBuildICmp(b, LLVMIntUGE, a, imm(x, 0x47800000), "");
@@ -155,7 +158,9 @@ static LLVMValueRef double_to_odd(llvm_emitter *em, LLVMValueRef d) {
 
 static LLVMValueRef float_to_float(llvm_emitter *em, neo_dtype to, neo_dtype from, LLVMValueRef a) {
   if (to == NEO_F64)
-    return from == NEO_F64 ? a : LLVMBuildFPExt(em->builder, a, llvm_type(em, to, llvm_lanes(LLVMTypeOf(a))), "");
+    return from == NEO_F64
+               ? a
+               : LLVMBuildFPExt(em->builder, a, llvm_type(em, to, llvm_lanes(LLVMTypeOf(a))), "");
   if (from != NEO_F64)
     return llvm_round_to(em, to, a);
   if (to == NEO_F32)
@@ -169,14 +174,16 @@ static LLVMValueRef float_to_int(llvm_emitter *em, neo_dtype to, LLVMValueRef a)
   return llvm_call(em, name, 2, types, 1, &a);
 }
 
-/* Through f64 where f32 would round a second time; an i64 does not fit f64 exactly but then the 16-bit
- * result is infinite or decided by far higher bits, except for ties that the lost bits would break. */
+/* Through f64 where f32 would round a second time; an i64 does not fit f64 exactly but then the
+ * 16-bit result is infinite or decided by far higher bits, except for ties that the lost bits would
+ * break. */
 static LLVMValueRef int_to_float(llvm_emitter *em, neo_dtype to, neo_dtype from, LLVMValueRef a) {
   bool small = to == NEO_F16 || to == NEO_BF16;
   bool is_unsigned = neo_dtype_class(from) != 'i';
   neo_dtype via = small ? NEO_F64 : to;
   LLVMTypeRef type = llvm_type(em, via, llvm_lanes(LLVMTypeOf(a)));
-  LLVMValueRef v = is_unsigned ? LLVMBuildUIToFP(em->builder, a, type, "") : LLVMBuildSIToFP(em->builder, a, type, "");
+  LLVMValueRef v = is_unsigned ? LLVMBuildUIToFP(em->builder, a, type, "")
+                               : LLVMBuildSIToFP(em->builder, a, type, "");
   return small ? float_to_float(em, to, NEO_F64, v) : v;
 }
 

@@ -1,10 +1,12 @@
-/* codegen/llvm_emitter.h: the state that the files of the LLVM generator share while they emit one module.
+/* codegen/llvm_emitter.h: the state that the files of the LLVM generator share while they emit one
+ * module.
  *
- * Scopes. A scope is a region of straight code with what is nested in it: the function's entry, a loop's
- * body, a branch of an if. Scope 0 is the entry. Every scope has a marker instruction at its start; a value
- * that depends on nothing below scope s (its `home`) is placed before the marker of s, so index arithmetic
- * sits outside every loop that it does not depend on. Values that depend on memory or registers are
- * `local`: they stay where they are first needed and are shared until their scope closes. */
+ * Scopes. A scope is a region of straight code with what is nested in it: the function's entry, a
+ * loop's body, a branch of an if. Scope 0 is the entry. Every scope has a marker instruction at its
+ * start; a value that depends on nothing below scope s (its `home`) is placed before the marker of
+ * s, so index arithmetic sits outside every loop that it does not depend on. Values that depend on
+ * memory or registers are `local`: they stay where they are first needed and are shared until their
+ * scope closes. */
 #ifndef NEO_CODEGEN_LLVM_EMITTER_H
 #define NEO_CODEGEN_LLVM_EMITTER_H
 
@@ -50,8 +52,8 @@ typedef struct llvm_emitter {
   neo_ctx *ctx;
   const neo_nest *nest;
   const neo_target *target;
-  neo_arena arena;    /* entries */
-  neo_status status;  /* of the first failure; emission goes on with poison */
+  neo_arena arena;   /* entries */
+  neo_status status; /* of the first failure; emission goes on with poison */
   LLVMContextRef lc;
   LLVMModuleRef module;
   LLVMBuilderRef builder;
@@ -65,10 +67,11 @@ typedef struct llvm_emitter {
   llvm_memo *memo;
   uint64_t generation;
   uint32_t seq, clock;
-  llvm_val *var;     /* n_vars */
-  neo_range *range;  /* n_vars */
-  LLVMValueRef *reg[NEO_NEST_MAX_BUFFERS]; /* current value of each vector register; NULL: none yet */
-  uint32_t epoch[NEO_NEST_MAX_BUFFERS];    /* clock of the last store */
+  llvm_val *var;    /* n_vars */
+  neo_range *range; /* n_vars */
+  LLVMValueRef
+      *reg[NEO_NEST_MAX_BUFFERS];       /* current value of each vector register; NULL: none yet */
+  uint32_t epoch[NEO_NEST_MAX_BUFFERS]; /* clock of the last store */
   LLVMValueRef stack[NEO_NEST_MAX_BUFFERS];
 } llvm_emitter;
 
@@ -80,7 +83,8 @@ void llvm_set_block(llvm_emitter *em, LLVMBasicBlockRef block);
 LLVMBasicBlockRef llvm_new_block(llvm_emitter *em);
 /* Finds a live value with this key. */
 bool llvm_find(llvm_emitter *em, const llvm_key *key, llvm_val *out);
-/* Moves the builder to where a value that depends on args belongs; llvm_placed moves it back and records it. */
+/* Moves the builder to where a value that depends on args belongs; llvm_placed moves it back and
+ * records it. */
 llvm_val llvm_place(llvm_emitter *em, int n, const llvm_val *args);
 llvm_val llvm_placed(llvm_emitter *em, const llvm_key *key, llvm_val where, LLVMValueRef v);
 llvm_val llvm_constant(LLVMValueRef v);
@@ -90,20 +94,21 @@ LLVMTypeRef llvm_type(llvm_emitter *em, neo_dtype dtype, int lanes);        /* i
 LLVMTypeRef llvm_memory_type(llvm_emitter *em, neo_dtype dtype, int lanes); /* in memory */
 llvm_val llvm_emit(llvm_emitter *em, const neo_expr *e);
 llvm_val llvm_splat(llvm_emitter *em, neo_dtype dtype, llvm_val scalar, int lanes);
-LLVMValueRef llvm_splat_int(LLVMTypeRef type, int64_t v);   /* type: an integer or a vector of them */
+LLVMValueRef llvm_splat_int(LLVMTypeRef type, int64_t v); /* type: an integer or a vector of them */
 LLVMValueRef llvm_splat_float(LLVMTypeRef type, double v);
 LLVMTypeRef llvm_with_lanes(LLVMTypeRef scalar, int lanes);
 int llvm_lanes(LLVMTypeRef type);
 LLVMValueRef llvm_select(llvm_emitter *em, LLVMValueRef c, LLVMValueRef a, LLVMValueRef b);
 /* Calls the intrinsic `name` overloaded by types. */
-LLVMValueRef llvm_call(llvm_emitter *em, const char *name, int n_types, LLVMTypeRef *types, int n_args,
-                       LLVMValueRef *args);
+LLVMValueRef llvm_call(llvm_emitter *em, const char *name, int n_types, LLVMTypeRef *types,
+                       int n_args, LLVMValueRef *args);
 LLVMValueRef llvm_call_same(llvm_emitter *em, const char *name, int n_args, LLVMValueRef *args);
 
 /* ---- llvm_cast.c: F16 and BF16 are floats in registers, always on the grid of their type ---- */
 LLVMValueRef llvm_cast(llvm_emitter *em, neo_dtype to, neo_dtype from, LLVMValueRef a);
 LLVMValueRef llvm_bitcast(llvm_emitter *em, neo_dtype to, neo_dtype from, LLVMValueRef a);
-LLVMValueRef llvm_round_to(llvm_emitter *em, neo_dtype dtype, LLVMValueRef a); /* float onto the grid */
+LLVMValueRef llvm_round_to(llvm_emitter *em, neo_dtype dtype,
+                           LLVMValueRef a); /* float onto the grid */
 LLVMValueRef llvm_to_memory(llvm_emitter *em, neo_dtype dtype, LLVMValueRef a);
 LLVMValueRef llvm_from_memory(llvm_emitter *em, neo_dtype dtype, LLVMValueRef a);
 

@@ -1,12 +1,13 @@
 /* codegen/llvm_expr.c: expressions of a nest as LLVM IR.
  *
- * What an operation means is neo_expr_apply's business (ir/expr_eval.c); here is the same, lane by lane. min and max
- * are written as the compare and select that one x86 instruction does. f32 FMA is the instruction where the target
- * has it and otherwise a multiplication and an addition (llvm.fma would become a call of fmaf).
+ * What an operation means is neo_expr_apply's business (ir/expr_eval.c); here is the same, lane by
+ * lane. min and max are written as the compare and select that one x86 instruction does. f32 FMA is
+ * the instruction where the target has it and otherwise a multiplication and an addition (llvm.fma
+ * would become a call of fmaf).
  *
- * Every node goes through the table of llvm_scope.c, so equal nodes are emitted once per scope and index
- * arithmetic leaves the loops it does not depend on. Nodes may be shared (DAGs): `memo` remembers what each
- * node of the statement at hand became. */
+ * Every node goes through the table of llvm_scope.c, so equal nodes are emitted once per scope and
+ * index arithmetic leaves the loops it does not depend on. Nodes may be shared (DAGs): `memo`
+ * remembers what each node of the statement at hand became. */
 #include "codegen/llvm_emitter.h"
 
 #include <string.h>
@@ -26,7 +27,8 @@ LLVMTypeRef llvm_type(llvm_emitter *em, neo_dtype dtype, int lanes) {
   if (neo_dtype_class(dtype) == 'f')
     type = dtype == NEO_F64 ? LLVMDoubleTypeInContext(em->lc) : LLVMFloatTypeInContext(em->lc);
   else
-    type = LLVMIntTypeInContext(em->lc, dtype == NEO_BOOL ? 1 : (unsigned)(8 * neo_dtype_size(dtype)));
+    type =
+        LLVMIntTypeInContext(em->lc, dtype == NEO_BOOL ? 1 : (unsigned)(8 * neo_dtype_size(dtype)));
   return llvm_with_lanes(type, lanes);
 }
 
@@ -52,7 +54,8 @@ static LLVMTypeRef scalar_of(LLVMTypeRef type) {
 }
 
 LLVMValueRef llvm_splat_int(LLVMTypeRef type, int64_t v) {
-  return splat_constant(LLVMConstInt(scalar_of(type), (unsigned long long)v, true), llvm_lanes(type));
+  return splat_constant(LLVMConstInt(scalar_of(type), (unsigned long long)v, true),
+                        llvm_lanes(type));
 }
 
 LLVMValueRef llvm_splat_float(LLVMTypeRef type, double v) {
@@ -61,8 +64,8 @@ LLVMValueRef llvm_splat_float(LLVMTypeRef type, double v) {
 
 /* ---- small helpers ------------------------------------------------------------------------------- */
 
-LLVMValueRef llvm_call(llvm_emitter *em, const char *name, int n_types, LLVMTypeRef *types, int n_args,
-                       LLVMValueRef *args) {
+LLVMValueRef llvm_call(llvm_emitter *em, const char *name, int n_types, LLVMTypeRef *types,
+                       int n_args, LLVMValueRef *args) {
   unsigned id = LLVMLookupIntrinsicID(name, strlen(name));
   neo_assert(id != 0);
   LLVMValueRef fn = LLVMGetIntrinsicDeclaration(em->module, id, types, (size_t)n_types);
@@ -98,7 +101,8 @@ llvm_val llvm_splat(llvm_emitter *em, neo_dtype dtype, llvm_val scalar, int lane
   LLVMTypeRef type = LLVMVectorType(LLVMTypeOf(scalar.v), (unsigned)lanes);
   LLVMTypeRef mask = LLVMVectorType(em->int32, (unsigned)lanes);
   LLVMValueRef undef = LLVMGetPoison(type);
-  LLVMValueRef first = LLVMBuildInsertElement(em->builder, undef, scalar.v, LLVMConstInt(em->int64, 0, 0), "");
+  LLVMValueRef first =
+      LLVMBuildInsertElement(em->builder, undef, scalar.v, LLVMConstInt(em->int64, 0, 0), "");
   LLVMValueRef v = LLVMBuildShuffleVector(em->builder, first, undef, LLVMConstNull(mask), "");
   return llvm_placed(em, &key, where, v);
 }
@@ -135,12 +139,15 @@ static LLVMValueRef float_unary(llvm_emitter *em, const neo_expr *e, LLVMValueRe
 }
 
 /* floor(a / b) of the exact quotient's double, as the interpreter has it. */
-static LLVMValueRef float_floordiv(llvm_emitter *em, neo_dtype dtype, LLVMValueRef a, LLVMValueRef b) {
-  LLVMValueRef q = LLVMBuildFDiv(em->builder, llvm_cast(em, NEO_F64, dtype, a), llvm_cast(em, NEO_F64, dtype, b), "");
+static LLVMValueRef float_floordiv(llvm_emitter *em, neo_dtype dtype, LLVMValueRef a,
+                                   LLVMValueRef b) {
+  LLVMValueRef q = LLVMBuildFDiv(em->builder, llvm_cast(em, NEO_F64, dtype, a),
+                                 llvm_cast(em, NEO_F64, dtype, b), "");
   return llvm_cast(em, dtype, NEO_F64, llvm_call_same(em, "llvm.floor", 1, &q));
 }
 
-static LLVMValueRef float_binary(llvm_emitter *em, const neo_expr *e, LLVMValueRef x, LLVMValueRef y) {
+static LLVMValueRef float_binary(llvm_emitter *em, const neo_expr *e, LLVMValueRef x,
+                                 LLVMValueRef y) {
   LLVMBuilderRef b = em->builder;
   switch (e->op) {
   case NEO_EXPR_ADD:
@@ -165,7 +172,9 @@ static LLVMValueRef float_binary(llvm_emitter *em, const neo_expr *e, LLVMValueR
 
 /* ---- integers ------------------------------------------------------------------------------------ */
 
-static bool is_signed(neo_dtype dtype) { return neo_dtype_class(dtype) == 'i'; }
+static bool is_signed(neo_dtype dtype) {
+  return neo_dtype_class(dtype) == 'i';
+}
 
 static LLVMValueRef less(llvm_emitter *em, neo_dtype dtype, LLVMValueRef a, LLVMValueRef b) {
   if (neo_dtype_class(dtype) == 'f')
@@ -180,7 +189,9 @@ static LLVMValueRef int_unary(llvm_emitter *em, const neo_expr *e, LLVMValueRef 
   case NEO_EXPR_NEG:
     return LLVMBuildNeg(b, a, "");
   case NEO_EXPR_ABS:
-    return is_signed(e->dtype) ? llvm_select(em, less(em, e->dtype, a, zero), LLVMBuildNeg(b, a, ""), a) : a;
+    return is_signed(e->dtype)
+               ? llvm_select(em, less(em, e->dtype, a, zero), LLVMBuildNeg(b, a, ""), a)
+               : a;
   case NEO_EXPR_NOT:
   case NEO_EXPR_BITNOT:
     return LLVMBuildNot(b, a, "");
@@ -214,7 +225,8 @@ static quotient divide(llvm_emitter *em, neo_dtype dtype, LLVMValueRef x, LLVMVa
   return out;
 }
 
-static LLVMValueRef floor_divide(llvm_emitter *em, neo_dtype dtype, bool mod, LLVMValueRef x, LLVMValueRef y) {
+static LLVMValueRef floor_divide(llvm_emitter *em, neo_dtype dtype, bool mod, LLVMValueRef x,
+                                 LLVMValueRef y) {
   LLVMBuilderRef b = em->builder;
   LLVMTypeRef type = LLVMTypeOf(x);
   LLVMValueRef zero = LLVMConstNull(type);
@@ -229,7 +241,8 @@ static LLVMValueRef floor_divide(llvm_emitter *em, neo_dtype dtype, bool mod, LL
 }
 
 /* Index arithmetic: a divisor known at build time and a dividend known not to be negative. */
-static LLVMValueRef index_divide(llvm_emitter *em, const neo_expr *e, LLVMValueRef x, LLVMValueRef y) {
+static LLVMValueRef index_divide(llvm_emitter *em, const neo_expr *e, LLVMValueRef x,
+                                 LLVMValueRef y) {
   LLVMBuilderRef b = em->builder;
   int64_t d;
   neo_range range;
@@ -241,7 +254,8 @@ static LLVMValueRef index_divide(llvm_emitter *em, const neo_expr *e, LLVMValueR
   return mod ? LLVMBuildURem(b, x, y, "") : LLVMBuildUDiv(b, x, y, "");
 }
 
-static LLVMValueRef int_divide(llvm_emitter *em, const neo_expr *e, LLVMValueRef x, LLVMValueRef y) {
+static LLVMValueRef int_divide(llvm_emitter *em, const neo_expr *e, LLVMValueRef x,
+                               LLVMValueRef y) {
   LLVMValueRef simple = index_divide(em, e, x, y);
   if (simple)
     return simple;
@@ -261,11 +275,13 @@ static LLVMValueRef shift(llvm_emitter *em, const neo_expr *e, LLVMValueRef x, L
   LLVMValueRef count = llvm_select(em, over, last, y);
   if (e->op == NEO_EXPR_SHR && is_signed(e->dtype))
     return LLVMBuildAShr(b, x, count, "");
-  LLVMValueRef v = e->op == NEO_EXPR_SHL ? LLVMBuildShl(b, x, count, "") : LLVMBuildLShr(b, x, count, "");
+  LLVMValueRef v =
+      e->op == NEO_EXPR_SHL ? LLVMBuildShl(b, x, count, "") : LLVMBuildLShr(b, x, count, "");
   return llvm_select(em, over, zero, v);
 }
 
-static LLVMValueRef int_binary(llvm_emitter *em, const neo_expr *e, LLVMValueRef x, LLVMValueRef y) {
+static LLVMValueRef int_binary(llvm_emitter *em, const neo_expr *e, LLVMValueRef x,
+                               LLVMValueRef y) {
   LLVMBuilderRef b = em->builder;
   switch (e->op) {
   case NEO_EXPR_ADD:
@@ -323,10 +339,11 @@ static LLVMValueRef fused(llvm_emitter *em, const neo_expr *e, LLVMValueRef *x) 
   LLVMBuilderRef b = em->builder;
   if (neo_dtype_class(e->dtype) != 'f')
     return LLVMBuildAdd(b, LLVMBuildMul(b, x[0], x[1], ""), x[2], "");
-  bool native = neo_target_has(em->target, NEO_ISA_FMA) || neo_target_has(em->target, NEO_ISA_AVX512) ||
+  bool native = neo_target_has(em->target, NEO_ISA_FMA) ||
+                neo_target_has(em->target, NEO_ISA_AVX512) ||
                 neo_target_has(em->target, NEO_ISA_NEON);
-  LLVMValueRef v =
-      native ? llvm_call_same(em, "llvm.fma", 3, x) : LLVMBuildFAdd(b, LLVMBuildFMul(b, x[0], x[1], ""), x[2], "");
+  LLVMValueRef v = native ? llvm_call_same(em, "llvm.fma", 3, x)
+                          : LLVMBuildFAdd(b, LLVMBuildFMul(b, x[0], x[1], ""), x[2], "");
   return llvm_round_to(em, e->dtype, v);
 }
 
@@ -382,7 +399,8 @@ static llvm_val emit_operation(llvm_emitter *em, const neo_expr *e) {
   }
   if (e->op == NEO_EXPR_BROADCAST)
     return arg[0];
-  llvm_key key = {(int)e->op, (uint16_t)e->dtype, e->lanes, {x[0], x[1], x[2]}, (int64_t)e->arg[0]->dtype};
+  llvm_key key = {
+      (int)e->op, (uint16_t)e->dtype, e->lanes, {x[0], x[1], x[2]}, (int64_t)e->arg[0]->dtype};
   llvm_val found;
   if (llvm_find(em, &key, &found))
     return found;

@@ -1,8 +1,8 @@
 /* codegen/llvm_machine.c: LLVM target machines.
  *
- * What may change results comes from neo_target.isa alone: the cpu name only chooses the scheduling model
- * (tune-cpu), since LLVM's cpu names switch on instruction sets of their own. Code is position independent and
- * small: everything of one object sits together. */
+ * What may change results comes from neo_target.isa alone: the cpu name only chooses the scheduling
+ * model (tune-cpu), since LLVM's cpu names switch on instruction sets of their own. Code is
+ * position independent and small: everything of one object sits together. */
 #include "codegen/llvm_machine.h"
 
 #include <llvm-c/Target.h>
@@ -61,18 +61,20 @@ neo_status llvm_machine_create(neo_ctx *ctx, const neo_target *target, LLVMTarge
   char *why = NULL;
   LLVMTargetRef llvm_target;
   if (!cpu)
-    return neo_fail(ctx, NEO_UNSUPPORTED, "llvm: no code for architecture '%s' (x86_64, aarch64)", target->arch);
+    return neo_fail(ctx, NEO_UNSUPPORTED, "llvm: no code for architecture '%s' (x86_64, aarch64)",
+                    target->arch);
   pthread_once(&targets_once, init_targets);
   if (LLVMGetTargetFromTriple(target->triple, &llvm_target, &why)) {
-    neo_status status = neo_fail(ctx, NEO_UNSUPPORTED, "llvm: triple '%s': %s", target->triple, why);
+    neo_status status =
+        neo_fail(ctx, NEO_UNSUPPORTED, "llvm: triple '%s': %s", target->triple, why);
     LLVMDisposeMessage(why);
     return status;
   }
   neo_buf features = {0};
   feature_text(target, &features);
-  LLVMTargetMachineRef machine = LLVMCreateTargetMachine(
-      llvm_target, target->triple, cpu, features.data ? features.data : "", LLVMCodeGenLevelDefault, LLVMRelocPIC,
-      LLVMCodeModelSmall);
+  LLVMTargetMachineRef machine =
+      LLVMCreateTargetMachine(llvm_target, target->triple, cpu, features.data ? features.data : "",
+                              LLVMCodeGenLevelDefault, LLVMRelocPIC, LLVMCodeModelSmall);
   neo_buf_fini(&features);
   if (!machine)
     return neo_fail(ctx, NEO_UNSUPPORTED, "llvm: no machine for triple '%s'", target->triple);
@@ -80,7 +82,8 @@ neo_status llvm_machine_create(neo_ctx *ctx, const neo_target *target, LLVMTarge
   return NEO_OK;
 }
 
-void llvm_machine_prepare(LLVMTargetMachineRef machine, const neo_target *target, LLVMModuleRef module) {
+void llvm_machine_prepare(LLVMTargetMachineRef machine, const neo_target *target,
+                          LLVMModuleRef module) {
   LLVMTargetDataRef layout = LLVMCreateTargetDataLayout(machine);
   LLVMSetModuleDataLayout(module, layout);
   LLVMSetTarget(module, target->triple);
@@ -98,5 +101,6 @@ neo_status llvm_machine_emit(neo_ctx *ctx, LLVMTargetMachineRef machine, LLVMMod
   }
   neo_buf_append(out, LLVMGetBufferStart(memory), LLVMGetBufferSize(memory));
   LLVMDisposeMemoryBuffer(memory);
-  return out->failed ? neo_fail(ctx, NEO_NO_MEMORY, "llvm: no memory for the emitted code") : NEO_OK;
+  return out->failed ? neo_fail(ctx, NEO_NO_MEMORY, "llvm: no memory for the emitted code")
+                     : NEO_OK;
 }

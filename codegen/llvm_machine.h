@@ -8,9 +8,11 @@
 #include "base/core.h"
 #include "target/target.h"
 
-/* Release with LLVMDisposeTargetMachine. NEO_UNSUPPORTED for an arch that LLVM is not set up for here. */
+/* Release with LLVMDisposeTargetMachine. NEO_UNSUPPORTED for an arch that LLVM is not set up for
+ * here. */
 neo_status llvm_machine_create(neo_ctx *ctx, const neo_target *target, LLVMTargetMachineRef *out);
-void llvm_machine_prepare(LLVMTargetMachineRef machine, const neo_target *target, LLVMModuleRef module);
+void llvm_machine_prepare(LLVMTargetMachineRef machine, const neo_target *target,
+                          LLVMModuleRef module);
 /* Appends an object or assembly. */
 neo_status llvm_machine_emit(neo_ctx *ctx, LLVMTargetMachineRef machine, LLVMModuleRef module,
                              LLVMCodeGenFileType type, neo_buf *out);

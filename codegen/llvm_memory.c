@@ -1,14 +1,15 @@
 /* codegen/llvm_memory.c: addresses, loads and stores of the LLVM generator.
  *
- * Addresses. A flat element offset is taken apart into a sum of terms (loop variable or opaque index value times a
- * constant) and one constant. The terms are added to the buffer's base pointer in the order of the loops
- * they depend on, outermost first, each partial pointer placed at the start of its loop; the constant stays
- * with the access, where it becomes the displacement of the instruction. So the accesses of an unrolled tile share
- * one pointer, and an inner loop computes nothing that an outer one could.
+ * Addresses. A flat element offset is taken apart into a sum of terms (loop variable or opaque
+ * index value times a constant) and one constant. The terms are added to the buffer's base pointer
+ * in the order of the loops they depend on, outermost first, each partial pointer placed at the
+ * start of its loop; the constant stays with the access, where it becomes the displacement of the
+ * instruction. So the accesses of an unrolled tile share one pointer, and an inner loop computes
+ * nothing that an outer one could.
  *
  * Tails. A vector of which only `active` lanes are in memory is done with the mask registers of
- * AVX-512; elsewhere in pieces that are powers of two (AVX2's masked store is microcode on AMD, and other targets
- * expand masks to branches).
+ * AVX-512; elsewhere in pieces that are powers of two (AVX2's masked store is microcode on AMD, and
+ * other targets expand masks to branches).
  *
  * Loads are shared inside a scope as long as nothing is stored to their buffer. */
 #include "codegen/llvm_emitter.h"
@@ -30,8 +31,12 @@ typedef struct linear {
 
 /* ---- linear forms -------------------------------------------------------------------------------- */
 
-static int64_t wrap_mul(int64_t a, int64_t b) { return (int64_t)((uint64_t)a * (uint64_t)b); }
-static int64_t wrap_add(int64_t a, int64_t b) { return (int64_t)((uint64_t)a + (uint64_t)b); }
+static int64_t wrap_mul(int64_t a, int64_t b) {
+  return (int64_t)((uint64_t)a * (uint64_t)b);
+}
+static int64_t wrap_add(int64_t a, int64_t b) {
+  return (int64_t)((uint64_t)a + (uint64_t)b);
+}
 
 static void add_term(llvm_emitter *em, linear *sum, llvm_val v, int64_t coef) {
   if (LLVMIsAConstantInt(v.v)) {
@@ -161,14 +166,16 @@ static LLVMValueRef prefix_mask(llvm_emitter *em, int lanes, int active) {
   return LLVMConstVector(lane, (unsigned)lanes);
 }
 
-static LLVMValueRef load_masked(llvm_emitter *em, LLVMTypeRef type, LLVMValueRef at, int64_t size, int active) {
+static LLVMValueRef load_masked(llvm_emitter *em, LLVMTypeRef type, LLVMValueRef at, int64_t size,
+                                int active) {
   LLVMTypeRef types[2] = {type, em->pointer};
   LLVMValueRef args[4] = {at, LLVMConstInt(em->int32, (unsigned long long)size, false),
                           prefix_mask(em, llvm_lanes(type), active), LLVMConstNull(type)};
   return llvm_call(em, "llvm.masked.load", 2, types, 4, args);
 }
 
-static void store_masked(llvm_emitter *em, LLVMValueRef v, LLVMValueRef at, int64_t size, int active) {
+static void store_masked(llvm_emitter *em, LLVMValueRef v, LLVMValueRef at, int64_t size,
+                         int active) {
   LLVMTypeRef types[2] = {LLVMTypeOf(v), em->pointer};
   LLVMValueRef args[4] = {v, at, LLVMConstInt(em->int32, (unsigned long long)size, false),
                           prefix_mask(em, llvm_lanes(types[0]), active)};
@@ -181,9 +188,11 @@ static LLVMValueRef move_lanes(llvm_emitter *em, LLVMValueRef v, int first, int 
   int have = llvm_lanes(LLVMTypeOf(v));
   for (int k = 0; k < n; k++) {
     bool inside = first + k >= 0 && first + k < have;
-    lane[k] = inside ? LLVMConstInt(em->int32, (unsigned)(first + k), false) : LLVMGetPoison(em->int32);
+    lane[k] =
+        inside ? LLVMConstInt(em->int32, (unsigned)(first + k), false) : LLVMGetPoison(em->int32);
   }
-  return LLVMBuildShuffleVector(em->builder, v, LLVMGetPoison(LLVMTypeOf(v)), LLVMConstVector(lane, (unsigned)n), "");
+  return LLVMBuildShuffleVector(em->builder, v, LLVMGetPoison(LLVMTypeOf(v)),
+                                LLVMConstVector(lane, (unsigned)n), "");
 }
 
 static int largest_power(int n) {
@@ -194,22 +203,27 @@ static int largest_power(int n) {
 }
 
 /* Lanes [at, at+n) of `into` replaced by the lanes of `piece`. */
-static LLVMValueRef insert_lanes(llvm_emitter *em, LLVMValueRef into, LLVMValueRef piece, int at, int n) {
+static LLVMValueRef insert_lanes(llvm_emitter *em, LLVMValueRef into, LLVMValueRef piece, int at,
+                                 int n) {
   int lanes = llvm_lanes(LLVMTypeOf(into));
   if (n == 1)
-    return LLVMBuildInsertElement(em->builder, into, piece, LLVMConstInt(em->int64, (unsigned)at, false), "");
+    return LLVMBuildInsertElement(em->builder, into, piece,
+                                  LLVMConstInt(em->int64, (unsigned)at, false), "");
   LLVMValueRef wide = move_lanes(em, piece, -at, lanes), lane[NEO_NEST_MAX_LANES];
   for (int k = 0; k < lanes; k++)
     lane[k] = LLVMConstInt(em->int32, (unsigned)(k >= at && k < at + n ? lanes + k : k), false);
-  return LLVMBuildShuffleVector(em->builder, into, wide, LLVMConstVector(lane, (unsigned)lanes), "");
+  return LLVMBuildShuffleVector(em->builder, into, wide, LLVMConstVector(lane, (unsigned)lanes),
+                                "");
 }
 
-static LLVMValueRef load_pieces(llvm_emitter *em, LLVMTypeRef type, LLVMValueRef at, int64_t size, int active) {
+static LLVMValueRef load_pieces(llvm_emitter *em, LLVMTypeRef type, LLVMValueRef at, int64_t size,
+                                int active) {
   LLVMValueRef v = LLVMConstNull(type);
   LLVMTypeRef scalar = LLVMGetElementType(type);
   for (int done = 0; done < active;) {
     int n = largest_power(active - done);
-    LLVMValueRef piece = load_whole(em, llvm_with_lanes(scalar, n), byte_offset(em, at, done * size), size);
+    LLVMValueRef piece =
+        load_whole(em, llvm_with_lanes(scalar, n), byte_offset(em, at, done * size), size);
     v = insert_lanes(em, v, piece, done, n);
     done += n;
   }
@@ -220,11 +234,13 @@ static void store_whole(llvm_emitter *em, LLVMValueRef v, LLVMValueRef at, int64
   LLVMSetAlignment(LLVMBuildStore(em->builder, v, at), (unsigned)size);
 }
 
-static void store_pieces(llvm_emitter *em, LLVMValueRef v, LLVMValueRef at, int64_t size, int active) {
+static void store_pieces(llvm_emitter *em, LLVMValueRef v, LLVMValueRef at, int64_t size,
+                         int active) {
   for (int done = 0; done < active;) {
     int n = largest_power(active - done);
     LLVMValueRef index = LLVMConstInt(em->int64, (unsigned)done, false);
-    LLVMValueRef piece = n == 1 ? LLVMBuildExtractElement(em->builder, v, index, "") : move_lanes(em, v, done, n);
+    LLVMValueRef piece =
+        n == 1 ? LLVMBuildExtractElement(em->builder, v, index, "") : move_lanes(em, v, done, n);
     store_whole(em, piece, byte_offset(em, at, done * size), size);
     done += n;
   }
@@ -237,9 +253,12 @@ static int64_t reg_index(llvm_emitter *em, int buffer, const neo_expr *offset, i
   const neo_nest_buffer *b = &em->nest->buffer[buffer];
   linear sum = {0};
   add_linear(em, &sum, offset, 1);
-  if (sum.n || lanes != b->lanes || sum.base < 0 || sum.base % b->lanes || sum.base + lanes > b->elements) {
-    llvm_fail(em, NEO_BAD_INPUT, "b%d: a register access of %d lanes at %lld%s, %d lanes at a constant multiple expected",
-              buffer, lanes, (long long)sum.base, sum.n ? " plus variables" : "", b->lanes);
+  if (sum.n || lanes != b->lanes || sum.base < 0 || sum.base % b->lanes ||
+      sum.base + lanes > b->elements) {
+    llvm_fail(
+        em, NEO_BAD_INPUT,
+        "b%d: a register access of %d lanes at %lld%s, %d lanes at a constant multiple expected",
+        buffer, lanes, (long long)sum.base, sum.n ? " plus variables" : "", b->lanes);
     return -1;
   }
   return sum.base / b->lanes;
@@ -258,40 +277,6 @@ static llvm_val load_reg(llvm_emitter *em, const neo_expr *e) {
 
 /* ---- loads and stores of a nest ------------------------------------------------------------------ */
 
-/* All guards of a scalar load hold; NULL: there are none. */
-static LLVMValueRef guards_hold(llvm_emitter *em, const neo_expr *e) {
-  LLVMValueRef all = NULL;
-  for (int k = 0; k < e->u.load.n_guards; k++) {
-    const neo_guard *g = &e->u.load.guard[k];
-    LLVMValueRef at = llvm_emit(em, g->index).v;
-    LLVMValueRef shifted = LLVMBuildSub(em->builder, at, llvm_splat_int(em->int64, g->lo), "");
-    LLVMValueRef ok =
-        LLVMBuildICmp(em->builder, LLVMIntULT, shifted, llvm_splat_int(em->int64, g->hi - g->lo), "");
-    all = all ? LLVMBuildAnd(em->builder, all, ok, "") : ok;
-  }
-  return all;
-}
-
-/* The fill where a guard fails; the load itself then reads element 0, which always exists. */
-static LLVMValueRef load_guarded(llvm_emitter *em, const neo_expr *e) {
-  int buffer = e->u.load.buffer;
-  int64_t size = (int64_t)neo_dtype_size(e->dtype);
-  if (e->lanes != 1) {
-    llvm_fail(em, NEO_UNSUPPORTED, "b%d: a guarded load of %d lanes", buffer, e->lanes);
-    return LLVMGetPoison(llvm_type(em, e->dtype, e->lanes));
-  }
-  LLVMValueRef ok = guards_hold(em, e), zero = LLVMConstNull(em->int64);
-  LLVMValueRef index = llvm_select(em, ok, llvm_emit(em, e->arg[0]).v, zero);
-  LLVMValueRef bytes = LLVMBuildMul(em->builder, index, llvm_splat_int(em->int64, size), "");
-  LLVMValueRef base = base_pointer(em, buffer).v;
-  LLVMValueRef at = LLVMBuildGEP2(em->builder, em->int8, base, &bytes, 1, "");
-  LLVMValueRef v = llvm_from_memory(em, e->dtype, load_whole(em, llvm_memory_type(em, e->dtype, 1), at, size));
-  LLVMTypeRef type = llvm_type(em, e->dtype, 1);
-  bool f = neo_dtype_class(e->dtype) == 'f';
-  LLVMValueRef fill = f ? llvm_splat_float(type, e->u.load.fill) : llvm_splat_int(type, (int64_t)e->u.load.fill);
-  return llvm_select(em, ok, v, fill);
-}
-
 static LLVMValueRef load_memory(llvm_emitter *em, const neo_expr *e, LLVMValueRef at) {
   int64_t size = (int64_t)neo_dtype_size(e->dtype);
   LLVMTypeRef type = llvm_memory_type(em, e->dtype, e->lanes);
@@ -309,8 +294,6 @@ llvm_val llvm_load(llvm_emitter *em, const neo_expr *e) {
   int buffer = e->u.load.buffer;
   if (em->nest->buffer[buffer].scope == NEO_SCOPE_REG)
     return load_reg(em, e);
-  if (e->u.load.n_guards)
-    return (llvm_val){.v = load_guarded(em, e), .home = em->depth, .local = true, .seq = ++em->seq};
   int64_t bytes;
   llvm_val pointer = address(em, buffer, e->arg[0], &bytes), found;
   LLVMValueRef type = LLVMConstNull(llvm_type(em, e->dtype, e->lanes));

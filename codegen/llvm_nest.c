@@ -1,10 +1,11 @@
 /* codegen/llvm_nest.c: statements of a nest as LLVM control flow.
  *
- * Loops are do-while loops around one block (with a test before where the extent may be 0); unrolled loops are emitted
- * body by body with their variable bound to a constant, so all index arithmetic on it folds away. Vector registers
- * (scope REG) are SSA values from the start: em->reg[buffer][k] is the current one, a loop that stores to the
- * buffer gets a phi for each, and phis that turn out unused or unchanged are erased when the loop closes. So no
- * mem2reg pass is needed, and an accumulator is what the register allocator likes best: a loop-carried phi. */
+ * Loops are do-while loops around one block (with a test before where the extent may be 0);
+ * unrolled loops are emitted body by body with their variable bound to a constant, so all index
+ * arithmetic on it folds away. Vector registers (scope REG) are SSA values from the start:
+ * em->reg[buffer][k] is the current one, a loop that stores to the buffer gets a phi for each, and
+ * phis that turn out unused or unchanged are erased when the loop closes. So no mem2reg pass is
+ * needed, and an accumulator is what the register allocator likes best: a loop-carried phi. */
 #include "codegen/llvm_emitter.h"
 
 #include <string.h>
@@ -67,12 +68,14 @@ static void restore_regs(llvm_emitter *em, const buffer_set *set, LLVMValueRef *
       em->reg[b][k] = *saved++;
 }
 
-static LLVMValueRef value_or_undef(LLVMValueRef v, LLVMTypeRef type) { return v ? v : LLVMGetUndef(type); }
+static LLVMValueRef value_or_undef(LLVMValueRef v, LLVMTypeRef type) {
+  return v ? v : LLVMGetUndef(type);
+}
 
-/* After a join of two blocks, of which `a` ended with the values a_regs and em->block's predecessor b with the
- * current ones. */
-static void merge_regs(llvm_emitter *em, const buffer_set *set, LLVMBasicBlockRef a, LLVMValueRef *a_regs,
-                       LLVMBasicBlockRef b) {
+/* After a join of two blocks, of which `a` ended with the values a_regs and em->block's predecessor
+ * b with the current ones. */
+static void merge_regs(llvm_emitter *em, const buffer_set *set, LLVMBasicBlockRef a,
+                       LLVMValueRef *a_regs, LLVMBasicBlockRef b) {
   for (int buffer = 0; buffer < em->nest->n_buffers; buffer++)
     for (int64_t k = 0; set->has[buffer] && k < reg_count(em, buffer); k++) {
       LLVMValueRef from_a = *a_regs++, *reg = &em->reg[buffer][k];
@@ -214,8 +217,8 @@ static void emit_for(llvm_emitter *em, const neo_stmt *s) {
 
 /* ---- the other statements -------------------------------------------------------------------------- */
 
-static LLVMBasicBlockRef emit_branch(llvm_emitter *em, const neo_stmt *body, LLVMBasicBlockRef block,
-                                     LLVMBasicBlockRef join) {
+static LLVMBasicBlockRef emit_branch(llvm_emitter *em, const neo_stmt *body,
+                                     LLVMBasicBlockRef block, LLVMBasicBlockRef join) {
   llvm_set_block(em, block);
   llvm_scope_open(em);
   emit_list(em, body);
@@ -238,7 +241,8 @@ static void emit_if(llvm_emitter *em, const neo_stmt *s) {
   LLVMBasicBlockRef otherwise = s->u.branch.otherwise ? llvm_new_block(em) : join;
   LLVMBuildCondBr(em->builder, cond, then, otherwise);
   LLVMValueRef *initial = save_regs(em, &set);
-  LLVMBasicBlockRef end_then = emit_branch(em, s->u.branch.then, then, join), end_otherwise = before;
+  LLVMBasicBlockRef end_then = emit_branch(em, s->u.branch.then, then, join),
+                    end_otherwise = before;
   LLVMValueRef *after_then = save_regs(em, &set);
   restore_regs(em, &set, initial);
   if (s->u.branch.otherwise)
@@ -287,16 +291,22 @@ static void add_attribute(llvm_emitter *em, const char *key, const char *value) 
   LLVMAddAttributeAtIndex(em->function, LLVMAttributeFunctionIndex, a);
 }
 
+/* Names of ISA levels are no processors to schedule for. */
+static const char *tuning_cpu(const neo_target *target) {
+  return target->cpu[0] && strncmp(target->cpu, "x86-64", 6) != 0 ? target->cpu : "generic";
+}
+
 static void declare(llvm_emitter *em, int k, const char *symbol) {
   char name[256];
   snprintf(name, sizeof name, "%s_%d", symbol, k);
   LLVMTypeRef params[3] = {em->pointer, em->pointer, em->pointer};
   em->function = LLVMAddFunction(em->module, name, LLVMFunctionType(em->int32, params, 3, false));
   unsigned nounwind = LLVMGetEnumAttributeKindForName("nounwind", 8);
-  LLVMAddAttributeAtIndex(em->function, LLVMAttributeFunctionIndex, LLVMCreateEnumAttribute(em->lc, nounwind, 0));
+  LLVMAddAttributeAtIndex(em->function, LLVMAttributeFunctionIndex,
+                          LLVMCreateEnumAttribute(em->lc, nounwind, 0));
   add_attribute(em, "no-builtins", "");
   if (strcmp(em->target->arch, "x86_64") == 0)
-    add_attribute(em, "tune-cpu", em->target->cpu[0] ? em->target->cpu : "generic");
+    add_attribute(em, "tune-cpu", tuning_cpu(em->target));
   em->env = LLVMGetParam(em->function, 0);
   em->buffers = LLVMGetParam(em->function, 1);
 }
@@ -334,7 +344,8 @@ static void local_buffers(llvm_emitter *em, const neo_stmt *body) {
       em->reg[b] = neo_arena_alloc(&em->arena, sizeof(LLVMValueRef) * (size_t)n);
     if (buffer->scope != NEO_SCOPE_STACK || !used.has[b])
       continue;
-    LLVMTypeRef type = LLVMArrayType2(llvm_memory_type(em, buffer->dtype, 1), (uint64_t)buffer->elements);
+    LLVMTypeRef type =
+        LLVMArrayType2(llvm_memory_type(em, buffer->dtype, 1), (uint64_t)buffer->elements);
     em->stack[b] = LLVMBuildAlloca(em->builder, type, "");
     int align = em->target->vector_bytes > 16 ? em->target->vector_bytes : 16;
     LLVMSetAlignment(em->stack[b], (unsigned)align);
@@ -363,8 +374,8 @@ void llvm_emit_launch(llvm_emitter *em, int k, const char *symbol) {
       loop.set.has[b] = false; /* nothing in a register outlives a grid index */
   open_loop(em, &loop, begin, end);
   em->range[launch->var] = (neo_range){0, launch->grid - 1};
-  em->var[launch->var] =
-      launch->grid == 1 ? llvm_constant(LLVMConstInt(em->int64, 0, false)) : loop_variable(em, loop.counter);
+  em->var[launch->var] = launch->grid == 1 ? llvm_constant(LLVMConstInt(em->int64, 0, false))
+                                           : loop_variable(em, loop.counter);
   emit_list(em, launch->body);
   close_loop(em, &loop, end);
   llvm_scope_close(em);

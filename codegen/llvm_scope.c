@@ -1,8 +1,9 @@
 /* codegen/llvm_scope.c: scopes and value numbering of the LLVM generator.
  *
- * Why: LLVM runs no IR pass on our modules (they cost more than the rest of the build and gain nothing), so
- * common subexpressions and loop invariants are found here, while emitting: a hash table from what a value
- * is to where it is, whose entries die with the scope that they were placed in.
+ * Why: LLVM runs no IR pass on our modules (they cost more than the rest of the build and gain
+ * nothing), so common subexpressions and loop invariants are found here, while emitting: a hash
+ * table from what a value is to where it is, whose entries die with the scope that they were placed
+ * in.
  *
  * Invariants
  *   1. A live entry's value dominates the end of em->block.
@@ -84,7 +85,9 @@ bool llvm_find(llvm_emitter *em, const llvm_key *key, llvm_val *out) {
   return false;
 }
 
-llvm_val llvm_constant(LLVMValueRef v) { return (llvm_val){.v = v}; }
+llvm_val llvm_constant(LLVMValueRef v) {
+  return (llvm_val){.v = v};
+}
 
 llvm_val llvm_place(llvm_emitter *em, int n, const llvm_val *args) {
   llvm_val where = {.seq = ++em->seq};

@@ -1,12 +1,14 @@
 /* codegen/object.c: checks of the ELF64 little-endian relocatable objects that generators make.
  *
- * Why: a kernel must import nothing, or neither the board's loader nor a foreign process could run it, and a
- * compiler is free to turn a loop into memset or a conversion into a library call. So every object's
- * symbol table is read and an undefined name is an error here, at build time, not on the board.
+ * Why: a kernel must import nothing, or neither the board's loader nor a foreign process could run
+ * it, and a compiler is free to turn a loop into memset or a conversion into a library call. So
+ * every object's symbol table is read and an undefined name is an error here, at build time, not on
+ * the board.
  *
- * The code hash is the key of the bytes of all allocated sections with contents (code and constants, unwind tables
- * and notes left out) in file order; symbol names do not enter, so the same code built for two operators has
- * one hash. Field offsets are those of the System V ABI's ELF-64 object file format. */
+ * The code hash is the key of the bytes of all allocated sections with contents (code and
+ * constants, unwind tables and notes left out) in file order; symbol names do not enter, so the
+ * same code built for two operators has one hash. Field offsets are those of the System V ABI's
+ * ELF-64 object file format. */
 #include "codegen/object.h"
 
 #include <elf.h>
@@ -26,13 +28,16 @@ static bool read_at(const elf_view *elf, uint64_t at, void *out, size_t size) {
 }
 
 static bool read_section(const elf_view *elf, uint64_t index, Elf64_Shdr *out) {
-  return index < elf->header.e_shnum && read_at(elf, elf->header.e_shoff + index * sizeof *out, out, sizeof *out) &&
-         (out->sh_type == SHT_NOBITS || (out->sh_offset <= elf->size && out->sh_size <= elf->size - out->sh_offset));
+  return index < elf->header.e_shnum &&
+         read_at(elf, elf->header.e_shoff + index * sizeof *out, out, sizeof *out) &&
+         (out->sh_type == SHT_NOBITS ||
+          (out->sh_offset <= elf->size && out->sh_size <= elf->size - out->sh_offset));
 }
 
 /* A NUL-terminated string of a string section; "" if it is not one. */
 static const char *string_at(const elf_view *elf, const Elf64_Shdr *strings, uint64_t at) {
-  if (at >= strings->sh_size || !memchr(elf->data + strings->sh_offset + at, 0, strings->sh_size - at))
+  if (at >= strings->sh_size ||
+      !memchr(elf->data + strings->sh_offset + at, 0, strings->sh_size - at))
     return "";
   return (const char *)elf->data + strings->sh_offset + at;
 }
@@ -62,7 +67,8 @@ static neo_status scan_sections(neo_ctx *ctx, const elf_view *elf, neo_buf *code
     return neo_fail(ctx, NEO_INTERNAL, "object: no section names");
   for (uint64_t k = 1; k < elf->header.e_shnum; k++) {
     if (!read_section(elf, k, &section))
-      return neo_fail(ctx, NEO_INTERNAL, "object: section %llu lies outside the file", (unsigned long long)k);
+      return neo_fail(ctx, NEO_INTERNAL, "object: section %llu lies outside the file",
+                      (unsigned long long)k);
     if (section.sh_type == SHT_SYMTAB)
       NEO_TRY(check_symbols(ctx, elf, &section));
     bool contents = section.sh_type == SHT_PROGBITS && (section.sh_flags & SHF_ALLOC);
@@ -75,7 +81,8 @@ static neo_status scan_sections(neo_ctx *ctx, const elf_view *elf, neo_buf *code
 static neo_status inspect(neo_ctx *ctx, const neo_buf *bytes, char hash[33]) {
   elf_view elf = {(const uint8_t *)bytes->data, bytes->size, {{0}}};
   neo_buf code = {0};
-  if (!read_at(&elf, 0, &elf.header, sizeof elf.header) || memcmp(elf.header.e_ident, ELFMAG, SELFMAG) != 0 ||
+  if (!read_at(&elf, 0, &elf.header, sizeof elf.header) ||
+      memcmp(elf.header.e_ident, ELFMAG, SELFMAG) != 0 ||
       elf.header.e_ident[EI_CLASS] != ELFCLASS64 || elf.header.e_ident[EI_DATA] != ELFDATA2LSB)
     return neo_fail(ctx, NEO_INTERNAL, "object: not a little-endian ELF64 file");
   neo_status status = scan_sections(ctx, &elf, &code);
@@ -89,8 +96,9 @@ static neo_status inspect(neo_ctx *ctx, const neo_buf *bytes, char hash[33]) {
 
 neo_status neo_object_adopt(neo_ctx *ctx, neo_buf *bytes, int n_launches, neo_object *out) {
   neo_object object = {.bytes = *bytes, .n_launches = n_launches};
-  neo_status status = bytes->failed ? neo_fail(ctx, NEO_NO_MEMORY, "object: no memory for its bytes")
-                                    : inspect(ctx, bytes, object.code_hash);
+  neo_status status = bytes->failed
+                          ? neo_fail(ctx, NEO_NO_MEMORY, "object: no memory for its bytes")
+                          : inspect(ctx, bytes, object.code_hash);
   *bytes = (neo_buf){0};
   if (status == NEO_OK)
     *out = object;

@@ -4,8 +4,8 @@
 
 #include "codegen/codegen.h"
 
-/* Takes the bytes over, checks that the object imports nothing (NEO_INTERNAL naming the symbol), and fills
- * code_hash. On failure the bytes are freed. */
+/* Takes the bytes over, checks that the object imports nothing (NEO_INTERNAL naming the symbol),
+ * and fills code_hash. On failure the bytes are freed. */
 neo_status neo_object_adopt(neo_ctx *ctx, neo_buf *bytes, int n_launches, neo_object *out);
 
 #endif

@@ -1,0 +1,227 @@
+/* tests/codegen/kernel_case.c: see kernel_case.h. */
+#include "kernel_case.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <math.h>
+#include <string.h>
+
+#include "runtime/runtime.h"
+
+enum { ZONE = 64, PATTERN = 0xa5 };
+
+typedef struct memory {
+  char *block[NEO_NEST_MAX_BUFFERS]; /* red zone, data, red zone */
+  void *data[NEO_NEST_MAX_BUFFERS];
+} memory;
+
+static size_t buffer_bytes(const neo_nest *nest, int k) {
+  return (size_t)nest->buffer[k].elements * neo_dtype_size(nest->buffer[k].dtype);
+}
+
+static void memory_init(neo_ctx *ctx, const neo_nest *nest, memory *m) {
+  for (int k = 0; k < nest->n_params; k++) {
+    size_t bytes = buffer_bytes(nest, k), size = neo_dtype_size(nest->buffer[k].dtype);
+    m->block[k] = neo_alloc(ctx, bytes + 2 * ZONE + 2 * size);
+    assert_non_null(m->block[k]);
+    memset(m->block[k], PATTERN, bytes + 2 * ZONE + 2 * size);
+    uintptr_t start = (uintptr_t)(m->block[k] + ZONE);
+    m->data[k] = (void *)((start + size - 1) / size * size + size * (start % (2 * size) == 0));
+  }
+}
+
+static void memory_fini(neo_ctx *ctx, const neo_nest *nest, memory *m) {
+  for (int k = 0; k < nest->n_params; k++)
+    neo_free(ctx, m->block[k]);
+}
+
+static void check_zones(const neo_nest *nest, const memory *m) {
+  for (int k = 0; k < nest->n_params; k++) {
+    const unsigned char *before = (const unsigned char *)m->data[k] - ZONE;
+    const unsigned char *after = (const unsigned char *)m->data[k] + buffer_bytes(nest, k);
+    for (int i = 0; i < ZONE; i++)
+      if (before[i] != PATTERN || after[i] != PATTERN)
+        fail_msg("b%d: bytes outside the buffer were written", k);
+  }
+}
+
+/* ---- data ---------------------------------------------------------------------------------------- */
+
+static double special_value(neo_rng *rng, neo_dtype dtype) {
+  double tiny = dtype == NEO_F64 ? 4e-310 : dtype == NEO_F16 ? 3e-7 : 1e-40;
+  double big = dtype == NEO_F64 ? 1e300 : dtype == NEO_F16 ? 6e4 : 3e38;
+  double values[] = {NAN,  INFINITY, -INFINITY, 0.0, -0.0, tiny, -tiny, big,
+                     -big, 0.5,      1.5,       2.5, -0.5, -2.5, 1,     -1};
+  return values[neo_rng_below(rng, NEO_COUNT(values))];
+}
+
+static double random_float(neo_rng *rng, neo_dtype dtype, bool special) {
+  if (special && neo_rng_below(rng, 4) == 0)
+    return special_value(rng, dtype);
+  double scale = special ? pow(10, (double)neo_rng_below(rng, 7) - 2) : 1;
+  return neo_rng_normal(rng) * scale;
+}
+
+static int64_t random_int(neo_rng *rng, neo_dtype dtype, bool special) {
+  if (dtype == NEO_BOOL)
+    return (int64_t)neo_rng_below(rng, 2);
+  if (!special || neo_rng_below(rng, 3) == 0)
+    return (int64_t)neo_rng_below(rng, 21) - (neo_dtype_class(dtype) == 'u' ? 0 : 10);
+  return (int64_t)(neo_rng_next(rng) >> neo_rng_below(rng, 64));
+}
+
+static neo_tensor view(const neo_nest *nest, int k, void *data) {
+  return (neo_tensor){
+      nest->buffer[k].dtype, {1, {nest->buffer[k].elements}}, data, buffer_bytes(nest, k)};
+}
+
+static void fill(const neo_nest *nest, int k, uint64_t seed, bool special, void *data) {
+  neo_tensor t = view(nest, k, data);
+  neo_rng rng;
+  neo_rng_init(&rng, seed + (uint64_t)k * 77);
+  for (int64_t i = 0; i < nest->buffer[k].elements; i++)
+    if (neo_dtype_class(t.dtype) == 'f')
+      neo_tensor_set_f64(&t, i, random_float(&rng, t.dtype, special));
+    else
+      neo_tensor_set_i64(&t, i, random_int(&rng, t.dtype, special));
+}
+
+/* ---- comparison ---------------------------------------------------------------------------------- */
+
+static double epsilon(neo_dtype dtype) {
+  switch (dtype) {
+  case NEO_F64:
+    return 0x1p-52;
+  case NEO_F16:
+    return 0x1p-10;
+  case NEO_BF16:
+    return 0x1p-7;
+  default:
+    return 0x1p-23;
+  }
+}
+
+static bool close_enough(neo_dtype dtype, double got, double want, double ulps) {
+  if (isnan(got) || isnan(want))
+    return isnan(got) && isnan(want);
+  if (got == want)
+    return ulps > 0 || signbit(got) == signbit(want);
+  return fabs(got - want) <= ulps * epsilon(dtype) * fmax(fabs(got), fabs(want));
+}
+
+static void compare(const neo_nest *nest, const kernel_case *c, int k, void *got, void *want) {
+  neo_tensor a = view(nest, k, got), b = view(nest, k, want);
+  bool f = neo_dtype_class(a.dtype) == 'f';
+  for (int64_t i = 0; i < nest->buffer[k].elements; i++) {
+    double x = neo_tensor_get_f64(&a, i), y = neo_tensor_get_f64(&b, i);
+    if (f && close_enough(a.dtype, x, y, c->ulps))
+      continue;
+    if (!f && neo_tensor_get_i64(&a, i) == neo_tensor_get_i64(&b, i))
+      continue;
+    neo_buf text = {0};
+    neo_nest_print(&text, nest);
+    print_message("%s\n", text.data);
+    neo_buf_fini(&text);
+    fail_msg("%s %s: b%d[%lld] is %.17g, %.17g expected", c->codegen->name, c->target.cpu, k,
+             (long long)i, x, y);
+  }
+}
+
+/* ---- running ------------------------------------------------------------------------------------- */
+
+static void run_kernel(neo_ctx *ctx, const kernel_case *c, const neo_nest *nest,
+                       const neo_loaded *loaded, memory *m) {
+  char *work = neo_aligned_alloc(ctx, (size_t)nest->work_bytes + 64);
+  char *scratch = neo_aligned_alloc(ctx, (size_t)nest->scratch_bytes + 64);
+  for (int k = 0; k < nest->n_launches; k++) {
+    char name[64];
+    snprintf(name, sizeof name, "sym_%d", k);
+    neo_kernel_fn fn = neo_object_symbol(loaded, name);
+    assert_non_null(fn);
+    int64_t grid = nest->launch[k].grid, step = c->chunk ? c->chunk : grid;
+    for (int64_t begin = 0; begin < grid; begin += step) {
+      neo_kernel_env env = {begin, begin + step < grid ? begin + step : grid, work, scratch, NULL};
+      assert_int_equal(fn(&env, m->data, NULL), 0);
+    }
+    neo_kernel_env nothing = {grid, grid, work, scratch, NULL};
+    assert_int_equal(fn(&nothing, m->data, NULL), 0);
+  }
+  for (int i = 0; i < 64; i++)
+    assert_int_equal(work[nest->work_bytes + i] | scratch[nest->scratch_bytes + i], 0);
+  neo_aligned_free(ctx, work);
+  neo_aligned_free(ctx, scratch);
+}
+
+void kernel_case_run(neo_ctx *ctx, const kernel_case *c, neo_nest *nest) {
+  memory want = {{NULL}}, got = {{NULL}};
+  neo_object object = {0};
+  neo_loaded *loaded = NULL;
+  if (c->codegen->build(ctx, nest, &c->target, "sym", &object) != NEO_OK)
+    fail_msg("%s: %s", c->codegen->name, ctx->message);
+  assert_int_equal(object.n_launches, nest->n_launches);
+  if (neo_object_load(ctx, (const uint8_t *)object.bytes.data, object.bytes.size, &loaded) !=
+      NEO_OK)
+    fail_msg("%s", ctx->message);
+  memory_init(ctx, nest, &want);
+  memory_init(ctx, nest, &got);
+  for (int k = 0; k < nest->n_params; k++) {
+    fill(nest, k, c->seed, c->special, want.data[k]);
+    memcpy(got.data[k], want.data[k], buffer_bytes(nest, k));
+  }
+  if (neo_nest_interpret(ctx, nest, want.data) != NEO_OK)
+    fail_msg("interpreter: %s", ctx->message);
+  run_kernel(ctx, c, nest, loaded, &got);
+  check_zones(nest, &got);
+  for (int k = 0; k < nest->n_params; k++)
+    compare(nest, c, k, got.data[k], want.data[k]);
+  neo_object_unload(loaded);
+  neo_object_fini(&object);
+  memory_fini(ctx, nest, &want);
+  memory_fini(ctx, nest, &got);
+}
+
+void kernel_case_run_text(neo_ctx *ctx, const kernel_case *c, const char *text) {
+  neo_arena arena;
+  neo_arena_init(&arena);
+  neo_nest *nest = neo_arena_alloc(&arena, sizeof *nest);
+  if (neo_nest_parse(ctx, &arena, text, nest) != NEO_OK)
+    fail_msg("%s\n%s", ctx->message, text);
+  kernel_case_run(ctx, c, nest);
+  neo_arena_fini(&arena);
+}
+
+neo_target kernel_target(const char *name) {
+  neo_ctx ctx;
+  neo_target target;
+  neo_ctx_init(&ctx, 1);
+  if (neo_target_find(&ctx, name, &target) != NEO_OK)
+    fail_msg("%s", ctx.message);
+  return target;
+}
+
+typedef struct visit {
+  void (*fn)(void *self, kernel_case *c);
+  void *self;
+} visit;
+
+static void visit_codegen(void *self, const neo_codegen *codegen) {
+  static const char *const names[] = {"x86-64-v2", "x86-64-v3", "x86-64-v4", "generic-c"};
+  const visit *v = self;
+  for (int k = 0; k < NEO_COUNT(names); k++) {
+    kernel_case c = {.codegen = codegen, .target = kernel_target(names[k]), .seed = 1};
+    bool llvm = strcmp(codegen->name, "llvm") == 0;
+    if ((llvm && k == 3) || (!llvm && k != 3 && k != 1) || !neo_target_runs_here(&c.target))
+      continue;
+    v->fn(v->self, &c);
+  }
+}
+
+void kernel_case_visit(void (*fn)(void *self, kernel_case *c), void *self) {
+  visit v = {fn, self};
+  neo_codegen_visit(visit_codegen, &v);
+}

@@ -1,0 +1,26 @@
+/* tests/codegen/kernel_case.h: runs a nest through a code generator and compares it with the
+ * interpreter. */
+#ifndef NEO_TESTS_KERNEL_CASE_H
+#define NEO_TESTS_KERNEL_CASE_H
+
+#include "codegen/codegen.h"
+
+typedef struct kernel_case {
+  const neo_codegen *codegen;
+  neo_target target;
+  uint64_t seed;
+  double ulps;  /* of the output's dtype, for floats */
+  bool special; /* floats include NaN, infinities, zeros of both signs, denormals */
+  int chunk;    /* grid indices per call; 0: all at once */
+} kernel_case;
+
+/* Fails the cmocka test with the first difference. Buffers are aligned to their element only, with
+ * red zones. */
+void kernel_case_run(neo_ctx *ctx, const kernel_case *c, neo_nest *nest);
+void kernel_case_run_text(neo_ctx *ctx, const kernel_case *c, const char *text);
+/* A row of targets.def; fails the test if there is none. */
+neo_target kernel_target(const char *name);
+/* Every generator with every target it can run here: calls fn(self, case). */
+void kernel_case_visit(void (*fn)(void *self, kernel_case *c), void *self);
+
+#endif
