@@ -1,4 +1,4 @@
-/* tests/codegen/test_ops.c: every operation on every element type, scalar and in vectors, as each
+/* tests/codegen/test_kernel_ops.c: every operation on every element type, scalar and in vectors, as each
  * code generator prints it, against neo_expr_apply. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-/* tests/codegen/test_nests.c: whole nests through every code generator: the hand-written ones of
+/* tests/codegen/test_kernel_nests.c: whole nests through every code generator: the hand-written ones of
  * tests/data/nest, tails of every width, sub-ranges of the grid, and random nests. */
 #include <setjmp.h>
 #include <stdarg.h>
