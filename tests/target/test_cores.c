@@ -10,6 +10,8 @@
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "target/topology.h"
 
@@ -182,18 +184,35 @@ static void test_pin_moves_only_the_calling_thread(void **state) {
   assert_true(CPU_EQUAL(&before, &after));
 }
 
-/* A user's taskset is respected: one cpu allowed, one core found. */
+/* A user's taskset is respected: a process that may use one cpu finds one core. It must be a fresh
+ * process, as hwloc asks for the affinity of all threads and a sanitizer may run one of its own. */
+static int exit_code_with_one_cpu(int cpu) {
+  fflush(stdout);
+  pid_t pid = fork();
+  if (pid == 0) {
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    if (sched_setaffinity(0, sizeof(one), &one) == 0)
+      execl("/proc/self/exe", "test_cores", "--only-cpu", (char *)NULL);
+    _exit(255);
+  }
+  int status;
+  waitpid(pid, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static int code_of_only_cpu(void) {
+  neo_cores cores;
+  neo_status status = neo_cores_detect(&ctx, NULL, &cores);
+  return status == NEO_OK && cores.n == 1 && cores.n_cpus == 1 ? cores.cpu[0] % 100 : 200;
+}
+
 static void test_affinity_limits_what_is_found(void **state) {
   (void)state;
-  cpu_set_t before, one;
   neo_cores all = detect(NULL);
-  assert_int_equal(sched_getaffinity(0, sizeof(before), &before), 0);
-  CPU_ZERO(&one);
-  CPU_SET(all.cpu[all.n - 1], &one);
-  assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
-  neo_cores cores = detect(NULL);
-  assert_int_equal(sched_setaffinity(0, sizeof(before), &before), 0);
-  expect_cpus(&cores, 1, 1, &all.cpu[all.n - 1]);
+  for (int i = 0; i < all.n && i < 4; i++)
+    assert_int_equal(exit_code_with_one_cpu(all.cpu[i]), all.cpu[i] % 100);
 }
 
 static void expect_split(const char *synthetic, int threads, int measure, int build) {
@@ -215,8 +234,10 @@ static void test_split(void **state) {
   expect_split("pack:2 core:64 pu:2", 64, 64, 64);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
   neo_ctx_init(&ctx, 1);
+  if (argc == 2 && strcmp(argv[1], "--only-cpu") == 0)
+    return code_of_only_cpu();
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_one_core),
       cmocka_unit_test(test_two_cores_with_caches),
