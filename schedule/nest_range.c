@@ -268,19 +268,80 @@ static neo_range binary_range(const neo_expr *e, neo_range a, neo_range b) {
   }
 }
 
-/* A sum: its affine terms together (facts bound sums of variables), the others one by one. */
-static neo_range sum_range(neo_facts *facts, const neo_expr *e) {
-  neo_affine all = {0}, term;
-  neo_range others = {0, 0};
-  for (const neo_expr *at = e; at; at = at->op == NEO_EXPR_ADD ? at->arg[0] : NULL) {
-    const neo_expr *t = at->op == NEO_EXPR_ADD ? at->arg[1] : at;
-    if (neo_expr_affine(t, &term) && affine_add(&all, 1, &term, &all))
-      continue;
-    neo_range r = range_of(facts, t);
-    others = (neo_range){add_ends(others.lo, r.lo), -add_ends(-others.hi, -r.hi)};
+#define MAX_DIVISIONS 6
+
+/* A sum taken apart: affine terms, scale * floordiv(x, d) with affine x, and the interval of the
+ * others. */
+typedef struct sum_parts {
+  neo_affine affine;
+  int n;
+  int64_t scale[MAX_DIVISIONS], divisor[MAX_DIVISIONS];
+  neo_affine divided[MAX_DIVISIONS];
+  neo_range others;
+} sum_parts;
+
+static neo_range add_ranges(neo_range a, neo_range b) {
+  return (neo_range){add_ends(a.lo, b.lo), -add_ends(-a.hi, -b.hi)};
+}
+
+static void take_apart(neo_facts *facts, const neo_expr *e, int64_t scale, sum_parts *out) {
+  neo_affine term;
+  int64_t c;
+  if (neo_expr_affine(e, &term) && affine_add(&out->affine, scale, &term, &out->affine))
+    return;
+  if (e->op == NEO_EXPR_ADD) {
+    take_apart(facts, e->arg[0], scale, out);
+    take_apart(facts, e->arg[1], scale, out);
+  } else if (e->op == NEO_EXPR_MUL && neo_expr_is_const(e->arg[1], &c) && c > 0 &&
+             c < LIMIT / scale) {
+    take_apart(facts, e->arg[0], scale * c, out);
+  } else if (e->op == NEO_EXPR_FLOORDIV && out->n < MAX_DIVISIONS &&
+             neo_expr_is_const(e->arg[1], &c) && c > 0 && neo_expr_affine(e->arg[0], &term)) {
+    out->scale[out->n] = scale;
+    out->divisor[out->n] = c;
+    out->divided[out->n++] = term;
+  } else {
+    out->others = add_ranges(out->others, product(range_of(facts, e), (neo_range){scale, scale}));
   }
+}
+
+/* scale * (part + floordiv(x, d)), where part are the terms of *rest that scale divides; they leave
+ * *rest. The bracket lies between (d*part + x - d + 1) / d and (d*part + x) / d, where facts on
+ * both count. */
+static neo_range division_range(const neo_facts *facts, const sum_parts *parts, int k,
+                                neo_affine *rest) {
+  int64_t scale = parts->scale[k], d = parts->divisor[k];
+  neo_affine part = {0}, left = {.base = rest->base}, all;
+  for (int i = 0; i < rest->n; i++) {
+    neo_affine *to = rest->coef[i] % scale == 0 ? &part : &left;
+    to->var[to->n] = rest->var[i];
+    to->coef[to->n++] = rest->coef[i] / (to == &part ? scale : 1);
+  }
+  if (!affine_add(&parts->divided[k], d, &part, &all))
+    return everything;
+  *rest = left;
   neo_range r = affine_range(facts, &all);
-  return (neo_range){add_ends(others.lo, r.lo), -add_ends(-others.hi, -r.hi)};
+  r.hi = divide_end(r.hi, d);
+  r.lo = r.lo <= -LIMIT ? r.lo : -neo_floor_div(-(r.lo - d + 1), d);
+  return product(r, (neo_range){scale, scale});
+}
+
+/* A sum: its affine terms together (facts bound sums of variables); each division with the terms
+ * that are multiples of its scale, largest scale first; the others one by one. */
+static neo_range sum_range(neo_facts *facts, const neo_expr *e) {
+  sum_parts parts = {.n = 0};
+  take_apart(facts, e, 1, &parts);
+  neo_range r = parts.others;
+  bool used[MAX_DIVISIONS] = {false};
+  for (int i = 0; i < parts.n; i++) {
+    int best = -1;
+    for (int k = 0; k < parts.n; k++)
+      if (!used[k] && (best < 0 || parts.scale[k] > parts.scale[best]))
+        best = k;
+    used[best] = true;
+    r = add_ranges(r, division_range(facts, &parts, best, &parts.affine));
+  }
+  return add_ranges(r, affine_range(facts, &parts.affine));
 }
 
 static neo_range range_of(neo_facts *facts, const neo_expr *e) {
@@ -291,7 +352,7 @@ static neo_range range_of(neo_facts *facts, const neo_expr *e) {
     return affine_range(facts, &a);
   if (e->op == NEO_EXPR_SELECT)
     return select_range(facts, e);
-  if (e->op == NEO_EXPR_ADD)
+  if (e->op == NEO_EXPR_ADD || e->op == NEO_EXPR_MUL)
     return sum_range(facts, e);
   if (e->op == NEO_EXPR_LOAD || neo_expr_op_arity(e->op) != 2)
     return everything;

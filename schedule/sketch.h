@@ -12,8 +12,9 @@
 
 /* ---- facts: what a te's blocks touch ------------------------------------------------------------ */
 
-#define NEO_STRIDE_ODD INT64_MIN /* not a constant stride: a vector access is one lane at a time   \
-                                  */
+#define NEO_STRIDE_ODD                                                                             \
+  INT64_MIN /* not a constant stride: a vector access is one lane at a time                        \
+             */
 
 typedef struct neo_access {
   int buffer, rank;

@@ -208,43 +208,62 @@ static void push_dim(neo_layout *layout, int dim, char part) {
   layout->dim[layout->n++] = (neo_layout_dim){(int8_t)dim, part, part == ' ' ? 0 : 1};
 }
 
-/* [outer spatial dims, blocks of the tile dim, reduce dims in walk order, inside the block].
- * outermost: the long axis's blocks go before the other reduce dims. */
-static void pack_constant(tile *t, const neo_access *load, bool outermost) {
-  int tiled = neo_access_uses(load, t->v) ? t->v : t->t1;
-  int block_dim = tiled < 0 ? -1 : neo_access_dim(load, tiled), long_dim = -1;
-  if (block_dim >= 0 && dim_axis(t, load, block_dim) < 0)
-    block_dim = -1;
-  neo_layout layout = {0};
-  for (int d = 0; d < load->rank; d++) {
-    if (dim_axis(t, load, d) == t->long_axis)
-      long_dim = d;
-    if (d != block_dim && !dim_reduces(t, load, d))
-      push_dim(&layout, d, ' ');
-  }
-  bool split_long = outermost && long_dim >= 0;
-  if (block_dim >= 0)
-    push_dim(&layout, block_dim, '/');
-  if (split_long)
-    push_dim(&layout, long_dim, '/');
+/* Dims of a constant operand by their part in the walk; -1: none. */
+typedef struct roles {
+  int block_dim; /* moves with the tiled axis: split into blocks of a tile */
+  int long_dim;  /* moves with the unrolled reduce axis */
+  bool vector;   /* the tiled axis is v, else t1 */
+} roles;
+
+static roles find_roles(const tile *t, const neo_access *load) {
+  roles r = {-1, -1, neo_access_uses(load, t->v)};
+  int tiled = r.vector ? t->v : t->t1;
+  if (tiled >= 0)
+    r.block_dim = neo_access_dim(load, tiled);
+  if (r.block_dim >= 0 && dim_axis(t, load, r.block_dim) < 0)
+    r.block_dim = -1;
   for (int d = 0; d < load->rank; d++)
-    if (d != block_dim && d != long_dim && dim_reduces(t, load, d))
+    if (dim_axis(t, load, d) == t->long_axis)
+      r.long_dim = d;
+  return r;
+}
+
+/* [outer spatial dims, blocks of the tile dim, reduce dims in walk order, inside the block].
+ * split_long: the long axis's blocks go before the other reduce dims. */
+static neo_layout panel_layout(const tile *t, const neo_access *load, roles r, bool split_long) {
+  neo_layout layout = {0};
+  for (int d = 0; d < load->rank; d++)
+    if (d != r.block_dim && !dim_reduces(t, load, d))
       push_dim(&layout, d, ' ');
-  if (long_dim >= 0)
-    push_dim(&layout, long_dim, split_long ? '%' : ' ');
-  if (block_dim >= 0)
-    push_dim(&layout, block_dim, '%');
+  if (r.block_dim >= 0)
+    push_dim(&layout, r.block_dim, '/');
+  if (split_long)
+    push_dim(&layout, r.long_dim, '/');
+  for (int d = 0; d < load->rank; d++)
+    if (d != r.block_dim && d != r.long_dim && dim_reduces(t, load, d))
+      push_dim(&layout, d, ' ');
+  if (r.long_dim >= 0)
+    push_dim(&layout, r.long_dim, split_long ? '%' : ' ');
+  if (r.block_dim >= 0)
+    push_dim(&layout, r.block_dim, '%');
+  return layout;
+}
+
+static void pack_constant(tile *t, const neo_access *load, bool outermost) {
+  roles r = find_roles(t, load);
+  neo_layout layout = panel_layout(t, load, r, outermost && r.long_dim >= 0);
   neo_slot *slot = neo_builder_lay(t->b, load->buffer, &layout);
   for (int i = 0; slot && i < layout.n; i++) {
-    if (layout.dim[i].part == ' ')
+    neo_layout_dim *dim = &slot->instr.layout.dim[i];
+    if (dim->part == ' ')
       continue;
-    slot->instr.layout.dim[i].factor =
-        layout.dim[i].dim == block_dim && tiled == t->v ? t->lanes : 1;
+    bool is_long = dim->dim == r.long_dim;
+    dim->factor = !is_long && r.vector ? t->lanes : 1;
     neo_slot_hole(slot, NEO_HOLE_LAYOUT + i,
-                  layout.dim[i].dim == long_dim ? t->unroll
-                  : tiled == t->v               ? t->nv
-                                                : t->d1,
-                  slot->instr.layout.dim[i].factor);
+                  is_long    ? t->unroll
+                  : r.vector ? t->nv
+                             : t->d1,
+                  dim->factor);
   }
   if (slot && t->walk >= 0)
     neo_slot_when(slot, t->walk, outermost ? 2 : 1);
@@ -276,9 +295,8 @@ static void lay_operands(tile *t) {
       continue;
     if (t->te->buffer[load->buffer].role == NEO_TE_CONST) {
       pack_constant(t, load, false);
-      if (t->walk >= 0) {
+      if (t->walk >= 0)
         pack_constant(t, load, true);
-      }
     } else if (t->producer >= 0 && t->te->block[t->producer].buffer == load->buffer) {
       lay_temporary(t, load, t->producer);
     }
@@ -333,20 +351,34 @@ static void add_decisions(tile *t) {
 
 /* ---- slots: the output block -------------------------------------------------------------------------------- */
 
-static void add_split(tile *t, int block, int axis, int d1, int64_t s1, int d2, int64_t s2) {
-  neo_slot *split = neo_builder_slot(t->b, NEO_INSTR_SPLIT, block);
+/* A split whose inner extents are decisions or, where d < 0, the constant; constant 0: none. */
+typedef struct factor {
+  int d;
+  int64_t constant;
+} factor;
+
+static void add_split(neo_builder *b, int block, int axis, factor first, factor second) {
+  neo_slot *split = neo_builder_slot(b, NEO_INSTR_SPLIT, block);
   split->instr.axis = (int16_t)axis;
-  neo_slot_arg_hole(split, d1, s1);
-  if (d2 >= 0 || s2 > 0)
-    neo_slot_arg_hole(split, d2, s2);
+  neo_slot_arg_hole(split, first.d, first.constant);
+  if (second.constant > 0)
+    neo_slot_arg_hole(split, second.d, second.constant);
+}
+
+static factor by(int decision) {
+  return (factor){decision, 1};
+}
+
+static factor constant(int64_t v) {
+  return (factor){-1, v};
 }
 
 static void split_output(tile *t) {
-  add_split(t, t->out, t->of_red[t->v], t->nv, 1, -1, t->lanes > 1 ? t->lanes : 0);
+  add_split(t->b, t->out, t->of_red[t->v], by(t->nv), constant(t->lanes > 1 ? t->lanes : 0));
   if (t->row >= 0)
-    add_split(t, t->out, t->of_red[t->row], t->hb, 1, t->row == t->t2 ? t->d2 : t->d1, 1);
+    add_split(t->b, t->out, t->of_red[t->row], by(t->hb), by(t->row == t->t2 ? t->d2 : t->d1));
   if (t->t1 >= 0 && t->t1 != t->row)
-    add_split(t, t->out, t->of_red[t->t1], t->d1, 1, -1, 0);
+    add_split(t->b, t->out, t->of_red[t->t1], by(t->d1), constant(0));
 }
 
 static void order_tile(const tile *t, neo_slot *order) {
@@ -461,8 +493,8 @@ static void order_reduction(tile *t, bool long_outermost) {
 static void schedule_reduction(tile *t, int depth) {
   const neo_te_block *red = &t->te->block[t->red];
   if (t->lanes > 1)
-    add_split(t, t->red, t->v, -1, t->lanes, -1, 0);
-  add_split(t, t->red, t->long_axis, t->unroll, 1, -1, 0);
+    add_split(t->b, t->red, t->v, constant(t->lanes), constant(0));
+  add_split(t->b, t->red, t->long_axis, by(t->unroll), constant(0));
   order_reduction(t, false);
   if (t->walk >= 0)
     order_reduction(t, true);
@@ -484,7 +516,7 @@ static void schedule_producer(tile *t, const outer_plan *plans, int n) {
   neo_builder_lay_reads(b, t->producer, unit);
   int n_axes = neo_builder_walk(b, t->producer, walk);
   if (unit >= 0 && lanes > 1) {
-    add_split(t, t->producer, unit, -1, lanes, -1, 0);
+    add_split(b, t->producer, unit, constant(lanes), constant(0));
     neo_slot *order = neo_builder_slot(b, NEO_INSTR_ORDER, t->producer);
     for (int i = 0; i < n_axes; i++)
       neo_slot_loop(order, walk[i], 0);

@@ -1,0 +1,434 @@
+/* Properties of schedule spaces over many tes: round trips, moves, and the values that schedules
+ * compute.
+ *
+ * 100,000 random schedules: parse(print) is the identity, find gets the candidate back, mutate,
+ * cross and neighbours stay canonical. A sample of them is lowered and executed by the nest
+ * interpreter on small shapes, and compared with the te's own interpreter. At the end every row of
+ * rules.def and algorithms.def must have been used. */
+#include "schedule/algorithm.h"
+#include "schedule/sketch.h"
+#include "tests/schedule/space_cases.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define N_SCHEDULES 100000
+#define N_EXECUTED 2400
+#define NEO_ALGORITHMS_MAX 64
+
+static const char *const target_names[] = {"x86-64-v3", "x86-64-v4", "generic-c"};
+
+typedef struct coverage {
+  int64_t schedules, executed;
+  int64_t rule[64], rule_run[64];
+  int64_t alg[NEO_ALGORITHMS_MAX], alg_run[NEO_ALGORITHMS_MAX];
+} coverage;
+
+static coverage covered;
+
+typedef struct fixture {
+  neo_ctx ctx;
+  neo_arena arena;
+  neo_te te;
+  neo_target target;
+  neo_space *space;
+  const char *name;
+  neo_tensor tensor[NEO_TE_MAX_BUFFERS]; /* IN, CONST: data; OUT: the reference result */
+} fixture;
+
+/* ---- set up ------------------------------------------------------------------------------------------- */
+
+static void fill_tensor(neo_tensor *t, neo_rng *rng, int64_t limit) {
+  int64_t n = (int64_t)(t->size / neo_dtype_size(t->dtype));
+  for (int64_t i = 0; i < n; i++) {
+    if (neo_dtype_class(t->dtype) == 'f')
+      neo_tensor_set_f64(t, i, neo_rng_unit(rng) * 2 - 1);
+    else
+      neo_tensor_set_i64(t, i, (int64_t)neo_rng_below(rng, (uint64_t)limit));
+  }
+}
+
+static void reference(fixture *f) {
+  neo_rng rng;
+  neo_rng_init(&rng, 3);
+  neo_tensor *all[NEO_TE_MAX_BUFFERS];
+  for (int b = 0; b < f->te.n_buffers; b++) {
+    all[b] = &f->tensor[b];
+    if (f->te.buffer[b].role == NEO_TE_TMP)
+      continue;
+    assert_int_equal(
+        neo_tensor_create(&f->ctx, f->te.buffer[b].dtype, &f->te.buffer[b].shape, &f->tensor[b]),
+        NEO_OK);
+    fill_tensor(&f->tensor[b], &rng, 7);
+  }
+  if (neo_te_interpret(&f->ctx, &f->te, all) != NEO_OK)
+    fail_msg("%s: %s", f->name, f->ctx.message);
+}
+
+static void set_up(fixture *f, const space_case *c, const char *target,
+                   const neo_space_options *options) {
+  memset(f, 0, sizeof(*f));
+  neo_ctx_init(&f->ctx, 1);
+  neo_arena_init(&f->arena);
+  f->name = c->name;
+  if (neo_te_parse(&f->ctx, &f->arena, c->te, &f->te) != NEO_OK)
+    fail_msg("%s: %s", c->name, f->ctx.message);
+  assert_int_equal(neo_target_find(&f->ctx, target, &f->target), NEO_OK);
+  if (neo_space_build(&f->ctx, &f->te, &f->target, options, &f->space) != NEO_OK)
+    fail_msg("%s: %s", c->name, f->ctx.message);
+  assert_true(neo_space_sketches(f->space) >= 1);
+  assert_true(neo_space_size(f->space) >= 1);
+  reference(f);
+}
+
+static void tear_down(fixture *f) {
+  for (int b = 0; b < f->te.n_buffers; b++)
+    if (f->te.buffer[b].role != NEO_TE_TMP)
+      neo_tensor_free(&f->ctx, &f->tensor[b]);
+  neo_space_destroy(f->space);
+  neo_arena_fini(&f->arena);
+}
+
+static void count(const fixture *f, const neo_candidate *c, bool executed) {
+  const neo_sketch *sketch = f->space->sketch[c->sketch];
+  const char *alg = f->space->variant[sketch->variant]->alg;
+  for (int r = 0; r < neo_rule_count(); r++) {
+    covered.rule[r] += sketch->rules >> r & 1;
+    covered.rule_run[r] += executed && (sketch->rules >> r & 1);
+  }
+  for (int a = 0; a < neo_algorithm_count(); a++)
+    if (neo_algorithm_get(a) == neo_algorithm_find(alg)) {
+      covered.alg[a]++;
+      covered.alg_run[a] += executed;
+    }
+}
+
+/* ---- text and moves --------------------------------------------------------------------------------------- */
+
+static bool same(const neo_candidate *a, const neo_candidate *b) {
+  return a->sketch == b->sketch && a->n == b->n &&
+         memcmp(a->decision, b->decision, sizeof(a->decision[0]) * (size_t)a->n) == 0;
+}
+
+static void check_canonical(const fixture *f, const neo_candidate *c) {
+  const neo_sketch *sketch = f->space->sketch[c->sketch];
+  assert_int_equal(c->n, sketch->n_decisions);
+  for (int d = 0; d < c->n; d++)
+    assert_true(c->decision[d] >= 0 && c->decision[d] < sketch->decision[d].n);
+  for (int k = 0; k < sketch->n_limits; k++)
+    assert_true(neo_limit_holds(&sketch->limit[k], sketch, c));
+}
+
+static void check_line(fixture *f, const neo_candidate *c) {
+  neo_schedule line, read;
+  neo_candidate found;
+  neo_buf text = {0}, again = {0};
+  neo_space_schedule(f->space, c, &line);
+  neo_schedule_print(&text, &line);
+  if (neo_schedule_parse(&f->ctx, text.data, &read) != NEO_OK)
+    fail_msg("%s: %s", f->name, f->ctx.message);
+  neo_schedule_print(&again, &read);
+  assert_string_equal(text.data, again.data);
+  if (!neo_space_find(f->space, &read, &found) || !same(&found, c))
+    fail_msg("%s: not found back: %s", f->name, text.data);
+  neo_buf_fini(&text);
+  neo_buf_fini(&again);
+  covered.schedules++;
+  count(f, c, false);
+}
+
+static void check_moves(fixture *f, neo_rng *rng, const neo_candidate *a, const neo_candidate *b) {
+  neo_candidate made, near;
+  neo_space_mutate(f->space, rng, a, &made);
+  check_canonical(f, &made);
+  neo_space_cross(f->space, rng, a, b, &made);
+  check_canonical(f, &made);
+  int k = (int)neo_rng_below(rng, 12);
+  if (neo_space_neighbour(f->space, a, k, &near)) {
+    check_canonical(f, &near);
+    assert_false(same(&near, a));
+    assert_int_equal(near.sketch, a->sketch);
+  }
+}
+
+/* ---- execution ---------------------------------------------------------------------------------------------- */
+
+static void constant_value(fixture *f, const neo_pack *pack, neo_tensor *out) {
+  const neo_tensor *source = &f->tensor[pack->source];
+  if (!pack->has_te) {
+    assert_int_equal(neo_tensor_create(&f->ctx, source->dtype, &source->shape, out), NEO_OK);
+    memcpy(out->data, source->data, source->size);
+    return;
+  }
+  neo_tensor *all[NEO_TE_MAX_BUFFERS] = {NULL}, none[NEO_TE_MAX_BUFFERS] = {{0}};
+  for (int b = 0; b < pack->te.n_buffers; b++) {
+    all[b] = &none[b];
+    if (pack->te.buffer[b].role == NEO_TE_IN)
+      none[b] = *source;
+    if (pack->te.buffer[b].role == NEO_TE_OUT) {
+      assert_int_equal(
+          neo_tensor_create(&f->ctx, pack->te.buffer[b].dtype, &pack->te.buffer[b].shape, out),
+          NEO_OK);
+      all[b] = out;
+    }
+  }
+  assert_int_equal(neo_te_interpret(&f->ctx, &pack->te, all), NEO_OK);
+}
+
+static neo_layout layout_of(const neo_schedule *line, int buffer) {
+  const neo_layout *layout = neo_schedule_layout(line, buffer);
+  return layout ? *layout : (neo_layout){0};
+}
+
+/* Memory of parameter p, which is the rewritten te's buffer b. */
+static void *make_param(fixture *f, const neo_schedule *line, const neo_nest *nest,
+                        const neo_packing *packing, int p, int b) {
+  const neo_nest_buffer *buffer = &nest->buffer[p];
+  void *memory =
+      neo_aligned_alloc(&f->ctx, (size_t)buffer->elements * neo_dtype_size(buffer->dtype));
+  assert_non_null(memory);
+  neo_layout layout = layout_of(line, b);
+  if (f->te.n_buffers > b && f->te.buffer[b].role == NEO_TE_IN)
+    neo_layout_pack(&layout, &f->tensor[b], memory);
+  for (int i = 0; i < packing->n; i++) {
+    if (packing->pack[i].buffer != b)
+      continue;
+    neo_tensor value;
+    constant_value(f, &packing->pack[i], &value);
+    neo_layout_pack(&packing->pack[i].layout, &value, memory);
+    neo_tensor_free(&f->ctx, &value);
+  }
+  return memory;
+}
+
+static void compare(fixture *f, const neo_schedule *line, int b, const void *memory,
+                    double tolerance) {
+  neo_tensor got;
+  neo_layout layout = layout_of(line, b);
+  const neo_tensor *want = &f->tensor[b];
+  assert_int_equal(neo_tensor_create(&f->ctx, want->dtype, &want->shape, &got), NEO_OK);
+  neo_layout_unpack(&layout, memory, &got);
+  int64_t n = (int64_t)(want->size / neo_dtype_size(want->dtype));
+  double most = 0, largest = 1e-6;
+  for (int64_t i = 0; i < n; i++) {
+    double w = neo_tensor_get_f64(want, i), g = neo_tensor_get_f64(&got, i);
+    largest = fmax(largest, fabs(w));
+    if (!(w == g))
+      most = fmax(most, isnan(g) ? INFINITY : fabs(w - g));
+  }
+  if (most > tolerance * largest) {
+    neo_buf text = {0};
+    neo_schedule_print(&text, line);
+    fail_msg("%s: b%d differs by %g of %g: %s", f->name, b, most, largest, text.data);
+  }
+  neo_tensor_free(&f->ctx, &got);
+}
+
+static void execute(fixture *f, const neo_candidate *c) {
+  neo_arena arena;
+  neo_arena_init(&arena);
+  neo_schedule line;
+  neo_te *rewritten = neo_arena_alloc(&arena, sizeof(*rewritten));
+  neo_nest *nest = neo_arena_alloc(&arena, sizeof(*nest));
+  neo_packing packing;
+  neo_space_schedule(f->space, c, &line);
+  if (neo_schedule_lower(&f->ctx, &f->te, &line, &f->target, &arena, nest) != NEO_OK ||
+      neo_schedule_rewrite(&f->ctx, &f->te, &line, &arena, rewritten) != NEO_OK ||
+      neo_schedule_packing(&f->ctx, &f->te, &line, &arena, &packing) != NEO_OK) {
+    neo_buf text = {0};
+    neo_schedule_print(&text, &line);
+    fail_msg("%s: %s: %s", f->name, f->ctx.message, text.data);
+  }
+  void *param[NEO_NEST_MAX_BUFFERS];
+  int of_param[NEO_NEST_MAX_BUFFERS], n = 0;
+  for (int b = 0; b < rewritten->n_buffers; b++)
+    if (rewritten->buffer[b].role != NEO_TE_TMP) {
+      of_param[n] = b;
+      param[n] = make_param(f, &line, nest, &packing, n, b);
+      n++;
+    }
+  assert_int_equal(n, nest->n_params);
+  if (neo_nest_interpret(&f->ctx, nest, param) != NEO_OK)
+    fail_msg("%s: %s", f->name, f->ctx.message);
+  bool inexact = f->space->sketch[c->sketch]->variant > 0;
+  for (int p = 0; p < n; p++) {
+    if (rewritten->buffer[of_param[p]].role == NEO_TE_OUT)
+      compare(f, &line, of_param[p], param[p], inexact ? 2e-4 : 2e-5);
+    neo_aligned_free(&f->ctx, param[p]);
+  }
+  neo_arena_fini(&arena);
+  covered.executed++;
+  count(f, c, true);
+}
+
+/* ---- tests -------------------------------------------------------------------------------------------------- */
+
+static void run_case(const space_case *c, const char *target, const neo_space_options *options,
+                     int schedules, int executed, uint64_t seed) {
+  fixture f;
+  set_up(&f, c, target, options);
+  neo_rng rng;
+  neo_rng_init(&rng, seed);
+  assert_int_equal(f.space->n_left_out, 0);
+  neo_candidate previous;
+  neo_space_sample(f.space, &rng, &previous);
+  for (int i = 0; i < schedules; i++) {
+    neo_candidate candidate;
+    if (i % 2)
+      neo_space_mutate(f.space, &rng, &previous, &candidate);
+    else
+      neo_space_sample(f.space, &rng, &candidate);
+    check_canonical(&f, &candidate);
+    check_line(&f, &candidate);
+    check_moves(&f, &rng, &candidate, &previous);
+    if (i < executed)
+      execute(&f, &candidate);
+    previous = candidate;
+  }
+  tear_down(&f);
+}
+
+static void test_every_case_on_every_target(void **state) {
+  (void)state;
+  int cases = NEO_COUNT(space_cases), targets = NEO_COUNT(target_names);
+  int schedules = N_SCHEDULES / (cases * targets) + 1,
+      executed = N_EXECUTED / (cases * targets) + 1;
+  for (int t = 0; t < targets; t++)
+    for (int k = 0; k < cases; k++) {
+      neo_space_options options = {
+          .threads = t + 1, .accuracy = NEO_ACCURACY_FAST, .max_params_growth = 64};
+      run_case(&space_cases[k], target_names[t], &options, schedules, executed,
+               (uint64_t)(k * 16 + t));
+    }
+}
+
+/* Fixed layouts: every combination of three layouts on the first input and the output. */
+static void test_fixed_layouts(void **state) {
+  (void)state;
+  static const char *const layouts[] = {"0,1,2,3", "0,2,3,1", "0,1/8,2,3,1%8", "3,2,1,0"};
+  for (int k = 0; k < NEO_COUNT(space_cases); k++) {
+    neo_ctx ctx;
+    neo_arena arena;
+    neo_te te;
+    neo_ctx_init(&ctx, 1);
+    neo_arena_init(&arena);
+    assert_int_equal(neo_te_parse(&ctx, &arena, space_cases[k].te, &te), NEO_OK);
+    int out = te.n_buffers - 1;
+    bool images = te.buffer[0].shape.rank == 4 && te.buffer[out].shape.rank == 4;
+    neo_arena_fini(&arena);
+    for (int i = 0; images && i < 16; i++) {
+      neo_layout in, last;
+      assert_int_equal(neo_layout_parse(&ctx, layouts[i / 4], 4, &in), NEO_OK);
+      assert_int_equal(neo_layout_parse(&ctx, layouts[i % 4], 4, &last), NEO_OK);
+      neo_space_options options = {.threads = 2, .accuracy = NEO_ACCURACY_DEFAULT};
+      options.fixed[0] = &in;
+      options.fixed[out] = &last;
+      run_case(&space_cases[k], "x86-64-v3", &options, 12, 4, (uint64_t)i);
+    }
+  }
+}
+
+/* The analytic list is sorted, canonical, deterministic, and no worse than random samples. */
+static void test_analytic(void **state) {
+  (void)state;
+  for (int k = 0; k < NEO_COUNT(space_cases); k++) {
+    fixture f;
+    neo_space_options options = {.threads = 2, .accuracy = NEO_ACCURACY_DEFAULT};
+    set_up(&f, &space_cases[k], "x86-64-v3", &options);
+    neo_candidate best[8], again[8], sample;
+    int n = neo_space_analytic(f.space, 8, best);
+    assert_true(n >= 1);
+    assert_int_equal(neo_space_analytic(f.space, 8, again), n);
+    for (int i = 0; i < n; i++) {
+      check_canonical(&f, &best[i]);
+      assert_true(same(&best[i], &again[i]));
+      double ns = neo_space_predict(f.space, &best[i]);
+      assert_true(isfinite(ns) && ns > 0);
+      assert_true(i == 0 || neo_space_predict(f.space, &best[i - 1]) <= ns);
+      float features[NEO_FEATURES];
+      neo_space_features(f.space, &best[i], features);
+      for (int j = 0; j < NEO_FEATURES; j++)
+        assert_true(isfinite(features[j]));
+    }
+    neo_rng rng;
+    neo_rng_init(&rng, 5);
+    int beaten = 0;
+    for (int i = 0; i < 200; i++) {
+      neo_space_sample(f.space, &rng, &sample);
+      beaten += neo_space_predict(f.space, &sample) < neo_space_predict(f.space, &best[0]) * 0.98;
+    }
+    assert_int_equal(beaten, 0);
+    execute(&f, &best[0]);
+    tear_down(&f);
+  }
+}
+
+/* A record of one convolution seeds the space of another one. */
+static void test_transfer(void **state) {
+  (void)state;
+  static const space_case other = {
+      "other conv",
+      "te 1\nb0 in f32 [1,16,14,14]\nb1 const f32 [32,16,3,3]\nb2 const f32 [32]\nb3 tmp f32 "
+      "[1,32,14,14]\n"
+      "b4 out f32 [1,32,14,14]\n"
+      "B0 b3[i0, i1, i2, i3] s[1,32,14,14] r[16,3,3] add f32:0\n"
+      "  mul(b0[0, i4, i2+i5-1, i3+i6-1 | 0<=i2+i5-1<14, 0<=i3+i6-1<14 else 0], b1[i1, i4, i5, "
+      "i6])\n"
+      "B1 b4[i0, i1, i2, i3] s[1,32,14,14]\n  max(add(b3[0, i1, i2, i3], b2[i1]), f32:0)\n"};
+  fixture from, to;
+  neo_space_options options = {.threads = 1, .accuracy = NEO_ACCURACY_DEFAULT};
+  set_up(&from, &other, "x86-64-v3", &options);
+  set_up(&to, &space_cases[0], "x86-64-v3", &options);
+  neo_candidate best, moved, same_space;
+  neo_schedule line;
+  assert_int_equal(neo_space_analytic(from.space, 1, &best), 1);
+  neo_space_schedule(from.space, &best, &line);
+  assert_true(neo_space_transfer(from.space, &line, &same_space));
+  assert_true(same(&same_space, &best));
+  assert_true(neo_space_transfer(to.space, &line, &moved));
+  check_canonical(&to, &moved);
+  execute(&to, &moved);
+  neo_schedule naive;
+  neo_schedule_naive(&naive);
+  naive.instr[0].name[0] = 'x';
+  assert_false(neo_space_transfer(to.space, &naive, &moved));
+  assert_false(neo_space_find(to.space, &naive, &moved));
+  tear_down(&from);
+  tear_down(&to);
+}
+
+static void test_coverage(void **state) {
+  (void)state;
+  print_message("%lld schedules, %lld executed\n", (long long)covered.schedules,
+                (long long)covered.executed);
+  assert_true(covered.schedules >= N_SCHEDULES);
+  assert_true(covered.executed >= 2000);
+  bool all = true;
+  for (int r = 0; r < neo_rule_count(); r++) {
+    print_message("rule %-10s %8lld schedules %6lld executed\n", neo_rule_get(r)->name,
+                  (long long)covered.rule[r], (long long)covered.rule_run[r]);
+    all = all && covered.rule_run[r] > 0;
+  }
+  for (int a = 0; a < neo_algorithm_count(); a++) {
+    print_message("algorithm %-10s %8lld schedules %6lld executed\n", neo_algorithm_get(a)->name,
+                  (long long)covered.alg[a], (long long)covered.alg_run[a]);
+    all = all && covered.alg_run[a] > 0;
+  }
+  assert_true(all);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_every_case_on_every_target),
+      cmocka_unit_test(test_fixed_layouts),
+      cmocka_unit_test(test_analytic),
+      cmocka_unit_test(test_transfer),
+      cmocka_unit_test(test_coverage),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
