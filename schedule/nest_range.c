@@ -301,7 +301,10 @@ static void take_apart(neo_facts *facts, const neo_expr *e, int64_t scale, sum_p
     out->divisor[out->n] = c;
     out->divided[out->n++] = term;
   } else {
-    out->others = add_ranges(out->others, product(range_of(facts, e), (neo_range){scale, scale}));
+    bool times = e->op == NEO_EXPR_MUL;
+    neo_range r = times ? product(range_of(facts, e->arg[0]), range_of(facts, e->arg[1]))
+                        : range_of(facts, e);
+    out->others = add_ranges(out->others, product(r, (neo_range){scale, scale}));
   }
 }
 
