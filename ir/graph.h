@@ -8,10 +8,13 @@
  *
  * Text, canonical, parse(print(g)) == g (constants over 16 elements print as sha256 unless asked):
  *   graph 1 "name"
- *   %0 input "x" f32 [1,3,224,224]
- *   %1 const "w" f32 [64,3,7,7] @sha256:...
- *   %2 "y" f32 [1,64,112,112] = conv(%0, %1) {group=1, pads=[3,3,3,3], strides=[2,2]} "conv1"
- *   output %2 "prob" */
+ *   %0 input "x" f32 [?"batch",3,224,224]              free dims: ? and the symbolic name, if any
+ *   %1 const "w" f32 [64,3,7,7] @sha256:...             or {1,2.5,...}
+ *   %2 "y" f32 [1,64,112,112] = conv(%0, %1, _) {group=1, pads=[3,3,3,3], strides=[2,2]} "conv1"
+ *   %3 "a" ? ?, %4 "b" ? ? = topk(%2, %1) {axis=-1} "t"   types not inferred yet; _ is an absent input
+ *   output %2 "prob"
+ * Attribute values: 3, 0.5 (floats always show a point, exponent or name), "text", [1,2], [0.5,1.0],
+ * [.] (no floats), f32 [2] {1,2}. */
 #ifndef NEO_IR_GRAPH_H
 #define NEO_IR_GRAPH_H
 
@@ -76,15 +79,21 @@ int neo_graph_add_value(neo_graph *graph, const char *name, neo_dtype dtype, con
 int neo_graph_add_input(neo_graph *graph, const char *name, neo_dtype dtype, const neo_shape *shape);
 /* Borrows tensor->data (the graph's arena or keep must own it). */
 int neo_graph_add_constant(neo_graph *graph, const char *name, const neo_tensor *tensor);
+/* The graph owns this neo_aligned_alloc block (data of a heap tensor) from now on and frees it with
+ * itself. NULL is fine. */
+void neo_graph_adopt(neo_graph *graph, void *data);
 void neo_graph_add_output(neo_graph *graph, int value, const char *name);
 /* Appends a node; attributes are added after. NULL if op is not a row of ops.def. Outputs: fresh values
- * with unknown shape. */
+ * of unknown type (rank -1, dtype NEO_DTYPE_COUNT), named like the node. The pointer holds until the
+ * next node is added. */
 neo_node *neo_graph_add_node(neo_graph *graph, const char *op, const char *name, int n_inputs, const int *inputs, int n_outputs);
 void neo_node_set_int(neo_graph *graph, neo_node *node, const char *name, int64_t v);
 void neo_node_set_float(neo_graph *graph, neo_node *node, const char *name, double v);
 void neo_node_set_string(neo_graph *graph, neo_node *node, const char *name, const char *v);
 void neo_node_set_ints(neo_graph *graph, neo_node *node, const char *name, int n, const int64_t *v);
 void neo_node_set_floats(neo_graph *graph, neo_node *node, const char *name, int n, const double *v);
+/* Borrows tensor->data. */
+void neo_node_set_tensor(neo_graph *graph, neo_node *node, const char *name, const neo_tensor *tensor);
 const neo_attr *neo_node_attr(const neo_node *node, const char *name); /* NULL if absent */
 int64_t neo_node_int(const neo_node *node, const char *name, int64_t otherwise);
 double neo_node_float(const neo_node *node, const char *name, double otherwise);
