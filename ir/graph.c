@@ -1,8 +1,9 @@
 /* ir/graph.c: building graphs, their attributes, and the structural checker.
  *
- * A graph is a plain struct with growing arrays in its own arena, so that passes can walk it without
- * accessors. What the struct does not show is its owner's part (graph_box): the arena itself, the
- * allocator, and heap blocks that constants adopted (results of folding, converted weights).
+ * A graph is a plain struct with growing arrays in its own arena, so that passes can walk it
+ * without accessors. What the struct does not show is its owner's part (graph_box): the arena
+ * itself, the allocator, and heap blocks that constants adopted (results of folding, converted
+ * weights).
  *
  * Invariants, held by neo_graph_check:
  *   1. Every id is in range; a live node reads inputs, constants and outputs of earlier live nodes.
@@ -53,16 +54,16 @@ void neo_graph_adopt(neo_graph *graph, void *data) {
   graph_box *box = (graph_box *)graph;
   if (!data)
     return;
-  box->owned =
-      neo_arena_grow(&box->arena, box->owned, &box->cap_owned, box->n_owned + 1, sizeof *box->owned);
+  box->owned = neo_arena_grow(&box->arena, box->owned, &box->cap_owned, box->n_owned + 1,
+                              sizeof *box->owned);
   box->owned[box->n_owned++] = data;
 }
 
 /* ---- values ---------------------------------------------------------------------------------- */
 
 static int new_value(neo_graph *graph, const char *name) {
-  graph->value = neo_arena_grow(graph->arena, graph->value, &graph->cap_values,
-                                graph->n_values + 1, sizeof *graph->value);
+  graph->value = neo_arena_grow(graph->arena, graph->value, &graph->cap_values, graph->n_values + 1,
+                                sizeof *graph->value);
   neo_value *value = &graph->value[graph->n_values];
   memset(value, 0, sizeof *value);
   value->name = neo_arena_strdup(graph->arena, name ? name : "");
@@ -85,8 +86,8 @@ int neo_graph_add_input(neo_graph *graph, const char *name, neo_dtype dtype,
                         const neo_shape *shape) {
   int id = neo_graph_add_value(graph, name, dtype, shape);
   graph->value[id].is_input = true;
-  graph->input = neo_arena_grow(graph->arena, graph->input, &graph->cap_inputs,
-                                graph->n_inputs + 1, sizeof *graph->input);
+  graph->input = neo_arena_grow(graph->arena, graph->input, &graph->cap_inputs, graph->n_inputs + 1,
+                                sizeof *graph->input);
   graph->input[graph->n_inputs++] = id;
   return id;
 }
@@ -146,8 +147,7 @@ static neo_attr *attr_slot(neo_graph *graph, neo_node *node, const char *name) {
   while (at < node->n_attrs && strcmp(node->attr[at].name, name) < 0)
     at++;
   if (at == node->n_attrs || strcmp(node->attr[at].name, name) != 0) {
-    neo_attr *grown =
-        neo_arena_alloc(graph->arena, sizeof *grown * (size_t)(node->n_attrs + 1));
+    neo_attr *grown = neo_arena_alloc(graph->arena, sizeof *grown * (size_t)(node->n_attrs + 1));
     if (at > 0)
       memcpy(grown, node->attr, sizeof *grown * (size_t)at);
     if (at < node->n_attrs)

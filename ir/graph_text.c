@@ -1,8 +1,9 @@
 /* ir/graph_text.c: a graph as text, and back.
  *
- * Printing renumbers: inputs, then the constants that live nodes or outputs use, then node outputs in
- * execution order, so that the text does not depend on the graph's history. Reading checks the result.
- * The format is shown in ir/graph.h. A constant that was printed as a hash cannot be read back. */
+ * Printing renumbers: inputs, then the constants that live nodes or outputs use, then node outputs
+ * in execution order, so that the text does not depend on the graph's history. Reading checks the
+ * result. The format is shown in ir/graph.h. A constant that was printed as a hash cannot be read
+ * back. */
 #include "ir/graph.h"
 
 #include <string.h>
@@ -460,8 +461,8 @@ static neo_status parse_node(parser *p) {
   if (!neo_scan_name(&p->scan, op, sizeof op))
     return bad(p, "an operator");
   NEO_TRY(parse_node_inputs(p, head));
-  neo_node *node = neo_graph_add_node(p->graph, op, "", head->n_inputs, head->input,
-                                      head->n_outputs);
+  neo_node *node =
+      neo_graph_add_node(p->graph, op, "", head->n_inputs, head->input, head->n_outputs);
   if (!node)
     return neo_fail(p->ctx, NEO_BAD_INPUT, "graph: line %d: unknown operator '%s'", p->scan.line,
                     op);
@@ -489,9 +490,10 @@ static neo_status parse_constant(parser *p) {
   if (head.dtype == NEO_DTYPE_COUNT)
     return bad(p, "a dtype");
   if (neo_scan_token(&p->scan, "@"))
-    return neo_fail(p->ctx, NEO_BAD_INPUT,
-                    "graph: line %d: constant '%s' is only a hash; print all constants to read back",
-                    p->scan.line, head.name);
+    return neo_fail(
+        p->ctx, NEO_BAD_INPUT,
+        "graph: line %d: constant '%s' is only a hash; print all constants to read back",
+        p->scan.line, head.name);
   NEO_TRY(parse_elements(p, head.dtype, &head.shape, &tensor));
   neo_graph_add_constant(p->graph, head.name, &tensor);
   return NEO_OK;

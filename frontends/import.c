@@ -1,0 +1,52 @@
+/* frontends/import.c: the entry to all model readers: maps the file, asks each row of frontends.def
+ * whether it knows the content, and lets the first that does read it. */
+#include "frontends/readers.h"
+
+typedef struct reader_row {
+  const char *format;
+  neo_detect_fn detect;
+  neo_read_fn read;
+} reader_row;
+
+static const reader_row rows[] = {
+#define X(format, detect, read) {format, detect, read},
+#include "frontends/frontends.def"
+#undef X
+};
+
+static const reader_row *find_row(const char *path, const neo_mapping *file) {
+  for (int i = 0; i < NEO_COUNT(rows); i++)
+    if (rows[i].detect(path, file))
+      return &rows[i];
+  return NULL;
+}
+
+static neo_status unknown_format(neo_ctx *ctx, const char *path) {
+  neo_buf names = {0};
+  for (int i = 0; i < NEO_COUNT(rows); i++)
+    neo_buf_printf(&names, "%s%s", i ? ", " : "", rows[i].format);
+  neo_status status =
+      neo_fail(ctx, NEO_BAD_INPUT, "%s: not a model in a format that Neo reads (%s)", path,
+               names.data ? names.data : "");
+  neo_buf_fini(&names);
+  return status;
+}
+
+neo_status neo_import(neo_ctx *ctx, const char *path, neo_graph **out) {
+  neo_mapping file;
+  NEO_TRY(neo_file_map(ctx, path, &file));
+  const reader_row *row = find_row(path, &file);
+  neo_status status = row ? row->read(ctx, path, &file, out) : unknown_format(ctx, path);
+  if (status != NEO_OK)
+    neo_file_unmap(&file);
+  return status;
+}
+
+const char *neo_import_format(neo_ctx *ctx, const char *path) {
+  neo_mapping file;
+  if (neo_file_map(ctx, path, &file) != NEO_OK)
+    return NULL;
+  const reader_row *row = find_row(path, &file);
+  neo_file_unmap(&file);
+  return row ? row->format : NULL;
+}

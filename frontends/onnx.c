@@ -1,0 +1,497 @@
+/* frontends/onnx.c: an ONNX ModelProto -> graph.
+ *
+ * The file is walked once (onnx_wire.c), unpacked by protobuf-c from the stripped copy, and
+ * converted node by node through the rows of onnx_ops.def. Names live in scopes: the main graph,
+ * the taken branch of an If (sees the outer names), a model-local function (sees only its
+ * parameters); both are inlined. Files whose nodes are not in topological order are sorted; a cycle
+ * is an error.
+ *
+ * Unsupported things do not stop the reading: they collect in one list, and what depends on them
+ * turns into placeholders whose consumers are only looked up in the table.
+ *
+ * Bounds on hostile input: nesting (onnx_wire.c, MAX_SCOPES), nodes made by inlining (MAX_INLINED),
+ * everything else is proportional to the file. */
+#include "frontends/onnx_import.h"
+
+#include <string.h>
+
+#define MAX_SCOPES 32
+#define MAX_INLINED 100000
+#define ABSENT (-2) /* a function's parameter that the call leaves out */
+
+static const char *text_or_empty(const char *text) {
+  return text ? text : "";
+}
+
+static const char *plain_domain(const char *domain) {
+  domain = text_or_empty(domain);
+  return strcmp(domain, "ai.onnx") == 0 ? "" : domain;
+}
+
+/* ---- scopes ---------------------------------------------------------------------------------- */
+
+static int scope_find(const onnx_scope *scope, const char *name) {
+  for (; scope; scope = scope->outer) {
+    intptr_t id = (intptr_t)neo_map_get(&scope->names, name);
+    if (id)
+      return (int)id - 1;
+  }
+  return NEO_NO_VALUE;
+}
+
+static neo_status scope_put(onnx_import *im, onnx_scope *scope, const char *name, int value) {
+  if (neo_map_get(&scope->names, name))
+    return neo_fail(im->ctx, NEO_BAD_INPUT, "onnx: the name '%s' is defined twice", name);
+  if (!neo_map_put(&scope->names, name, (void *)(intptr_t)(value + 1)))
+    return neo_fail(im->ctx, NEO_NO_MEMORY, "onnx: out of memory");
+  return NEO_OK;
+}
+
+/* 0 if the scope does not import the domain. */
+static int64_t scope_opset(const onnx_scope *scope, const char *domain) {
+  for (size_t i = 0; i < scope->n_opsets; i++)
+    if (strcmp(plain_domain(scope->opsets[i]->domain), domain) == 0)
+      return scope->opsets[i]->version;
+  return 0;
+}
+
+/* ---- order ----------------------------------------------------------------------------------- */
+
+typedef struct sorter {
+  onnx_import *im;
+  neo_arena arena;
+  neo_map made_by; /* name -> node + 1 */
+  Onnx__Node **node;
+  int n;
+  int **dep, *n_dep, *cap_dep;
+  int *order, n_order;
+  uint8_t *state; /* 0 new, 1 on the stack, 2 done */
+} sorter;
+
+/* Dependencies of node `to` among its siblings: its inputs and those of nodes in its subgraphs. */
+static void collect_deps(sorter *s, int to, const Onnx__Node *node) {
+  for (size_t i = 0; i < node->n_input; i++) {
+    int from = (int)(intptr_t)neo_map_get(&s->made_by, node->input[i]) - 1;
+    if (from < 0 || (from == to && node != s->node[to]))
+      continue;
+    s->dep[to] =
+        neo_arena_grow(&s->arena, s->dep[to], &s->cap_dep[to], s->n_dep[to] + 1, sizeof **s->dep);
+    s->dep[to][s->n_dep[to]++] = from;
+  }
+  for (size_t i = 0; i < node->n_attribute; i++)
+    for (size_t k = 0; node->attribute[i]->g && k < node->attribute[i]->g->n_node; k++)
+      collect_deps(s, to, node->attribute[i]->g->node[k]);
+}
+
+static neo_status map_outputs(sorter *s) {
+  for (int i = 0; i < s->n; i++)
+    for (size_t k = 0; k < s->node[i]->n_output; k++) {
+      const char *name = s->node[i]->output[k];
+      if (!*name)
+        continue;
+      if (neo_map_get(&s->made_by, name))
+        return neo_fail(s->im->ctx, NEO_BAD_INPUT, "onnx: the name '%s' is defined twice", name);
+      if (!neo_map_put(&s->made_by, name, (void *)(intptr_t)(i + 1)))
+        return neo_fail(s->im->ctx, NEO_NO_MEMORY, "onnx: out of memory");
+    }
+  return NEO_OK;
+}
+
+/* Depth first from `root`, with its own stack: files choose the depth. */
+static neo_status visit(sorter *s, int root, int *stack, int *next) {
+  int depth = 0;
+  stack[0] = root;
+  next[0] = 0;
+  s->state[root] = 1;
+  while (depth >= 0) {
+    int at = stack[depth];
+    if (next[depth] == s->n_dep[at]) {
+      s->state[at] = 2;
+      s->order[s->n_order++] = at;
+      depth--;
+      continue;
+    }
+    int from = s->dep[at][next[depth]++];
+    if (s->state[from] == 1)
+      return neo_fail(s->im->ctx, NEO_BAD_INPUT, "onnx: node '%s' (%s) depends on its own output",
+                      text_or_empty(s->node[from]->name), text_or_empty(s->node[from]->op_type));
+    if (s->state[from] == 0) {
+      s->state[from] = 1;
+      stack[++depth] = from;
+      next[depth] = 0;
+    }
+  }
+  return NEO_OK;
+}
+
+static neo_status sort_nodes(sorter *s) {
+  size_t room = (size_t)s->n + 1;
+  s->dep = neo_arena_alloc(&s->arena, sizeof *s->dep * room);
+  s->n_dep = neo_arena_alloc(&s->arena, sizeof(int) * room);
+  s->cap_dep = neo_arena_alloc(&s->arena, sizeof(int) * room);
+  s->order = neo_arena_alloc(&s->arena, sizeof(int) * room);
+  s->state = neo_arena_alloc(&s->arena, room);
+  int *stack = neo_arena_alloc(&s->arena, sizeof(int) * room);
+  int *next = neo_arena_alloc(&s->arena, sizeof(int) * room);
+  NEO_TRY(map_outputs(s));
+  for (int i = 0; i < s->n; i++)
+    collect_deps(s, i, s->node[i]);
+  for (int i = 0; i < s->n; i++)
+    if (s->state[i] == 0)
+      NEO_TRY(visit(s, i, stack, next));
+  return NEO_OK;
+}
+
+/* ---- nodes ----------------------------------------------------------------------------------- */
+
+static neo_status convert_nodes(onnx_import *im, onnx_scope *scope, Onnx__Node **nodes, size_t n);
+
+static int placeholder(onnx_import *im, const char *name) {
+  return neo_graph_add_value(im->graph, name, NEO_DTYPE_COUNT, NULL);
+}
+
+static bool is_placeholder(const onnx_import *im, int value) {
+  const neo_value *v = &im->graph->value[value];
+  return v->node < 0 && !v->constant && !v->is_input;
+}
+
+static neo_status resolve_inputs(onnx_import *im, onnx_node *node, bool *poisoned) {
+  const Onnx__Node *pb = node->pb;
+  node->input = neo_arena_alloc(im->graph->arena, sizeof(int) * (pb->n_input + 1));
+  *poisoned = false;
+  for (size_t i = 0; i < pb->n_input; i++) {
+    node->input[i] = NEO_NO_VALUE;
+    if (!*pb->input[i])
+      continue;
+    int value = scope_find(node->scope, pb->input[i]);
+    if (value == NEO_NO_VALUE)
+      return onnx_bad(im, node, "input '%s' is defined nowhere", pb->input[i]);
+    if (value == ABSENT)
+      continue;
+    node->input[i] = value;
+    node->n_inputs = (int)i + 1;
+    *poisoned |= is_placeholder(im, value);
+  }
+  node->output = neo_arena_alloc(im->graph->arena, sizeof(int) * (pb->n_output + 1));
+  for (size_t i = 0; i < pb->n_output; i++) {
+    node->output[i] = NEO_NO_VALUE;
+    if (*pb->output[i])
+      node->n_outputs = (int)i + 1;
+  }
+  return NEO_OK;
+}
+
+static void name_node(onnx_import *im, onnx_node *node) {
+  const Onnx__Node *pb = node->pb;
+  const char *own = text_or_empty(pb->name);
+  for (size_t i = 0; !*own && i < pb->n_output; i++)
+    own = pb->output[i];
+  if (!*own)
+    own = text_or_empty(pb->op_type);
+  node->name = neo_arena_printf(im->graph->arena, "%s%s", node->scope->prefix, own);
+}
+
+static neo_status bind_outputs(onnx_import *im, onnx_node *node) {
+  for (int i = 0; i < node->n_outputs; i++) {
+    const char *name = node->pb->output[i];
+    if (!*name)
+      continue;
+    if (node->output[i] == NEO_NO_VALUE)
+      node->output[i] = placeholder(im, name);
+    NEO_TRY(scope_put(im, node->scope, name, node->output[i]));
+  }
+  return NEO_OK;
+}
+
+static void report_unread(onnx_import *im, const onnx_node *node) {
+  for (size_t i = 0; i < node->pb->n_attribute; i++)
+    if (!node->used[i])
+      onnx_unsupported(im, node, "attribute '%s' not implemented",
+                       text_or_empty(node->pb->attribute[i]->name));
+}
+
+static const Onnx__Function *find_function(const onnx_import *im, const Onnx__Node *pb) {
+  for (size_t i = 0; i < im->model->n_functions; i++) {
+    const Onnx__Function *f = im->model->functions[i];
+    if (strcmp(text_or_empty(f->name), text_or_empty(pb->op_type)) == 0 &&
+        strcmp(plain_domain(f->domain), plain_domain(pb->domain)) == 0 &&
+        strcmp(text_or_empty(f->overload), text_or_empty(pb->overload)) == 0)
+      return f;
+  }
+  return NULL;
+}
+
+static neo_status bind_results(onnx_import *im, onnx_node *node, const onnx_scope *inner, int k,
+                               const char *name) {
+  int value = scope_find(inner, text_or_empty(name));
+  if (value == NEO_NO_VALUE || value == ABSENT)
+    return onnx_bad(im, node, "its body's output '%s' is defined nowhere", text_or_empty(name));
+  if (k < node->n_outputs)
+    node->output[k] = value;
+  return NEO_OK;
+}
+
+static neo_status function_body(onnx_import *im, onnx_node *node, onnx_scope *inner) {
+  const Onnx__Function *f = inner->function;
+  for (size_t i = 0; i < f->n_input; i++) {
+    int value = onnx_input(node, (int)i);
+    NEO_TRY(scope_put(im, inner, f->input[i], value == NEO_NO_VALUE ? ABSENT : value));
+  }
+  NEO_TRY(convert_nodes(im, inner, f->node, f->n_node));
+  for (size_t i = 0; i < f->n_output; i++)
+    NEO_TRY(bind_results(im, node, inner, (int)i, f->output[i]));
+  return NEO_OK;
+}
+
+static neo_status enter(onnx_import *im, onnx_node *node, onnx_scope *inner, size_t n_nodes) {
+  inner->depth = node->scope->depth + 1;
+  inner->prefix = neo_arena_printf(im->graph->arena, "%s/", node->name);
+  if (inner->depth > MAX_SCOPES || n_nodes > MAX_INLINED ||
+      (im->n_inlined += (int)n_nodes) > MAX_INLINED)
+    return onnx_bad(im, node, "bodies nested deeper than %d or longer than %d nodes in all",
+                    MAX_SCOPES, MAX_INLINED);
+  return NEO_OK;
+}
+
+static neo_status inline_function(onnx_import *im, onnx_node *node, const Onnx__Function *f) {
+  onnx_scope inner = {
+      .call = node, .function = f, .n_opsets = f->n_opset_import, .opsets = f->opset_import};
+  if (node->n_inputs > (int)f->n_input)
+    return onnx_bad(im, node, "%d inputs given to a function of %zu", node->n_inputs, f->n_input);
+  NEO_TRY(enter(im, node, &inner, f->n_node));
+  for (size_t i = 0; i < node->pb->n_attribute; i++)
+    for (size_t k = 0; k < f->n_attribute; k++)
+      if (strcmp(text_or_empty(node->pb->attribute[i]->name), f->attribute[k]) == 0)
+        node->used[i] = true;
+  neo_status status = function_body(im, node, &inner);
+  neo_map_fini(&inner.names);
+  return status;
+}
+
+neo_status onnx_inline_graph(onnx_import *im, onnx_node *node, const Onnx__Graph *graph) {
+  onnx_scope inner = *node->scope;
+  memset(&inner.names, 0, sizeof inner.names);
+  inner.outer = node->scope;
+  NEO_TRY(enter(im, node, &inner, graph->n_node));
+  neo_status status = NEO_OK;
+  for (size_t i = 0; status == NEO_OK && i < graph->n_initializer; i++) {
+    neo_tensor tensor;
+    const char *name = text_or_empty(graph->initializer[i]->name);
+    status = onnx_tensor(im, graph->initializer[i], name, &tensor);
+    if (status == NEO_OK)
+      status = scope_put(im, &inner, name, neo_graph_add_constant(im->graph, name, &tensor));
+  }
+  if (status == NEO_OK)
+    status = convert_nodes(im, &inner, graph->node, graph->n_node);
+  for (size_t i = 0; status == NEO_OK && i < graph->n_output; i++)
+    status = bind_results(im, node, &inner, (int)i, graph->output[i]->name);
+  neo_map_fini(&inner.names);
+  return status;
+}
+
+/* Which converter, if any: NULL (and a line in the list) for operators we lack. */
+static neo_status find_row(onnx_import *im, onnx_node *node) {
+  const char *domain = plain_domain(node->pb->domain);
+  int64_t opset = scope_opset(node->scope, domain);
+  if (opset <= 0)
+    return onnx_bad(im, node, "its domain '%s' is not imported", domain);
+  node->opset = opset > 1000 ? 1000 : (int)opset;
+  if (!*domain && (opset < ONNX_MIN_OPSET || opset > ONNX_MAX_OPSET))
+    return onnx_unsupported(im, node, "opset %lld, %d to %d are known", (long long)opset,
+                            ONNX_MIN_OPSET, ONNX_MAX_OPSET);
+  node->row = onnx_row_find(domain, node->pb->op_type, node->opset);
+  if (node->row)
+    return NEO_OK;
+  if (onnx_row_any(domain, node->pb->op_type))
+    return onnx_unsupported(im, node, "operator not implemented at this opset");
+  return onnx_unsupported(im, node, "operator not implemented");
+}
+
+static neo_status convert_node(onnx_import *im, onnx_scope *scope, const Onnx__Node *pb) {
+  onnx_node node = {.scope = scope, .pb = pb};
+  bool poisoned;
+  name_node(im, &node);
+  if (!pb->op_type)
+    return onnx_bad(im, &node, "it has no operator");
+  node.used = neo_arena_alloc(im->graph->arena, pb->n_attribute + 1);
+  NEO_TRY(resolve_inputs(im, &node, &poisoned));
+  const Onnx__Function *function = find_function(im, pb);
+  if (function) {
+    NEO_TRY(inline_function(im, &node, function));
+    report_unread(im, &node);
+  } else {
+    NEO_TRY(find_row(im, &node));
+    if (node.row && !poisoned) {
+      int before = im->n_unsupported;
+      NEO_TRY(node.row->convert(im, &node));
+      if (im->n_unsupported == before)
+        report_unread(im, &node);
+    }
+  }
+  return bind_outputs(im, &node);
+}
+
+static neo_status convert_nodes(onnx_import *im, onnx_scope *scope, Onnx__Node **nodes, size_t n) {
+  if (n > 1u << 24)
+    return neo_fail(im->ctx, NEO_BAD_INPUT, "onnx: %zu nodes", n);
+  sorter s = {.im = im, .node = nodes, .n = (int)n};
+  neo_arena_init(&s.arena);
+  neo_status status = sort_nodes(&s);
+  for (int i = 0; status == NEO_OK && i < s.n; i++)
+    status = convert_node(im, scope, nodes[s.order[i]]);
+  neo_map_fini(&s.made_by);
+  neo_arena_fini(&s.arena);
+  return status;
+}
+
+/* ---- the main graph -------------------------------------------------------------------------- */
+
+static neo_status input_shape(onnx_import *im, const char *name, const Onnx__TensorType *type,
+                              neo_shape *shape, const char **dim_name) {
+  const Onnx__TensorShape *pb = type->shape;
+  shape->rank = pb ? (int)neo_min_i64((int64_t)pb->n_dim, NEO_MAX_RANK + 1) : -1;
+  if (shape->rank > NEO_MAX_RANK)
+    return neo_fail(im->ctx, NEO_UNSUPPORTED, "onnx: input '%s' has rank %zu, at most %d supported",
+                    name, pb->n_dim, NEO_MAX_RANK);
+  for (int i = 0; i < shape->rank; i++) {
+    const Onnx__Dimension *dim = pb->dim[i];
+    shape->dim[i] = dim->has_dim_value ? dim->dim_value : -1;
+    if (shape->dim[i] < -1)
+      return neo_fail(im->ctx, NEO_BAD_INPUT, "onnx: input '%s' has dimension %lld", name,
+                      (long long)shape->dim[i]);
+    if (shape->dim[i] < 0 && dim->dim_param && *dim->dim_param)
+      dim_name[i] = neo_arena_strdup(im->graph->arena, dim->dim_param);
+  }
+  return NEO_OK;
+}
+
+static neo_status add_input(onnx_import *im, onnx_scope *scope, const Onnx__ValueInfo *info) {
+  const char *name = text_or_empty(info->name), *type_name = "not a tensor";
+  const char *dim_name[NEO_MAX_RANK] = {0};
+  neo_shape shape = {0};
+  neo_dtype dtype;
+  if (scope_find(scope, name) != NEO_NO_VALUE) {
+    const neo_value *value = &im->graph->value[scope_find(scope, name)];
+    if (value->constant)
+      return NEO_OK; /* an initializer listed as input: a default value */
+    return neo_fail(im->ctx, NEO_BAD_INPUT, "onnx: the name '%s' is defined twice", name);
+  }
+  const Onnx__TensorType *type = info->type ? info->type->tensor_type : NULL;
+  if (!type || onnx_dtype(type->elem_type, &dtype, &type_name) != NEO_OK) {
+    im->n_unsupported++;
+    neo_buf_printf(&im->unsupported, "input '%s': %s\n", name, type_name);
+    return scope_put(im, scope, name, placeholder(im, name));
+  }
+  NEO_TRY(input_shape(im, name, type, &shape, dim_name));
+  int id = neo_graph_add_input(im->graph, name, dtype, &shape);
+  memcpy(im->graph->value[id].dim_name, dim_name, sizeof dim_name);
+  return scope_put(im, scope, name, id);
+}
+
+static neo_status add_initializer(onnx_import *im, onnx_scope *scope, const Onnx__Tensor *pb) {
+  const char *name = text_or_empty(pb->name);
+  neo_tensor tensor;
+  NEO_TRY(onnx_tensor(im, pb, name, &tensor));
+  return scope_put(im, scope, name, neo_graph_add_constant(im->graph, name, &tensor));
+}
+
+static neo_status main_graph(onnx_import *im, onnx_scope *scope) {
+  const Onnx__Graph *pb = im->model->graph;
+  for (size_t i = 0; i < pb->n_initializer; i++)
+    NEO_TRY(add_initializer(im, scope, pb->initializer[i]));
+  if (pb->n_sparse_initializer > 0) {
+    im->n_unsupported++;
+    neo_buf_printf(&im->unsupported, "%zu sparse initializers\n", pb->n_sparse_initializer);
+  }
+  for (size_t i = 0; i < pb->n_input; i++)
+    NEO_TRY(add_input(im, scope, pb->input[i]));
+  NEO_TRY(convert_nodes(im, scope, pb->node, pb->n_node));
+  if (pb->n_output == 0)
+    return neo_fail(im->ctx, NEO_BAD_INPUT, "onnx: %s: the graph has no outputs", im->path);
+  for (size_t i = 0; i < pb->n_output; i++) {
+    const char *name = text_or_empty(pb->output[i]->name);
+    int value = scope_find(scope, name);
+    if (value == NEO_NO_VALUE)
+      return neo_fail(im->ctx, NEO_BAD_INPUT, "onnx: output '%s' is defined nowhere", name);
+    neo_graph_add_output(im->graph, value, name);
+  }
+  return NEO_OK;
+}
+
+/* One error with the whole list, as far as it fits; else the list is logged, too. */
+static neo_status fail_unsupported(onnx_import *im) {
+  neo_buf *list = &im->unsupported;
+  const char *text = list->data ? list->data : "";
+  size_t room = sizeof im->ctx->message - 200;
+  if (list->size <= room)
+    return neo_fail(im->ctx, NEO_UNSUPPORTED, "%s: %d unsupported:\n%s", im->path,
+                    im->n_unsupported, text);
+  for (const char *at = text; *at;) {
+    size_t length = strcspn(at, "\n");
+    neo_log(im->ctx, NEO_LOG_ERROR, "%.*s", (int)length, at);
+    at += length + (at[length] == '\n');
+  }
+  size_t cut = room;
+  while (cut > 0 && text[cut - 1] != '\n')
+    cut--;
+  return neo_fail(im->ctx, NEO_UNSUPPORTED,
+                  "%s: %d unsupported (all are in the log), the first:\n%.*s", im->path,
+                  im->n_unsupported, (int)cut, text);
+}
+
+static neo_status build(neo_ctx *ctx, const char *path, const Onnx__Model *model,
+                        const neo_mapping *file, neo_graph **out) {
+  onnx_import im = {.ctx = ctx, .path = path, .model = model};
+  onnx_scope scope = {
+      .prefix = "", .n_opsets = model->n_opset_import, .opsets = model->opset_import};
+  NEO_TRY(neo_graph_create(ctx, text_or_empty(model->graph->name), &im.graph));
+  im.files = neo_arena_alloc(im.graph->arena, sizeof *im.files);
+  im.files->model = *file;
+  neo_status status = main_graph(&im, &scope);
+  if (status == NEO_OK && im.n_unsupported > 0)
+    status = fail_unsupported(&im);
+  if (status == NEO_OK)
+    status = neo_graph_check(ctx, im.graph);
+  neo_map_fini(&scope.names);
+  neo_buf_fini(&im.unsupported);
+  im.graph->keep = im.files;
+  im.graph->keep_release = onnx_files_release;
+  if (status == NEO_OK) {
+    *out = im.graph;
+    return NEO_OK;
+  }
+  im.files->model = (neo_mapping){0}; /* still the caller's */
+  neo_graph_destroy(im.graph);
+  return status;
+}
+
+/* ---- protobuf-c ------------------------------------------------------------------------------ */
+
+static void *pb_alloc(void *self, size_t size) {
+  return neo_resize(self, NULL, size ? size : 1);
+}
+
+static void pb_free(void *self, void *data) {
+  neo_free(self, data);
+}
+
+neo_status onnx_read(neo_ctx *ctx, const char *path, const neo_mapping *file, neo_graph **out) {
+  ProtobufCAllocator allocator = {pb_alloc, pb_free, ctx};
+  neo_buf stripped = {0};
+  Onnx__Model *model = NULL;
+  neo_status status =
+      onnx_wire_strip(ctx, path, file->data, file->size, &onnx__model__descriptor, &stripped);
+  if (status == NEO_OK) {
+    model = onnx__model__unpack(&allocator, stripped.size, (const uint8_t *)stripped.data);
+    if (!model)
+      status = neo_fail(ctx, NEO_BAD_INPUT, "onnx: %s: a damaged field", path);
+    else if (!model->graph)
+      status = neo_fail(ctx, NEO_BAD_INPUT, "onnx: %s: no graph in the file", path);
+  }
+  neo_buf_fini(&stripped);
+  if (status == NEO_OK)
+    status = build(ctx, path, model, file, out);
+  if (model)
+    onnx__model__free_unpacked(model, &allocator);
+  return status;
+}

@@ -1,0 +1,139 @@
+/* frontends/onnx_import.h: what the files of the ONNX reader share.
+ *
+ * onnx.c       model -> graph: scopes, order of nodes, functions, If
+ * onnx_wire.c  the walk over the file before protobuf-c
+ * onnx_tensor.c tensor data: raw, typed, external
+ * onnx_node.c  what converters use: attributes, constants, emitting nodes, the unsupported list
+ * onnx_conv_*.c converters; onnx_ops.def one row per (operator, opset range) */
+#ifndef NEO_FRONTENDS_ONNX_IMPORT_H
+#define NEO_FRONTENDS_ONNX_IMPORT_H
+
+#include "frontends/readers.h"
+#include "onnx.pb-c.h"
+
+#define ONNX_MIN_OPSET 7
+#define ONNX_MAX_OPSET 28
+
+/* Mapped files that constants point into; lives in the graph's arena, released by its keep. */
+typedef struct onnx_files {
+  neo_mapping model;
+  int n, cap;
+  struct onnx_external {
+    char *path; /* as resolved */
+    neo_mapping file;
+  } * external;
+} onnx_files;
+
+/* Names visible to a list of nodes: the main graph, an If branch (sees `outer`), a function body.
+ */
+typedef struct onnx_scope {
+  neo_map names; /* value name -> id + 1 */
+  const struct onnx_scope *outer;
+  struct onnx_node *call; /* function body: the calling node, whose attributes refs mean */
+  const Onnx__Function *function;
+  const char *prefix; /* of node and value names */
+  int depth;
+  size_t n_opsets;
+  Onnx__OperatorSetId **opsets;
+} onnx_scope;
+
+typedef struct onnx_import {
+  neo_ctx *ctx;
+  const char *path;
+  const Onnx__Model *model;
+  neo_graph *graph;
+  onnx_files *files;
+  neo_buf unsupported; /* one line each */
+  int n_unsupported, n_inlined;
+} onnx_import;
+
+/* One node being converted. */
+typedef struct onnx_node {
+  onnx_scope *scope;
+  const Onnx__Node *pb;
+  const struct onnx_row *row;
+  const char *name; /* its own, or made from its first output or operator */
+  int opset;
+  int n_inputs, n_outputs; /* trailing absent ones are not counted */
+  int *input;              /* NEO_NO_VALUE: absent */
+  int *output;             /* NEO_NO_VALUE until bound */
+  bool *used;              /* attribute k was read */
+} onnx_node;
+
+typedef neo_status (*onnx_convert_fn)(onnx_import *im, onnx_node *node);
+
+typedef struct onnx_row {
+  const char *name; /* "Conv", or "com.microsoft:Gelu" */
+  int since, until; /* opsets [since, until); until 0: still valid */
+  const char *op;   /* ours; NULL where the converter decides */
+  onnx_convert_fn convert;
+  /* Attributes that onnx_plain copies: "axis:i=-1 alpha:f mode:s pads:I scales:F from>to:i". Kinds:
+   * i int, f float, s string (made lower case), t string as it is, I ints, F floats; a default is
+   * set when the attribute is absent; `-` in front: accepted and ignored. */
+  const char *attrs;
+} onnx_row;
+
+/* ---- onnx_wire.c ---- */
+bool onnx_wire_varint(const uint8_t **at, const uint8_t *end, uint64_t *out);
+neo_status onnx_wire_strip(neo_ctx *ctx, const char *path, const uint8_t *data, size_t size,
+                           const ProtobufCMessageDescriptor *type, neo_buf *out);
+
+/* ---- onnx_tensor.c ---- */
+/* NEO_UNSUPPORTED without a message for element types that Neo lacks: *type_name is set. */
+neo_status onnx_dtype(int32_t data_type, neo_dtype *out, const char **type_name);
+/* The tensor's data lies in a mapping or is adopted by the graph. `what` names it in errors. An
+ * element type we lack goes to the unsupported list and *out is a scalar 0. */
+neo_status onnx_tensor(onnx_import *im, const Onnx__Tensor *pb, const char *what, neo_tensor *out);
+void onnx_files_release(void *files);
+
+/* ---- onnx_node.c: what converters use ---- */
+
+/* Adds a line "node 'name' (Op, opset N): text" to the list. Returns NEO_OK: conversion goes on so
+ * that the list becomes complete; unbound outputs become placeholders. */
+neo_status onnx_unsupported(onnx_import *im, const onnx_node *node, const char *format, ...)
+    NEO_PRINTF(3, 4);
+neo_status onnx_bad(onnx_import *im, const onnx_node *node, const char *format, ...)
+    NEO_PRINTF(3, 4);
+
+/* Attribute by name, references of function bodies resolved, marked as read; NULL if absent. */
+const Onnx__Attribute *onnx_attr(onnx_node *node, const char *name);
+/* Typed access: the default stays in *inout if absent; a wrong type is NEO_BAD_INPUT. */
+neo_status onnx_attr_int(onnx_import *im, onnx_node *node, const char *name, int64_t *inout);
+neo_status onnx_attr_float(onnx_import *im, onnx_node *node, const char *name, double *inout);
+neo_status onnx_attr_string(onnx_import *im, onnx_node *node, const char *name, const char **inout);
+/* Arena copies; *n is -1 and *out NULL if absent. */
+neo_status onnx_attr_ints(onnx_import *im, onnx_node *node, const char *name, int *n,
+                          const int64_t **out);
+neo_status onnx_attr_floats(onnx_import *im, onnx_node *node, const char *name, int *n,
+                            const double **out);
+
+int onnx_input(const onnx_node *node, int k);             /* NEO_NO_VALUE if absent */
+const neo_tensor *onnx_const(onnx_import *im, int value); /* NULL: not (yet) constant, or absent */
+/* Constants made by converters; names follow the node's. */
+int onnx_make_ints(onnx_import *im, onnx_node *node, const char *suffix, int n, const int64_t *v);
+int onnx_make_floats(onnx_import *im, onnx_node *node, const char *suffix, int n, const double *v);
+int onnx_make_scalar_like(onnx_import *im, onnx_node *node, const char *suffix, neo_dtype dtype,
+                          double v);
+
+/* Appends a node of ours; NULL (and a line in the list) if ir/ops.def has no such operator. The
+ * pointer holds until the next emit. */
+neo_node *onnx_emit(onnx_import *im, onnx_node *node, const char *op, int n_inputs,
+                    const int *inputs, int n_outputs);
+/* The ONNX node's output k is this value. */
+void onnx_bind(onnx_import *im, onnx_node *node, int k, int value);
+/* Emits row->op with these inputs and binds every output. */
+neo_node *onnx_emit_row(onnx_import *im, onnx_node *node, int n_inputs, const int *inputs);
+/* Copies the row's attributes to a node of ours. */
+neo_status onnx_copy_attrs(onnx_import *im, onnx_node *node, neo_node *to);
+/* Inputs and outputs as they are, attributes by the row: the converter of most rows. */
+neo_status onnx_plain(onnx_import *im, onnx_node *node);
+
+/* ---- onnx.c ---- */
+/* Converts a subgraph's nodes in place of the node; its outputs are bound to the node's outputs. */
+neo_status onnx_inline_graph(onnx_import *im, onnx_node *node, const Onnx__Graph *graph);
+
+/* ---- onnx_table.c ---- */
+const onnx_row *onnx_row_find(const char *domain, const char *op_type, int opset);
+bool onnx_row_any(const char *domain, const char *op_type); /* at some opset */
+
+#endif

@@ -1,0 +1,41 @@
+/* ir/graph_edit.h: what passes are written with. Private to ir/.
+ *
+ * Passes never remove array entries: they mark nodes dead and redirect uses. A pass that adds nodes
+ * appends them and calls neo_edit_sort, which restores topological order (node ids change). */
+#ifndef NEO_IR_GRAPH_EDIT_H
+#define NEO_IR_GRAPH_EDIT_H
+
+#include "ir/graph.h"
+
+/* Uses of every value by live nodes and graph outputs. Rebuilt by neo_uses_update. */
+typedef struct neo_uses {
+  neo_arena arena;
+  int n_values;
+  int *count;     /* per value; an output counts one */
+  int *only_node; /* the consumer when count is 1 and it is a node; else -1 */
+  bool *is_output;
+} neo_uses;
+
+void neo_uses_init(neo_uses *uses);
+void neo_uses_fini(neo_uses *uses);
+void neo_uses_update(neo_uses *uses, const neo_graph *graph);
+
+/* Every use of `from` (nodes, outputs) becomes a use of `to`. */
+void neo_edit_replace(neo_graph *graph, int from, int to);
+/* Live producer of a value, or NULL. */
+neo_node *neo_edit_producer(const neo_graph *graph, int value);
+bool neo_edit_is(const neo_node *node, const char *op); /* NULL is no operator */
+/* Stable topological order of live nodes; dead ones are dropped from the array. */
+neo_status neo_edit_sort(neo_ctx *ctx, neo_graph *graph);
+/* A constant with its own heap data (adopted); *data to fill in, zeroed. */
+neo_status neo_edit_constant(neo_ctx *ctx, neo_graph *graph, const char *name, neo_dtype dtype,
+                             const neo_shape *shape, int *out_value, void **out_data);
+int neo_edit_scalar(neo_graph *graph, const char *name, neo_dtype dtype, double v);
+/* The value of a constant with exactly one element (float or integer). */
+bool neo_edit_scalar_value(const neo_graph *graph, int value, double *out);
+/* Turns the node into another operator with these inputs, keeping its outputs and name; attributes
+ * are dropped. */
+void neo_edit_become(neo_graph *graph, neo_node *node, const char *op, int n_inputs,
+                     const int *inputs);
+
+#endif

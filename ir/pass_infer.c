@@ -1,0 +1,65 @@
+/* ir/pass_infer.c: dtypes and shapes of all values, in one walk.
+ *
+ * Shape computations (shape -> gather -> concat -> reshape) are evaluated on the way: once a node's
+ * type is known and all its inputs are constants, a small result becomes a constant at once, so
+ * that the operators that need it as a constant find it. With bound inputs every dimension is
+ * known, so `shape` is a constant, too.
+ *
+ * Bounded on hostile files: results over SMALL elements are left to neo_pass_fold; a value may have
+ * at most 2^40 elements. */
+#include "ir/graph_edit.h"
+#include "ir/pass_internal.h"
+
+#define SMALL 65536
+#define MAX_ELEMENTS ((int64_t)1 << 40)
+
+static neo_status check_outputs(neo_ctx *ctx, const neo_graph *graph, const neo_node *node) {
+  for (int i = 0; i < node->n_outputs; i++) {
+    const neo_value *value = &graph->value[node->output[i]];
+    int64_t n;
+    if (value->dtype >= NEO_DTYPE_COUNT || value->shape.rank < 0 ||
+        value->shape.rank > NEO_MAX_RANK)
+      return neo_fail(ctx, NEO_INTERNAL, "infer: node '%s' (%s) left output %d without a type",
+                      node->name, node->op->name, i);
+    if (!neo_shape_elements(&value->shape, &n) || n > MAX_ELEMENTS)
+      return neo_fail(ctx, NEO_BAD_INPUT,
+                      "infer: node '%s' (%s): output %d is too large or has a negative dimension",
+                      node->name, node->op->name, i);
+  }
+  return NEO_OK;
+}
+
+/* `shape` and `size` need only their input's type. */
+static neo_status fold_shape_query(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
+  bool size = neo_edit_is(node, "size");
+  const neo_shape in = graph->value[node->input[0]].shape;
+  neo_value *out = &graph->value[node->output[0]];
+  neo_tensor tensor;
+  int64_t n = 0;
+  NEO_TRY(neo_tensor_create(ctx, out->dtype, &out->shape, &tensor));
+  neo_graph_adopt(graph, tensor.data);
+  neo_shape_elements(&in, &n);
+  int start = (int)neo_node_int(node, "start", 0);
+  start = start < 0 ? start + in.rank : start;
+  start = start < 0 ? 0 : start;
+  for (int i = 0; size ? i < 1 : i < out->shape.dim[0]; i++)
+    neo_tensor_set_i64(&tensor, i, size ? n : in.dim[start + i]);
+  neo_fold_replace(graph, node, &tensor);
+  return NEO_OK;
+}
+
+neo_status neo_pass_infer(neo_ctx *ctx, neo_graph *graph) {
+  for (int i = 0; i < graph->n_nodes; i++) {
+    neo_node *node = &graph->node[i];
+    if (node->dead)
+      continue;
+    NEO_TRY(node->op->infer(ctx, graph, node));
+    node = &graph->node[i];
+    NEO_TRY(check_outputs(ctx, graph, node));
+    if (neo_edit_is(node, "shape") || neo_edit_is(node, "size"))
+      NEO_TRY(fold_shape_query(ctx, graph, node));
+    else
+      NEO_TRY(neo_fold_node(ctx, graph, node, SMALL));
+  }
+  return NEO_OK;
+}
