@@ -2,6 +2,7 @@
 
 usage: gates.py GATE ROOT     one of the functions check_* below, without its prefix, over the tree at ROOT
        gates.py --list
+NEO_GATE_INCLUDES: folders, joined by colons, where headers of libraries and of the build are found.
 
 Prints one line per violation, "file:line: what", and exits with 1 if there is any. selftest.py plants a
 violation for every gate and sees it found.
@@ -22,6 +23,7 @@ MAX_PARAMETERS = 6
 MAX_FILE_LINES = 1000
 BANNED = "sprintf strcpy strcat strtok atoi atof sscanf gets system popen alloca setjmp".split()
 SOURCES = (".c", ".h")
+GENERATED = (".pb-c.h", ".inc")  # made by the build, next to the objects; included by bare name
 
 
 def tree(root):
@@ -99,8 +101,7 @@ def _check_include(table, root, path, form, header):
         return None
     from_root = any(os.path.exists(os.path.join(root, at, header)) for at in ("", "include"))
     if ".." in header or not from_root:
-        # generated next to the objects by the build: "onnx.pb-c.h"
-        return None if header.endswith(".pb-c.h") else f'"{header}" is not a path from the root'
+        return None if header.endswith(GENERATED) else f'"{header}" is not a path from the root'
     if is_test:
         return None
     if not layer:
@@ -214,6 +215,8 @@ def check_format(root):
 
 def _compile(root, command, path):
     include = ["-I", ".", "-I", "include", "-D_GNU_SOURCE", "-fsyntax-only", "-Wall", "-Wextra", "-Werror"]
+    for folder in filter(None, os.environ.get("NEO_GATE_INCLUDES", "").split(":")):
+        include += ["-isystem", folder]
     code = f'#include "{os.path.relpath(path, "include") if path.startswith("include/") else path}"\n'
     result = subprocess.run(command + include + ["-"], cwd=root, input=code, capture_output=True, text=True)
     if result.returncode != 0:
