@@ -1,26 +1,33 @@
-/* ir/graph.h: the framework-agnostic graph: values, nodes, operators, passes, and its partition into
- * fused operators (tasks), each one te.
+/* ir/graph.h: the framework-agnostic graph: values, nodes, operators, passes, and its partition
+ * into fused operators (tasks), each one te.
  *
- * Values are numbered; a value is a graph input, a constant (tensor present) or a node's output. Nodes
- * are kept in topological order. Operators are rows of ir/ops.def; their names and attributes are ours
- * (snake_case; ONNX-like semantics at the newest opset), frontends translate into them. Logical layout of
- * images is NCHW, of 1-d and 3-d convolutions NCW and NCDHW; frontends transpose.
+ * Values are numbered; a value is a graph input, a constant (tensor present) or a node's output.
+ * Nodes are kept in topological order. Operators are rows of ir/ops.def; their names and attributes
+ * are ours (snake_case; ONNX-like semantics at the newest opset), frontends translate into them.
+ * Logical layout of images is NCHW, of 1-d and 3-d convolutions NCW and NCDHW; frontends transpose.
  *
  * Text, canonical, parse(print(g)) == g (constants over 16 elements print as sha256 unless asked):
  *   graph 1 "name"
  *   %0 input "x" f32 [?"batch",3,224,224]              free dims: ? and the symbolic name, if any
  *   %1 const "w" f32 [64,3,7,7] @sha256:...             or {1,2.5,...}
  *   %2 "y" f32 [1,64,112,112] = conv(%0, %1, _) {group=1, pads=[3,3,3,3], strides=[2,2]} "conv1"
- *   %3 "a" ? ?, %4 "b" ? ? = topk(%2, %1) {axis=-1} "t"   types not inferred yet; _ is an absent input
- *   output %2 "prob"
- * Attribute values: 3, 0.5 (floats always show a point, exponent or name), "text", [1,2], [0.5,1.0],
+ *   %3 "a" ? ?, %4 "b" ? ? = topk(%2, %1) {axis=-1} "t"   types not inferred yet; _ is an absent
+ * input output %2 "prob" Attribute values: 3, 0.5 (floats always show a point, exponent or name),
+ * "text", [1,2], [0.5,1.0],
  * [.] (no floats), f32 [2] {1,2}. */
 #ifndef NEO_IR_GRAPH_H
 #define NEO_IR_GRAPH_H
 
 #include "ir/te.h"
 
-typedef enum neo_attr_kind { NEO_ATTR_INT, NEO_ATTR_FLOAT, NEO_ATTR_STRING, NEO_ATTR_INTS, NEO_ATTR_FLOATS, NEO_ATTR_TENSOR } neo_attr_kind;
+typedef enum neo_attr_kind {
+  NEO_ATTR_INT,
+  NEO_ATTR_FLOAT,
+  NEO_ATTR_STRING,
+  NEO_ATTR_INTS,
+  NEO_ATTR_FLOATS,
+  NEO_ATTR_TENSOR
+} neo_attr_kind;
 
 typedef struct neo_attr {
   const char *name;
@@ -39,11 +46,11 @@ typedef struct neo_attr {
 typedef struct neo_value {
   const char *name;
   neo_dtype dtype;
-  neo_shape shape;        /* dims -1 until bound and inferred */
+  neo_shape shape;                    /* dims -1 until bound and inferred */
   const char *dim_name[NEO_MAX_RANK]; /* graph inputs: symbolic name of a free dim, or NULL */
-  int node;               /* producer, or -1 */
-  int output;             /* which output of it */
-  neo_tensor *constant;   /* or NULL */
+  int node;                           /* producer, or -1 */
+  int output;                         /* which output of it */
+  neo_tensor *constant;               /* or NULL */
   bool is_input;
 } neo_value;
 
@@ -51,14 +58,14 @@ typedef struct neo_node {
   const struct neo_op *op;
   const char *name;
   int n_inputs, n_outputs, n_attrs;
-  int *input;             /* value ids; NEO_NO_VALUE allowed */
+  int *input; /* value ids; NEO_NO_VALUE allowed */
   int *output;
-  neo_attr *attr;         /* sorted by name; defaults filled in by the frontend or absent */
+  neo_attr *attr; /* sorted by name; defaults filled in by the frontend or absent */
   bool dead;
 } neo_node;
 
 typedef struct neo_graph {
-  neo_arena *arena;       /* owns everything but constants' data that is mmapped (see keep) */
+  neo_arena *arena; /* owns everything but constants' data that is mmapped (see keep) */
   const char *name;
   int n_values, cap_values;
   neo_value *value;
@@ -68,32 +75,37 @@ typedef struct neo_graph {
   int *input;
   int n_outputs, cap_outputs;
   int *output;
-  const char **output_name; /* names the user sees; a value may be output twice */
+  const char **output_name;         /* names the user sees; a value may be output twice */
   void (*keep_release)(void *keep); /* frontends: the mapped file that constants point into */
   void *keep;
 } neo_graph;
 
 neo_status neo_graph_create(neo_ctx *ctx, const char *name, neo_graph **out);
 void neo_graph_destroy(neo_graph *graph);
-int neo_graph_add_value(neo_graph *graph, const char *name, neo_dtype dtype, const neo_shape *shape);
-int neo_graph_add_input(neo_graph *graph, const char *name, neo_dtype dtype, const neo_shape *shape);
+int neo_graph_add_value(neo_graph *graph, const char *name, neo_dtype dtype,
+                        const neo_shape *shape);
+int neo_graph_add_input(neo_graph *graph, const char *name, neo_dtype dtype,
+                        const neo_shape *shape);
 /* Borrows tensor->data (the graph's arena or keep must own it). */
 int neo_graph_add_constant(neo_graph *graph, const char *name, const neo_tensor *tensor);
 /* The graph owns this neo_aligned_alloc block (data of a heap tensor) from now on and frees it with
  * itself. NULL is fine. */
 void neo_graph_adopt(neo_graph *graph, void *data);
 void neo_graph_add_output(neo_graph *graph, int value, const char *name);
-/* Appends a node; attributes are added after. NULL if op is not a row of ops.def. Outputs: fresh values
- * of unknown type (rank -1, dtype NEO_DTYPE_COUNT), named like the node. The pointer holds until the
- * next node is added. */
-neo_node *neo_graph_add_node(neo_graph *graph, const char *op, const char *name, int n_inputs, const int *inputs, int n_outputs);
+/* Appends a node; attributes are added after. NULL if op is not a row of ops.def. Outputs: fresh
+ * values of unknown type (rank -1, dtype NEO_DTYPE_COUNT), named like the node. The pointer holds
+ * until the next node is added. */
+neo_node *neo_graph_add_node(neo_graph *graph, const char *op, const char *name, int n_inputs,
+                             const int *inputs, int n_outputs);
 void neo_node_set_int(neo_graph *graph, neo_node *node, const char *name, int64_t v);
 void neo_node_set_float(neo_graph *graph, neo_node *node, const char *name, double v);
 void neo_node_set_string(neo_graph *graph, neo_node *node, const char *name, const char *v);
 void neo_node_set_ints(neo_graph *graph, neo_node *node, const char *name, int n, const int64_t *v);
-void neo_node_set_floats(neo_graph *graph, neo_node *node, const char *name, int n, const double *v);
+void neo_node_set_floats(neo_graph *graph, neo_node *node, const char *name, int n,
+                         const double *v);
 /* Borrows tensor->data. */
-void neo_node_set_tensor(neo_graph *graph, neo_node *node, const char *name, const neo_tensor *tensor);
+void neo_node_set_tensor(neo_graph *graph, neo_node *node, const char *name,
+                         const neo_tensor *tensor);
 const neo_attr *neo_node_attr(const neo_node *node, const char *name); /* NULL if absent */
 int64_t neo_node_int(const neo_node *node, const char *name, int64_t otherwise);
 double neo_node_float(const neo_node *node, const char *name, double otherwise);
@@ -101,44 +113,51 @@ const char *neo_node_string(const neo_node *node, const char *name, const char *
 /* Copies at most cap ints, returns how many the attribute has (0 if absent). */
 int neo_node_ints(const neo_node *node, const char *name, int64_t *out, int cap);
 
-neo_status neo_graph_check(neo_ctx *ctx, const neo_graph *graph); /* topological, types present, ids valid */
+neo_status neo_graph_check(neo_ctx *ctx,
+                           const neo_graph *graph); /* topological, types present, ids valid */
 void neo_graph_print(neo_buf *buf, const neo_graph *graph, bool all_constants);
 neo_status neo_graph_parse(neo_ctx *ctx, const char *text, neo_graph **out);
 
-/* ---- operators: one row each in ir/ops.def, one file per family in ir/ops_*.c ----------------------- */
+/* ---- operators: one row each in ir/ops.def, one file per family in ir/ops_*.c ---------------- */
 
 typedef struct neo_op neo_op;
 struct neo_op {
   const char *name;
-  int min_inputs, max_inputs;   /* max -1: any */
+  int min_inputs, max_inputs; /* max -1: any */
   int min_outputs, max_outputs;
   /* Sets dtype and shape of every output from inputs (constants are readable: reshape's target).
    * Errors name the node, the operator and the offending value. */
   neo_status (*infer)(neo_ctx *ctx, neo_graph *graph, neo_node *node);
-  /* The node as a te: buffer k < n_inputs of the *present* inputs in order (CONST where the graph value
-   * is a constant, except scalars that are folded into the body), then TMP, then OUT, one per output. A
-   * constant input that only determines shape or attributes has no buffer. in_value receives, for each
-   * IN/CONST buffer, the graph value. NULL: opaque (a runtime op; see `runtime`). */
-  neo_status (*lower)(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te, int *in_value);
+  /* The node as a te: buffer k < n_inputs of the *present* inputs in order (CONST where the graph
+   * value is a constant, except scalars that are folded into the body), then TMP, then OUT, one per
+   * output. A constant input that only determines shape or attributes has no buffer. in_value
+   * receives, for each IN/CONST buffer, the graph value. NULL: opaque (a runtime op; see
+   * `runtime`). */
+  neo_status (*lower)(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te,
+                      int *in_value);
   /* Evaluates on tensors (constant folding, oracle). NULL: through lower and neo_te_interpret. */
-  neo_status (*eval)(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_tensor *const *in, neo_tensor *out);
-  const char *runtime;          /* opaque operators: row of runtime/ops.def, else NULL */
-  char fuse;                    /* 'e' elementwise (may end a group), 'c' contraction or reduction that takes an epilogue,
-                                   'v' view (reshape and friends: no code), 'm' movement (each output element is one
-                                   input element or a constant: an elementwise chain may start with it),
-                                   'o' own group */
+  neo_status (*eval)(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
+                     neo_tensor *const *in, neo_tensor *out);
+  const char *runtime; /* opaque operators: row of runtime/ops.def, else NULL */
+  char fuse; /* 'e' elementwise (may end a group), 'c' contraction or reduction that takes an
+                epilogue, 'v' view (reshape and friends: no code), 'm' movement (each output element
+                is one input element or a constant: an elementwise chain may start with it), 'o' own
+                group */
 };
 
 const neo_op *neo_op_find(const char *name);
 void neo_op_visit(void (*fn)(void *self, const neo_op *op), void *self);
 /* Evaluates a node by eval or by its te; makes out tensors on the heap. */
-neo_status neo_node_eval(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_tensor *const *in, neo_tensor *out);
+neo_status neo_node_eval(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
+                         neo_tensor *const *in, neo_tensor *out);
 /* The oracle for a whole graph: inputs in graph order -> outputs (heap tensors). */
-neo_status neo_graph_interpret(neo_ctx *ctx, const neo_graph *graph, const neo_tensor *inputs, neo_tensor *outputs);
+neo_status neo_graph_interpret(neo_ctx *ctx, const neo_graph *graph, const neo_tensor *inputs,
+                               neo_tensor *outputs);
 
-/* ---- passes: plain calls in order in neo_graph_optimise; each may be called and dumped alone ------------ */
+/* ---- passes: plain calls in order in neo_graph_optimise; each may be called and dumped alone - */
 
-/* `--input NAME=SHAPE[:DTYPE]` bindings; every free dim must end bound or it is one error listing them all. */
+/* `--input NAME=SHAPE[:DTYPE]` bindings; every free dim must end bound or it is one error listing
+ * them all. */
 typedef struct neo_binding {
   const char *name;
   neo_shape shape;
@@ -147,13 +166,20 @@ typedef struct neo_binding {
 } neo_binding;
 
 neo_status neo_pass_bind(neo_ctx *ctx, neo_graph *graph, int n, const neo_binding *bindings);
-neo_status neo_pass_infer(neo_ctx *ctx, neo_graph *graph);     /* shapes and dtypes of all values, folding what it needs */
-neo_status neo_pass_fold(neo_ctx *ctx, neo_graph *graph);      /* constant folding (results over 256 MB are left) */
-neo_status neo_pass_fold_norm(neo_ctx *ctx, neo_graph *graph); /* BN, and mul/add by per-channel constants, into conv/gemm weights */
+neo_status
+neo_pass_infer(neo_ctx *ctx,
+               neo_graph *graph); /* shapes and dtypes of all values, folding what it needs */
+neo_status neo_pass_fold(neo_ctx *ctx,
+                         neo_graph *graph); /* constant folding (results over 256 MB are left) */
+neo_status neo_pass_fold_norm(
+    neo_ctx *ctx,
+    neo_graph *graph); /* BN, and mul/add by per-channel constants, into conv/gemm weights */
 neo_status neo_pass_cse(neo_ctx *ctx, neo_graph *graph);
 neo_status neo_pass_dce(neo_ctx *ctx, neo_graph *graph);
-neo_status neo_pass_simplify(neo_ctx *ctx, neo_graph *graph);  /* identities, transpose pairs, pad into conv, reshape chains,
-                                                                  decomposed gelu/hardswish/layer norm patterns */
+neo_status
+neo_pass_simplify(neo_ctx *ctx,
+                  neo_graph *graph); /* identities, transpose pairs, pad into conv, reshape chains,
+                                        decomposed gelu/hardswish/layer norm patterns */
 neo_status neo_graph_optimise(neo_ctx *ctx, neo_graph *graph);
 /* Names of the passes in order, and one at a time, for `neo inspect --passes`. */
 typedef struct neo_pass {
@@ -162,38 +188,41 @@ typedef struct neo_pass {
 } neo_pass;
 const neo_pass *neo_pass_list(int *n);
 
-/* ---- partition: the graph as fused operators ------------------------------------------------------------- */
+/* ---- partition: the graph as fused operators ------------------------------------------------- */
 
-/* One step of the model: a fused operator (te) or an opaque runtime operator, or a view (no code). */
+/* One step of the model: a fused operator (te) or an opaque runtime operator, or a view (no code).
+ */
 typedef enum neo_step_kind { NEO_STEP_TE, NEO_STEP_RUNTIME, NEO_STEP_VIEW } neo_step_kind;
 
 typedef struct neo_group {
   neo_step_kind kind;
   int n_nodes;
-  int *node;              /* graph nodes covered, topological */
-  int n_args;             /* boundary values in te buffer order: IN, CONST, OUT (TE); inputs then outputs (others) */
+  int *node;  /* graph nodes covered, topological */
+  int n_args; /* boundary values in te buffer order: IN, CONST, OUT (TE); inputs then outputs
+                 (others) */
   int *arg;
   int n_inputs, n_consts, n_outputs;
-  neo_te te;              /* canonical; TE only */
-  char key[33];           /* workload key; TE only */
-  const char *name;       /* the anchor's node name */
-  const char *op;         /* the anchor's operator */
+  neo_te te;        /* canonical; TE only */
+  char key[33];     /* workload key; TE only */
+  const char *name; /* the anchor's node name */
+  const char *op;   /* the anchor's operator */
 } neo_group;
 
 typedef struct neo_partition {
   neo_arena *arena;
   const neo_graph *graph;
   int n_groups;
-  neo_group *group;       /* execution order */
+  neo_group *group; /* execution order */
 } neo_partition;
 
-/* Fuses: every contraction or reduction takes the elementwise chain that follows it (including residual
- * adds whose other operand is computed before), elementwise operators join their producers or one
- * another, views vanish. Optimised graph needed (all shapes known). */
-neo_status neo_graph_partition(neo_ctx *ctx, const neo_graph *graph, neo_arena *arena, neo_partition *out);
+/* Fuses: every contraction or reduction takes the elementwise chain that follows it (including
+ * residual adds whose other operand is computed before), elementwise operators join their producers
+ * or one another, views vanish. Optimised graph needed (all shapes known). */
+neo_status neo_graph_partition(neo_ctx *ctx, const neo_graph *graph, neo_arena *arena,
+                               neo_partition *out);
 void neo_partition_print(neo_buf *buf, const neo_partition *partition);
 
-/* ---- memory planning ----------------------------------------------------------------------------------- */
+/* ---- memory planning ------------------------------------------------------------------------- */
 
 /* A buffer to place: live from step `first` to step `last` inclusive. */
 typedef struct neo_lifetime {
