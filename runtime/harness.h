@@ -1,0 +1,30 @@
+/* runtime/harness.h: inside of a neo_harness_memory; between harness_memory.c, harness_verify.c and
+ * harness_time.c. */
+#ifndef NEO_RUNTIME_HARNESS_H
+#define NEO_RUNTIME_HARNESS_H
+
+#include "runtime/runtime.h"
+
+enum { NEO_ZONE_PATTERN = 4096 };
+
+/* A stretch of memory that a kernel may write, with the red zones around it. */
+typedef struct neo_harness_area {
+  uint8_t *start;
+  size_t bytes, front, back; /* of the area, and of the zones before and behind it */
+  int buffer;                /* number for reports: n_buffers is work, n_buffers + 1 scratch */
+} neo_harness_area;
+
+struct neo_harness_memory {
+  const neo_allocator *allocator;
+  neo_harness_kernel kernel; /* with arrays of its own */
+  int threads;
+  uint8_t *map;
+  size_t map_size;
+  void **buf;
+  neo_harness_area *area; /* buffers, work, then scratch per worker */
+  int n_areas;
+  int64_t scratch_stride;
+  uint8_t pattern[NEO_ZONE_PATTERN];
+};
+
+#endif
