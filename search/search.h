@@ -45,7 +45,9 @@ void neo_search_seed(neo_search *search, const neo_candidate *candidate, double 
 /* Up to n fresh candidates (never one proposed or seeded as measured before), best bets first;
  * fewer when the space runs out. The first proposals of a new task are the analytic ones. */
 int neo_search_propose(neo_search *search, int n, neo_candidate *out);
-/* failed: no usable time. */
+/* failed: no usable time. Seeds with a time and told results also go to options.model
+ * (neo_model_add): the caller adds only what no search hears of. propose trains it (neo_model_fit).
+ */
 void neo_search_tell(neo_search *search, const neo_candidate *candidate, double ns, bool failed);
 /* False while nothing usable was told. */
 bool neo_search_best(const neo_search *search, neo_candidate *out, double *ns);

@@ -77,8 +77,9 @@ static int compare_neighbours(const void *a, const void *b) {
   return strcmp(x->key, y->key);
 }
 
-neo_status neo_db_near(neo_ctx *ctx, neo_db *db, const neo_db_workload *workload,
-                       const char *target, int threads, int n, neo_db_row *out, int *n_out) {
+neo_status neo_db_near(neo_ctx *ctx, neo_db *db, const neo_db_near_query *query, neo_db_row *out,
+                       int *n_out) {
+  const neo_db_workload *workload = query->workload;
   neighbours list = {.of = workload};
   int found = 0;
   neo_status status =
@@ -87,10 +88,10 @@ neo_status neo_db_near(neo_ctx *ctx, neo_db *db, const neo_db_workload *workload
     status = neo_fail(ctx, NEO_NO_MEMORY, "database: out of memory while looking for neighbours");
   if (status == NEO_OK && list.n > 0)
     qsort(list.item, list.n, sizeof(*list.item), compare_neighbours);
-  for (size_t i = 0; status == NEO_OK && i < list.n && found < n; i++) {
-    neo_db_query query = {list.item[i].key, target, threads, NULL, NULL};
+  for (size_t i = 0; status == NEO_OK && i < list.n && found < query->n; i++) {
+    neo_db_query one = {list.item[i].key, query->target, query->threads, NULL, NULL};
     bool has = false;
-    status = neo_db_best(ctx, db, &query, &out[found], &has);
+    status = neo_db_best(ctx, db, &one, &out[found], &has);
     found += status == NEO_OK && has;
   }
   free(list.item);

@@ -82,9 +82,14 @@ void neo_db_row_fini(neo_db_row *row);
 neo_status neo_db_best(neo_ctx *ctx, neo_db *db, const neo_db_query *query, neo_db_row *out,
                        bool *found);
 /* The fastest record of each of up to n other workloads of the same family and target, nearest in
- * log-extents first. */
-neo_status neo_db_near(neo_ctx *ctx, neo_db *db, const neo_db_workload *workload,
-                       const char *target, int threads, int n, neo_db_row *out, int *n_out);
+ * log-extents first. out: room for query->n rows. */
+typedef struct neo_db_near_query {
+  const neo_db_workload *workload;
+  const char *target;
+  int threads, n;
+} neo_db_near_query;
+neo_status neo_db_near(neo_ctx *ctx, neo_db *db, const neo_db_near_query *query, neo_db_row *out,
+                       int *n_out);
 /* Every trial of a query (run > 0: only of that run; workload NULL: all), in id order. Return false
  * from fn to stop. */
 neo_status neo_db_visit_trials(neo_ctx *ctx, neo_db *db, const neo_db_query *query, int64_t run,

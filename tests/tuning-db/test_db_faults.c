@@ -79,6 +79,7 @@ static bool use_store(neo_ctx *ctx, const char *path, const sample_workload *s, 
   neo_db_trial trial = sample_trial(s[0].key, 1, 1, 10);
   neo_db_query query = {s[0].key, trial.target, 1, NULL, NULL};
   neo_db_run run = {.arguments = "[]"};
+  neo_db_near_query neighbours = {&s[1].w, trial.target, 1, 2};
   neo_buf note = {0};
   int64_t id;
   int n_near = 0;
@@ -91,7 +92,7 @@ static bool use_store(neo_ctx *ctx, const char *path, const sample_workload *s, 
             neo_db_get_note(ctx, db, id, "n", &note, &has_note) == NEO_OK &&
             neo_db_put_trial(ctx, db, &trial, &id) == NEO_OK &&
             neo_db_best(ctx, db, &query, &row, &found) == NEO_OK &&
-            neo_db_near(ctx, db, &s[1].w, trial.target, 1, 2, near, &n_near) == NEO_OK &&
+            neo_db_near(ctx, db, &neighbours, near, &n_near) == NEO_OK &&
             export_and_import(ctx, db, file);
   ok = ok && found && has_note && n_near == 1;
   for (int i = 0; i < n_near; i++)

@@ -194,13 +194,15 @@ static void near_gives_the_closest_extents_first(void **state) {
   sample_workload_init(&s, 16, 32);
   neo_db_row row[3] = {0};
   int n = 0;
-  OK(f, neo_db_near(&f->ctx, db, &s.w, "x86_64 avx2 vec=32", 1, 3, row, &n));
+  neo_db_near_query query = {&s.w, "x86_64 avx2 vec=32", 1, 3};
+  OK(f, neo_db_near(&f->ctx, db, &query, row, &n));
   assert_int_equal(n, 2);
   assert_true(row[0].trial.ns == 8);
   assert_true(row[1].trial.ns == 1024);
   neo_db_row_fini(&row[0]);
   neo_db_row_fini(&row[1]);
-  OK(f, neo_db_near(&f->ctx, db, &s.w, "x86_64 avx2 vec=32", 1, 1, row, &n));
+  query.n = 1;
+  OK(f, neo_db_near(&f->ctx, db, &query, row, &n));
   assert_int_equal(n, 1);
   neo_db_row_fini(&row[0]);
   neo_db_close(db);
