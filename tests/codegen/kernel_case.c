@@ -1,5 +1,5 @@
 /* tests/codegen/kernel_case.c: see kernel_case.h. */
-#include "kernel_case.h"
+#include "tests/codegen/kernel_case.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
-/* tests/codegen/test_kernel_nests.c: whole nests through every code generator: the hand-written ones of
- * tests/data/nest, tails of every width, sub-ranges of the grid, and random nests. */
+/* tests/codegen/test_kernel_nests.c: whole nests through every code generator: the hand-written
+ * ones of tests/data/nest, tails of every width, sub-ranges of the grid, and random nests. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/host.h"
-#include "kernel_case.h"
+#include "tests/codegen/kernel_case.h"
 
 static void visit(void (*fn)(void *self, kernel_case *c)) {
   neo_ctx ctx;

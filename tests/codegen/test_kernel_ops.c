@@ -1,5 +1,5 @@
-/* tests/codegen/test_kernel_ops.c: every operation on every element type, scalar and in vectors, as each
- * code generator prints it, against neo_expr_apply. */
+/* tests/codegen/test_kernel_ops.c: every operation on every element type, scalar and in vectors, as
+ * each code generator prints it, against neo_expr_apply. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-#include "kernel_case.h"
+#include "tests/codegen/kernel_case.h"
 
 enum { N = 96, LANES = 8 };
 
