@@ -134,6 +134,7 @@ static neo_status measure(bench *b, neo_nest *nest, result *out) {
   neo_object object = {0};
   neo_loaded *loaded = NULL;
   runner r = {.nest = nest};
+  neo_nest_expand_math(nest);
   double build_ms = 1e9;
   neo_status status = b->text ? print_text(b, nest) : NEO_OK;
   for (int k = 0; k < 5 && status == NEO_OK; k++) {

@@ -10,6 +10,7 @@
  * remembers what each node of the statement at hand became. */
 #include "codegen/llvm_emitter.h"
 
+#include <math.h>
 #include <string.h>
 
 /* ---- types --------------------------------------------------------------------------------------- */
@@ -138,12 +139,45 @@ static LLVMValueRef float_unary(llvm_emitter *em, const neo_expr *e, LLVMValueRe
   return LLVMGetPoison(LLVMTypeOf(a));
 }
 
+/* x[0] * x[1] + x[2], rounded once where the target can. */
+static LLVMValueRef multiply_add(llvm_emitter *em, LLVMValueRef *x) {
+  if (neo_target_has(em->target, NEO_ISA_FMA) || neo_target_has(em->target, NEO_ISA_AVX512) ||
+      neo_target_has(em->target, NEO_ISA_NEON))
+    return llvm_call_same(em, "llvm.fma", 3, x);
+  return LLVMBuildFAdd(em->builder, LLVMBuildFMul(em->builder, x[0], x[1], ""), x[2], "");
+}
+
 /* floor(a / b) of the exact quotient's double, as the interpreter has it. */
 static LLVMValueRef float_floordiv(llvm_emitter *em, neo_dtype dtype, LLVMValueRef a,
                                    LLVMValueRef b) {
   LLVMValueRef q = LLVMBuildFDiv(em->builder, llvm_cast(em, NEO_F64, dtype, a),
                                  llvm_cast(em, NEO_F64, dtype, b), "");
   return llvm_cast(em, dtype, NEO_F64, llvm_call_same(em, "llvm.floor", 1, &q));
+}
+
+/* The remainder with the sign of a, in double: exact while the quotient has at most 29 bits (f64:
+ * 53). */
+static LLVMValueRef float_mod(llvm_emitter *em, const neo_expr *e, LLVMValueRef x, LLVMValueRef y) {
+  LLVMBuilderRef b = em->builder;
+  LLVMValueRef n = llvm_cast(em, NEO_F64, e->dtype, x), d = llvm_cast(em, NEO_F64, e->dtype, y);
+  LLVMTypeRef type = LLVMTypeOf(n);
+  LLVMValueRef q = LLVMBuildFDiv(b, n, d, "");
+  q = llvm_call_same(em, "llvm.trunc", 1, &q);
+  LLVMValueRef terms[3] = {LLVMBuildFNeg(b, q, ""), d, n};
+  LLVMValueRef r = multiply_add(em, terms);
+  LLVMValueRef magnitude = llvm_call_same(em, "llvm.fabs", 1, &d);
+  LLVMValueRef huge =
+      LLVMBuildFCmp(b, LLVMRealOEQ, magnitude, llvm_splat_float(type, (double)INFINITY), "");
+  LLVMValueRef finite = LLVMBuildFCmp(b, LLVMRealORD, q, q, "");
+  r = llvm_select(em, LLVMBuildAnd(b, huge, finite, ""), n, r);
+  LLVMValueRef signs[2] = {r, n};
+  r = llvm_call_same(em, "llvm.copysign", 2, signs);
+  if (e->op == NEO_EXPR_FLOORMOD) {
+    LLVMValueRef zero = LLVMConstNull(type);
+    LLVMValueRef below = LLVMBuildFCmp(b, LLVMRealOLT, LLVMBuildFMul(b, r, d, ""), zero, "");
+    r = llvm_select(em, below, LLVMBuildFAdd(b, r, d, ""), r);
+  }
+  return llvm_cast(em, e->dtype, NEO_F64, r);
 }
 
 static LLVMValueRef float_binary(llvm_emitter *em, const neo_expr *e, LLVMValueRef x,
@@ -160,6 +194,9 @@ static LLVMValueRef float_binary(llvm_emitter *em, const neo_expr *e, LLVMValueR
     return llvm_round_to(em, e->dtype, LLVMBuildFDiv(b, x, y, ""));
   case NEO_EXPR_FLOORDIV:
     return float_floordiv(em, e->dtype, x, y);
+  case NEO_EXPR_MOD:
+  case NEO_EXPR_FLOORMOD:
+    return float_mod(em, e, x, y);
   case NEO_EXPR_MIN:
     return llvm_select(em, LLVMBuildFCmp(b, LLVMRealOLT, y, x, ""), y, x);
   case NEO_EXPR_MAX:
@@ -339,12 +376,7 @@ static LLVMValueRef fused(llvm_emitter *em, const neo_expr *e, LLVMValueRef *x) 
   LLVMBuilderRef b = em->builder;
   if (neo_dtype_class(e->dtype) != 'f')
     return LLVMBuildAdd(b, LLVMBuildMul(b, x[0], x[1], ""), x[2], "");
-  bool native = neo_target_has(em->target, NEO_ISA_FMA) ||
-                neo_target_has(em->target, NEO_ISA_AVX512) ||
-                neo_target_has(em->target, NEO_ISA_NEON);
-  LLVMValueRef v = native ? llvm_call_same(em, "llvm.fma", 3, x)
-                          : LLVMBuildFAdd(b, LLVMBuildFMul(b, x[0], x[1], ""), x[2], "");
-  return llvm_round_to(em, e->dtype, v);
+  return llvm_round_to(em, e->dtype, multiply_add(em, x));
 }
 
 static LLVMValueRef apply(llvm_emitter *em, const neo_expr *e, LLVMValueRef *x) {

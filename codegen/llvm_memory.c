@@ -107,6 +107,20 @@ static LLVMValueRef load_pointer(llvm_emitter *em, LLVMValueRef array, int index
   return LLVMBuildLoad2(em->builder, em->pointer, at, "");
 }
 
+/* A local array, aligned for the target's vectors, at the function's entry. */
+static LLVMValueRef stack_array(llvm_emitter *em, int buffer) {
+  const neo_nest_buffer *b = &em->nest->buffer[buffer];
+  if (!em->stack[buffer]) {
+    LLVMTypeRef type = LLVMArrayType2(llvm_memory_type(em, b->dtype, 1), (uint64_t)b->elements);
+    LLVMPositionBuilderBefore(em->builder, em->marker[0]);
+    em->stack[buffer] = LLVMBuildAlloca(em->builder, type, "");
+    int align = em->target->vector_bytes > 16 ? em->target->vector_bytes : 16;
+    LLVMSetAlignment(em->stack[buffer], (unsigned)align);
+    LLVMPositionBuilderAtEnd(em->builder, em->block);
+  }
+  return em->stack[buffer];
+}
+
 static llvm_val base_pointer(llvm_emitter *em, int buffer) {
   const neo_nest_buffer *b = &em->nest->buffer[buffer];
   llvm_key key = {LLVM_OP_BASE, 0, 0, {NULL}, buffer};
@@ -114,7 +128,7 @@ static llvm_val base_pointer(llvm_emitter *em, int buffer) {
   if (llvm_find(em, &key, &found))
     return found;
   if (b->scope == NEO_SCOPE_STACK)
-    return (llvm_val){.v = em->stack[buffer]};
+    return (llvm_val){.v = stack_array(em, buffer)};
   llvm_val where = llvm_place(em, 0, NULL);
   LLVMValueRef v;
   if (b->scope == NEO_SCOPE_PARAM)

@@ -311,44 +311,13 @@ static void declare(llvm_emitter *em, int k, const char *symbol) {
   em->buffers = LLVMGetParam(em->function, 1);
 }
 
-static void used_buffers(const neo_stmt *s, buffer_set *out);
-
-static void note_load(void *self, const neo_expr *load) {
-  ((buffer_set *)self)->has[load->u.load.buffer] = true;
-}
-
-static void used_buffers(const neo_stmt *s, buffer_set *out) {
-  stored(s, out);
-  for (; s; s = s->next) {
-    if (s->kind == NEO_STMT_STORE) {
-      neo_expr_visit_loads(s->u.store.value, note_load, out);
-    } else if (s->kind == NEO_STMT_FOR) {
-      used_buffers(s->u.loop.body, out);
-    } else if (s->kind == NEO_STMT_LET) {
-      used_buffers(s->u.let.body, out);
-    } else if (s->kind == NEO_STMT_IF) {
-      used_buffers(s->u.branch.then, out);
-      used_buffers(s->u.branch.otherwise, out);
-    }
-  }
-}
-
-/* Fresh registers and local arrays for the buffers that the launch uses. */
-static void local_buffers(llvm_emitter *em, const neo_stmt *body) {
-  buffer_set used = {{false}};
-  used_buffers(body, &used);
+/* Registers without a value, and no local arrays yet (llvm_memory.c makes them when first used). */
+static void fresh_buffers(llvm_emitter *em) {
   for (int b = 0; b < em->nest->n_buffers; b++) {
-    const neo_nest_buffer *buffer = &em->nest->buffer[b];
     int64_t n = reg_count(em, b);
+    em->stack[b] = NULL;
     if (n)
       em->reg[b] = neo_arena_alloc(&em->arena, sizeof(LLVMValueRef) * (size_t)n);
-    if (buffer->scope != NEO_SCOPE_STACK || !used.has[b])
-      continue;
-    LLVMTypeRef type =
-        LLVMArrayType2(llvm_memory_type(em, buffer->dtype, 1), (uint64_t)buffer->elements);
-    em->stack[b] = LLVMBuildAlloca(em->builder, type, "");
-    int align = em->target->vector_bytes > 16 ? em->target->vector_bytes : 16;
-    LLVMSetAlignment(em->stack[b], (unsigned)align);
   }
 }
 
@@ -364,7 +333,7 @@ void llvm_emit_launch(llvm_emitter *em, int k, const char *symbol) {
   LLVMBasicBlockRef entry = llvm_new_block(em);
   llvm_set_block(em, entry);
   em->depth = -1;
-  local_buffers(em, launch->body);
+  fresh_buffers(em);
   llvm_scope_open(em);
   LLVMValueRef begin = grid_bound(em, 0), end = grid_bound(em, 1);
   loop_state loop = {.guarded = true};

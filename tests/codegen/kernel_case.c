@@ -191,6 +191,7 @@ void kernel_case_run_text(neo_ctx *ctx, const kernel_case *c, const char *text) 
   neo_nest *nest = neo_arena_alloc(&arena, sizeof *nest);
   if (neo_nest_parse(ctx, &arena, text, nest) != NEO_OK)
     fail_msg("%s\n%s", ctx->message, text);
+  neo_nest_expand_math(nest);
   kernel_case_run(ctx, c, nest);
   neo_arena_fini(&arena);
 }

@@ -35,7 +35,9 @@ static void run_file(neo_ctx *ctx, kernel_case *c, const char *name, double ulps
 
 static void run_files(void *state, kernel_case *c) {
   run_file(state, c, "scale", 0);
+  run_file(state, c, "gather", 0);
   run_file(state, c, "integers", 0);
+  run_file(state, c, "math", 0);
   run_file(state, c, "matmul_reg", 0);
   run_file(state, c, "two_launches", 0);
   run_file(state, c, "vector_tail", 0);

@@ -73,6 +73,25 @@ static void float_ops(builder *b) {
     add_output(b, neo_expr_binary(&b->arena, binary[k], b->arg[0], b->arg[1]));
 }
 
+/* Remainders are exact for quotients of up to 29 bits, so the divisor is 1/8 or more. */
+static void float_remainders(builder *b) {
+  neo_arena *arena = &b->arena;
+  const neo_expr *least =
+      neo_expr_broadcast(arena, neo_expr_const_f(arena, b->dtype, 0.125), b->lanes);
+  const neo_expr *most =
+      neo_expr_broadcast(arena, neo_expr_const_f(arena, b->dtype, 50000), b->lanes);
+  const neo_expr *divisor = neo_expr_unary(arena, NEO_EXPR_ABS, b->arg[1]);
+  divisor = neo_expr_binary(arena, NEO_EXPR_MAX, divisor, least);
+  const neo_expr *negative = neo_expr_unary(arena, NEO_EXPR_NEG, divisor);
+  divisor = neo_expr_select(arena, neo_expr_binary(arena, NEO_EXPR_LT, b->arg[2], least), negative,
+                            divisor);
+  const neo_expr *dividend = neo_expr_binary(arena, NEO_EXPR_MIN, b->arg[0], most);
+  dividend =
+      neo_expr_binary(arena, NEO_EXPR_MAX, dividend, neo_expr_unary(arena, NEO_EXPR_NEG, most));
+  add_output(b, neo_expr_binary(arena, NEO_EXPR_MOD, dividend, divisor));
+  add_output(b, neo_expr_binary(arena, NEO_EXPR_FLOORMOD, dividend, divisor));
+}
+
 static void int_ops(builder *b) {
   static const neo_expr_op unary[] = {NEO_EXPR_NEG, NEO_EXPR_ABS, NEO_EXPR_BITNOT};
   static const neo_expr_op binary[] = {
@@ -131,9 +150,11 @@ static void run_ops(void *state, kernel_case *c) {
       char class = neo_dtype_class((neo_dtype)dtype);
       if (class == 'f')
         float_ops(&b);
-      else if (class == 'b')
+      if (class == 'f' && (dtype != NEO_F64 || neo_target_has(&c->target, NEO_ISA_FMA)))
+        float_remainders(&b); /* of f64 they need a fused multiply-add to be exact */
+      if (class == 'b')
         bool_ops(&b);
-      else
+      if (class == 'i' || class == 'u')
         int_ops(&b);
       if (class != 'b')
         number_ops(&b);
