@@ -56,7 +56,7 @@ typedef struct bench {
   neo_target target;
   neo_pool *pool;
   const char *only, *line;
-  int top, samples, threads;
+  int top, samples, threads, climb;
   bool row_major, verbose;
   neo_accuracy accuracy;
   uint64_t seed;
@@ -253,6 +253,33 @@ static void bench_space(bench *b, const layer *l, const neo_te *te, const neo_sp
   fflush(stdout);
 }
 
+/* Measured coordinate descent from the pick: what a short search would find. */
+static void climb(bench *b, const neo_te *te, const neo_space *space) {
+  neo_candidate at, next;
+  neo_schedule line;
+  neo_space_analytic(space, 1, &at);
+  neo_space_schedule(space, &at, &line);
+  double ns = measure(b, te, &line);
+  int left = b->climb;
+  bool better = true;
+  while (better && left > 0) {
+    better = false;
+    for (int k = 0; left > 0 && neo_space_neighbour(space, &at, k, &next); k++, left--) {
+      neo_space_schedule(space, &next, &line);
+      double made = measure(b, te, &line);
+      if (made >= ns * 0.98)
+        continue;
+      ns = made;
+      at = next;
+      k = -1;
+      better = true;
+      show(b, space, &at, neo_space_predict(space, &at), ns);
+    }
+  }
+  printf("%-18s %9.1f %9.1f %7.1f  after %d trials\n", "  climbed",
+         neo_space_predict(space, &at) / 1e3, ns / 1e3, neo_te_flops(te) / ns, b->climb - left);
+}
+
 static neo_status bench_layer(bench *b, const layer *l) {
   neo_arena arena;
   neo_buf text = {0};
@@ -276,6 +303,8 @@ static neo_status bench_layer(bench *b, const layer *l) {
     }
   } else if (status == NEO_OK) {
     bench_space(b, l, &te, space);
+    if (b->climb > 0)
+      climb(b, &te, space);
   }
   neo_space_destroy(space);
   neo_buf_fini(&text);
@@ -300,6 +329,8 @@ static bool parse_options(bench *b, int argc, char **argv, const char **target) 
       b->top = (int)strtol(argv[++i], NULL, 10);
     else if (strcmp(argv[i], "--samples") == 0)
       b->samples = (int)strtol(argv[++i], NULL, 10);
+    else if (strcmp(argv[i], "--climb") == 0)
+      b->climb = (int)strtol(argv[++i], NULL, 10);
     else if (strcmp(argv[i], "--threads") == 0)
       b->threads = (int)strtol(argv[++i], NULL, 10);
     else if (strcmp(argv[i], "--seed") == 0)
@@ -321,7 +352,8 @@ int main(int argc, char **argv) {
   neo_ctx_init(&b.ctx, 1);
   if (!parse_options(&b, argc, argv, &target)) {
     fprintf(stderr,
-            "usage: bench_space [--layer TEXT] [--top N] [--samples N] [--threads N] [--target T] "
+            "usage: bench_space [--layer TEXT] [--top N] [--samples N] [--climb N] [--threads N] "
+            "[--target T] "
             "[--accuracy fast|default] [--row-major] [--seed S] [--verbose] [--line SCHEDULE]\n");
     return NEO_USAGE;
   }

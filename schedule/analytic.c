@@ -16,13 +16,17 @@
 
 #define LOADS_PER_CYCLE 2.0
 #define ISSUE_WIDTH 5.0
-#define L2_BYTES_PER_CYCLE 24.0
-#define L3_BYTES_PER_CYCLE 10.0
-#define DRAM_BYTES_PER_CYCLE 4.5
+#define BROADCAST                                                                                  \
+  1.4 /* load slots of a broadcast: its lines are spread, so ports and sets conflict */
+#define UNIFORM_GUARD 5.0 /* more load slots where all lanes share the guard: compare, select */
+#define STREAMED 0.5      /* traffic of packed constants, which prefetchers see coming */
+#define L2_BYTES_PER_CYCLE 20.0
+#define L3_BYTES_PER_CYCLE 14.0
+#define DRAM_BYTES_PER_CYCLE 6.0
 #define L1_SHARE 0.8
 #define L2_SHARE 0.7
 #define L3_SHARE 0.6
-#define HIDDEN 0.35     /* share of the smaller terms that the largest does not hide */
+#define EXPOSED 0.4     /* share of the smaller terms that the largest does not hide */
 #define LAUNCH_NS 150.0 /* one launch on one worker */
 #define WAKE_NS 2500.0  /* more when several workers share it */
 #define MAX_PATH 64
@@ -196,14 +200,14 @@ static int lanes_of(const plan *p, const body *b) {
 static double access_slots(const plan *p, const body *b, const neo_access *access, int lanes,
                            double *scattered) {
   if (b->vector_axis < 0)
-    return access->guarded ? 2.5 : 1;
+    return access->guarded ? 2 : 1;
   int64_t stride =
       neo_access_stride(access, &p->variant->te, p->layout[access->buffer], b->vector_axis, lanes);
   bool guard_moves = access->guarded && neo_access_uses(access, b->vector_axis);
   if ((stride == 0 || stride == 1) && !guard_moves)
-    return access->guarded ? 1.5 : 1;
+    return (stride == 0 ? BROADCAST : 1) + (access->guarded ? UNIFORM_GUARD : 0);
   *scattered += 1;
-  return lanes * (access->guarded ? 3.0 : 1.6) + 2;
+  return lanes * (access->guarded ? 8.0 : 5.0) + 8;
 }
 
 typedef struct tile_axis {
@@ -225,12 +229,24 @@ typedef struct micro {
   double steps,
       middle; /* reduce iterations per tile; iterations of all but the innermost reduce loop */
   double unroll;
+  int long_axis; /* the unrolled reduce axis; -1: none */
 } micro;
+
+/* Does the load slide over its input along a tile axis and this reduce axis? Unrolled, such loads
+ * merge across steps and stay live: registers spill. */
+static bool shares_window(const body *b, const neo_access *load, int axis) {
+  for (int d = 0; axis >= 0 && d < load->rank; d++)
+    for (int a = 0; load->coef[d][axis] != 0 && a < b->te->n_spatial; a++)
+      if (load->coef[d][a] != 0 && b->extent[a] > 1)
+        return true;
+  return false;
+}
 
 static double tile_cycles(const micro *m, const int64_t *size, neo_cost *cost, double weight) {
   const body *b = m->b;
   const neo_target *target = m->plan->target;
-  double acc = 1, loads = 0, guards = 0;
+  double acc = 1, loads = 0;
+  bool window = false;
   for (int a = 0; a < b->te->n_spatial; a++)
     acc *= a == b->vector_axis ? (double)neo_ceil_div(size[a], m->lanes) : (double)size[a];
   double scattered = 0;
@@ -242,13 +258,17 @@ static double tile_cycles(const micro *m, const int64_t *size, neo_cost *cost, d
         count *= a == b->vector_axis ? (double)neo_ceil_div(size[a], m->lanes) : (double)size[a];
     double slots = access_slots(m->plan, b, load, m->lanes, &scattered);
     loads += count * slots;
-    guards += load->guarded ? count * 2 : 0;
+    if (shares_window(b, load, m->long_axis))
+      window = true;
   }
   double ops = b->facts->contraction ? acc * (1 + neo_max_i64(0, (int64_t)b->facts->ops - 1))
                                      : acc * b->facts->ops;
   double fma = ops / target->fma_ports, load = loads / LOADS_PER_CYCLE;
-  double latency = target->fma_latency, issue = (ops + loads + guards) / ISSUE_WIDTH;
+  double latency = target->fma_latency, issue = (ops + loads) / ISSUE_WIDTH;
   double step = fmax(fmax(fma, load), fmax(latency, issue));
+  double live = 2 * acc + m->unroll - target->vector_registers;
+  if (window && m->unroll > 1 && live > 0)
+    step += live / (2 * m->unroll);
   double around = (1.2 / m->unroll) * m->steps + 4 * m->middle + 2 * acc + 14;
   cost->fma += weight * m->steps * fma;
   cost->load += weight * m->steps * load;
@@ -259,16 +279,23 @@ static double tile_cycles(const micro *m, const int64_t *size, neo_cost *cost, d
 }
 
 static double register_cycles(const plan *p, const body *b, neo_cost *cost) {
-  micro m = {.plan = p, .b = b, .lanes = lanes_of(p, b), .steps = 1, .middle = 1, .unroll = 1};
+  micro m = {.plan = p,
+             .b = b,
+             .lanes = lanes_of(p, b),
+             .steps = 1,
+             .middle = 1,
+             .unroll = 1,
+             .long_axis = -1};
   int last = -1;
   for (int i = 0; i < b->n_loops; i++) {
     int axis = b->loops[i].axis;
     if (axis < b->te->n_spatial)
       continue;
     m.steps *= (double)b->loops[i].trip;
-    if (b->n_factors[axis] > 0 && (b->unrolled[axis] & 2) && b->order->arg[i] % 16 == 1)
+    if (b->n_factors[axis] > 0 && (b->unrolled[axis] & 2) && b->order->arg[i] % 16 == 1) {
       m.unroll *= (double)b->loops[i].trip;
-    else
+      m.long_axis = axis;
+    } else
       last = i;
   }
   for (int i = 0; i < last; i++)
@@ -307,6 +334,22 @@ static double register_cycles(const plan *p, const body *b, neo_cost *cost) {
   return sum;
 }
 
+/* Loop control per innermost execution: unrolled copies share it. */
+static double loop_overhead(const body *b) {
+  double copies = 1, inner = 1;
+  for (int i = b->n_loops - 1; i >= 0; i--) {
+    int axis = b->loops[i].axis, level = b->order ? b->order->arg[i] % 16 : 0;
+    if (axis == b->vector_axis && level == b->n_factors[axis])
+      continue;
+    if (!(b->unrolled[axis] >> level & 1)) {
+      inner = (double)b->loops[i].trip;
+      break;
+    }
+    copies *= (double)b->loops[i].trip;
+  }
+  return (1.2 + 6 / fmax(inner, 1)) / copies;
+}
+
 static double stream_cycles(const plan *p, const body *b, neo_cost *cost) {
   int lanes = lanes_of(p, b), n_axes = b->te->n_spatial + b->te->n_reduce;
   double vectors = b->runs, loads = 0, scattered = 0, stores;
@@ -324,13 +367,7 @@ static double stream_cycles(const plan *p, const body *b, neo_cost *cost) {
     step = fmax(step + 1, reduce_last ? p->target->fma_latency : 0);
   }
   cost->scattered += scattered * vectors;
-  double inner = b->n_loops > 0 ? (double)b->loops[b->n_loops - 1].trip : 1;
-  if (b->vector_axis >= 0 && b->n_loops > 1)
-    inner = (double)b->loops[b->n_loops - 2].trip;
-  bool unrolled = b->vector_axis >= 0 && (b->unrolled[b->vector_axis] & 2);
-  if (unrolled && b->n_loops > 2)
-    inner *= (double)b->loops[b->n_loops - 3].trip;
-  return vectors * (step + (unrolled ? 0.7 : 1.5) + 5 / fmax(inner, 1)) + b->runs * 10;
+  return vectors * (step + loop_overhead(b)) + b->runs * 10;
 }
 
 static double block_cycles(const plan *p, int k, neo_cost *cost) {
@@ -351,38 +388,52 @@ typedef struct traffic {
   int n, n_buffers;
   int64_t trip[MAX_PATH];
   int buffer[NEO_TE_MAX_BUFFERS];
-  double weight[NEO_TE_MAX_BUFFERS];              /* 2: stored */
+  double weight[NEO_TE_MAX_BUFFERS];              /* 2: stored; STREAMED: packed */
   double bytes[NEO_TE_MAX_BUFFERS][MAX_PATH + 1]; /* footprint inside position k */
 } traffic;
 
+/* Bytes that the access touches: contiguous runs, each with the ends of cache lines that it shares.
+ */
 static double footprint(const plan *p, const body *b, const neo_access *access,
                         const int64_t *cover) {
   const neo_te_buffer *buffer = &p->variant->te.buffer[access->buffer];
   const neo_layout *layout = p->layout[access->buffer];
-  double size = (double)neo_dtype_size(buffer->dtype), elements = 1;
-  int last = layout->n == 0 ? access->rank - 1 : layout->dim[layout->n - 1].dim;
-  for (int d = 0; d < access->rank; d++) {
-    int64_t n = neo_min_i64(buffer->shape.dim[d],
-                            dim_cover(access, d, cover, b->te->n_spatial + b->te->n_reduce));
-    if (d == last && (double)n * size < 64)
-      n = neo_min_i64(buffer->shape.dim[d], (int64_t)(64 / size));
-    elements *= (double)n;
+  double size = (double)neo_dtype_size(buffer->dtype), run = size, runs = 1;
+  bool contiguous = true;
+  int n_axes = b->te->n_spatial + b->te->n_reduce;
+  int n_dims = layout->n == 0 ? access->rank : layout->n;
+  for (int i = n_dims - 1; i >= 0; i--) {
+    neo_layout_dim dim = {(int8_t)i, ' ', 0};
+    if (layout->n > 0)
+      dim = layout->dim[i];
+    int64_t whole = buffer->shape.dim[dim.dim];
+    int64_t n = neo_min_i64(whole, dim_cover(access, dim.dim, cover, n_axes));
+    if (dim.part == '/') {
+      n = neo_ceil_div(n, dim.factor);
+      whole = neo_ceil_div(whole, dim.factor);
+    } else if (dim.part == '%') {
+      n = neo_min_i64(n, dim.factor);
+      whole = dim.factor;
+    }
+    *(contiguous ? &run : &runs) *= (double)n;
+    contiguous = contiguous && n == whole;
   }
-  return elements * size;
+  if (fmod(run, 64) != 0)
+    run += 60;
+  return run * runs;
 }
 
-static void note(traffic *t, int buffer, bool store, int k, double bytes) {
+static void note(traffic *t, int buffer, double weight, int k, double bytes) {
   int i = 0;
   while (i < t->n_buffers && t->buffer[i] != buffer)
     i++;
   if (i == t->n_buffers) {
     t->buffer[i] = buffer;
-    t->weight[i] = 1;
+    t->weight[i] = weight;
     memset(t->bytes[i], 0, sizeof(t->bytes[i]));
     t->n_buffers++;
   }
-  if (store)
-    t->weight[i] = 2;
+  t->weight[i] = fmax(t->weight[i], weight);
   t->bytes[i][k] = fmax(t->bytes[i][k], bytes);
 }
 
@@ -403,10 +454,15 @@ static void note_block(const plan *p, traffic *t, int block, int k, const int64_
       double region = (double)neo_dtype_size(p->variant->te.buffer[access->buffer].dtype);
       for (int a = 0; a < w->te->n_spatial; a++)
         region *= (double)w->extent[a];
-      note(t, access->buffer, false, k, fmin(region, footprint(p, b, access, cover)));
+      note(t, access->buffer, 1, k, fmin(region, footprint(p, b, access, cover)));
       continue;
     }
-    note(t, access->buffer, access->store, k, footprint(p, b, access, cover));
+    bool packed = p->variant->te.buffer[access->buffer].role == NEO_TE_CONST;
+    note(t, access->buffer,
+         access->store ? 2
+         : packed      ? STREAMED
+                       : 1,
+         k, footprint(p, b, access, cover));
   }
 }
 
@@ -516,7 +572,7 @@ static void add_launch(const plan *p, int root, double cycles, neo_cost *cost) {
     sum += term[i];
   }
   double ghz = target->ghz > 0 ? target->ghz : 3.0;
-  cost->ns += (most + HIDDEN * (sum - most)) / ghz + LAUNCH_NS + (workers > 1 ? WAKE_NS : 0) +
+  cost->ns += (most + EXPOSED * (sum - most)) / ghz + LAUNCH_NS + (workers > 1 ? WAKE_NS : 0) +
               grid * 4 / busy;
   cost->l2_bytes += l2;
   cost->l3_bytes += l3;

@@ -78,7 +78,7 @@ static void add_splits(neo_builder *b, map_plan *p) {
   const neo_te_block *block = &b->variant->te.block[p->block];
   int64_t vectors = neo_ceil_div(block->extent[p->vector_axis], p->lanes);
   p->repeat = neo_builder_decision(b, "map repeat", false);
-  for (int64_t k = 1; k <= 4 && k <= vectors; k *= 2)
+  for (int64_t k = 1; k <= (p->lanes > 1 ? 4 : 8) && k <= vectors; k *= 2)
     neo_builder_value(b, p->repeat, k);
   neo_slot *split = neo_builder_slot(b, NEO_INSTR_SPLIT, p->block);
   split->instr.axis = (int16_t)p->vector_axis;
@@ -110,6 +110,10 @@ static bool apply(neo_builder *b, int block) {
   neo_builder_lay_reads(b, block, p.vector_axis);
   p.n_axes = neo_builder_walk(b, block, p.axes);
   p.tiled_axis = transposed_axis(b, block, p.vector_axis, p.lanes);
+  if (p.tiled_axis >= 0 && p.lanes > 1) {
+    b->more = b->more || b->choice == 0;
+    p.lanes = b->choice == 1 ? 1 : p.lanes;
+  }
   add_splits(b, &p);
   add_order(b, &p, false);
   if (p.tiled_axis >= 0)

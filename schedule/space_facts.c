@@ -96,7 +96,7 @@ static double op_cost(neo_expr_op op) {
 static double body_cost(const neo_expr *e) {
   double sum = op_cost(e->op);
   if (e->op == NEO_EXPR_LOAD)
-    return e->u.load.n_guards * 1.5;
+    return e->u.load.n_guards * 0.15;
   for (int i = 0; i < e->n_args; i++)
     sum += body_cost(e->arg[i]);
   return sum;
