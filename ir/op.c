@@ -6,7 +6,7 @@
 
 #define NONE NULL
 static const neo_op table[] = {
-#define NEO_OP(name, min_in, max_in, min_out, max_out, infer, lower, eval, runtime, fuse)                    \
+#define NEO_OP(name, min_in, max_in, min_out, max_out, infer, lower, eval, runtime, fuse)          \
   {#name, min_in, max_in, min_out, max_out, infer, lower, eval, runtime, fuse},
 #include "ir/ops.def"
 };
@@ -26,12 +26,14 @@ void neo_op_visit(void (*fn)(void *self, const neo_op *op), void *self) {
 
 /* ---- one node ------------------------------------------------------------------------------------ */
 
-static neo_status create_outputs(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_tensor *out) {
+static neo_status create_outputs(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
+                                 neo_tensor *out) {
   for (int k = 0; k < node->n_outputs; k++) {
     const neo_value *v = &graph->value[node->output[k]];
-    neo_status s = v->dtype < NEO_DTYPE_COUNT
-                       ? neo_tensor_create(ctx, v->dtype, &v->shape, &out[k])
-                       : neo_op_fail(ctx, node, NEO_USAGE, "output %d has no type yet; infer first", k);
+    neo_status s =
+        v->dtype < NEO_DTYPE_COUNT
+            ? neo_tensor_create(ctx, v->dtype, &v->shape, &out[k])
+            : neo_op_fail(ctx, node, NEO_USAGE, "output %d has no type yet; infer first", k);
     if (s == NEO_OK)
       continue;
     while (--k >= 0)
@@ -50,8 +52,8 @@ static neo_tensor *find_input(const neo_node *node, neo_tensor *const *in, int v
   return NULL;
 }
 
-static neo_status eval_te(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_tensor *const *in,
-                          neo_tensor *out) {
+static neo_status eval_te(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
+                          neo_tensor *const *in, neo_tensor *out) {
   neo_arena arena;
   neo_tensor *buffers[NEO_TE_MAX_BUFFERS] = {NULL};
   int in_value[NEO_TE_MAX_BUFFERS];
@@ -81,14 +83,15 @@ static bool all_empty(const neo_node *node, const neo_tensor *out) {
   return true;
 }
 
-neo_status neo_node_eval(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_tensor *const *in,
-                         neo_tensor *out) {
+neo_status neo_node_eval(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
+                         neo_tensor *const *in, neo_tensor *out) {
   if (!node->op->eval && !node->op->lower)
     return neo_op_fail(ctx, node, NEO_UNSUPPORTED, "cannot be evaluated");
   NEO_TRY(create_outputs(ctx, graph, node, out));
   neo_status s = NEO_OK;
   if (!all_empty(node, out))
-    s = node->op->eval ? node->op->eval(ctx, graph, node, in, out) : eval_te(ctx, graph, node, in, out);
+    s = node->op->eval ? node->op->eval(ctx, graph, node, in, out)
+                       : eval_te(ctx, graph, node, in, out);
   for (int k = 0; s != NEO_OK && k < node->n_outputs; k++)
     neo_tensor_free(ctx, &out[k]);
   return s;
@@ -128,8 +131,10 @@ static neo_status copy_out(evaluation *e, int value, neo_tensor *out) {
 neo_status neo_graph_interpret(neo_ctx *ctx, const neo_graph *graph, const neo_tensor *inputs,
                                neo_tensor *outputs) {
   size_t n = (size_t)graph->n_values + 1;
-  evaluation e = {ctx, graph, neo_alloc(ctx, n * sizeof *e.value), neo_alloc(ctx, n * sizeof *e.owned)};
-  neo_status s = e.value && e.owned ? NEO_OK : neo_fail(ctx, NEO_NO_MEMORY, "graph: no memory to interpret");
+  evaluation e = {ctx, graph, neo_alloc(ctx, n * sizeof *e.value),
+                  neo_alloc(ctx, n * sizeof *e.owned)};
+  neo_status s =
+      e.value && e.owned ? NEO_OK : neo_fail(ctx, NEO_NO_MEMORY, "graph: no memory to interpret");
   for (int k = 0; s == NEO_OK && k < graph->n_values; k++) {
     if (graph->value[k].constant)
       e.value[k] = *graph->value[k].constant;

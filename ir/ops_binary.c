@@ -1,4 +1,5 @@
-/* ir/ops_binary.c: elementwise operators of several tensors with NumPy broadcasting, and batch_norm. */
+/* ir/ops_binary.c: elementwise operators of several tensors with NumPy broadcasting, and
+ * batch_norm. */
 #include "ir/ops_internal.h"
 #include "ir/ops_table.h"
 
@@ -6,9 +7,9 @@
 
 typedef const neo_expr *(*formula)(neo_lowering *l, const neo_expr *a, const neo_expr *b);
 
-#define DIRECT(name, OP)                                                                                     \
-  static const neo_expr *name(neo_lowering *l, const neo_expr *a, const neo_expr *b) {                       \
-    return neo_x2(l, NEO_EXPR_##OP, a, b);                                                                   \
+#define DIRECT(name, OP)                                                                           \
+  static const neo_expr *name(neo_lowering *l, const neo_expr *a, const neo_expr *b) {             \
+    return neo_x2(l, NEO_EXPR_##OP, a, b);                                                         \
   }
 
 DIRECT(f_add, ADD)
@@ -28,15 +29,20 @@ DIRECT(f_bit_or, BITOR)
 DIRECT(f_bit_xor, BITXOR)
 #undef DIRECT
 
-static const neo_expr *f_gt(neo_lowering *l, const neo_expr *a, const neo_expr *b) { return f_lt(l, b, a); }
-static const neo_expr *f_ge(neo_lowering *l, const neo_expr *a, const neo_expr *b) { return f_le(l, b, a); }
+static const neo_expr *f_gt(neo_lowering *l, const neo_expr *a, const neo_expr *b) {
+  return f_lt(l, b, a);
+}
+static const neo_expr *f_ge(neo_lowering *l, const neo_expr *a, const neo_expr *b) {
+  return f_le(l, b, a);
+}
 
 static const neo_expr *f_mod(neo_lowering *l, const neo_expr *a, const neo_expr *b) {
   return neo_x2(l, neo_node_int(l->node, "fmod", 0) ? NEO_EXPR_MOD : NEO_EXPR_FLOORMOD, a, b);
 }
 
 static const neo_expr *f_bit_shift(neo_lowering *l, const neo_expr *a, const neo_expr *b) {
-  return neo_x2(l, neo_op_string_is(l->node, "direction", "", "right") ? NEO_EXPR_SHR : NEO_EXPR_SHL, a, b);
+  return neo_x2(
+      l, neo_op_string_is(l->node, "direction", "", "right") ? NEO_EXPR_SHR : NEO_EXPR_SHL, a, b);
 }
 
 static const neo_expr *f_prelu(neo_lowering *l, const neo_expr *x, const neo_expr *slope) {
@@ -44,10 +50,12 @@ static const neo_expr *f_prelu(neo_lowering *l, const neo_expr *x, const neo_exp
 }
 
 static bool is_const(const neo_expr *e, double v) {
-  return e->op == NEO_EXPR_CONST && (neo_dtype_class(e->dtype) == 'f' ? e->u.f : (double)e->u.i) == v;
+  return e->op == NEO_EXPR_CONST &&
+         (neo_dtype_class(e->dtype) == 'f' ? e->u.f : (double)e->u.i) == v;
 }
 
-/* The usual constant exponents are products and roots; others go through pow, of mixed types in f64. */
+/* The usual constant exponents are products and roots; others go through pow, of mixed types in
+ * f64. */
 static const neo_expr *f_pow(neo_lowering *l, const neo_expr *a, const neo_expr *b) {
   bool floats = neo_dtype_class(a->dtype) == 'f';
   if (is_const(b, 1))
@@ -70,7 +78,9 @@ static const neo_expr *f_pow(neo_lowering *l, const neo_expr *a, const neo_expr 
 }
 
 /* bool: exclusive or */
-static const neo_expr *f_xor(neo_lowering *l, const neo_expr *a, const neo_expr *b) { return f_ne(l, a, b); }
+static const neo_expr *f_xor(neo_lowering *l, const neo_expr *a, const neo_expr *b) {
+  return f_ne(l, a, b);
+}
 
 /* accepts: n numbers, i integers, u unsigned, b bool, a anything */
 static const struct {
@@ -128,7 +138,8 @@ static bool accepts(char what, neo_dtype dtype) {
   }
 }
 
-static neo_status broadcast_all(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_shape *out) {
+static neo_status broadcast_all(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
+                                neo_shape *out) {
   neo_shape shape = {0};
   for (int k = 0; k < node->n_inputs; k++) {
     const neo_shape *s = &neo_op_in(graph, node, k)->shape;
@@ -138,7 +149,8 @@ static neo_status broadcast_all(neo_ctx *ctx, const neo_graph *graph, const neo_
     bool ok = neo_shape_broadcast(&shape, s, &shape);
     neo_status status = NEO_OK;
     if (!ok)
-      status = neo_op_fail(ctx, node, NEO_BAD_INPUT, "shapes %s and %s do not broadcast", a.data, b.data);
+      status = neo_op_fail(ctx, node, NEO_BAD_INPUT, "shapes %s and %s do not broadcast", a.data,
+                           b.data);
     neo_buf_fini(&a);
     neo_buf_fini(&b);
     NEO_TRY(status);
@@ -175,13 +187,14 @@ static int output_index(neo_lowering *l, const neo_expr **index) {
   return rank;
 }
 
-neo_status neo_lower_binary(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te, int *in_value) {
+neo_status neo_lower_binary(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te,
+                            int *in_value) {
   NEO_LOWERING(l);
   const neo_expr *index[NEO_MAX_RANK];
   int rank = output_index(&l, index), row = find_row(node);
   if (node->n_inputs >= NEO_TE_MAX_BUFFERS)
-    return neo_op_fail(ctx, node, NEO_UNSUPPORTED, "%d inputs, at most %d supported", node->n_inputs,
-                       NEO_TE_MAX_BUFFERS - 1);
+    return neo_op_fail(ctx, node, NEO_UNSUPPORTED, "%d inputs, at most %d supported",
+                       node->n_inputs, NEO_TE_MAX_BUFFERS - 1);
   const neo_expr *e = neo_lower_operand(&l, 0, rank, index);
   for (int k = 1; k < node->n_inputs; k++)
     e = rows[row].fn(&l, e, neo_lower_operand(&l, k, rank, index));
@@ -204,7 +217,8 @@ neo_status neo_infer_where(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
   return NEO_OK;
 }
 
-neo_status neo_lower_where(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te, int *in_value) {
+neo_status neo_lower_where(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te,
+                           int *in_value) {
   NEO_LOWERING(l);
   const neo_expr *index[NEO_MAX_RANK], *arg[3];
   int rank = output_index(&l, index);
@@ -228,16 +242,18 @@ neo_status neo_infer_batch_norm(neo_ctx *ctx, neo_graph *graph, neo_node *node) 
   for (int k = 1; k < 5; k++) {
     const neo_value *v = neo_op_in(graph, node, k);
     if (v->shape.rank != 1 || v->shape.dim[0] != x->shape.dim[1])
-      return neo_op_fail(ctx, node, NEO_BAD_INPUT, "input %d does not have %d values", k, (int)x->shape.dim[1]);
+      return neo_op_fail(ctx, node, NEO_BAD_INPUT, "input %d does not have %d values", k,
+                         (int)x->shape.dim[1]);
   }
   neo_shape shape = x->shape;
   neo_op_set(graph, node, 0, x->dtype, &shape);
   return NEO_OK;
 }
 
-/* y = x * f + (bias - mean * f), f = scale / sqrt(var + epsilon); f and the sum once per channel. */
-neo_status neo_lower_batch_norm(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te,
-                                int *in_value) {
+/* y = x * f + (bias - mean * f), f = scale / sqrt(var + epsilon); f and the sum once per channel.
+ */
+neo_status neo_lower_batch_norm(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
+                                neo_te *te, int *in_value) {
   NEO_LOWERING(l);
   const neo_expr *index[NEO_MAX_RANK], *c0 = neo_i_var(&l, 0), *c1 = neo_i_var(&l, 1), *p[5];
   int rank = output_index(&l, index);
@@ -247,13 +263,15 @@ neo_status neo_lower_batch_norm(neo_ctx *ctx, const neo_graph *graph, const neo_
     p[k] = neo_expr_cast(l.arena, x->dtype, neo_lower_load(&l, neo_lower_input(&l, k), &c0));
   (void)rank;
   neo_te_block *factor = neo_lower_tmp(&l, x->dtype, &channels);
-  const neo_expr *root =
-      neo_x1(&l, NEO_EXPR_SQRT, neo_xc(&l, NEO_EXPR_ADD, p[4], neo_node_float(node, "epsilon", 1e-5)));
+  const neo_expr *root = neo_x1(
+      &l, NEO_EXPR_SQRT, neo_xc(&l, NEO_EXPR_ADD, p[4], neo_node_float(node, "epsilon", 1e-5)));
   neo_lower_body(&l, factor, neo_x2(&l, NEO_EXPR_DIV, p[1], root));
   neo_te_block *shift = neo_lower_tmp(&l, x->dtype, &channels);
   neo_lower_body(&l, shift,
-                 neo_x2(&l, NEO_EXPR_SUB, p[2], neo_x2(&l, NEO_EXPR_MUL, p[3], neo_lower_read(&l, factor, &c0))));
+                 neo_x2(&l, NEO_EXPR_SUB, p[2],
+                        neo_x2(&l, NEO_EXPR_MUL, p[3], neo_lower_read(&l, factor, &c0))));
   const neo_expr *scaled = neo_x2(&l, NEO_EXPR_MUL, x, neo_lower_read(&l, factor, &c1));
-  neo_lower_body(&l, neo_lower_output(&l, 0), neo_x2(&l, NEO_EXPR_ADD, scaled, neo_lower_read(&l, shift, &c1)));
+  neo_lower_body(&l, neo_lower_output(&l, 0),
+                 neo_x2(&l, NEO_EXPR_ADD, scaled, neo_lower_read(&l, shift, &c1)));
   return NEO_OK;
 }

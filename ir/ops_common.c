@@ -6,18 +6,23 @@
 #include <string.h>
 #include <strings.h>
 
-neo_status neo_op_fail(neo_ctx *ctx, const neo_node *node, neo_status status, const char *format, ...) {
+neo_status neo_op_fail(neo_ctx *ctx, const neo_node *node, neo_status status, const char *format,
+                       ...) {
   char text[512];
   va_list args;
   va_start(args, format);
   vsnprintf(text, sizeof text, format, args);
   va_end(args);
-  return neo_fail(ctx, status, "node '%s' (%s): %s", node->name ? node->name : "", node->op->name, text);
+  return neo_fail(ctx, status, "node '%s' (%s): %s", node->name ? node->name : "", node->op->name,
+                  text);
 }
 
-bool neo_op_is(const neo_node *node, const char *name) { return strcmp(node->op->name, name) == 0; }
+bool neo_op_is(const neo_node *node, const char *name) {
+  return strcmp(node->op->name, name) == 0;
+}
 
-bool neo_op_string_is(const neo_node *node, const char *attr, const char *otherwise, const char *value) {
+bool neo_op_string_is(const neo_node *node, const char *attr, const char *otherwise,
+                      const char *value) {
   return strcasecmp(neo_node_string(node, attr, otherwise), value) == 0;
 }
 
@@ -39,25 +44,29 @@ neo_status neo_op_check_inputs(neo_ctx *ctx, const neo_graph *graph, const neo_n
     if (!v)
       continue;
     if (v->dtype >= NEO_DTYPE_COUNT || v->shape.rank < 0 || v->shape.rank > NEO_MAX_RANK)
-      return neo_op_fail(ctx, node, NEO_BAD_INPUT, "input %d ('%s') has no type yet", k, v->name ? v->name : "");
+      return neo_op_fail(ctx, node, NEO_BAD_INPUT, "input %d ('%s') has no type yet", k,
+                         v->name ? v->name : "");
     for (int d = 0; d < v->shape.rank; d++) {
       if (v->shape.dim[d] < 0)
-        return neo_op_fail(ctx, node, NEO_BAD_INPUT, "input %d ('%s'): dimension %d is free; bind it with --input",
-                           k, v->name ? v->name : "", d);
+        return neo_op_fail(ctx, node, NEO_BAD_INPUT,
+                           "input %d ('%s'): dimension %d is free; bind it with --input", k,
+                           v->name ? v->name : "", d);
     }
   }
   return NEO_OK;
 }
 
-neo_status neo_op_same_dtype(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, int a, int b) {
+neo_status neo_op_same_dtype(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, int a,
+                             int b) {
   const neo_value *x = neo_op_in(graph, node, a), *y = neo_op_in(graph, node, b);
   if (x && y && x->dtype != y->dtype)
-    return neo_op_fail(ctx, node, NEO_BAD_INPUT, "input %d is %s but input %d is %s", a, neo_dtype_name(x->dtype), b,
-                       neo_dtype_name(y->dtype));
+    return neo_op_fail(ctx, node, NEO_BAD_INPUT, "input %d is %s but input %d is %s", a,
+                       neo_dtype_name(x->dtype), b, neo_dtype_name(y->dtype));
   return NEO_OK;
 }
 
-void neo_op_set(neo_graph *graph, const neo_node *node, int output, neo_dtype dtype, const neo_shape *shape) {
+void neo_op_set(neo_graph *graph, const neo_node *node, int output, neo_dtype dtype,
+                const neo_shape *shape) {
   if (output >= node->n_outputs || node->output[output] == NEO_NO_VALUE)
     return;
   neo_value *v = &graph->value[node->output[output]];
@@ -67,18 +76,20 @@ void neo_op_set(neo_graph *graph, const neo_node *node, int output, neo_dtype dt
 
 neo_status neo_op_axis(neo_ctx *ctx, const neo_node *node, int64_t axis, int rank, int *out) {
   if (axis < -rank || axis >= rank)
-    return neo_op_fail(ctx, node, NEO_BAD_INPUT, "axis %" PRId64 " of a tensor of rank %d", axis, rank);
+    return neo_op_fail(ctx, node, NEO_BAD_INPUT, "axis %" PRId64 " of a tensor of rank %d", axis,
+                       rank);
   *out = (int)(axis < 0 ? axis + rank : axis);
   return NEO_OK;
 }
 
-neo_status neo_op_ints(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, int k, const char *attr,
-                       int64_t *out, int cap, int *n) {
+neo_status neo_op_ints(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, int k,
+                       const char *attr, int64_t *out, int cap, int *n) {
   const neo_value *v = k >= 0 ? neo_op_in(graph, node, k) : NULL;
   int64_t count;
   *n = -1;
   if (v && !v->constant)
-    return neo_op_fail(ctx, node, NEO_UNSUPPORTED, "input %d ('%s') must be a constant", k, v->name ? v->name : "");
+    return neo_op_fail(ctx, node, NEO_UNSUPPORTED, "input %d ('%s') must be a constant", k,
+                       v->name ? v->name : "");
   if (!v && (!attr || !neo_node_attr(node, attr)))
     return NEO_OK;
   if (!v) {
@@ -91,12 +102,13 @@ neo_status neo_op_ints(neo_ctx *ctx, const neo_graph *graph, const neo_node *nod
       out[i] = neo_tensor_get_i64(v->constant, i);
   }
   if (*n > cap)
-    return neo_op_fail(ctx, node, NEO_BAD_INPUT, "%s has more than %d values", attr ? attr : "an input", cap);
+    return neo_op_fail(ctx, node, NEO_BAD_INPUT, "%s has more than %d values",
+                       attr ? attr : "an input", cap);
   return NEO_OK;
 }
 
-neo_status neo_op_scalar(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, int k, bool *present,
-                         double *out) {
+neo_status neo_op_scalar(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, int k,
+                         bool *present, double *out) {
   const neo_value *v = neo_op_in(graph, node, k);
   int64_t count;
   *present = v != NULL;
@@ -196,7 +208,8 @@ neo_te_block *neo_lower_output(neo_lowering *l, int k) {
   return neo_te_add_block(l->te, neo_lower_output_buffer(l, k));
 }
 
-const neo_expr *neo_lower_read(neo_lowering *l, const neo_te_block *block, const neo_expr *const *index) {
+const neo_expr *neo_lower_read(neo_lowering *l, const neo_te_block *block,
+                               const neo_expr *const *index) {
   return neo_lower_load(l, block->buffer, index);
 }
 
@@ -216,7 +229,8 @@ int neo_lower_reduce(neo_te_block *block, neo_combine combine, int n, const int6
 
 void neo_lower_init(neo_lowering *l, neo_te_block *block, double init) {
   neo_dtype dtype = l->te->buffer[block->buffer].dtype;
-  if (neo_dtype_size(dtype) == 8 && neo_dtype_class(dtype) != 'f' && init >= neo_dtype_highest(dtype)) {
+  if (neo_dtype_size(dtype) == 8 && neo_dtype_class(dtype) != 'f' &&
+      init >= neo_dtype_highest(dtype)) {
     block->init.i = dtype == NEO_I64 ? INT64_MAX : -1; /* no double is that value */
     return;
   }

@@ -1,15 +1,16 @@
 /* ir/ops_conv.c: sliding windows, conv and conv_transpose.
  *
- * conv. The main block multiplies in[...] by w[...] and adds over (c, k...) in that order; its axes are
- * (n, k, o...), for groups (n, g, kk, o...) with channel g * K + kk written, and depthwise (n, c, o...)
- * over (k...) alone. A read is guarded only where it can leave the input. Bias comes in a following
- * elementwise block, so that init stays 0.
+ * conv. The main block multiplies in[...] by w[...] and adds over (c, k...) in that order; its axes
+ * are (n, k, o...), for groups (n, g, kk, o...) with channel g * K + kk written, and depthwise (n,
+ * c, o...) over (k...) alone. A read is guarded only where it can leave the input. Bias comes in a
+ * following elementwise block, so that init stays 0.
  *
  * conv_transpose. Output position o takes tap k where o + begin - k * dilation is a multiple of the
- * stride. Per dimension o = q * stride + r (a phase r); if dilation and stride have no common factor, the taps of
- * a phase are k0 + stride * t and the input position is q + (r + begin - k0 * dilation) / stride -
- * dilation * t: an ordinary convolution that writes every stride-th element. One block per combination of
- * phases. Otherwise, or with too many phases, every tap is visited under a guard on the remainder. */
+ * stride. Per dimension o = q * stride + r (a phase r); if dilation and stride have no common
+ * factor, the taps of a phase are k0 + stride * t and the input position is q + (r + begin - k0 *
+ * dilation) / stride - dilation * t: an ordinary convolution that writes every stride-th element.
+ * One block per combination of phases. Otherwise, or with too many phases, every tap is visited
+ * under a guard on the remainder. */
 #include "ir/ops_internal.h"
 #include "ir/ops_table.h"
 
@@ -20,8 +21,8 @@
 
 /* ---- windows ----------------------------------------------------------------------------------- */
 
-static neo_status read_list(neo_ctx *ctx, const neo_node *node, const char *name, int n, int64_t *out,
-                            int64_t otherwise, int64_t least) {
+static neo_status read_list(neo_ctx *ctx, const neo_node *node, const char *name, int n,
+                            int64_t *out, int64_t otherwise, int64_t least) {
   for (int k = 0; k < n; k++)
     out[k] = otherwise;
   int count = neo_node_ints(node, name, out, n);
@@ -46,7 +47,9 @@ neo_status neo_window_attributes(neo_ctx *ctx, const neo_node *node, neo_window 
   return NEO_OK;
 }
 
-static int64_t reach(const neo_window *w, int d) { return (w->kernel[d] - 1) * w->dilation[d] + 1; }
+static int64_t reach(const neo_window *w, int d) {
+  return (w->kernel[d] - 1) * w->dilation[d] + 1;
+}
 
 static void pad_same(neo_window *w, int d, bool upper) {
   int64_t out = neo_ceil_div(w->in[d], w->stride[d]);
@@ -68,7 +71,8 @@ neo_status neo_window_read(neo_ctx *ctx, const neo_node *node, neo_window *w, bo
     int64_t room = w->in[d] + w->begin[d] + w->end[d] - reach(w, d);
     if (room < 0)
       return neo_op_fail(ctx, node, NEO_BAD_INPUT,
-                         "the window of %" PRId64 " is larger than the padded input of %" PRId64 " in dimension %d",
+                         "the window of %" PRId64 " is larger than the padded input of %" PRId64
+                         " in dimension %d",
                          reach(w, d), w->in[d] + w->begin[d] + w->end[d], d);
     w->out[d] = room / w->stride[d] + 1;
     if (ceil_mode) {
@@ -97,13 +101,15 @@ typedef struct convolution {
   neo_dtype compute;
 } convolution;
 
-static neo_status read_convolution(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, bool transposed,
-                                   convolution *c) {
-  const neo_value *x = neo_op_in(graph, node, 0), *f = neo_op_in(graph, node, 1), *b = neo_op_in(graph, node, 2);
+static neo_status read_convolution(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
+                                   bool transposed, convolution *c) {
+  const neo_value *x = neo_op_in(graph, node, 0), *f = neo_op_in(graph, node, 1),
+                  *b = neo_op_in(graph, node, 2);
   int rank = x->shape.rank;
   if (rank < 3 || rank > 5 || f->shape.rank != rank)
-    return neo_op_fail(ctx, node, NEO_UNSUPPORTED, "input of rank %d and weights of rank %d, 3 to 5 and equal needed",
-                       rank, f->shape.rank);
+    return neo_op_fail(ctx, node, NEO_UNSUPPORTED,
+                       "input of rank %d and weights of rank %d, 3 to 5 and equal needed", rank,
+                       f->shape.rank);
   NEO_TRY(neo_op_same_dtype(ctx, graph, node, 0, 1));
   NEO_TRY(neo_op_same_dtype(ctx, graph, node, 0, 2));
   if (neo_dtype_class(x->dtype) != 'f')
@@ -113,8 +119,8 @@ static neo_status read_convolution(neo_ctx *ctx, const neo_graph *graph, const n
   int64_t from = transposed ? first : second * c->group;
   if (c->group < 1 || first % c->group || from != channels)
     return neo_op_fail(ctx, node, NEO_BAD_INPUT,
-                       "%" PRId64 " input channels do not fit weights [%" PRId64 ",%" PRId64 ",...] in %" PRId64
-                       " groups",
+                       "%" PRId64 " input channels do not fit weights [%" PRId64 ",%" PRId64
+                       ",...] in %" PRId64 " groups",
                        channels, first, second, c->group);
   c->batch = x->shape.dim[0];
   c->in_per_group = channels / c->group;
@@ -150,14 +156,15 @@ neo_status neo_infer_conv(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
 
 /* ---- the common frame: axes, channels, bias ---------------------------------------------------------- */
 
-/* How the spatial axes of a block name channels. depthwise: one axis is input and output channel. */
+/* How the spatial axes of a block name channels. depthwise: one axis is input and output channel.
+ */
 typedef struct frame {
   const convolution *c;
   bool grouped, depthwise;
-  int first_spatial;                    /* variable of the first spatial axis */
+  int first_spatial;                   /* variable of the first spatial axis */
   const neo_expr *batch, *g, *in_base; /* g: group; in_base: first input channel of the group */
   const neo_expr *kk, *channel;        /* output channel inside the group, and of all */
-  int x, f, bias;                       /* buffers, bias -1 */
+  int x, f, bias;                      /* buffers, bias -1 */
 } frame;
 
 static frame make_frame(neo_lowering *l, const convolution *c) {
@@ -193,7 +200,8 @@ static neo_shape frame_shape(const frame *f, const int64_t *spatial) {
   return s;
 }
 
-/* A block over the frame's axes that writes `out`, whose spatial index d is place[d] of the axes. */
+/* A block over the frame's axes that writes `out`, whose spatial index d is place[d] of the axes.
+ */
 static neo_te_block *frame_output(neo_lowering *l, const frame *f, int out, const neo_shape *shape,
                                   const neo_expr *const *place) {
   neo_te_block *b = neo_te_add_block(l->te, out);
@@ -213,8 +221,8 @@ static neo_te_block *sum_block(neo_lowering *l, const frame *f, int out, const n
   return direct ? frame_output(l, f, out, shape, place) : neo_lower_tmp(l, f->c->compute, shape);
 }
 
-static void finish_sum(neo_lowering *l, const frame *f, const neo_te_block *sum, int out, const neo_shape *shape,
-                       const neo_expr *const *place) {
+static void finish_sum(neo_lowering *l, const frame *f, const neo_te_block *sum, int out,
+                       const neo_shape *shape, const neo_expr *const *place) {
   const neo_expr *index[NEO_MAX_RANK];
   if (sum->buffer == out)
     return;
@@ -228,7 +236,8 @@ static void finish_sum(neo_lowering *l, const frame *f, const neo_te_block *sum,
 
 /* in[batch, in_base + c, position...] under guards, times w[...]. */
 static const neo_expr *product(neo_lowering *l, const frame *f, const neo_expr *const *in,
-                               const neo_expr *const *weight, int n_guards, const neo_guard *guard) {
+                               const neo_expr *const *weight, int n_guards,
+                               const neo_guard *guard) {
   neo_dtype dtype = l->te->buffer[f->x].dtype;
   const neo_expr *x =
       neo_expr_load_guarded(l->arena, dtype, f->x, f->c->w.n + 2, in, n_guards, guard, 0);
@@ -238,7 +247,8 @@ static const neo_expr *product(neo_lowering *l, const frame *f, const neo_expr *
 
 /* ---- conv ---------------------------------------------------------------------------------------- */
 
-neo_status neo_lower_conv(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te, int *in_value) {
+neo_status neo_lower_conv(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te,
+                          int *in_value) {
   NEO_LOWERING(l);
   convolution c = {0};
   int64_t extents[4];
@@ -278,7 +288,8 @@ neo_status neo_lower_conv(neo_ctx *ctx, const neo_graph *graph, const neo_node *
 /* ---- conv_transpose -------------------------------------------------------------------------------- */
 
 /* Resolves pads and the output size. */
-static neo_status read_transposed(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, convolution *c) {
+static neo_status read_transposed(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
+                                  convolution *c) {
   int64_t more[3], wanted[NEO_MAX_RANK];
   NEO_TRY(read_convolution(ctx, graph, node, true, c));
   neo_window *w = &c->w;
@@ -288,7 +299,8 @@ static neo_status read_transposed(neo_ctx *ctx, const neo_graph *graph, const ne
   bool upper = neo_op_string_is(node, "auto_pad", "notset", "same_upper");
   bool same = upper || neo_op_string_is(node, "auto_pad", "notset", "same_lower");
   if (n_wanted && n_wanted != w->n && n_wanted != w->n + 2)
-    return neo_op_fail(ctx, node, NEO_BAD_INPUT, "output_shape has %d values, %d expected", n_wanted, w->n);
+    return neo_op_fail(ctx, node, NEO_BAD_INPUT, "output_shape has %d values, %d expected",
+                       n_wanted, w->n);
   for (int d = 0; d < w->n; d++) {
     int64_t full = w->stride[d] * (w->in[d] - 1) + more[d] + reach(w, d);
     if (n_wanted || same) {
@@ -301,7 +313,8 @@ static neo_status read_transposed(neo_ctx *ctx, const neo_graph *graph, const ne
       w->out[d] = full - w->begin[d] - w->end[d];
     }
     if (w->out[d] < 1)
-      return neo_op_fail(ctx, node, NEO_BAD_INPUT, "output dimension %d would be %" PRId64, d, w->out[d]);
+      return neo_op_fail(ctx, node, NEO_BAD_INPUT, "output dimension %d would be %" PRId64, d,
+                         w->out[d]);
   }
   return NEO_OK;
 }
@@ -314,8 +327,8 @@ neo_status neo_infer_conv_transpose(neo_ctx *ctx, neo_graph *graph, neo_node *no
   return NEO_OK;
 }
 
-/* One dimension of one phase: outputs q * step + r take the taps k0 + step * t, t < taps, from input
- * q + offset - t * dilation. */
+/* One dimension of one phase: outputs q * step + r take the taps k0 + step * t, t < taps, from
+ * input q + offset - t * dilation. */
 typedef struct phase {
   int64_t step, r, count, k0, taps, offset;
 } phase;
@@ -334,7 +347,9 @@ static phase phase_of(const neo_window *w, int d, int64_t r) {
   return p;
 }
 
-static int64_t gcd(int64_t a, int64_t b) { return b ? gcd(b, a % b) : a; }
+static int64_t gcd(int64_t a, int64_t b) {
+  return b ? gcd(b, a % b) : a;
+}
 
 /* Can the output be cut into phases? Then their number per dimension. */
 static bool has_phases(const neo_window *w, int64_t *number) {
@@ -375,7 +390,8 @@ static void lower_phase(neo_lowering *l, const frame *f, int out, const phase *p
     const neo_expr *t = neo_i_var(l, var + d);
     int64_t lo = p[d].offset - (p[d].taps - 1) * w->dilation[d], hi = p[d].count - 1 + p[d].offset;
     weight[2 + d] = neo_i_affine(l, t, p[d].step, NULL, p[d].k0);
-    in[2 + d] = neo_i_affine(l, t, -w->dilation[d], neo_i_var(l, f->first_spatial + d), p[d].offset);
+    in[2 + d] =
+        neo_i_affine(l, t, -w->dilation[d], neo_i_var(l, f->first_spatial + d), p[d].offset);
     if (lo < 0 || hi >= w->in[d])
       guard[n_guards++] = (neo_guard){in[2 + d], 0, w->in[d]};
   }
@@ -432,8 +448,8 @@ static void lower_guarded(neo_lowering *l, const frame *f, int out) {
   finish_sum(l, f, sum, out, &shape, place);
 }
 
-neo_status neo_lower_conv_transpose(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te,
-                                    int *in_value) {
+neo_status neo_lower_conv_transpose(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
+                                    neo_te *te, int *in_value) {
   NEO_LOWERING(l);
   convolution c = {0};
   int64_t number[3];

@@ -1,8 +1,8 @@
 /* ir/ops_gather.c: operators that index by data: gather, gather_elements, gather_nd, one_hot.
  *
- * An index from data must provably stay in bounds (te invariant 2). Valid indices are -n .. n-1, so the te
- * uses floormod(index, n), which is the right one for those and harmless for others (the wrong answer, not
- * a wild read). */
+ * An index from data must provably stay in bounds (te invariant 2). Valid indices are -n .. n-1, so
+ * the te uses floormod(index, n), which is the right one for those and harmless for others (the
+ * wrong answer, not a wild read). */
 #include "ir/ops_internal.h"
 #include "ir/ops_table.h"
 
@@ -34,7 +34,7 @@ neo_status neo_infer_gather(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
   neo_shape shape = {.rank = rank};
   for (int d = 0; d < rank; d++) {
     int in = d - axis;
-    shape.dim[d] = d < axis                    ? x->shape.dim[d]
+    shape.dim[d] = d < axis                   ? x->shape.dim[d]
                    : in < indices->shape.rank ? indices->shape.dim[in]
                                               : x->shape.dim[d - indices->shape.rank + 1];
   }
@@ -45,7 +45,8 @@ neo_status neo_infer_gather(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
   return NEO_OK;
 }
 
-neo_status neo_lower_gather(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te, int *in_value) {
+neo_status neo_lower_gather(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te,
+                            int *in_value) {
   NEO_LOWERING(l);
   int axis;
   const neo_expr *index[NEO_MAX_RANK], *at[NEO_MAX_RANK];
@@ -80,8 +81,8 @@ neo_status neo_infer_gather_elements(neo_ctx *ctx, neo_graph *graph, neo_node *n
   return NEO_OK;
 }
 
-neo_status neo_lower_gather_elements(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te,
-                                     int *in_value) {
+neo_status neo_lower_gather_elements(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
+                                     neo_te *te, int *in_value) {
   NEO_LOWERING(l);
   int axis;
   const neo_expr *index[NEO_MAX_RANK];
@@ -97,7 +98,8 @@ neo_status neo_lower_gather_elements(neo_ctx *ctx, const neo_graph *graph, const
 
 /* ---- gather_nd: of one coordinate a te, else evaluated at compile time only --------------------------------- */
 
-static neo_status read_gather_nd(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, int *batch, int *depth) {
+static neo_status read_gather_nd(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
+                                 int *batch, int *depth) {
   const neo_value *x = neo_op_in(graph, node, 0), *indices = neo_op_in(graph, node, 1);
   int q = indices->shape.rank;
   *batch = (int)neo_node_int(node, "batch_dims", 0);
@@ -121,21 +123,23 @@ neo_status neo_infer_gather_nd(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
     shape.dim[shape.rank++] = indices->shape.dim[d];
   for (int d = batch + depth; d < x->shape.rank; d++) {
     if (shape.rank == NEO_MAX_RANK)
-      return neo_op_fail(ctx, node, NEO_UNSUPPORTED, "an output of more than %d dimensions", NEO_MAX_RANK);
+      return neo_op_fail(ctx, node, NEO_UNSUPPORTED, "an output of more than %d dimensions",
+                         NEO_MAX_RANK);
     shape.dim[shape.rank++] = x->shape.dim[d];
   }
   neo_op_set(graph, node, 0, x->dtype, &shape);
   return NEO_OK;
 }
 
-neo_status neo_lower_gather_nd(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te,
-                               int *in_value) {
+neo_status neo_lower_gather_nd(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
+                               neo_te *te, int *in_value) {
   NEO_LOWERING(l);
   int batch, depth;
   const neo_expr *index[NEO_MAX_RANK], *at[NEO_MAX_RANK];
   NEO_TRY(read_gather_nd(ctx, graph, node, &batch, &depth));
   if (depth != 1)
-    return neo_op_fail(ctx, node, NEO_UNSUPPORTED, "indices of %d coordinates that are not constant", depth);
+    return neo_op_fail(ctx, node, NEO_UNSUPPORTED,
+                       "indices of %d coordinates that are not constant", depth);
   int q = neo_op_in(graph, node, 1)->shape.rank;
   int x = neo_lower_input(&l, 0), rank = te->buffer[x].shape.rank;
   for (int d = 0; d < q - 1; d++)
@@ -148,8 +152,8 @@ neo_status neo_lower_gather_nd(neo_ctx *ctx, const neo_graph *graph, const neo_n
   return NEO_OK;
 }
 
-neo_status neo_eval_gather_nd(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_tensor *const *in,
-                              neo_tensor *out) {
+neo_status neo_eval_gather_nd(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
+                              neo_tensor *const *in, neo_tensor *out) {
   int batch, depth;
   int64_t rows, slice = 1, per_batch = 1, n;
   NEO_TRY(read_gather_nd(ctx, graph, node, &batch, &depth));
@@ -166,18 +170,20 @@ neo_status neo_eval_gather_nd(neo_ctx *ctx, const neo_graph *graph, const neo_no
     for (int d = 0; d < depth; d++) {
       int64_t extent = shape->dim[batch + d], i = neo_tensor_get_i64(in[1], row * depth + d);
       if (i < -extent || i >= extent)
-        return neo_op_fail(ctx, node, NEO_BAD_INPUT, "index %" PRId64 " in a dimension of %" PRId64, i, extent);
+        return neo_op_fail(ctx, node, NEO_BAD_INPUT, "index %" PRId64 " in a dimension of %" PRId64,
+                           i, extent);
       at = at * extent + (i < 0 ? i + extent : i);
     }
-    memcpy((char *)out->data + (size_t)(row * slice) * size, (char *)in[0]->data + (size_t)(at * slice) * size,
-           (size_t)slice * size);
+    memcpy((char *)out->data + (size_t)(row * slice) * size,
+           (char *)in[0]->data + (size_t)(at * slice) * size, (size_t)slice * size);
   }
   return NEO_OK;
 }
 
 /* ---- one_hot ------------------------------------------------------------------------------------- */
 
-static neo_status read_one_hot(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, int *axis, int64_t *depth) {
+static neo_status read_one_hot(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
+                               int *axis, int64_t *depth) {
   const neo_value *indices = neo_op_in(graph, node, 0), *values = neo_op_in(graph, node, 2);
   bool given;
   double d = 0;
@@ -203,7 +209,8 @@ neo_status neo_infer_one_hot(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
   return NEO_OK;
 }
 
-neo_status neo_lower_one_hot(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te, int *in_value) {
+neo_status neo_lower_one_hot(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te,
+                             int *in_value) {
   NEO_LOWERING(l);
   int axis;
   int64_t depth;
@@ -214,9 +221,10 @@ neo_status neo_lower_one_hot(neo_ctx *ctx, const neo_graph *graph, const neo_nod
     at[d] = neo_i_var(&l, d < axis ? d : d + 1);
   const neo_expr *i = neo_expr_cast(l.arena, NEO_I64, neo_lower_operand(&l, 0, rank, at));
   int values = neo_lower_input(&l, 2);
-  i = neo_x_select(&l, neo_x2(&l, NEO_EXPR_LT, i, zero), neo_xc(&l, NEO_EXPR_ADD, i, (double)depth), i);
+  i = neo_x_select(&l, neo_x2(&l, NEO_EXPR_LT, i, zero), neo_xc(&l, NEO_EXPR_ADD, i, (double)depth),
+                   i);
   const neo_expr *hit = neo_x2(&l, NEO_EXPR_EQ, i, neo_i_var(&l, axis));
-  neo_lower_output(&l, 0)->body =
-      neo_x_select(&l, hit, neo_lower_raw_load(&l, values, &one), neo_lower_raw_load(&l, values, &zero));
+  neo_lower_output(&l, 0)->body = neo_x_select(&l, hit, neo_lower_raw_load(&l, values, &one),
+                                               neo_lower_raw_load(&l, values, &zero));
   return NEO_OK;
 }

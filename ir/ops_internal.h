@@ -1,5 +1,5 @@
-/* ir/ops_internal.h: shared by the ops_*.c files only: reading a node while inferring, building its te
- * while lowering. */
+/* ir/ops_internal.h: shared by the ops_*.c files only: reading a node while inferring, building its
+ * te while lowering. */
 #ifndef NEO_IR_OPS_INTERNAL_H
 #define NEO_IR_OPS_INTERNAL_H
 
@@ -9,28 +9,34 @@
 /* ---- inferring ----------------------------------------------------------------------------------- */
 
 /* "node 'conv_12' (conv): " and the text. */
-neo_status neo_op_fail(neo_ctx *ctx, const neo_node *node, neo_status status, const char *format, ...)
-    NEO_PRINTF(4, 5);
+neo_status neo_op_fail(neo_ctx *ctx, const neo_node *node, neo_status status, const char *format,
+                       ...) NEO_PRINTF(4, 5);
 /* Input k, or NULL if absent. */
 const neo_value *neo_op_in(const neo_graph *graph, const neo_node *node, int k);
-/* Inputs that are present have a type and known, non-negative dims; their number is at least min. */
+/* Inputs that are present have a type and known, non-negative dims; their number is at least min.
+ */
 neo_status neo_op_check_inputs(neo_ctx *ctx, const neo_graph *graph, const neo_node *node);
 /* As before, and inputs a and b have equal dtypes. */
-neo_status neo_op_same_dtype(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, int a, int b);
-void neo_op_set(neo_graph *graph, const neo_node *node, int output, neo_dtype dtype, const neo_shape *shape);
+neo_status neo_op_same_dtype(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, int a,
+                             int b);
+void neo_op_set(neo_graph *graph, const neo_node *node, int output, neo_dtype dtype,
+                const neo_shape *shape);
 /* axis in [-rank, rank) to [0, rank). */
 neo_status neo_op_axis(neo_ctx *ctx, const neo_node *node, int64_t axis, int rank, int *out);
-/* The integers of constant input k, else of the attribute; *n is -1 if both are absent. At most cap. */
-neo_status neo_op_ints(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, int k, const char *attr,
-                       int64_t *out, int cap, int *n);
+/* The integers of constant input k, else of the attribute; *n is -1 if both are absent. At most
+ * cap. */
+neo_status neo_op_ints(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, int k,
+                       const char *attr, int64_t *out, int cap, int *n);
 /* A constant scalar input as a double; *present false if the input is absent. */
-neo_status neo_op_scalar(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, int k, bool *present,
-                         double *out);
-/* The axes of input k or attribute `axes` as flags per dimension; all false and *given false if absent. */
+neo_status neo_op_scalar(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, int k,
+                         bool *present, double *out);
+/* The axes of input k or attribute `axes` as flags per dimension; all false and *given false if
+ * absent. */
 neo_status neo_op_axes(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, int k, int rank,
                        bool *flag, bool *given);
 bool neo_op_is(const neo_node *node, const char *name);
-bool neo_op_string_is(const neo_node *node, const char *attr, const char *otherwise, const char *value);
+bool neo_op_string_is(const neo_node *node, const char *attr, const char *otherwise,
+                      const char *value);
 
 /* ---- lowering ------------------------------------------------------------------------------------ */
 
@@ -43,8 +49,13 @@ typedef struct neo_lowering {
   int *in_value;
 } neo_lowering;
 
-#define NEO_LOWERING(l)                                                                                      \
-  neo_lowering l = {.ctx = ctx, .graph = graph, .node = node, .te = te, .arena = te->arena, .in_value = in_value}
+#define NEO_LOWERING(l)                                                                            \
+  neo_lowering l = {.ctx = ctx,                                                                    \
+                    .graph = graph,                                                                \
+                    .node = node,                                                                  \
+                    .te = te,                                                                      \
+                    .arena = te->arena,                                                            \
+                    .in_value = in_value}
 
 /* A buffer for input k: CONST where the graph value is a constant, else IN. */
 int neo_lower_input(neo_lowering *l, int k);
@@ -62,7 +73,8 @@ neo_te_block *neo_lower_output(neo_lowering *l, int k);
 /* An OUT buffer for output k without a block. */
 int neo_lower_output_buffer(neo_lowering *l, int k);
 /* The value of the TMP that `block` writes, at these indices. */
-const neo_expr *neo_lower_read(neo_lowering *l, const neo_te_block *block, const neo_expr *const *index);
+const neo_expr *neo_lower_read(neo_lowering *l, const neo_te_block *block,
+                               const neo_expr *const *index);
 /* The body, rounded to the written buffer's type. */
 void neo_lower_body(neo_lowering *l, neo_te_block *block, const neo_expr *body);
 /* Adds reduce axes; returns the variable number of the first. */
@@ -82,7 +94,8 @@ static inline const neo_expr *neo_x_const(neo_lowering *l, const neo_expr *like,
 static inline const neo_expr *neo_x1(neo_lowering *l, neo_expr_op op, const neo_expr *a) {
   return neo_expr_unary(l->arena, op, a);
 }
-static inline const neo_expr *neo_x2(neo_lowering *l, neo_expr_op op, const neo_expr *a, const neo_expr *b) {
+static inline const neo_expr *neo_x2(neo_lowering *l, neo_expr_op op, const neo_expr *a,
+                                     const neo_expr *b) {
   return neo_expr_binary(l->arena, op, a, b);
 }
 /* a op constant */
@@ -94,8 +107,12 @@ static inline const neo_expr *neo_x_select(neo_lowering *l, const neo_expr *c, c
   return neo_expr_select(l->arena, c, a, b);
 }
 /* i64 index arithmetic */
-static inline const neo_expr *neo_i_var(neo_lowering *l, int var) { return neo_expr_var(l->arena, var); }
-static inline const neo_expr *neo_i_const(neo_lowering *l, int64_t v) { return neo_expr_index(l->arena, v); }
+static inline const neo_expr *neo_i_var(neo_lowering *l, int var) {
+  return neo_expr_var(l->arena, var);
+}
+static inline const neo_expr *neo_i_const(neo_lowering *l, int64_t v) {
+  return neo_expr_index(l->arena, v);
+}
 /* a * scale + b + offset; b may be NULL */
 const neo_expr *neo_i_affine(neo_lowering *l, const neo_expr *a, int64_t scale, const neo_expr *b,
                              int64_t offset);

@@ -5,7 +5,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* The block that sums: the output itself, or a TMP in the type of the computation that `finish` rounds. */
+/* The block that sums: the output itself, or a TMP in the type of the computation that `finish`
+ * rounds. */
 static neo_te_block *sum_block(neo_lowering *l, bool more) {
   const neo_value *y = &l->graph->value[l->node->output[0]];
   neo_dtype compute = neo_compute_dtype(y->dtype);
@@ -43,7 +44,8 @@ static neo_shape batch_of(const neo_shape *s) {
   return b;
 }
 
-static neo_status read_product(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, product *p) {
+static neo_status read_product(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
+                               product *p) {
   const neo_shape *a = &neo_op_in(graph, node, 0)->shape, *b = &neo_op_in(graph, node, 1)->shape;
   if (a->rank < 1 || b->rank < 1)
     return neo_op_fail(ctx, node, NEO_BAD_INPUT, "an operand is a scalar");
@@ -55,7 +57,8 @@ static neo_status read_product(neo_ctx *ctx, const neo_graph *graph, const neo_n
   int64_t inner = p->column ? b->dim[0] : b->dim[b->rank - 2];
   neo_shape x = batch_of(a), y = batch_of(b);
   if (inner != p->k)
-    return neo_op_fail(ctx, node, NEO_BAD_INPUT, "inner dimensions %" PRId64 " and %" PRId64 " differ", p->k, inner);
+    return neo_op_fail(ctx, node, NEO_BAD_INPUT,
+                       "inner dimensions %" PRId64 " and %" PRId64 " differ", p->k, inner);
   if (p->k == 0)
     return neo_op_fail(ctx, node, NEO_UNSUPPORTED, "a product over no elements");
   if (!neo_shape_broadcast(&x, &y, &p->batch))
@@ -81,14 +84,16 @@ neo_status neo_infer_matmul(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
 }
 
 /* Batch indices of an operand, right-aligned with the output's; returns their number. */
-static int batch_index(neo_lowering *l, const product *p, const neo_shape *s, const neo_expr **index) {
+static int batch_index(neo_lowering *l, const product *p, const neo_shape *s,
+                       const neo_expr **index) {
   int n = s->rank > 2 ? s->rank - 2 : 0;
   for (int d = 0; d < n; d++)
     index[d] = s->dim[d] == 1 ? neo_i_const(l, 0) : neo_i_var(l, p->batch.rank - n + d);
   return n;
 }
 
-neo_status neo_lower_matmul(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te, int *in_value) {
+neo_status neo_lower_matmul(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te,
+                            int *in_value) {
   NEO_LOWERING(l);
   product p = {0};
   const neo_expr *ia[NEO_MAX_RANK], *ib[NEO_MAX_RANK];
@@ -96,7 +101,8 @@ neo_status neo_lower_matmul(neo_ctx *ctx, const neo_graph *graph, const neo_node
   int a = neo_lower_input(&l, 0), b = neo_lower_input(&l, 1);
   neo_te_block *sum = sum_block(&l, false);
   const neo_expr *k = neo_i_var(&l, neo_lower_reduce(sum, NEO_COMBINE_ADD, 1, &p.k));
-  int na = batch_index(&l, &p, &te->buffer[a].shape, ia), nb = batch_index(&l, &p, &te->buffer[b].shape, ib);
+  int na = batch_index(&l, &p, &te->buffer[a].shape, ia),
+      nb = batch_index(&l, &p, &te->buffer[b].shape, ib);
   if (!p.row)
     ia[na++] = neo_i_var(&l, p.batch.rank);
   ia[na] = k;
@@ -105,7 +111,8 @@ neo_status neo_lower_matmul(neo_ctx *ctx, const neo_graph *graph, const neo_node
     ib[nb] = neo_i_var(&l, p.out.rank - 1);
   neo_dtype dtype = te->buffer[sum->buffer].dtype;
   const neo_expr *x = neo_expr_cast(te->arena, dtype, neo_lower_load(&l, a, ia));
-  sum->body = neo_x2(&l, NEO_EXPR_MUL, x, neo_expr_cast(te->arena, dtype, neo_lower_load(&l, b, ib)));
+  sum->body =
+      neo_x2(&l, NEO_EXPR_MUL, x, neo_expr_cast(te->arena, dtype, neo_lower_load(&l, b, ib)));
   finish(&l, sum);
   return NEO_OK;
 }
@@ -116,13 +123,15 @@ neo_status neo_infer_gemm(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
   NEO_TRY(neo_op_check_inputs(ctx, graph, node));
   NEO_TRY(neo_op_same_dtype(ctx, graph, node, 0, 1));
   NEO_TRY(neo_op_same_dtype(ctx, graph, node, 0, 2));
-  const neo_value *a = neo_op_in(graph, node, 0), *b = neo_op_in(graph, node, 1), *c = neo_op_in(graph, node, 2);
+  const neo_value *a = neo_op_in(graph, node, 0), *b = neo_op_in(graph, node, 1),
+                  *c = neo_op_in(graph, node, 2);
   int ta = neo_node_int(node, "trans_a", 0) != 0, tb = neo_node_int(node, "trans_b", 0) != 0;
   if (a->shape.rank != 2 || b->shape.rank != 2)
-    return neo_op_fail(ctx, node, NEO_BAD_INPUT, "operands of rank %d and %d, 2 needed", a->shape.rank, b->shape.rank);
+    return neo_op_fail(ctx, node, NEO_BAD_INPUT, "operands of rank %d and %d, 2 needed",
+                       a->shape.rank, b->shape.rank);
   if (a->shape.dim[!ta] != b->shape.dim[tb] || a->shape.dim[!ta] == 0)
-    return neo_op_fail(ctx, node, NEO_BAD_INPUT, "inner dimensions %" PRId64 " and %" PRId64, a->shape.dim[!ta],
-                       b->shape.dim[tb]);
+    return neo_op_fail(ctx, node, NEO_BAD_INPUT, "inner dimensions %" PRId64 " and %" PRId64,
+                       a->shape.dim[!ta], b->shape.dim[tb]);
   if (a->dtype == NEO_BOOL)
     return neo_op_fail(ctx, node, NEO_BAD_INPUT, "not defined for bool");
   neo_shape shape = {.rank = 2, .dim = {a->shape.dim[ta], b->shape.dim[!tb]}}, both;
@@ -132,7 +141,8 @@ neo_status neo_infer_gemm(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
   return NEO_OK;
 }
 
-neo_status neo_lower_gemm(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te, int *in_value) {
+neo_status neo_lower_gemm(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te,
+                          int *in_value) {
   NEO_LOWERING(l);
   bool ta = neo_node_int(node, "trans_a", 0) != 0, tb = neo_node_int(node, "trans_b", 0) != 0;
   double alpha = neo_node_float(node, "alpha", 1), beta = neo_node_float(node, "beta", 1);
@@ -142,7 +152,8 @@ neo_status neo_lower_gemm(neo_ctx *ctx, const neo_graph *graph, const neo_node *
   bool add = beta != 0 && neo_op_in(graph, node, 2);
   const neo_expr *c = add ? neo_lower_operand(&l, 2, 2, index) : NULL;
   neo_te_block *sum = sum_block(&l, c || alpha != 1);
-  const neo_expr *k = neo_i_var(&l, neo_lower_reduce(sum, NEO_COMBINE_ADD, 1, &te->buffer[a].shape.dim[!ta]));
+  const neo_expr *k =
+      neo_i_var(&l, neo_lower_reduce(sum, NEO_COMBINE_ADD, 1, &te->buffer[a].shape.dim[!ta]));
   ia[ta] = m;
   ia[!ta] = k;
   ib[tb] = k;
@@ -170,7 +181,8 @@ typedef struct equation {
   int64_t extent[128];
 } equation;
 
-/* Ellipsis dimensions are named '0', '1', ... from the right, so that they broadcast like NumPy's. */
+/* Ellipsis dimensions are named '0', '1', ... from the right, so that they broadcast like NumPy's.
+ */
 static bool expand_term(const char **at, int rank, char *out) {
   char text[64];
   int n = 0, length = 0, dots = -1;
@@ -225,7 +237,8 @@ static bool implicit_output(equation *q) {
   return true;
 }
 
-static neo_status read_extents(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, equation *q) {
+static neo_status read_extents(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
+                               equation *q) {
   for (int c = 0; c < 128; c++)
     q->extent[c] = 1;
   for (int t = 0; t < q->n_terms; t++) {
@@ -233,7 +246,8 @@ static neo_status read_extents(neo_ctx *ctx, const neo_graph *graph, const neo_n
     for (int d = 0; d < s->rank; d++) {
       int64_t *e = &q->extent[(int)q->term[t][d]];
       if (*e != s->dim[d] && *e != 1 && s->dim[d] != 1)
-        return neo_op_fail(ctx, node, NEO_BAD_INPUT, "'%c' is %" PRId64 " and %" PRId64, q->term[t][d], *e, s->dim[d]);
+        return neo_op_fail(ctx, node, NEO_BAD_INPUT, "'%c' is %" PRId64 " and %" PRId64,
+                           q->term[t][d], *e, s->dim[d]);
       *e = *e == 1 ? s->dim[d] : *e;
       if (s->dim[d] == 0)
         return neo_op_fail(ctx, node, NEO_UNSUPPORTED, "an empty operand");
@@ -242,13 +256,15 @@ static neo_status read_extents(neo_ctx *ctx, const neo_graph *graph, const neo_n
   return NEO_OK;
 }
 
-static neo_status read_equation(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, equation *q) {
+static neo_status read_equation(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
+                                equation *q) {
   const char *text = neo_node_string(node, "equation", ""), *at = text;
   *q = (equation){.n_terms = node->n_inputs};
   bool ok = node->n_inputs <= MAX_TERMS;
   int dots = 0;
   for (int t = 0; ok && t < q->n_terms; t++) {
-    ok = expand_term(&at, neo_op_in(graph, node, t)->shape.rank, q->term[t]) && distinct(q->term[t]);
+    ok =
+        expand_term(&at, neo_op_in(graph, node, t)->shape.rank, q->term[t]) && distinct(q->term[t]);
     for (const char *c = q->term[t]; ok && *c; c++)
       dots = *c >= '0' && *c <= '9' && *c - '0' + 1 > dots ? *c - '0' + 1 : dots;
     if (ok && t < q->n_terms - 1)
@@ -293,7 +309,8 @@ neo_status neo_infer_einsum(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
   return NEO_OK;
 }
 
-neo_status neo_lower_einsum(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te, int *in_value) {
+neo_status neo_lower_einsum(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te,
+                            int *in_value) {
   NEO_LOWERING(l);
   equation q;
   int64_t extents[NEO_TE_MAX_AXES];

@@ -51,8 +51,8 @@ neo_status neo_infer_transpose(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
   return NEO_OK;
 }
 
-neo_status neo_lower_transpose(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te,
-                               int *in_value) {
+neo_status neo_lower_transpose(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
+                               neo_te *te, int *in_value) {
   NEO_LOWERING(l);
   int64_t perm[NEO_MAX_RANK];
   const neo_expr *index[NEO_MAX_RANK];
@@ -77,8 +77,9 @@ neo_status neo_infer_concat(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
     NEO_TRY(neo_op_same_dtype(ctx, graph, node, 0, k));
     for (int d = 0; d < shape.rank; d++) {
       if (d != axis && v->shape.dim[d] != shape.dim[d])
-        return neo_op_fail(ctx, node, NEO_BAD_INPUT, "input %d: dimension %d is %" PRId64 ", %" PRId64 " expected", k,
-                           d, v->shape.dim[d], shape.dim[d]);
+        return neo_op_fail(ctx, node, NEO_BAD_INPUT,
+                           "input %d: dimension %d is %" PRId64 ", %" PRId64 " expected", k, d,
+                           v->shape.dim[d], shape.dim[d]);
     }
     shape.dim[axis] += v->shape.dim[axis];
   }
@@ -86,14 +87,15 @@ neo_status neo_infer_concat(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
   return NEO_OK;
 }
 
-neo_status neo_lower_concat(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te, int *in_value) {
+neo_status neo_lower_concat(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te,
+                            int *in_value) {
   NEO_LOWERING(l);
   const neo_expr *index[NEO_MAX_RANK];
   int axis, rank = neo_op_in(graph, node, 0)->shape.rank, buffer[NEO_TE_MAX_BUFFERS];
   int64_t at = 0;
   if (node->n_inputs >= NEO_TE_MAX_BUFFERS)
-    return neo_op_fail(ctx, node, NEO_UNSUPPORTED, "%d inputs, at most %d supported", node->n_inputs,
-                       NEO_TE_MAX_BUFFERS - 1);
+    return neo_op_fail(ctx, node, NEO_UNSUPPORTED, "%d inputs, at most %d supported",
+                       node->n_inputs, NEO_TE_MAX_BUFFERS - 1);
   NEO_TRY(neo_op_axis(ctx, node, neo_node_int(node, "axis", 1), rank, &axis));
   for (int k = 0; k < node->n_inputs; k++)
     buffer[k] = elements(&neo_op_in(graph, node, k)->shape) ? neo_lower_input(&l, k) : -1;
@@ -112,11 +114,13 @@ neo_status neo_lower_concat(neo_ctx *ctx, const neo_graph *graph, const neo_node
 }
 
 /* The sizes of the parts along axis. */
-static neo_status read_split(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, int *axis, int64_t *size) {
+static neo_status read_split(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, int *axis,
+                             int64_t *size) {
   const neo_shape *shape = &neo_op_in(graph, node, 0)->shape;
   int n, parts = node->n_outputs;
   if (parts >= NEO_TE_MAX_BUFFERS)
-    return neo_op_fail(ctx, node, NEO_UNSUPPORTED, "%d outputs, at most %d supported", parts, NEO_TE_MAX_BUFFERS - 1);
+    return neo_op_fail(ctx, node, NEO_UNSUPPORTED, "%d outputs, at most %d supported", parts,
+                       NEO_TE_MAX_BUFFERS - 1);
   NEO_TRY(neo_op_axis(ctx, node, neo_node_int(node, "axis", 0), shape->rank, axis));
   NEO_TRY(neo_op_ints(ctx, graph, node, 1, "split", size, NEO_TE_MAX_BUFFERS, &n));
   int64_t whole = shape->dim[*axis], sum = 0;
@@ -130,7 +134,8 @@ static neo_status read_split(neo_ctx *ctx, const neo_graph *graph, const neo_nod
     sum += size[k];
   }
   if (sum != whole)
-    return neo_op_fail(ctx, node, NEO_BAD_INPUT, "the parts sum to %" PRId64 ", %" PRId64 " expected", sum, whole);
+    return neo_op_fail(ctx, node, NEO_BAD_INPUT,
+                       "the parts sum to %" PRId64 ", %" PRId64 " expected", sum, whole);
   return NEO_OK;
 }
 
@@ -147,7 +152,8 @@ neo_status neo_infer_split(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
   return NEO_OK;
 }
 
-neo_status neo_lower_split(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te, int *in_value) {
+neo_status neo_lower_split(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te,
+                           int *in_value) {
   NEO_LOWERING(l);
   int64_t size[NEO_TE_MAX_BUFFERS], at = 0;
   const neo_expr *index[NEO_MAX_RANK];
@@ -169,9 +175,12 @@ typedef struct slicing {
   neo_shape out;
 } slicing;
 
-static int64_t clamp(int64_t v, int64_t lo, int64_t hi) { return v < lo ? lo : v > hi ? hi : v; }
+static int64_t clamp(int64_t v, int64_t lo, int64_t hi) {
+  return v < lo ? lo : v > hi ? hi : v;
+}
 
-static neo_status read_slice(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, slicing *s) {
+static neo_status read_slice(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
+                             slicing *s) {
   int64_t starts[NEO_MAX_RANK], ends[NEO_MAX_RANK], axes[NEO_MAX_RANK], steps[NEO_MAX_RANK];
   int n, n_ends, n_axes, n_steps, axis;
   NEO_TRY(neo_op_ints(ctx, graph, node, 1, "starts", starts, NEO_MAX_RANK, &n));
@@ -179,7 +188,8 @@ static neo_status read_slice(neo_ctx *ctx, const neo_graph *graph, const neo_nod
   NEO_TRY(neo_op_ints(ctx, graph, node, 3, "axes", axes, NEO_MAX_RANK, &n_axes));
   NEO_TRY(neo_op_ints(ctx, graph, node, 4, "steps", steps, NEO_MAX_RANK, &n_steps));
   if (n < 0 || n_ends != n || (n_axes >= 0 && n_axes != n) || (n_steps >= 0 && n_steps != n))
-    return neo_op_fail(ctx, node, NEO_BAD_INPUT, "%d starts, %d ends, %d axes, %d steps", n, n_ends, n_axes, n_steps);
+    return neo_op_fail(ctx, node, NEO_BAD_INPUT, "%d starts, %d ends, %d axes, %d steps", n, n_ends,
+                       n_axes, n_steps);
   s->out = neo_op_in(graph, node, 0)->shape;
   for (int d = 0; d < s->out.rank; d++) {
     s->start[d] = 0;
@@ -190,7 +200,8 @@ static neo_status read_slice(neo_ctx *ctx, const neo_graph *graph, const neo_nod
     int64_t size = s->out.dim[axis], step = n_steps < 0 ? 1 : steps[k];
     if (step == 0 || step == INT64_MIN)
       return neo_op_fail(ctx, node, NEO_BAD_INPUT, "a step of %" PRId64, step);
-    int64_t from = starts[k] < 0 ? starts[k] + size : starts[k], to = ends[k] < 0 ? ends[k] + size : ends[k];
+    int64_t from = starts[k] < 0 ? starts[k] + size : starts[k],
+            to = ends[k] < 0 ? ends[k] + size : ends[k];
     from = clamp(from, 0, step < 0 ? size - 1 : size);
     to = clamp(to, step < 0 ? -1 : 0, size);
     int64_t room = step < 0 ? from - to : to - from;
@@ -209,7 +220,8 @@ neo_status neo_infer_slice(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
   return NEO_OK;
 }
 
-neo_status neo_lower_slice(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te, int *in_value) {
+neo_status neo_lower_slice(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te,
+                           int *in_value) {
   NEO_LOWERING(l);
   slicing s;
   const neo_expr *index[NEO_MAX_RANK];
@@ -243,7 +255,8 @@ static neo_status read_pad(neo_ctx *ctx, const neo_graph *graph, const neo_node 
     NEO_TRY(neo_op_axis(ctx, node, n_axes < 0 ? k : axes[k], rank, &axis));
     p->begin[axis] = pads[k];
     p->end[axis] = pads[count + k];
-    if (pads[k] > INT32_MAX || pads[k] < -INT32_MAX || pads[count + k] > INT32_MAX || pads[count + k] < -INT32_MAX)
+    if (pads[k] > INT32_MAX || pads[k] < -INT32_MAX || pads[count + k] > INT32_MAX ||
+        pads[count + k] < -INT32_MAX)
       return neo_op_fail(ctx, node, NEO_BAD_INPUT, "a pad of %" PRId64, pads[k]);
   }
   return NEO_OK;
@@ -264,7 +277,8 @@ neo_status neo_infer_pad(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
     bool empty = shape.dim[d] == 0;
     shape.dim[d] += p.begin[d] + p.end[d];
     if (shape.dim[d] < 0 || (empty && shape.dim[d] > 0 && !constant))
-      return neo_op_fail(ctx, node, NEO_BAD_INPUT, "dimension %d would be %" PRId64, d, shape.dim[d]);
+      return neo_op_fail(ctx, node, NEO_BAD_INPUT, "dimension %d would be %" PRId64, d,
+                         shape.dim[d]);
   }
   neo_op_set(graph, node, 0, neo_op_in(graph, node, 0)->dtype, &shape);
   return NEO_OK;
@@ -273,7 +287,8 @@ neo_status neo_infer_pad(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
 /* Position `at` outside of [0, n) by the rule of the mode. */
 static const neo_expr *outside(neo_lowering *l, const neo_expr *at, int64_t n) {
   if (neo_op_string_is(l->node, "mode", "constant", "edge"))
-    return neo_x2(l, NEO_EXPR_MAX, neo_x2(l, NEO_EXPR_MIN, at, neo_i_const(l, n - 1)), neo_i_const(l, 0));
+    return neo_x2(l, NEO_EXPR_MAX, neo_x2(l, NEO_EXPR_MIN, at, neo_i_const(l, n - 1)),
+                  neo_i_const(l, 0));
   if (neo_op_string_is(l->node, "mode", "constant", "wrap"))
     return neo_expr_floormod(l->arena, at, n, NULL, 0);
   if (n == 1)
@@ -283,7 +298,8 @@ static const neo_expr *outside(neo_lowering *l, const neo_expr *at, int64_t n) {
   return neo_x2(l, NEO_EXPR_MIN, t, neo_i_affine(l, t, -1, NULL, 2 * (n - 1)));
 }
 
-neo_status neo_lower_pad(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te, int *in_value) {
+neo_status neo_lower_pad(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te,
+                         int *in_value) {
   NEO_LOWERING(l);
   padding p;
   const neo_expr *index[NEO_MAX_RANK];
@@ -331,7 +347,8 @@ neo_status neo_infer_expand(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
   return NEO_OK;
 }
 
-neo_status neo_lower_expand(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te, int *in_value) {
+neo_status neo_lower_expand(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te,
+                            int *in_value) {
   NEO_LOWERING(l);
   const neo_expr *index[NEO_MAX_RANK];
   const neo_shape *in = &neo_op_in(graph, node, 0)->shape;
@@ -351,17 +368,20 @@ neo_status neo_infer_tile(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
     return neo_op_fail(ctx, node, NEO_BAD_INPUT, "%d repeats for rank %d", n, shape.rank);
   for (int d = 0; d < n; d++) {
     if (repeats[d] < 0 || (repeats[d] && shape.dim[d] > (INT64_C(1) << 40) / repeats[d]))
-      return neo_op_fail(ctx, node, NEO_BAD_INPUT, "dimension %d repeats %" PRId64 " times", d, repeats[d]);
+      return neo_op_fail(ctx, node, NEO_BAD_INPUT, "dimension %d repeats %" PRId64 " times", d,
+                         repeats[d]);
     shape.dim[d] *= repeats[d];
   }
   neo_op_set(graph, node, 0, neo_op_in(graph, node, 0)->dtype, &shape);
   return NEO_OK;
 }
 
-neo_status neo_lower_tile(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te, int *in_value) {
+neo_status neo_lower_tile(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te,
+                          int *in_value) {
   NEO_LOWERING(l);
   const neo_expr *index[NEO_MAX_RANK];
-  const neo_shape *in = &neo_op_in(graph, node, 0)->shape, *out = &graph->value[node->output[0]].shape;
+  const neo_shape *in = &neo_op_in(graph, node, 0)->shape,
+                  *out = &graph->value[node->output[0]].shape;
   int x = neo_lower_input(&l, 0);
   for (int d = 0; d < in->rank; d++) {
     const neo_range range = {0, out->dim[d] - 1};
@@ -374,7 +394,8 @@ neo_status neo_lower_tile(neo_ctx *ctx, const neo_graph *graph, const neo_node *
 
 /* ---- depth_to_space, space_to_depth: affine reads and writes over (n, c, h, i, w, j) -------------------- */
 
-static neo_status read_blocksize(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, int64_t *b) {
+static neo_status read_blocksize(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
+                                 int64_t *b) {
   *b = neo_node_int(node, "blocksize", 0);
   if (neo_op_in(graph, node, 0)->shape.rank != 4)
     return neo_op_fail(ctx, node, NEO_BAD_INPUT, "input is not of rank 4");
@@ -390,7 +411,8 @@ neo_status neo_infer_depth_space(neo_ctx *ctx, neo_graph *graph, neo_node *node)
   neo_shape shape = neo_op_in(graph, node, 0)->shape;
   bool to_space = neo_op_is(node, "depth_to_space");
   if (to_space ? shape.dim[1] % (b * b) : shape.dim[2] % b || shape.dim[3] % b)
-    return neo_op_fail(ctx, node, NEO_BAD_INPUT, "blocksize %" PRId64 " does not divide the input", b);
+    return neo_op_fail(ctx, node, NEO_BAD_INPUT, "blocksize %" PRId64 " does not divide the input",
+                       b);
   shape.dim[1] = to_space ? shape.dim[1] / (b * b) : shape.dim[1] * b * b;
   shape.dim[2] = to_space ? shape.dim[2] * b : shape.dim[2] / b;
   shape.dim[3] = to_space ? shape.dim[3] * b : shape.dim[3] / b;
@@ -398,8 +420,8 @@ neo_status neo_infer_depth_space(neo_ctx *ctx, neo_graph *graph, neo_node *node)
   return NEO_OK;
 }
 
-neo_status neo_lower_depth_space(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te,
-                                 int *in_value) {
+neo_status neo_lower_depth_space(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
+                                 neo_te *te, int *in_value) {
   NEO_LOWERING(l);
   int64_t b;
   NEO_TRY(read_blocksize(ctx, graph, node, &b));
@@ -407,14 +429,18 @@ neo_status neo_lower_depth_space(neo_ctx *ctx, const neo_graph *graph, const neo
   bool crd = to_space && neo_op_string_is(node, "mode", "dcr", "crd");
   int x = neo_lower_input(&l, 0), out = neo_lower_output_buffer(&l, 0);
   const neo_shape *space = &te->buffer[to_space ? out : x].shape;
-  const neo_expr *n = neo_i_var(&l, 0), *c = neo_i_var(&l, 1), *i = neo_i_var(&l, 3), *j = neo_i_var(&l, 5);
-  const neo_expr *y = neo_i_affine(&l, neo_i_var(&l, 2), b, i, 0), *z = neo_i_affine(&l, neo_i_var(&l, 4), b, j, 0);
+  const neo_expr *n = neo_i_var(&l, 0), *c = neo_i_var(&l, 1), *i = neo_i_var(&l, 3),
+                 *j = neo_i_var(&l, 5);
+  const neo_expr *y = neo_i_affine(&l, neo_i_var(&l, 2), b, i, 0),
+                 *z = neo_i_affine(&l, neo_i_var(&l, 4), b, j, 0);
   const neo_expr *block = neo_i_affine(&l, i, b, j, 0);
   const neo_expr *depth =
       crd ? neo_i_affine(&l, c, b * b, block, 0) : neo_i_affine(&l, block, space->dim[1], c, 0);
-  const neo_expr *in_space[4] = {n, c, y, z}, *in_depth[4] = {n, depth, neo_i_var(&l, 2), neo_i_var(&l, 4)};
+  const neo_expr *in_space[4] = {n, c, y, z},
+                 *in_depth[4] = {n, depth, neo_i_var(&l, 2), neo_i_var(&l, 4)};
   neo_te_block *k = neo_te_add_block(te, out);
-  const int64_t extent[6] = {space->dim[0], space->dim[1], space->dim[2] / b, b, space->dim[3] / b, b};
+  const int64_t extent[6] = {
+      space->dim[0], space->dim[1], space->dim[2] / b, b, space->dim[3] / b, b};
   k->n_spatial = 6;
   memcpy(k->extent, extent, sizeof extent);
   memcpy(k->write, to_space ? in_space : in_depth, sizeof in_space);
@@ -436,7 +462,8 @@ neo_status neo_infer_trilu(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
   return NEO_OK;
 }
 
-neo_status neo_lower_trilu(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te, int *in_value) {
+neo_status neo_lower_trilu(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te,
+                           int *in_value) {
   NEO_LOWERING(l);
   const neo_expr *index[NEO_MAX_RANK];
   bool given;
@@ -448,7 +475,8 @@ neo_status neo_lower_trilu(neo_ctx *ctx, const neo_graph *graph, const neo_node 
   const neo_expr *i = index[rank - 2], *j = index[rank - 1];
   bool upper = neo_node_int(node, "upper", 1) != 0;
   /* upper keeps j - i >= k, lower keeps j - i <= k */
-  neo_guard guard = {upper ? neo_i_affine(&l, i, -1, j, -k) : neo_i_affine(&l, j, -1, i, k), 0, 4 * far};
+  neo_guard guard = {upper ? neo_i_affine(&l, i, -1, j, -k) : neo_i_affine(&l, j, -1, i, k), 0,
+                     4 * far};
   neo_lower_output(&l, 0)->body =
       neo_expr_load_guarded(l.arena, te->buffer[x].dtype, x, rank, index, 1, &guard, 0);
   return NEO_OK;

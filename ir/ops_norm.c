@@ -1,19 +1,20 @@
 /* ir/ops_norm.c: normalisations with statistics of the input: layer_norm, rms_norm, instance_norm,
  * group_norm, mean_variance_normalization, lrn.
  *
- * The variance is that of the differences from the mean (two passes), not E[x^2] - E[x]^2, which cancels.
- * Statistics are TMPs over the axes that are not normalised; group_norm reads its input's channel as
- * group * size + position. */
+ * The variance is that of the differences from the mean (two passes), not E[x^2] - E[x]^2, which
+ * cancels. Statistics are TMPs over the axes that are not normalised; group_norm reads its input's
+ * channel as group * size + position. */
 #include "ir/ops_internal.h"
 #include "ir/ops_table.h"
 
 #include <math.h>
 #include <string.h>
 
-/* Statistics of which elements: `outer` axes identify one statistic, `inner` ones are summed over. */
+/* Statistics of which elements: `outer` axes identify one statistic, `inner` ones are summed over.
+ */
 typedef struct stats {
   neo_dtype dtype;
-  int x;                 /* buffer of the input */
+  int x; /* buffer of the input */
   neo_shape outer;
   int n_inner;
   int64_t inner[NEO_MAX_RANK];
@@ -114,7 +115,8 @@ static neo_te_block *variance_of(neo_lowering *l, const stats *s, const neo_te_b
 }
 
 /* TMP <- 1 / sqrt(sum / count + epsilon) */
-static neo_te_block *inverse_deviation(neo_lowering *l, const stats *s, const neo_te_block *squares, double epsilon) {
+static neo_te_block *inverse_deviation(neo_lowering *l, const stats *s, const neo_te_block *squares,
+                                       double epsilon) {
   neo_te_block *b = neo_lower_tmp(l, s->dtype, &s->outer);
   const neo_expr *v = neo_xc(l, NEO_EXPR_DIV, own(l, s, squares), s->count);
   v = neo_x1(l, NEO_EXPR_SQRT, neo_xc(l, NEO_EXPR_ADD, v, epsilon));
@@ -137,14 +139,16 @@ static neo_status infer_float_same(neo_ctx *ctx, neo_graph *graph, neo_node *nod
   NEO_TRY(neo_op_check_inputs(ctx, graph, node));
   const neo_value *x = neo_op_in(graph, node, 0);
   if (neo_dtype_class(x->dtype) != 'f' || x->shape.rank < least_rank)
-    return neo_op_fail(ctx, node, NEO_BAD_INPUT, "needs a float tensor of rank %d or more", least_rank);
+    return neo_op_fail(ctx, node, NEO_BAD_INPUT, "needs a float tensor of rank %d or more",
+                       least_rank);
   neo_shape shape = x->shape;
   neo_op_set(graph, node, 0, x->dtype, &shape);
   return NEO_OK;
 }
 
 /* Scale or bias, in the type of the computation. */
-static const neo_expr *parameter(neo_lowering *l, int k, int rank, const neo_expr *const *index, neo_dtype dtype) {
+static const neo_expr *parameter(neo_lowering *l, int k, int rank, const neo_expr *const *index,
+                                 neo_dtype dtype) {
   return neo_expr_cast(l->arena, dtype, neo_lower_operand(l, k, rank, index));
 }
 
@@ -154,7 +158,8 @@ static bool has_output(const neo_node *node, int k) {
 
 /* ---- layer_norm, rms_norm ------------------------------------------------------------------------------ */
 
-static neo_status from_axis(neo_ctx *ctx, const neo_node *node, const neo_shape *shape, bool *summed) {
+static neo_status from_axis(neo_ctx *ctx, const neo_node *node, const neo_shape *shape,
+                            bool *summed) {
   int axis;
   NEO_TRY(neo_op_axis(ctx, node, neo_node_int(node, "axis", -1), shape->rank, &axis));
   for (int d = 0; d < shape->rank; d++)
@@ -181,8 +186,8 @@ neo_status neo_infer_layer_norm(neo_ctx *ctx, neo_graph *graph, neo_node *node) 
   return NEO_OK;
 }
 
-neo_status neo_lower_layer_norm(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te,
-                                int *in_value) {
+neo_status neo_lower_layer_norm(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
+                                neo_te *te, int *in_value) {
   NEO_LOWERING(l);
   bool summed[NEO_MAX_RANK], rms = neo_op_is(node, "rms_norm");
   const neo_expr *index[NEO_MAX_RANK];
@@ -220,18 +225,20 @@ neo_status neo_infer_channel_norm(neo_ctx *ctx, neo_graph *graph, neo_node *node
   if (neo_op_is(node, "group_norm"))
     groups = neo_node_int(node, "num_groups", 1);
   if (groups < 1 || channels % groups)
-    return neo_op_fail(ctx, node, NEO_BAD_INPUT, "%d channels in %d groups", (int)channels, (int)groups);
+    return neo_op_fail(ctx, node, NEO_BAD_INPUT, "%d channels in %d groups", (int)channels,
+                       (int)groups);
   int64_t values = neo_node_int(node, "per_group", 0) ? groups : channels;
   for (int k = 1; k < 3; k++) {
     const neo_value *v = neo_op_in(graph, node, k);
     if (v->shape.rank != 1 || v->shape.dim[0] != values)
-      return neo_op_fail(ctx, node, NEO_BAD_INPUT, "input %d does not have %d values", k, (int)values);
+      return neo_op_fail(ctx, node, NEO_BAD_INPUT, "input %d does not have %d values", k,
+                         (int)values);
   }
   return NEO_OK;
 }
 
-neo_status neo_lower_channel_norm(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te,
-                                  int *in_value) {
+neo_status neo_lower_channel_norm(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
+                                  neo_te *te, int *in_value) {
   NEO_LOWERING(l);
   const neo_value *x = neo_op_in(graph, node, 0);
   stats s = {.dtype = neo_compute_dtype(x->dtype)};
@@ -247,8 +254,10 @@ neo_status neo_lower_channel_norm(neo_ctx *ctx, const neo_graph *graph, const ne
     stats_of_axes(&s, &x->shape, summed);
   }
   s.x = neo_lower_input(&l, 0);
-  const neo_expr *scale = neo_expr_cast(l.arena, s.dtype, neo_lower_load(&l, neo_lower_input(&l, 1), &channel));
-  const neo_expr *bias = neo_expr_cast(l.arena, s.dtype, neo_lower_load(&l, neo_lower_input(&l, 2), &channel));
+  const neo_expr *scale =
+      neo_expr_cast(l.arena, s.dtype, neo_lower_load(&l, neo_lower_input(&l, 1), &channel));
+  const neo_expr *bias =
+      neo_expr_cast(l.arena, s.dtype, neo_lower_load(&l, neo_lower_input(&l, 2), &channel));
   neo_te_block *mean = mean_of(&l, &s);
   neo_te_block *inverse =
       inverse_deviation(&l, &s, variance_of(&l, &s, mean), neo_node_float(node, "epsilon", 1e-5));
@@ -262,7 +271,8 @@ neo_status neo_infer_mvn(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
   return infer_float_same(ctx, graph, node, 1);
 }
 
-neo_status neo_lower_mvn(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te, int *in_value) {
+neo_status neo_lower_mvn(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te,
+                         int *in_value) {
   NEO_LOWERING(l);
   const neo_value *x = neo_op_in(graph, node, 0);
   stats s = {.dtype = neo_compute_dtype(x->dtype)};
@@ -278,7 +288,8 @@ neo_status neo_lower_mvn(neo_ctx *ctx, const neo_graph *graph, const neo_node *n
   const neo_expr *v = neo_xc(&l, NEO_EXPR_DIV, own(&l, &s, squares), s.count);
   deviation->body = neo_xc(&l, NEO_EXPR_ADD, neo_x1(&l, NEO_EXPR_SQRT, v), 1e-9);
   const neo_expr *e = neo_x2(&l, NEO_EXPR_SUB, element(&l, &s), statistic(&l, &s, mean));
-  neo_lower_body(&l, neo_lower_output(&l, 0), neo_x2(&l, NEO_EXPR_DIV, e, statistic(&l, &s, deviation)));
+  neo_lower_body(&l, neo_lower_output(&l, 0),
+                 neo_x2(&l, NEO_EXPR_DIV, e, statistic(&l, &s, deviation)));
   return NEO_OK;
 }
 
@@ -292,7 +303,8 @@ neo_status neo_infer_lrn(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
   return NEO_OK;
 }
 
-neo_status neo_lower_lrn(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te, int *in_value) {
+neo_status neo_lower_lrn(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te,
+                         int *in_value) {
   NEO_LOWERING(l);
   const neo_value *x = neo_op_in(graph, node, 0);
   const neo_expr *index[NEO_MAX_RANK];
@@ -308,7 +320,8 @@ neo_status neo_lower_lrn(neo_ctx *ctx, const neo_graph *graph, const neo_node *n
   e = neo_expr_cast(l.arena, compute, e);
   sum->body = neo_x2(&l, NEO_EXPR_MUL, e, e);
   identity_index(&l, rank, index);
-  e = neo_xc(&l, NEO_EXPR_MUL, neo_lower_read(&l, sum, index), neo_node_float(node, "alpha", 1e-4) / (double)size);
+  e = neo_xc(&l, NEO_EXPR_MUL, neo_lower_read(&l, sum, index),
+             neo_node_float(node, "alpha", 1e-4) / (double)size);
   e = neo_xc(&l, NEO_EXPR_ADD, e, neo_node_float(node, "bias", 1));
   e = neo_xc(&l, NEO_EXPR_POW, e, neo_node_float(node, "beta", 0.75));
   e = neo_x2(&l, NEO_EXPR_DIV, neo_lower_load(&l, buffer, index), e);

@@ -1,19 +1,21 @@
 /* ir/ops_pool.c: max_pool, average_pool and lp_pool.
  *
  * The number of elements that an average divides by varies where windows leave the input (or, with
- * count_include_pad, the padded input). It is then a small TMP over the output positions, computed from the
- * taps t in [0, kernel) with lo <= o * stride - begin + t * dilation < hi. */
+ * count_include_pad, the padded input). It is then a small TMP over the output positions, computed
+ * from the taps t in [0, kernel) with lo <= o * stride - begin + t * dilation < hi. */
 #include "ir/ops_internal.h"
 #include "ir/ops_table.h"
 
 #include <math.h>
 #include <string.h>
 
-static neo_status read_window(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_window *w) {
+static neo_status read_window(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
+                              neo_window *w) {
   const neo_value *x = neo_op_in(graph, node, 0);
   int64_t kernel[NEO_MAX_RANK];
   if (x->shape.rank < 3 || x->shape.rank > 5)
-    return neo_op_fail(ctx, node, NEO_UNSUPPORTED, "input of rank %d, 3 to 5 supported", x->shape.rank);
+    return neo_op_fail(ctx, node, NEO_UNSUPPORTED, "input of rank %d, 3 to 5 supported",
+                       x->shape.rank);
   w->n = x->shape.rank - 2;
   if (neo_node_ints(node, "kernel_shape", kernel, NEO_MAX_RANK) != w->n)
     return neo_op_fail(ctx, node, NEO_BAD_INPUT, "kernel_shape does not have %d values", w->n);
@@ -54,11 +56,14 @@ static const neo_expr *windowed(neo_lowering *l, const neo_window *w, int x, int
     if (guarded)
       guard[n_guards++] = (neo_guard){in[2 + d], 0, w->in[d]};
   }
-  const neo_expr *e = neo_expr_load_guarded(l->arena, dtype, x, w->n + 2, in, n_guards, guard, fill);
+  const neo_expr *e =
+      neo_expr_load_guarded(l->arena, dtype, x, w->n + 2, in, n_guards, guard, fill);
   return neo_expr_cast(l->arena, neo_compute_dtype(dtype), e);
 }
 
-static neo_shape output_shape(const neo_lowering *l) { return l->graph->value[l->node->output[0]].shape; }
+static neo_shape output_shape(const neo_lowering *l) {
+  return l->graph->value[l->node->output[0]].shape;
+}
 
 /* A TMP of the output's shape that reduces over the taps. */
 static neo_te_block *window_sum(neo_lowering *l, const neo_window *w, neo_dtype dtype, int *var) {
@@ -68,7 +73,8 @@ static neo_te_block *window_sum(neo_lowering *l, const neo_window *w, neo_dtype 
   return b;
 }
 
-neo_status neo_lower_max_pool(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te, int *in_value) {
+neo_status neo_lower_max_pool(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
+                              neo_te *te, int *in_value) {
   NEO_LOWERING(l);
   neo_window w = {0};
   NEO_TRY(read_window(ctx, graph, node, &w));
@@ -83,16 +89,19 @@ neo_status neo_lower_max_pool(neo_ctx *ctx, const neo_graph *graph, const neo_no
 }
 
 /* ceil((limit - (o * stride - begin)) / dilation): the first tap at or after `limit`. */
-static const neo_expr *first_tap(neo_lowering *l, const neo_window *w, int d, const neo_expr *o, int64_t limit) {
-  const neo_expr *room = neo_i_affine(l, o, -w->stride[d], NULL, limit + w->begin[d] + w->dilation[d] - 1);
+static const neo_expr *first_tap(neo_lowering *l, const neo_window *w, int d, const neo_expr *o,
+                                 int64_t limit) {
+  const neo_expr *room =
+      neo_i_affine(l, o, -w->stride[d], NULL, limit + w->begin[d] + w->dilation[d] - 1);
   return neo_expr_floordiv(l->arena, room, w->dilation[d], NULL, 0);
 }
 
 /* The taps of one dimension with lo <= position < hi. */
-static const neo_expr *count_taps(neo_lowering *l, const neo_window *w, int d, const neo_expr *o, int64_t lo,
-                                  int64_t hi) {
+static const neo_expr *count_taps(neo_lowering *l, const neo_window *w, int d, const neo_expr *o,
+                                  int64_t lo, int64_t hi) {
   const neo_expr *from = neo_x2(l, NEO_EXPR_MAX, first_tap(l, w, d, o, lo), neo_i_const(l, 0));
-  const neo_expr *to = neo_x2(l, NEO_EXPR_MIN, first_tap(l, w, d, o, hi), neo_i_const(l, w->kernel[d]));
+  const neo_expr *to =
+      neo_x2(l, NEO_EXPR_MIN, first_tap(l, w, d, o, hi), neo_i_const(l, w->kernel[d]));
   return neo_x2(l, NEO_EXPR_SUB, to, from);
 }
 
@@ -104,7 +113,8 @@ static const neo_expr *divisor(neo_lowering *l, const neo_window *w, neo_dtype d
   const neo_expr *count = neo_i_const(l, 1), *index[3];
   for (int d = 0; d < w->n; d++) {
     int64_t lo = include ? -w->begin[d] : 0, hi = include ? w->in[d] + w->end[d] : w->in[d];
-    int64_t last = (w->out[d] - 1) * w->stride[d] - w->begin[d] + (w->kernel[d] - 1) * w->dilation[d];
+    int64_t last =
+        (w->out[d] - 1) * w->stride[d] - w->begin[d] + (w->kernel[d] - 1) * w->dilation[d];
     varies = varies || -w->begin[d] < lo || last >= hi;
     count = neo_x2(l, NEO_EXPR_MUL, count, count_taps(l, w, d, neo_i_var(l, d), lo, hi));
     index[d] = neo_i_var(l, 2 + d);
@@ -126,8 +136,8 @@ static const neo_expr *read_sum(neo_lowering *l, const neo_te_block *sum) {
   return neo_lower_read(l, sum, index);
 }
 
-neo_status neo_lower_average_pool(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te,
-                                  int *in_value) {
+neo_status neo_lower_average_pool(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
+                                  neo_te *te, int *in_value) {
   NEO_LOWERING(l);
   neo_window w = {0};
   int var;
@@ -141,7 +151,8 @@ neo_status neo_lower_average_pool(neo_ctx *ctx, const neo_graph *graph, const ne
   return NEO_OK;
 }
 
-neo_status neo_lower_lp_pool(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te, int *in_value) {
+neo_status neo_lower_lp_pool(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te,
+                             int *in_value) {
   NEO_LOWERING(l);
   neo_window w = {0};
   int var;

@@ -1,7 +1,8 @@
 /* ir/ops_reduce.c: reductions over axes, softmax and its kin, arg_max and arg_min, cumsum.
  *
  * A reduction is one block over the kept axes, and, where the result needs finishing (mean, roots,
- * logarithms, rounding), an elementwise block after it. log_sum_exp and softmax subtract the maximum first. */
+ * logarithms, rounding), an elementwise block after it. log_sum_exp and softmax subtract the
+ * maximum first. */
 #include "ir/ops_internal.h"
 #include "ir/ops_table.h"
 
@@ -35,8 +36,10 @@ static void set_axes(axes *a, const neo_shape *shape, const bool *reduced) {
   }
 }
 
-/* Input indices in a block over `kept` (or, keepdims, over the output) with reduce axes from `var`. */
-static void reduce_index(neo_lowering *l, const axes *a, bool keepdims, int var, const neo_expr **index) {
+/* Input indices in a block over `kept` (or, keepdims, over the output) with reduce axes from `var`.
+ */
+static void reduce_index(neo_lowering *l, const axes *a, bool keepdims, int var,
+                         const neo_expr **index) {
   int spatial = 0;
   for (int d = 0; d < a->rank; d++) {
     if (a->reduced[d])
@@ -60,7 +63,8 @@ static void identity_index(neo_lowering *l, int rank, const neo_expr **index) {
     index[d] = neo_i_var(l, d);
 }
 
-static neo_status read_axes(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, axes *a, bool *none) {
+static neo_status read_axes(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, axes *a,
+                            bool *none) {
   const neo_shape *shape = &neo_op_in(graph, node, 0)->shape;
   bool flag[NEO_MAX_RANK], given;
   NEO_TRY(neo_op_axes(ctx, graph, node, 1, shape->rank, flag, &given));
@@ -75,15 +79,22 @@ static neo_status read_axes(neo_ctx *ctx, const neo_graph *graph, const neo_node
 
 typedef const neo_expr *(*formula)(neo_lowering *l, const neo_expr *x);
 
-static const neo_expr *f_abs(neo_lowering *l, const neo_expr *x) { return neo_x1(l, NEO_EXPR_ABS, x); }
-static const neo_expr *f_square(neo_lowering *l, const neo_expr *x) { return neo_x2(l, NEO_EXPR_MUL, x, x); }
-static const neo_expr *f_log(neo_lowering *l, const neo_expr *x) { return neo_x1(l, NEO_EXPR_LOG, x); }
+static const neo_expr *f_abs(neo_lowering *l, const neo_expr *x) {
+  return neo_x1(l, NEO_EXPR_ABS, x);
+}
+static const neo_expr *f_square(neo_lowering *l, const neo_expr *x) {
+  return neo_x2(l, NEO_EXPR_MUL, x, x);
+}
+static const neo_expr *f_log(neo_lowering *l, const neo_expr *x) {
+  return neo_x1(l, NEO_EXPR_LOG, x);
+}
 
 /* Integers: through f64, truncated. */
 static const neo_expr *f_sqrt(neo_lowering *l, const neo_expr *x) {
   if (neo_dtype_class(x->dtype) == 'f')
     return neo_x1(l, NEO_EXPR_SQRT, x);
-  return neo_expr_cast(l->arena, x->dtype, neo_x1(l, NEO_EXPR_SQRT, neo_expr_cast(l->arena, NEO_F64, x)));
+  return neo_expr_cast(l->arena, x->dtype,
+                       neo_x1(l, NEO_EXPR_SQRT, neo_expr_cast(l->arena, NEO_F64, x)));
 }
 
 static const struct {
@@ -117,7 +128,8 @@ static int find_row(const neo_node *node) {
   return 0;
 }
 
-static neo_status infer_reduced(neo_ctx *ctx, neo_graph *graph, neo_node *node, const axes *a, bool keepdims) {
+static neo_status infer_reduced(neo_ctx *ctx, neo_graph *graph, neo_node *node, const axes *a,
+                                bool keepdims) {
   const neo_value *x = neo_op_in(graph, node, 0);
   int row = find_row(node);
   neo_shape shape = a->kept;
@@ -147,7 +159,8 @@ static neo_status global_axes(neo_ctx *ctx, const neo_graph *graph, const neo_no
   const neo_shape *shape = &neo_op_in(graph, node, 0)->shape;
   bool flag[NEO_MAX_RANK] = {false};
   if (shape->rank < 3)
-    return neo_op_fail(ctx, node, NEO_BAD_INPUT, "input of rank %d, at least 3 needed", shape->rank);
+    return neo_op_fail(ctx, node, NEO_BAD_INPUT, "input of rank %d, at least 3 needed",
+                       shape->rank);
   for (int d = 2; d < shape->rank; d++)
     flag[d] = true;
   set_axes(a, shape, flag);
@@ -271,8 +284,8 @@ static neo_status lower_axes(neo_lowering *l, const axes *a, bool keepdims) {
   return NEO_OK;
 }
 
-neo_status neo_lower_reduce_op(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te,
-                               int *in_value) {
+neo_status neo_lower_reduce_op(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
+                               neo_te *te, int *in_value) {
   NEO_LOWERING(l);
   axes a;
   bool none;
@@ -286,8 +299,8 @@ neo_status neo_lower_reduce_op(neo_ctx *ctx, const neo_graph *graph, const neo_n
   return NEO_OK;
 }
 
-neo_status neo_lower_global_pool(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te,
-                                 int *in_value) {
+neo_status neo_lower_global_pool(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
+                                 neo_te *te, int *in_value) {
   NEO_LOWERING(l);
   axes a;
   NEO_TRY(global_axes(ctx, graph, node, &a));
@@ -296,7 +309,8 @@ neo_status neo_lower_global_pool(neo_ctx *ctx, const neo_graph *graph, const neo
 
 /* ---- softmax, log_softmax, hardmax, lp_normalization --------------------------------------------------- */
 
-static neo_status softmax_axes(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, axes *a) {
+static neo_status softmax_axes(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
+                               axes *a) {
   const neo_value *x = neo_op_in(graph, node, 0);
   bool flag[NEO_MAX_RANK] = {false}, coerce = neo_node_int(node, "coerce_2d", 0) != 0;
   int axis, rank = x->shape.rank;
@@ -323,7 +337,8 @@ neo_status neo_infer_softmax(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
   return NEO_OK;
 }
 
-neo_status neo_lower_softmax(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te, int *in_value) {
+neo_status neo_lower_softmax(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te,
+                             int *in_value) {
   NEO_LOWERING(l);
   axes a;
   const neo_expr *all[NEO_MAX_RANK], *kept[NEO_MAX_RANK], *index[NEO_MAX_RANK];
@@ -334,10 +349,12 @@ neo_status neo_lower_softmax(neo_ctx *ctx, const neo_graph *graph, const neo_nod
   kept_index(&l, &a, kept);
   neo_te_block *m = maximum(&l, &a, x, compute);
   reduction r = {&a, NEO_COMBINE_ADD, 0, compute};
-  const neo_expr *shifted = neo_x2(&l, NEO_EXPR_SUB, neo_lower_load(&l, x, all), neo_lower_read(&l, m, kept));
+  const neo_expr *shifted =
+      neo_x2(&l, NEO_EXPR_SUB, neo_lower_load(&l, x, all), neo_lower_read(&l, m, kept));
   if (neo_op_is(node, "log_softmax")) {
     neo_te_block *sum = begin_reduction(&l, &r, index);
-    const neo_expr *own_shifted = neo_x2(&l, NEO_EXPR_SUB, neo_lower_load(&l, x, index), own(&l, &a, m));
+    const neo_expr *own_shifted =
+        neo_x2(&l, NEO_EXPR_SUB, neo_lower_load(&l, x, index), own(&l, &a, m));
     neo_lower_body(&l, sum, neo_x1(&l, NEO_EXPR_EXP, own_shifted));
     neo_te_block *log = neo_lower_tmp(&l, compute, &a.kept);
     neo_lower_body(&l, log, neo_x1(&l, NEO_EXPR_LOG, own(&l, &a, sum)));
@@ -349,13 +366,14 @@ neo_status neo_lower_softmax(neo_ctx *ctx, const neo_graph *graph, const neo_nod
   neo_lower_body(&l, e, neo_x1(&l, NEO_EXPR_EXP, shifted));
   neo_te_block *sum = begin_reduction(&l, &r, index);
   neo_lower_body(&l, sum, neo_lower_read(&l, e, index));
-  const neo_expr *y = neo_x2(&l, NEO_EXPR_DIV, neo_lower_read(&l, e, all), neo_lower_read(&l, sum, kept));
+  const neo_expr *y =
+      neo_x2(&l, NEO_EXPR_DIV, neo_lower_read(&l, e, all), neo_lower_read(&l, sum, kept));
   neo_lower_body(&l, neo_lower_output(&l, 0), y);
   return NEO_OK;
 }
 
-neo_status neo_lower_lp_normalization(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te,
-                                      int *in_value) {
+neo_status neo_lower_lp_normalization(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
+                                      neo_te *te, int *in_value) {
   NEO_LOWERING(l);
   axes a;
   const neo_expr *all[NEO_MAX_RANK], *kept[NEO_MAX_RANK], *index[NEO_MAX_RANK];
@@ -373,15 +391,16 @@ neo_status neo_lower_lp_normalization(neo_ctx *ctx, const neo_graph *graph, cons
   neo_lower_body(&l, norm, two ? f_sqrt(&l, e) : e);
   /* a zero vector stays zero */
   const neo_expr *n = neo_lower_read(&l, norm, kept), *y = neo_lower_load(&l, x, all);
-  y = neo_x_select(&l, neo_xc(&l, NEO_EXPR_EQ, n, 0), neo_x_const(&l, y, 0), neo_x2(&l, NEO_EXPR_DIV, y, n));
+  y = neo_x_select(&l, neo_xc(&l, NEO_EXPR_EQ, n, 0), neo_x_const(&l, y, 0),
+                   neo_x2(&l, NEO_EXPR_DIV, y, n));
   neo_lower_body(&l, neo_lower_output(&l, 0), y);
   return NEO_OK;
 }
 
 /* ---- arg_max, arg_min, hardmax ------------------------------------------------------------------------ */
 
-static neo_status arg_axes(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, int64_t otherwise, axes *a,
-                           int *axis) {
+static neo_status arg_axes(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
+                           int64_t otherwise, axes *a, int *axis) {
   const neo_value *x = neo_op_in(graph, node, 0);
   bool flag[NEO_MAX_RANK] = {false};
   NEO_TRY(neo_op_axis(ctx, node, neo_node_int(node, "axis", otherwise), x->shape.rank, axis));
@@ -411,7 +430,8 @@ static neo_te_block *arg_index(neo_lowering *l, const axes *a, int x, bool least
   const neo_expr *index[NEO_MAX_RANK];
   neo_dtype in = l->te->buffer[x].dtype, dtype = in == NEO_BOOL ? NEO_U8 : in;
   neo_combine combine = least ? NEO_COMBINE_MIN : NEO_COMBINE_MAX;
-  neo_te_block *m = begin_reduction(l, &(reduction){a, combine, combine_init(combine, dtype), dtype}, index);
+  neo_te_block *m =
+      begin_reduction(l, &(reduction){a, combine, combine_init(combine, dtype), dtype}, index);
   neo_lower_body(l, m, neo_expr_cast(l->arena, dtype, neo_lower_raw_load(l, x, index)));
   double none = last ? -1 : (double)a->extent[0];
   combine = last ? NEO_COMBINE_MAX : NEO_COMBINE_MIN;
@@ -424,7 +444,8 @@ static neo_te_block *arg_index(neo_lowering *l, const axes *a, int x, bool least
   return b;
 }
 
-neo_status neo_lower_arg(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te, int *in_value) {
+neo_status neo_lower_arg(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te,
+                         int *in_value) {
   NEO_LOWERING(l);
   axes a;
   int axis;
@@ -439,7 +460,8 @@ neo_status neo_lower_arg(neo_ctx *ctx, const neo_graph *graph, const neo_node *n
 }
 
 /* All dimensions from axis on count as one where coerce_2d asks for it: unsupported there. */
-neo_status neo_lower_hardmax(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te, int *in_value) {
+neo_status neo_lower_hardmax(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te,
+                             int *in_value) {
   NEO_LOWERING(l);
   axes a;
   int axis;
@@ -450,14 +472,16 @@ neo_status neo_lower_hardmax(neo_ctx *ctx, const neo_graph *graph, const neo_nod
   int x = neo_lower_input(&l, 0);
   neo_te_block *b = arg_index(&l, &a, x, false, false);
   kept_index(&l, &a, kept);
-  const neo_expr *hit = neo_x2(&l, NEO_EXPR_EQ, neo_i_var(&l, axis), neo_lower_raw_load(&l, b->buffer, kept));
+  const neo_expr *hit =
+      neo_x2(&l, NEO_EXPR_EQ, neo_i_var(&l, axis), neo_lower_raw_load(&l, b->buffer, kept));
   neo_lower_body(&l, neo_lower_output(&l, 0), hit);
   return NEO_OK;
 }
 
 /* ---- cumsum: y[i] = sum over j of x[i - j] ------------------------------------------------------------- */
 
-static neo_status cumsum_axis(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, int *axis) {
+static neo_status cumsum_axis(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
+                              int *axis) {
   bool present;
   double value = 0;
   NEO_TRY(neo_op_scalar(ctx, graph, node, 1, &present, &value));
@@ -476,7 +500,8 @@ neo_status neo_infer_cumsum(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
   return NEO_OK;
 }
 
-neo_status neo_lower_cumsum(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te, int *in_value) {
+neo_status neo_lower_cumsum(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te,
+                            int *in_value) {
   NEO_LOWERING(l);
   int axis;
   const neo_expr *index[NEO_MAX_RANK];
@@ -487,7 +512,8 @@ neo_status neo_lower_cumsum(neo_ctx *ctx, const neo_graph *graph, const neo_node
   bool narrow = in != compute;
   neo_te_block *b = narrow ? neo_lower_tmp(&l, compute, shape) : neo_lower_output(&l, 0);
   int var = neo_lower_reduce(b, NEO_COMBINE_ADD, 1, &shape->dim[axis]);
-  int64_t skip = neo_node_int(node, "exclusive", 0) ? 1 : 0, sign = neo_node_int(node, "reverse", 0) ? 1 : -1;
+  int64_t skip = neo_node_int(node, "exclusive", 0) ? 1 : 0,
+          sign = neo_node_int(node, "reverse", 0) ? 1 : -1;
   identity_index(&l, rank, index);
   index[axis] = neo_i_affine(&l, neo_i_var(&l, var), sign, index[axis], sign * skip);
   neo_guard guard = {index[axis], 0, shape->dim[axis]};

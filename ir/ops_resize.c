@@ -1,14 +1,14 @@
 /* ir/ops_resize.c: resize by nearest neighbour, linear and cubic interpolation.
  *
- * Where output position o looks in the input is a rational number (a * o + b) / c: scales are integers
- * or ratios of sizes almost always, and others are approximated by the nearest fraction with a denominator
- * up to 2^16. So every index is quasi-affine and exact: floor((a o + b) / c) = floordiv(a * o + b, c), and
- * no float noise decides a tie.
+ * Where output position o looks in the input is a rational number (a * o + b) / c: scales are
+ * integers or ratios of sizes almost always, and others are approximated by the nearest fraction
+ * with a denominator up to 2^16. So every index is quasi-affine and exact: floor((a o + b) / c) =
+ * floordiv(a * o + b, c), and no float noise decides a tie.
  *
  * nearest: one copy block. linear and cubic: the weights of each resized dimension are a small TMP
- * [out, taps], and the main block adds in[floor + tap, clamped] times the weights over the taps. A weight
- * table can be normalised (exclude_outside) without touching the main block. With tf_crop_and_resize
- * positions outside of the input give extrapolation_value. */
+ * [out, taps], and the main block adds in[floor + tap, clamped] times the weights over the taps. A
+ * weight table can be normalised (exclude_outside) without touching the main block. With
+ * tf_crop_and_resize positions outside of the input give extrapolation_value. */
 #include "ir/ops_internal.h"
 #include "ir/ops_table.h"
 
@@ -53,8 +53,8 @@ static ratio nearest_ratio(double v) {
   return (ratio){v < 0 ? -p1 : p1, q1 ? q1 : 1};
 }
 
-static neo_status read_floats(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, int k, double *out, int cap,
-                              int *n) {
+static neo_status read_floats(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, int k,
+                              double *out, int cap, int *n) {
   const neo_value *v = neo_op_in(graph, node, k);
   int64_t count = 0;
   *n = 0;
@@ -71,7 +71,8 @@ static neo_status read_floats(neo_ctx *ctx, const neo_graph *graph, const neo_no
 }
 
 /* Which dimension the k-th scale, size or roi value is for. */
-static neo_status read_resize_axes(neo_ctx *ctx, const neo_node *node, int rank, int *axis, int *n) {
+static neo_status read_resize_axes(neo_ctx *ctx, const neo_node *node, int rank, int *axis,
+                                   int *n) {
   int64_t axes[NEO_MAX_RANK];
   *n = neo_node_ints(node, "axes", axes, NEO_MAX_RANK);
   for (int k = 0; k < *n && k < NEO_MAX_RANK; k++)
@@ -82,8 +83,8 @@ static neo_status read_resize_axes(neo_ctx *ctx, const neo_node *node, int rank,
   return NEO_OK;
 }
 
-static neo_status sizes_from_scales(neo_ctx *ctx, const neo_node *node, resizing *r, const int *axis, int n,
-                                    const double *scales, ratio *scale) {
+static neo_status sizes_from_scales(neo_ctx *ctx, const neo_node *node, resizing *r,
+                                    const int *axis, int n, const double *scales, ratio *scale) {
   for (int k = 0; k < n; k++) {
     dimension *d = &r->dim[axis[k]];
     double out = floor((double)d->in * scales[k]);
@@ -95,8 +96,8 @@ static neo_status sizes_from_scales(neo_ctx *ctx, const neo_node *node, resizing
   return NEO_OK;
 }
 
-static neo_status sizes_from_sizes(neo_ctx *ctx, const neo_node *node, resizing *r, const int *axis, int n,
-                                   const int64_t *sizes, ratio *scale) {
+static neo_status sizes_from_sizes(neo_ctx *ctx, const neo_node *node, resizing *r, const int *axis,
+                                   int n, const int64_t *sizes, ratio *scale) {
   bool larger = neo_op_string_is(node, "keep_aspect_ratio_policy", "stretch", "not_larger");
   bool smaller = neo_op_string_is(node, "keep_aspect_ratio_policy", "stretch", "not_smaller");
   double common = 0;
@@ -104,7 +105,8 @@ static neo_status sizes_from_sizes(neo_ctx *ctx, const neo_node *node, resizing 
   for (int k = 0; k < n; k++) {
     dimension *d = &r->dim[axis[k]];
     if (sizes[k] < 0 || sizes[k] > INT32_MAX || d->in < 1)
-      return neo_op_fail(ctx, node, NEO_BAD_INPUT, "a size of %" PRId64 " from %" PRId64, sizes[k], d->in);
+      return neo_op_fail(ctx, node, NEO_BAD_INPUT, "a size of %" PRId64 " from %" PRId64, sizes[k],
+                         d->in);
     double s = (double)sizes[k] / (double)d->in;
     if (k == 0 || (larger && s < common) || (smaller && s > common)) {
       common = s;
@@ -149,8 +151,8 @@ static void crop_position(dimension *d, double start, double end) {
   double last = (double)(d->in - 1), unit = 1048576;
   if (d->out > 1) {
     int64_t steps = d->out - 1;
-    set_position(d, (int64_t)llround((end - start) * last * unit), (int64_t)llround(start * last * unit) * steps,
-                 (int64_t)unit * steps);
+    set_position(d, (int64_t)llround((end - start) * last * unit),
+                 (int64_t)llround(start * last * unit) * steps, (int64_t)unit * steps);
   } else {
     set_position(d, 0, (int64_t)llround(0.5 * (start + end) * last * unit), (int64_t)unit);
   }
@@ -180,7 +182,8 @@ static neo_status set_coordinates(neo_ctx *ctx, const neo_node *node, dimension 
   return NEO_OK;
 }
 
-static neo_status read_resize(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, resizing *r) {
+static neo_status read_resize(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
+                              resizing *r) {
   const neo_shape *in = &neo_op_in(graph, node, 0)->shape;
   double scales[NEO_MAX_RANK], roi[2 * NEO_MAX_RANK];
   int64_t sizes[NEO_MAX_RANK];
@@ -195,10 +198,12 @@ static neo_status read_resize(neo_ctx *ctx, const neo_graph *graph, const neo_no
   NEO_TRY(read_floats(ctx, graph, node, 1, roi, 2 * NEO_MAX_RANK, &n_roi));
   NEO_TRY(read_floats(ctx, graph, node, 2, scales, NEO_MAX_RANK, &n_scales));
   NEO_TRY(neo_op_ints(ctx, graph, node, 3, NULL, sizes, NEO_MAX_RANK, &n_sizes));
-  r->crop = neo_op_string_is(node, "coordinate_transformation_mode", "half_pixel", "tf_crop_and_resize");
+  r->crop =
+      neo_op_string_is(node, "coordinate_transformation_mode", "half_pixel", "tf_crop_and_resize");
   bool by_size = n_sizes > 0;
   if ((by_size ? n_sizes : n_scales) != n || (r->crop && n_roi != 2 * n))
-    return neo_op_fail(ctx, node, NEO_BAD_INPUT, "%d scales, %d sizes, %d roi values for %d dimensions", n_scales,
+    return neo_op_fail(ctx, node, NEO_BAD_INPUT,
+                       "%d scales, %d sizes, %d roi values for %d dimensions", n_scales,
                        n_sizes < 0 ? 0 : n_sizes, n_roi, n);
   if (by_size)
     NEO_TRY(sizes_from_sizes(ctx, node, r, axis, n, sizes, scale));
@@ -235,7 +240,8 @@ neo_status neo_infer_resize(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
     resized += r.dim[d].resized;
   }
   if (!nearest && resized > 4)
-    return neo_op_fail(ctx, node, NEO_UNSUPPORTED, "%d resized dimensions, at most 4 supported", resized);
+    return neo_op_fail(ctx, node, NEO_UNSUPPORTED, "%d resized dimensions, at most 4 supported",
+                       resized);
   neo_op_set(graph, node, 0, x->dtype, &shape);
   return NEO_OK;
 }
@@ -247,7 +253,8 @@ static const neo_expr *floor_div(neo_lowering *l, const neo_expr *e, int64_t d) 
 }
 
 static const neo_expr *clamped(neo_lowering *l, const neo_expr *at, int64_t size) {
-  return neo_x2(l, NEO_EXPR_MAX, neo_x2(l, NEO_EXPR_MIN, at, neo_i_const(l, size - 1)), neo_i_const(l, 0));
+  return neo_x2(l, NEO_EXPR_MAX, neo_x2(l, NEO_EXPR_MIN, at, neo_i_const(l, size - 1)),
+                neo_i_const(l, 0));
 }
 
 /* a * o + b */
@@ -285,8 +292,9 @@ static void lower_nearest(neo_lowering *l, const resizing *r, int x) {
   for (int d = 0; d < r->rank; d++)
     index[d] = r->dim[d].resized ? nearest_index(l, &r->dim[d], neo_i_var(l, d)) : neo_i_var(l, d);
   int n = inside_guards(l, r, guard);
-  neo_lower_output(l, 0)->body = neo_expr_load_guarded(l->arena, l->te->buffer[x].dtype, x, r->rank, index, n, guard,
-                                                       neo_node_float(l->node, "extrapolation_value", 0));
+  neo_lower_output(l, 0)->body =
+      neo_expr_load_guarded(l->arena, l->te->buffer[x].dtype, x, r->rank, index, n, guard,
+                            neo_node_float(l->node, "extrapolation_value", 0));
 }
 
 /* Keys' cubic kernel at distance t, |t| < 2. */
@@ -297,13 +305,16 @@ static const neo_expr *cubic_weight(neo_lowering *l, const neo_expr *t, double a
                                 neo_x2(l, NEO_EXPR_SUB, neo_xc(l, NEO_EXPR_MUL, x3, a + 2),
                                        neo_xc(l, NEO_EXPR_MUL, x2, a + 3)),
                                 1);
-  const neo_expr *far = neo_x2(l, NEO_EXPR_SUB, neo_xc(l, NEO_EXPR_MUL, x3, a), neo_xc(l, NEO_EXPR_MUL, x2, 5 * a));
-  far = neo_xc(l, NEO_EXPR_SUB, neo_x2(l, NEO_EXPR_ADD, far, neo_xc(l, NEO_EXPR_MUL, x, 8 * a)), 4 * a);
+  const neo_expr *far =
+      neo_x2(l, NEO_EXPR_SUB, neo_xc(l, NEO_EXPR_MUL, x3, a), neo_xc(l, NEO_EXPR_MUL, x2, 5 * a));
+  far = neo_xc(l, NEO_EXPR_SUB, neo_x2(l, NEO_EXPR_ADD, far, neo_xc(l, NEO_EXPR_MUL, x, 8 * a)),
+               4 * a);
   return neo_x_select(l, neo_xc(l, NEO_EXPR_LE, x, 1), near, far);
 }
 
 /* A TMP [out, taps] of weights; tap t is input position floor + t + first. */
-static neo_te_block *weights(neo_lowering *l, const dimension *d, neo_dtype dtype, int64_t taps, int64_t first) {
+static neo_te_block *weights(neo_lowering *l, const dimension *d, neo_dtype dtype, int64_t taps,
+                             int64_t first) {
   const neo_shape shape = {.rank = 2, .dim = {d->out, taps}}, rows = {.rank = 1, .dim = {d->out}};
   const neo_expr *o = neo_i_var(l, 0), *t = neo_i_var(l, 1), *both[2] = {o, t};
   neo_te_block *b = neo_lower_tmp(l, dtype, &shape);
@@ -315,7 +326,8 @@ static neo_te_block *weights(neo_lowering *l, const dimension *d, neo_dtype dtyp
     w = neo_x_select(l, neo_xc(l, NEO_EXPR_EQ, t, 0), left, part);
   } else {
     const neo_expr *tap = neo_expr_cast(l->arena, dtype, neo_i_affine(l, t, 1, NULL, first));
-    w = cubic_weight(l, neo_x2(l, NEO_EXPR_SUB, part, tap), neo_node_float(l->node, "cubic_coeff_a", -0.75));
+    w = cubic_weight(l, neo_x2(l, NEO_EXPR_SUB, part, tap),
+                     neo_node_float(l->node, "cubic_coeff_a", -0.75));
   }
   b->body = w;
   if (!neo_node_int(l->node, "exclude_outside", 0))
@@ -364,12 +376,14 @@ static void lower_interpolation(neo_lowering *l, const resizing *r, int x, int64
   sum->body = product ? neo_x2(l, NEO_EXPR_MUL, v, product) : v;
   neo_guard guard[NEO_MAX_GUARDS];
   int n_guards = inside_guards(l, r, guard);
-  const neo_expr *e = neo_expr_load_guarded(l->arena, compute, sum->buffer, r->rank, identity, n_guards, guard,
-                                            neo_node_float(l->node, "extrapolation_value", 0));
+  const neo_expr *e =
+      neo_expr_load_guarded(l->arena, compute, sum->buffer, r->rank, identity, n_guards, guard,
+                            neo_node_float(l->node, "extrapolation_value", 0));
   neo_lower_body(l, neo_lower_output(l, 0), e);
 }
 
-neo_status neo_lower_resize(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te, int *in_value) {
+neo_status neo_lower_resize(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te,
+                            int *in_value) {
   NEO_LOWERING(l);
   resizing r;
   NEO_TRY(read_resize(ctx, graph, node, &r));

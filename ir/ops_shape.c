@@ -1,4 +1,5 @@
-/* ir/ops_shape.c: operators whose results are known once shapes are: evaluated at compile time only. */
+/* ir/ops_shape.c: operators whose results are known once shapes are: evaluated at compile time
+ * only. */
 #include "ir/ops_internal.h"
 #include "ir/ops_table.h"
 
@@ -24,8 +25,8 @@ neo_status neo_infer_shape(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
   return NEO_OK;
 }
 
-neo_status neo_eval_shape(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_tensor *const *in,
-                          neo_tensor *out) {
+neo_status neo_eval_shape(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
+                          neo_tensor *const *in, neo_tensor *out) {
   int start, end;
   (void)ctx;
   (void)graph;
@@ -41,8 +42,8 @@ neo_status neo_infer_size(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
   return NEO_OK;
 }
 
-neo_status neo_eval_size(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_tensor *const *in,
-                         neo_tensor *out) {
+neo_status neo_eval_size(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
+                         neo_tensor *const *in, neo_tensor *out) {
   int64_t n = 0;
   (void)ctx;
   (void)graph;
@@ -84,7 +85,8 @@ neo_status neo_eval_constant_of_shape(neo_ctx *ctx, const neo_graph *graph, cons
 
 /* ---- range --------------------------------------------------------------------------------------- */
 
-static neo_status read_range(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, int64_t *n) {
+static neo_status read_range(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
+                             int64_t *n) {
   double v[3];
   bool given;
   for (int k = 0; k < 3; k++)
@@ -97,7 +99,7 @@ static neo_status read_range(neo_ctx *ctx, const neo_graph *graph, const neo_nod
 }
 
 neo_status neo_infer_range(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
-  int64_t n;
+  int64_t n = 0;
   NEO_TRY(neo_op_check_inputs(ctx, graph, node));
   NEO_TRY(neo_op_same_dtype(ctx, graph, node, 0, 1));
   NEO_TRY(neo_op_same_dtype(ctx, graph, node, 0, 2));
@@ -106,8 +108,8 @@ neo_status neo_infer_range(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
   return NEO_OK;
 }
 
-neo_status neo_eval_range(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_tensor *const *in,
-                          neo_tensor *out) {
+neo_status neo_eval_range(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
+                          neo_tensor *const *in, neo_tensor *out) {
   (void)ctx;
   (void)graph;
   (void)node;
@@ -138,8 +140,8 @@ neo_status neo_infer_nonzero(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
   return NEO_OK;
 }
 
-neo_status neo_eval_nonzero(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_tensor *const *in,
-                            neo_tensor *out) {
+neo_status neo_eval_nonzero(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
+                            neo_tensor *const *in, neo_tensor *out) {
   int64_t n = 0, at = 0, found = out[0].shape.dim[1];
   (void)ctx;
   (void)graph;

@@ -1,6 +1,7 @@
 /* ir/ops_unary.c: elementwise operators of one tensor, with their attributes; a row each in `rows`.
  *
- * Formulas avoid overflow where a plain one would give NaN: softplus(x) = max(x, 0) + log(1 + exp(-|x|)). */
+ * Formulas avoid overflow where a plain one would give NaN: softplus(x) = max(x, 0) + log(1 +
+ * exp(-|x|)). */
 #include "ir/ops_internal.h"
 #include "ir/ops_table.h"
 
@@ -13,12 +14,16 @@ static double attr(const neo_lowering *l, const char *name, double otherwise) {
   return neo_node_float(l->node, name, otherwise);
 }
 
-static bool is_float(const neo_expr *e) { return neo_dtype_class(e->dtype) == 'f'; }
+static bool is_float(const neo_expr *e) {
+  return neo_dtype_class(e->dtype) == 'f';
+}
 
 /* ---- formulas ---------------------------------------------------------------------------------- */
 
-#define DIRECT(name, OP)                                                                                     \
-  static const neo_expr *name(neo_lowering *l, const neo_expr *x) { return neo_x1(l, NEO_EXPR_##OP, x); }
+#define DIRECT(name, OP)                                                                           \
+  static const neo_expr *name(neo_lowering *l, const neo_expr *x) {                                \
+    return neo_x1(l, NEO_EXPR_##OP, x);                                                            \
+  }
 
 DIRECT(f_neg, NEG)
 DIRECT(f_abs, ABS)
@@ -72,7 +77,9 @@ static const neo_expr *f_sign(neo_lowering *l, const neo_expr *x) {
   return neo_x_select(l, neo_x2(l, NEO_EXPR_LT, zero, x), one, negative);
 }
 
-static const neo_expr *f_relu(neo_lowering *l, const neo_expr *x) { return neo_xc(l, NEO_EXPR_MAX, x, 0); }
+static const neo_expr *f_relu(neo_lowering *l, const neo_expr *x) {
+  return neo_xc(l, NEO_EXPR_MAX, x, 0);
+}
 
 static const neo_expr *f_sigmoid(neo_lowering *l, const neo_expr *x) {
   const neo_expr *e = neo_x1(l, NEO_EXPR_EXP, neo_x1(l, NEO_EXPR_NEG, x));
@@ -167,7 +174,8 @@ static const neo_expr *f_gelu(neo_lowering *l, const neo_expr *x) {
 
 static const neo_expr *f_isinf(neo_lowering *l, const neo_expr *x) {
   const neo_expr *no = neo_expr_const_i(l->arena, NEO_BOOL, 0);
-  bool minus = neo_node_int(l->node, "detect_negative", 1), plus = neo_node_int(l->node, "detect_positive", 1);
+  bool minus = neo_node_int(l->node, "detect_negative", 1),
+       plus = neo_node_int(l->node, "detect_positive", 1);
   return neo_x2(l, NEO_EXPR_OR, plus ? neo_xc(l, NEO_EXPR_EQ, x, INFINITY) : no,
                 minus ? neo_xc(l, NEO_EXPR_EQ, x, -INFINITY) : no);
 }
@@ -262,7 +270,8 @@ neo_status neo_infer_unary(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
   return NEO_OK;
 }
 
-neo_status neo_lower_unary(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te, int *in_value) {
+neo_status neo_lower_unary(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te,
+                           int *in_value) {
   NEO_LOWERING(l);
   const neo_expr *index[NEO_MAX_RANK];
   int rank = neo_op_in(graph, node, 0)->shape.rank;
@@ -293,7 +302,8 @@ static const neo_expr *whole_input(neo_lowering *l, int *rank, const neo_expr **
   return neo_lower_raw_load(l, neo_lower_input(l, 0), index);
 }
 
-neo_status neo_lower_cast(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te, int *in_value) {
+neo_status neo_lower_cast(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te,
+                          int *in_value) {
   NEO_LOWERING(l);
   const neo_expr *index[NEO_MAX_RANK];
   int rank;
@@ -319,7 +329,8 @@ neo_status neo_infer_clip(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
   return NEO_OK;
 }
 
-static const neo_expr *clip_bound(neo_lowering *l, int k, const char *name, const neo_expr *x, neo_expr_op op) {
+static const neo_expr *clip_bound(neo_lowering *l, int k, const char *name, const neo_expr *x,
+                                  neo_expr_op op) {
   const neo_value *v = neo_op_in(l->graph, l->node, k);
   const neo_expr *zero[NEO_MAX_RANK];
   if (!v && !neo_node_attr(l->node, name))
@@ -331,7 +342,8 @@ static const neo_expr *clip_bound(neo_lowering *l, int k, const char *name, cons
   return neo_x2(l, op, x, neo_lower_operand(l, k, v->shape.rank, zero));
 }
 
-neo_status neo_lower_clip(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te, int *in_value) {
+neo_status neo_lower_clip(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te,
+                          int *in_value) {
   NEO_LOWERING(l);
   const neo_expr *index[NEO_MAX_RANK];
   int rank;

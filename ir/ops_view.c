@@ -1,5 +1,6 @@
-/* ir/ops_view.c: operators that only rename dimensions: reshape, flatten, squeeze, unsqueeze. Partition
- * makes no code for them; their te (a copy through the flat index) exists for when they are fused. */
+/* ir/ops_view.c: operators that only rename dimensions: reshape, flatten, squeeze, unsqueeze.
+ * Partition makes no code for them; their te (a copy through the flat index) exists for when they
+ * are fused. */
 #include "ir/ops_internal.h"
 #include "ir/ops_table.h"
 
@@ -40,7 +41,8 @@ neo_status neo_infer_flatten(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
   const neo_shape *in = &neo_op_in(graph, node, 0)->shape;
   int64_t axis = neo_node_int(node, "axis", 1);
   if (axis < -in->rank || axis > in->rank)
-    return neo_op_fail(ctx, node, NEO_BAD_INPUT, "axis %" PRId64 " of a tensor of rank %d", axis, in->rank);
+    return neo_op_fail(ctx, node, NEO_BAD_INPUT, "axis %" PRId64 " of a tensor of rank %d", axis,
+                       in->rank);
   neo_shape to = {.rank = 2, .dim = {1, 1}};
   for (int d = 0; d < in->rank; d++)
     to.dim[d >= (axis < 0 ? axis + in->rank : axis)] *= in->dim[d];
@@ -57,7 +59,8 @@ neo_status neo_infer_squeeze(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
   for (int d = 0; d < in->rank; d++) {
     bool drop = given ? flag[d] : in->dim[d] == 1;
     if (drop && in->dim[d] != 1)
-      return neo_op_fail(ctx, node, NEO_BAD_INPUT, "dimension %d is %" PRId64 ", not 1", d, in->dim[d]);
+      return neo_op_fail(ctx, node, NEO_BAD_INPUT, "dimension %d is %" PRId64 ", not 1", d,
+                         in->dim[d]);
     if (!drop)
       to.dim[to.rank++] = in->dim[d];
   }
@@ -88,9 +91,11 @@ neo_status neo_infer_unsqueeze(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
 }
 
 /* OUT[i] = in[coordinates of the same flat index]. */
-neo_status neo_lower_view(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te, int *in_value) {
+neo_status neo_lower_view(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te,
+                          int *in_value) {
   NEO_LOWERING(l);
-  const neo_shape *in = &neo_op_in(graph, node, 0)->shape, *out = &graph->value[node->output[0]].shape;
+  const neo_shape *in = &neo_op_in(graph, node, 0)->shape,
+                  *out = &graph->value[node->output[0]].shape;
   const neo_expr *index[NEO_MAX_RANK], *flat = neo_i_const(&l, 0);
   neo_range range[NEO_MAX_RANK];
   int x = neo_lower_input(&l, 0);
@@ -107,8 +112,8 @@ neo_status neo_lower_view(neo_ctx *ctx, const neo_graph *graph, const neo_node *
   return NEO_OK;
 }
 
-neo_status neo_eval_view(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_tensor *const *in,
-                         neo_tensor *out) {
+neo_status neo_eval_view(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
+                         neo_tensor *const *in, neo_tensor *out) {
   (void)graph;
   if (in[0]->size != out[0].size)
     return neo_op_fail(ctx, node, NEO_INTERNAL, "a view of another size");
