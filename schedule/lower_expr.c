@@ -142,12 +142,29 @@ static const lower_binding *bound(converter *c, int buffer) {
   return binding;
 }
 
+/* Registers are read as they were written: whole groups, at offsets that unrolling makes constant. */
+static bool fits_registers(const lowerer *l, int buffer, const neo_expr *offset, int lanes) {
+  const neo_nest_buffer *b = &l->nest->buffer[buffer];
+  neo_affine a;
+  if (b->scope != NEO_SCOPE_REG)
+    return true;
+  if (b->lanes != lanes || !neo_expr_affine(offset, &a) || a.base % lanes != 0)
+    return false;
+  for (int i = 0; i < a.n; i++)
+    if (a.coef[i] % lanes != 0)
+      return false;
+  return true;
+}
+
 /* Offset and value of a load of `lanes` elements; cond may be NULL. */
 static const neo_expr *guarded(converter *c, const neo_expr *load, int buffer,
                                const neo_expr *offset, const neo_expr *cond, lower_lanes lanes) {
   neo_arena *arena = c->l->arena;
   if (cond)
     offset = neo_expr_select(arena, cond, offset, neo_expr_index(arena, 0));
+  if (!fits_registers(c->l, buffer, offset, lanes.lanes))
+    lower_fail(c->l, "schedule: B%d does not read b%d's registers as they are written", c->f->block->index,
+               load->u.load.buffer);
   const neo_expr *value =
       neo_expr_load_vector(arena, load->dtype, buffer, offset, lanes.lanes, lanes.active);
   return cond ? neo_expr_select(arena, cond, value, fill_of(arena, load)) : value;

@@ -43,6 +43,8 @@ static bool check_offset(checker *c, int buffer, const neo_expr *offset, int lan
     return fail(c, "bad number of lanes", lanes);
   if (!neo_facts_range(&c->facts, offset, &r))
     return fail(c, "offset without bounds: buffer", buffer);
+  if (r.lo > r.hi)
+    return true; /* never reached */
   if (r.lo < 0)
     return fail(c, "access before the start of buffer", buffer);
   if (r.hi + (b->scope == NEO_SCOPE_REG ? lanes : active) > b->elements)

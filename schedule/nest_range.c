@@ -209,7 +209,15 @@ static int64_t multiply_ends(int64_t a, int64_t b) {
   return clamp((__int128)a * b);
 }
 
+/* lo > hi: the facts contradict each other, the place is never reached. Kept through sums and
+ * products with constants, so that whoever asks can see it. */
+static bool is_empty(neo_range r) {
+  return r.lo > r.hi;
+}
+
 static neo_range product(neo_range a, neo_range b) {
+  if (b.lo == b.hi && b.lo >= 0)
+    return (neo_range){multiply_ends(a.lo, b.lo), multiply_ends(a.hi, b.lo)};
   int64_t v[4] = {multiply_ends(a.lo, b.lo), multiply_ends(a.lo, b.hi), multiply_ends(a.hi, b.lo),
                   multiply_ends(a.hi, b.hi)};
   neo_range r = {v[0], v[0]};
@@ -245,6 +253,8 @@ static neo_range select_range(neo_facts *facts, const neo_expr *e) {
     sides[side] = range_of(facts, e->arg[1 + side]);
     facts->n = mark;
   }
+  if (is_empty(sides[0]) || is_empty(sides[1]))
+    return sides[is_empty(sides[0])];
   return (neo_range){neo_min_i64(sides[0].lo, sides[1].lo), neo_max_i64(sides[0].hi, sides[1].hi)};
 }
 
@@ -329,22 +339,41 @@ static neo_range division_range(const neo_facts *facts, const sum_parts *parts, 
   return product(r, (neo_range){scale, scale});
 }
 
-/* A sum: its affine terms together (facts bound sums of variables); each division with the terms
- * that are multiples of its scale, largest scale first; the others one by one. */
+/* Each division with the terms that are multiples of its scale, largest scale first. */
+static neo_range grouped_range(const neo_facts *facts, const sum_parts *parts) {
+  neo_affine rest = parts->affine;
+  neo_range r = parts->others;
+  bool used[MAX_DIVISIONS] = {false};
+  for (int i = 0; i < parts->n; i++) {
+    int best = -1;
+    for (int k = 0; k < parts->n; k++)
+      if (!used[k] && (best < 0 || parts->scale[k] > parts->scale[best]))
+        best = k;
+    used[best] = true;
+    r = add_ranges(r, division_range(facts, parts, best, &rest));
+  }
+  return add_ranges(r, affine_range(facts, &rest));
+}
+
+/* The affine terms together, each division alone. */
+static neo_range separate_range(const neo_facts *facts, const sum_parts *parts) {
+  neo_range r = add_ranges(parts->others, affine_range(facts, &parts->affine));
+  for (int i = 0; i < parts->n; i++) {
+    neo_affine none = {0};
+    r = add_ranges(r, division_range(facts, parts, i, &none));
+  }
+  return r;
+}
+
+/* A sum: both ways of putting it together hold, and either may be the tighter one. */
 static neo_range sum_range(neo_facts *facts, const neo_expr *e) {
   sum_parts parts = {.n = 0};
   take_apart(facts, e, 1, &parts);
-  neo_range r = parts.others;
-  bool used[MAX_DIVISIONS] = {false};
-  for (int i = 0; i < parts.n; i++) {
-    int best = -1;
-    for (int k = 0; k < parts.n; k++)
-      if (!used[k] && (best < 0 || parts.scale[k] > parts.scale[best]))
-        best = k;
-    used[best] = true;
-    r = add_ranges(r, division_range(facts, &parts, best, &parts.affine));
-  }
-  return add_ranges(r, affine_range(facts, &parts.affine));
+  neo_range r = separate_range(facts, &parts);
+  if (parts.n == 0)
+    return r;
+  neo_range other = grouped_range(facts, &parts);
+  return (neo_range){neo_max_i64(r.lo, other.lo), neo_min_i64(r.hi, other.hi)};
 }
 
 static neo_range range_of(neo_facts *facts, const neo_expr *e) {

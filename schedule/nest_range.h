@@ -23,7 +23,7 @@ void neo_facts_assume_guard(neo_facts *facts, const neo_guard *guard);
 /* Adds var < extent and var == value, for loops with computed bounds and lets. */
 void neo_facts_assume_loop(neo_facts *facts, int var, const neo_expr *extent);
 void neo_facts_assume_let(neo_facts *facts, int var, const neo_expr *value);
-/* Interval of e under the facts; false if unbounded. */
+/* Interval of e under the facts; false if unbounded. lo > hi: the facts contradict each other. */
 bool neo_facts_range(neo_facts *facts, const neo_expr *e, neo_range *out);
 
 #endif
