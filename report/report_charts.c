@@ -89,27 +89,37 @@ static void tick(neo_buf *out, const scale *x, const scale *y, double v, bool ho
   neo_buf_text(out, "</text>");
 }
 
-/* How many of 1 2 5 in each decade fit; decades are skipped when there are many. */
+/* Round steps, two to four of them. whole: only integers. */
+static void linear_ticks(neo_buf *out, const scale *x, const scale *y, bool horizontal,
+                         bool whole) {
+  const scale *s = horizontal ? y : x;
+  double raw = (s->high - s->low) / 2.5;
+  double unit = pow(10, floor(log10(raw)));
+  double step = raw / unit >= 5 ? 5 * unit : raw / unit >= 2 ? 2 * unit : unit;
+  if (whole)
+    step = fmax(step, 1);
+  for (int k = (int)ceil(s->low / step); k * step <= s->high; k++)
+    tick(out, x, y, k * step, horizontal);
+}
+
+/* 1 2 5 in each decade if they fit; decades are skipped when there are many; round steps when the
+ * scale is so short that hardly one would be on it. */
 static void log_ticks(neo_buf *out, const scale *x, const scale *y, bool horizontal) {
   const scale *s = horizontal ? y : x;
   double decades = log10(s->high / s->low);
-  int steps = decades < 1.6 ? 3 : 1;
+  int steps = decades < 2.2 ? 3 : 1;
   int stride = decades > 5 ? (int)ceil(decades / 5) : 1;
   static const double factor[] = {1, 2, 5};
+  if (decades < 0.5) {
+    linear_ticks(out, x, y, horizontal, false);
+    return;
+  }
   for (int d = (int)floor(log10(s->low)); d <= (int)ceil(log10(s->high)); d++)
     for (int i = 0; i < steps && d % stride == 0; i++) {
       double v = pow(10, d) * factor[i];
       if (v >= s->low && v <= s->high)
         tick(out, x, y, v, horizontal);
     }
-}
-
-static void linear_ticks(neo_buf *out, const scale *x, const scale *y) {
-  double raw = (x->high - x->low) / 4;
-  double unit = pow(10, floor(log10(raw)));
-  double step = fmax(raw / unit >= 5 ? 5 * unit : raw / unit >= 2 ? 2 * unit : unit, 1);
-  for (double v = ceil(x->low / step) * step; v <= x->high; v += step)
-    tick(out, x, y, v, false);
 }
 
 static void open_chart(neo_buf *out, int width, int height, const char *label) {
@@ -187,8 +197,7 @@ void report_chart_curve(neo_buf *out, const report_doc *report, int k) {
   curve_scales(report, k, &x, &y);
   open_chart(out, CURVE_WIDTH, CURVE_HEIGHT, "best time so far over trials");
   log_ticks(out, &x, &y, true);
-  linear_ticks(out, &x, &y);
-  axis_title(out, 6, y.to + 2, "start", "&#181;s");
+  linear_ticks(out, &x, &y, false, true);
   curve_dots(out, &report->data, k, &x, &y);
   curve_line(out, &report->data, k, &x, &y);
   neo_buf_text(out, "</svg>");

@@ -27,11 +27,11 @@ static const char style[] =
     "*{box-sizing:border-box}\n"
     "body{margin:0;background:var(--paper);color:var(--ink);font:15px/1.5 system-ui,-apple-system,"
     "'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif}\n"
-    "main{max-width:1120px;margin:0 auto;padding:28px 18px 48px}\n"
+    "main{max-width:1240px;margin:0 auto;padding:28px 18px 48px}\n"
     "h1{font-size:26px;line-height:1.2;margin:0 0 4px;overflow-wrap:anywhere}\n"
     "h2{font-size:18px;margin:40px 0 4px}\n"
     "p{margin:4px 0 14px;color:var(--soft);max-width:72ch}\n"
-    ".tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:12px;"
+    ".tiles{display:grid;grid-template-columns:repeat(4,1fr);gap:12px;"
     "margin:20px 0 0}\n"
     ".card{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:12px "
     "14px;min-width:0}\n"
@@ -41,11 +41,11 @@ static const char style[] =
     ".win{color:var(--good)}.after-ink{color:var(--after)}\n"
     ".wide{overflow-x:auto;border:1px solid var(--line);border-radius:10px}\n"
     "table{border-collapse:collapse;width:100%;font-size:13.5px}\n"
-    "th,td{padding:6px 10px;text-align:left;border-top:1px solid var(--line);white-space:nowrap}\n"
+    "th,td{padding:6px 9px;text-align:left;border-top:1px solid var(--line);white-space:nowrap}\n"
     "thead th{border-top:0;background:var(--card);color:var(--soft);font-weight:500}\n"
     ".n{text-align:right;font-variant-numeric:tabular-nums}\n"
-    ".name{max-width:22em;overflow:hidden;text-overflow:ellipsis}\n"
-    ".bar{width:22%;min-width:130px}.bar svg{display:block;width:100%;height:16px}\n"
+    ".name{max-width:17em;overflow:hidden;text-overflow:ellipsis}\n"
+    ".bar{width:20%;min-width:120px}.bar svg{display:block;width:100%;height:16px}\n"
     ".long{white-space:normal;overflow-wrap:anywhere;min-width:16em}\n"
     "code{font:12px/1.45 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}\n"
     ".bad{color:var(--bad)}\n"
@@ -61,7 +61,7 @@ static const char style[] =
     "svg .axis{fill:var(--soft)}svg .note{fill:var(--ink);font-size:11.5px}\n"
     ".grid{stroke:var(--line);stroke-width:1;fill:none}\n"
     ".line{stroke:var(--after);stroke-width:2.2;fill:none;stroke-linejoin:round}\n"
-    ".dots{stroke:var(--before);stroke-width:3;stroke-linecap:round;fill:none;opacity:.75}\n"
+    ".dots{stroke:var(--before);stroke-width:3.6;stroke-linecap:round;fill:none;opacity:.85}\n"
     ".dots.strong{stroke:var(--after);stroke-width:4;opacity:.45}\n"
     ".ideal,.gain{stroke:var(--soft);stroke-width:1;stroke-dasharray:4 3;fill:none}\n"
     ".gain{stroke-dasharray:none;opacity:.5}\n"
@@ -69,7 +69,10 @@ static const char style[] =
     "circle.before{fill:var(--paper);stroke:var(--before);stroke-width:1.8}"
     "circle.after{fill:var(--after)}\n"
     "rect.before{fill:var(--before)}rect.after{fill:var(--after)}\n"
-    ".key i{display:inline-block;width:11px;height:11px;border-radius:3px;margin:0 5px 0 "
+    "@media(max-width:700px){.tiles{grid-template-columns:1fr 1fr}.name{max-width:8.5em}"
+    ".bar{min-width:84px}.big{font-size:22px}}\n"
+    ".key{white-space:nowrap}.key "
+    "i{display:inline-block;width:11px;height:11px;border-radius:3px;margin:0 5px 0 "
     "12px;vertical-align:-1px}\n"
     "footer{margin-top:44px;border-top:1px solid var(--line);padding-top:12px;color:var(--soft);"
     "font-size:13px}\n";
@@ -134,11 +137,10 @@ static void print_bars(neo_buf *out, const report_task *task, double longest) {
 static const struct {
   const char *column, *title;
 } layer_columns[] = {
-    {"weight", "&#215;"},           {"before_us", "before, &#181;s"},
-    {"after_us", "after, &#181;s"}, {"speedup", "faster"},
-    {"share_percent", "share, %"},  {"gflops_after", "GFLOP/s"},
-    {"peak_percent", "peak, %"},    {"openblas_us", "OpenBLAS, &#181;s"},
-    {"trials", "trials"},           {"failed", "failed"},
+    {"weight", "&#215;"},        {"before_us", "before, &#181;s"}, {"after_us", "after, &#181;s"},
+    {"speedup", "faster"},       {"share_percent", "share, %"},    {"gflops_after", "GFLOP/s"},
+    {"peak_percent", "peak, %"}, {"openblas_us", "OpenBLAS"},      {"trials", "trials"},
+    {"failed", "failed"},
 };
 
 static bool column_is_empty(const report_table *table, const char *column) {

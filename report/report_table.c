@@ -120,7 +120,7 @@ static void fill_tasks(report_doc *report) {
     put_int(report, id, i + 1);
     put_text(report, id, *t->name ? t->name : t->workload);
     put_text(report, id, t->op);
-    put_real(report, id, t->weight);
+    put_int(report, id, (int64_t)t->weight);
     put_int(report, id, t->trials);
     put_int(report, id, t->failed);
     put_real(report, id, t->before_ns / 1e3);
@@ -175,12 +175,31 @@ static void fill_trials(report_doc *report) {
   }
 }
 
+/* Usable kinds first, then by number. */
+static int *order_kinds(report_doc *report) {
+  report_data *data = &report->data;
+  int *order = neo_arena_alloc(&data->arena, (size_t)(data->n_kinds + 1) * sizeof(*order));
+  for (int i = 0; i < data->n_kinds; i++) {
+    const report_kind *kind = &data->kind[i];
+    int at = i;
+    for (; at > 0; at--) {
+      const report_kind *other = &data->kind[order[at - 1]];
+      if (other->usable > kind->usable || (other->usable == kind->usable && other->n >= kind->n))
+        break;
+      order[at] = order[at - 1];
+    }
+    order[at] = i;
+  }
+  return order;
+}
+
 static void fill_outcomes(report_doc *report) {
   const report_data *data = &report->data;
   report_table_id id = REPORT_OUTCOMES;
   init_table(report, id, "kind:t usable:t trials:n percent:n first_nr:n phase:t text:t schedule:t");
+  int *order = order_kinds(report);
   for (int i = 0; i < data->n_kinds; i++) {
-    const report_kind *kind = &data->kind[i];
+    const report_kind *kind = &data->kind[order[i]];
     put_text(report, id, kind->name);
     put_text(report, id, kind->usable ? "yes" : "no");
     put_int(report, id, kind->n);
