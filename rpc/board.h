@@ -1,0 +1,54 @@
+/* rpc/board.h: inside of the agent; between board.c, board_child.c and canary.c. */
+#ifndef NEO_RPC_BOARD_H
+#define NEO_RPC_BOARD_H
+
+#include <stdatomic.h>
+
+#include "rpc/blobs.h"
+#include "rpc/rpc.h"
+
+/* What a child is doing, in memory that it shares with its parent: how far it came is known even
+ * when it dies. */
+#define NEO_PHASES(X)                                                                              \
+  X(SETUP, "setup")                                                                                \
+  X(LOAD, "load") X(RUN, "run") X(VERIFY, "verify") X(TIME, "time") X(DONE, "done")
+
+typedef enum neo_phase {
+#define X(name, text) NEO_PHASE_##name,
+  NEO_PHASES(X)
+#undef X
+      NEO_PHASE_COUNT
+} neo_phase;
+
+typedef struct neo_board_shared {
+  atomic_uchar phase;
+} neo_board_shared;
+
+/* A job with its blobs found. */
+typedef struct neo_board_kernel {
+  const neo_job_kernel *job;
+  const void *object;
+  size_t object_size;
+  const void *data[NEO_JOB_MAX_CASES][NEO_JOB_MAX_BUFFERS]; /* NULL: none */
+  size_t size[NEO_JOB_MAX_CASES][NEO_JOB_MAX_BUFFERS];
+} neo_board_kernel;
+
+typedef struct neo_board_job {
+  const neo_job *job;
+  const neo_board_options *options;
+  neo_blobs *blobs;
+  neo_board_shared *shared;
+  neo_board_kernel kernel, incumbent;
+} neo_board_job;
+
+/* The first byte on the pipe: everything is in place, the time-out counts from here. Then one
+ * RESULT frame. */
+#define NEO_CHILD_READY 'R'
+
+/* Runs the job in this (forked) process and writes to the pipe; does not return. */
+void neo_board_child(neo_ctx *ctx, const neo_board_job *job, int pipe_fd);
+
+/* A computation with a known answer, a millisecond or so. false: the machine computes wrongly. */
+bool neo_canary(neo_ctx *ctx, double *out_ns);
+
+#endif

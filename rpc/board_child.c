@@ -1,0 +1,290 @@
+/* One job in its own process: load, verify, time, report. Whatever the kernel does, only this
+ * process dies.
+ *
+ * Order of things: limits and the read-only cache first, then the kernel's code is loaded and its
+ * memory made; the ready byte starts the parent's time-out; only then does foreign code run. The
+ * phase stands in memory shared with the parent. The process ends with _exit: nothing of the
+ * parent's (buffers, handlers) runs twice. */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "rpc/board.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { LIMIT_ADDRESS_SPACE = 0 }; /* the sanitizers map terabytes */
+#else
+enum { LIMIT_ADDRESS_SPACE = 1 };
+#endif
+
+/* A kernel in this process. */
+typedef struct loaded_kernel {
+  neo_loaded *object;
+  neo_kernel_fn fn[NEO_JOB_MAX_LAUNCHES];
+  neo_harness_memory *memory;
+  neo_verify_case cases[NEO_JOB_MAX_CASES];
+} loaded_kernel;
+
+typedef struct child {
+  neo_ctx *ctx;
+  const neo_board_job *job;
+  int pipe_fd;
+  neo_pool *pool;
+  bool ready; /* the parent knows that setting up is over */
+  loaded_kernel kernel, incumbent;
+  neo_job_result result;
+} child;
+
+static void enter(child *c, neo_phase phase) {
+  atomic_store(&c->job->shared->phase, (unsigned char)phase);
+}
+
+/* ---- the process ------------------------------------------------------------------------------------ */
+
+static int64_t bytes_of(const neo_job_kernel *k) {
+  int64_t sum = k->work_bytes;
+  for (uint32_t i = 0; i < k->n_buffers; i++)
+    sum += k->bytes[i];
+  return sum;
+}
+
+static int64_t mapped_now(void) {
+  FILE *file = fopen("/proc/self/statm", "re");
+  long long pages = 0;
+  if (file && fscanf(file, "%lld", &pages) != 1)
+    pages = 0;
+  if (file)
+    fclose(file);
+  return pages * (int64_t)sysconf(_SC_PAGESIZE);
+}
+
+static void limit(int resource, int64_t value) {
+  struct rlimit now;
+  if (getrlimit(resource, &now) != 0)
+    return;
+  rlim_t wanted = (rlim_t)value;
+  now.rlim_cur = now.rlim_max == RLIM_INFINITY || wanted < now.rlim_max ? wanted : now.rlim_max;
+  setrlimit(resource, &now);
+}
+
+/* Own buffers, saved outputs and cold copies of a job, threads' stacks, and half a gigabyte for all
+ * else. */
+static void limit_memory(const neo_job *job) {
+  int64_t mapped = mapped_now(), own = bytes_of(&job->kernel) + bytes_of(&job->incumbent);
+  int64_t scratch =
+      (job->kernel.scratch_bytes + job->incumbent.scratch_bytes + 8192) * job->threads;
+  int64_t cold = job->timing.cold ? (int64_t)3 << 30 : 0;
+  if (LIMIT_ADDRESS_SPACE && mapped > 0)
+    limit(RLIMIT_AS,
+          mapped + 8 * own + 4 * scratch + cold + (int64_t)job->threads * (16 << 20) + (512 << 20));
+}
+
+static void become_disposable(const neo_board_job *job, int pipe_fd) {
+  static const int signals[] = {SIGINT, SIGTERM, SIGPIPE, SIGSEGV, SIGBUS,
+                                SIGILL, SIGFPE,  SIGABRT, SIGTRAP, SIGXCPU};
+  setpgid(0, 0);
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  for (int i = 0; i < NEO_COUNT(signals); i++)
+    signal(signals[i], SIG_DFL);
+  limit(RLIMIT_CORE, 0);
+  limit(RLIMIT_FSIZE, 0);
+  limit(RLIMIT_CPU, ((int64_t)job->job->timeout_ms / 1000 + 20) * job->job->threads + 2);
+  limit_memory(job->job);
+  if (job->options->in_fd != pipe_fd)
+    close(job->options->in_fd);
+  if (job->options->out_fd != pipe_fd && job->options->out_fd != job->options->in_fd)
+    close(job->options->out_fd);
+  neo_blobs_protect(job->blobs);
+}
+
+/* ---- outcomes ---------------------------------------------------------------------------------------- */
+
+static neo_status outcome(child *c, neo_job_outcome outcome_, const char *text) {
+  c->result.outcome = outcome_;
+  snprintf(c->result.text, sizeof(c->result.text), "%.255s", text);
+  return NEO_INTERNAL; /* stops the sequence; the result says why */
+}
+
+static neo_status failure(child *c, neo_job_outcome if_input) {
+  bool board = c->ctx->status == NEO_NO_MEMORY || c->ctx->status == NEO_INTERNAL;
+  return outcome(c, board ? NEO_OUTCOME_BOARD : if_input, c->ctx->message);
+}
+
+static neo_status judge(child *c) {
+  const neo_verify_result *v = &c->result.verify;
+  char text[256];
+  switch (v->verdict) {
+  case NEO_VERDICT_OK:
+    return NEO_OK;
+  case NEO_VERDICT_WRONG:
+    snprintf(text, sizeof(text),
+             "buffer %d, element %lld: got %.9g, want %.9g (%.3g times the tolerance)", v->buffer,
+             (long long)v->element, v->got, v->want, v->max_error);
+    break;
+  case NEO_VERDICT_REDZONE:
+    snprintf(text, sizeof(text), "wrote outside its memory or into an input, at buffer %d of %u",
+             v->buffer, (unsigned)c->job->job->kernel.n_buffers);
+    break;
+  case NEO_VERDICT_STALE:
+    snprintf(text, sizeof(text),
+             "buffer %d, element %lld: depends on what memory held before the run", v->buffer,
+             (long long)v->element);
+    break;
+  case NEO_VERDICT_FAILED:
+    snprintf(text, sizeof(text), "kernel returned %.0f", v->got);
+    break;
+  }
+  return outcome(c, NEO_OUTCOME_VERDICT, text);
+}
+
+/* ---- loading ------------------------------------------------------------------------------------------ */
+
+static neo_status find_functions(child *c, const neo_job_kernel *job, loaded_kernel *k) {
+  for (uint32_t i = 0; i < job->n_launches; i++) {
+    char name[80], text[160];
+    snprintf(name, sizeof(name), "%s_%u", job->symbol, (unsigned)i);
+    k->fn[i] = neo_object_symbol(k->object, name);
+    if (k->fn[i])
+      continue;
+    snprintf(text, sizeof(text), "object has no function '%s'", name);
+    return outcome(c, NEO_OUTCOME_LOAD, text);
+  }
+  return NEO_OK;
+}
+
+static neo_status load_kernel(child *c, const neo_board_kernel *from, loaded_kernel *k) {
+  const neo_job_kernel *job = from->job;
+  if (neo_object_load(c->ctx, from->object, from->object_size, &k->object) != NEO_OK)
+    return failure(c, NEO_OUTCOME_LOAD);
+  NEO_TRY(find_functions(c, job, k));
+  const neo_harness_kernel kernel = {.n_launches = (int)job->n_launches,
+                                     .fn = k->fn,
+                                     .grid = job->grid,
+                                     .n_buffers = (int)job->n_buffers,
+                                     .bytes = job->bytes,
+                                     .work_bytes = job->work_bytes,
+                                     .scratch_bytes = job->scratch_bytes};
+  if (neo_harness_memory_create(c->ctx, &kernel, (int)c->job->job->threads, &k->memory) != NEO_OK)
+    return failure(c, NEO_OUTCOME_BOARD);
+  for (uint32_t i = 0; i < c->job->job->n_cases; i++)
+    k->cases[i] = (neo_verify_case){from->data[i], from->size[i]};
+  if (neo_harness_memory_load(c->ctx, k->memory, job->role, &k->cases[0]) != NEO_OK)
+    return failure(c, NEO_OUTCOME_BOARD);
+  return NEO_OK;
+}
+
+static void say_ready(child *c) {
+  const char byte = NEO_CHILD_READY;
+  if (!c->ready && write(c->pipe_fd, &byte, 1) != 1)
+    _exit(1);
+  c->ready = true;
+}
+
+static neo_status make_pool(child *c) {
+  const neo_job *job = c->job->job;
+  const neo_board_options *o = c->job->options;
+  bool pin = job->pin && o->n_cpus >= (int)job->threads;
+  if (neo_pool_create(c->ctx, NEO_POOL_PTHREAD, (int)job->threads, pin ? o->cpus : NULL,
+                      &c->pool) != NEO_OK)
+    return failure(c, NEO_OUTCOME_BOARD);
+  return NEO_OK;
+}
+
+static neo_status prepare(child *c) {
+  const neo_board_job *job = c->job;
+  enter(c, NEO_PHASE_LOAD);
+  NEO_TRY(load_kernel(c, &job->kernel, &c->kernel));
+  if (job->job->kind == NEO_JOB_MEASURE && job->job->has_incumbent)
+    NEO_TRY(load_kernel(c, &job->incumbent, &c->incumbent));
+  NEO_TRY(make_pool(c));
+  say_ready(c);
+  return NEO_OK;
+}
+
+/* ---- the two kinds of jobs ------------------------------------------------------------------------------ */
+
+static neo_status check_zones(child *c) {
+  int buffer;
+  if (neo_harness_memory_intact(c->kernel.memory, &buffer))
+    return NEO_OK;
+  c->result.verify.verdict = NEO_VERDICT_REDZONE;
+  c->result.verify.buffer = buffer;
+  return judge(c);
+}
+
+static neo_status run_job(child *c) {
+  const neo_job_kernel *job = &c->job->job->kernel;
+  enter(c, NEO_PHASE_RUN);
+  int32_t code = neo_harness_memory_run(c->kernel.memory, c->pool);
+  NEO_TRY(check_zones(c));
+  if (code) {
+    c->result.verify = (neo_verify_result){.verdict = NEO_VERDICT_FAILED, .got = code};
+    return judge(c);
+  }
+  void *const *buffer = neo_harness_memory_buffers(c->kernel.memory);
+  for (uint32_t i = 0; i < job->n_buffers; i++)
+    if (job->role[i] == 1)
+      neo_buf_append(&c->result.output[c->result.n_outputs++], buffer[i], (size_t)job->bytes[i]);
+  return NEO_OK;
+}
+
+static neo_status measure_job(child *c) {
+  const neo_job *job = c->job->job;
+  const neo_verify_options options = {.role = job->kernel.role,
+                                      .dtype = job->kernel.dtype,
+                                      .n_cases = (int)job->n_cases,
+                                      .cases = c->kernel.cases,
+                                      .rtol = job->rtol,
+                                      .atol = job->atol};
+  enter(c, NEO_PHASE_VERIFY);
+  if (neo_harness_verify(c->ctx, c->pool, c->kernel.memory, &options, &c->result.verify) != NEO_OK)
+    return failure(c, NEO_OUTCOME_BOARD);
+  NEO_TRY(judge(c));
+  double max_error = c->result.verify.max_error;
+  enter(c, NEO_PHASE_TIME);
+  if (neo_harness_memory_load(c->ctx, c->kernel.memory, job->kernel.role, &c->kernel.cases[0]) !=
+      NEO_OK)
+    return failure(c, NEO_OUTCOME_BOARD);
+  if (neo_harness_time(c->ctx, c->pool, c->kernel.memory, c->incumbent.memory, &job->timing,
+                       &c->result.timing) != NEO_OK) {
+    c->result.verify.verdict = NEO_VERDICT_FAILED;
+    return failure(c, NEO_OUTCOME_VERDICT);
+  }
+  NEO_TRY(check_zones(c));
+  if (neo_harness_recheck(c->ctx, c->pool, c->kernel.memory, &options, &c->result.verify) != NEO_OK)
+    return failure(c, NEO_OUTCOME_BOARD);
+  NEO_TRY(judge(c));
+  c->result.verify.max_error = max_error;
+  return NEO_OK;
+}
+
+static void send_result(child *c) {
+  static const char *const phases[] = {
+#define X(name, text) text,
+      NEO_PHASES(X)
+#undef X
+  };
+  unsigned phase = atomic_load(&c->job->shared->phase);
+  snprintf(c->result.phase, sizeof(c->result.phase), "%s",
+           phases[phase < NEO_PHASE_COUNT ? phase : 0]);
+  say_ready(c);
+  neo_frame frame = {.type = NEO_MESSAGE_RESULT};
+  neo_job_result_encode(&frame.payload, &c->result);
+  if (neo_frame_send(c->ctx, c->pipe_fd, &frame, 0) != NEO_OK)
+    _exit(1);
+}
+
+void neo_board_child(neo_ctx *ctx, const neo_board_job *job, int pipe_fd) {
+  child c = {.ctx = ctx, .job = job, .pipe_fd = pipe_fd};
+  become_disposable(job, pipe_fd);
+  neo_status status = prepare(&c);
+  if (status == NEO_OK)
+    status = job->job->kind == NEO_JOB_RUN ? run_job(&c) : measure_job(&c);
+  if (status == NEO_OK)
+    enter(&c, NEO_PHASE_DONE);
+  send_result(&c);
+  _exit(0);
+}

@@ -1,0 +1,115 @@
+/* The tuner's side of a session with a board: hello, blobs, jobs, results.
+ *
+ * Every call is one exchange with a deadline. A board that breaks the protocol is treated like one
+ * that is gone: the caller starts a new one. */
+#include <string.h>
+#include <unistd.h>
+
+#include "rpc/rpc.h"
+
+static neo_status unexpected(neo_ctx *ctx, const neo_frame *frame, const char *wanted) {
+  return neo_fail(ctx, NEO_UNREACHABLE, "board: answered with message type %u, %s expected",
+                  (unsigned)frame->type, wanted);
+}
+
+/* status and text of an ERROR frame, cut to size. */
+static void error_text(const neo_frame *frame, char *out, size_t size) {
+  neo_reader in = {.data = (const uint8_t *)frame->payload.data, .size = frame->payload.size};
+  uint32_t status = neo_read_u32le(&in), length = neo_read_u32le(&in);
+  const uint8_t *text = neo_read_bytes(&in, length);
+  if (in.failed || length > 1024)
+    snprintf(out, size, "an error without a text");
+  else
+    snprintf(out, size, "%.*s (%s)", (int)length, (const char *)text,
+             neo_status_name((neo_status)status));
+}
+
+static neo_status exchange(neo_ctx *ctx, int fd, neo_frame *frame, uint16_t type, int timeout_ms) {
+  char text[512];
+  NEO_TRY(neo_frame_send(ctx, fd, frame, timeout_ms));
+  NEO_TRY(neo_frame_receive(ctx, fd, frame, timeout_ms));
+  if (frame->type == NEO_MESSAGE_ERROR) {
+    error_text(frame, text, sizeof(text));
+    return neo_fail(ctx, NEO_UNREACHABLE, "board: %s", text);
+  }
+  return frame->type == type ? NEO_OK : unexpected(ctx, frame, "its own kind");
+}
+
+neo_status neo_board_hello(neo_ctx *ctx, int fd, neo_hello *out, int timeout_ms) {
+  neo_frame frame = {.type = NEO_MESSAGE_HELLO};
+  const neo_hello mine = {.protocol = NEO_FRAME_VERSION, .pid = (uint32_t)getpid()};
+  neo_hello_encode(&frame.payload, &mine);
+  neo_status status = exchange(ctx, fd, &frame, NEO_MESSAGE_HELLO, timeout_ms);
+  if (status == NEO_OK)
+    status = neo_hello_decode(ctx, (const uint8_t *)frame.payload.data, frame.payload.size, out);
+  if (status == NEO_OK && out->protocol != NEO_FRAME_VERSION)
+    status = neo_fail(ctx, NEO_UNREACHABLE, "board: speaks version %u, %d expected",
+                      (unsigned)out->protocol, NEO_FRAME_VERSION);
+  neo_buf_fini(&frame.payload);
+  return status;
+}
+
+static neo_status put_one(neo_ctx *ctx, int fd, const neo_blob *blob, int timeout_ms) {
+  neo_frame frame = {.type = NEO_MESSAGE_BLOB_PUT};
+  if (blob->size > NEO_FRAME_MAX - 32)
+    return neo_fail(ctx, NEO_UNSUPPORTED, "board: a blob of %zu bytes, frames hold %u", blob->size,
+                    NEO_FRAME_MAX - 32);
+  neo_buf_append(&frame.payload, blob->key, 32);
+  neo_buf_append(&frame.payload, blob->data, blob->size);
+  neo_status status = neo_frame_send(ctx, fd, &frame, timeout_ms);
+  neo_buf_fini(&frame.payload);
+  return status;
+}
+
+static neo_status put_missing(neo_ctx *ctx, int fd, int n, const neo_blob *blob,
+                              const neo_frame *have, int timeout_ms) {
+  if (have->payload.size != (size_t)n)
+    return neo_fail(ctx, NEO_UNREACHABLE, "board: told of %zu blobs, asked for %d",
+                    have->payload.size, n);
+  for (int i = 0; i < n; i++)
+    if (!have->payload.data[i])
+      NEO_TRY(put_one(ctx, fd, &blob[i], timeout_ms));
+  return NEO_OK;
+}
+
+neo_status neo_board_put(neo_ctx *ctx, int fd, int n, const neo_blob *blob, int timeout_ms) {
+  neo_frame frame = {.type = NEO_MESSAGE_BLOB_HAVE};
+  if (n == 0)
+    return NEO_OK;
+  neo_buf_u32le(&frame.payload, (uint32_t)n);
+  for (int i = 0; i < n; i++)
+    neo_buf_append(&frame.payload, blob[i].key, 32);
+  neo_status status = exchange(ctx, fd, &frame, NEO_MESSAGE_BLOB_HAVE, timeout_ms);
+  if (status == NEO_OK)
+    status = put_missing(ctx, fd, n, blob, &frame, timeout_ms);
+  neo_buf_fini(&frame.payload);
+  return status;
+}
+
+neo_status neo_board_submit(neo_ctx *ctx, int fd, uint32_t id, const neo_job *job, int timeout_ms) {
+  neo_frame frame = {.type = NEO_MESSAGE_JOB, .id = id};
+  neo_job_encode(&frame.payload, job);
+  neo_status status = neo_frame_send(ctx, fd, &frame, timeout_ms);
+  neo_buf_fini(&frame.payload);
+  return status;
+}
+
+neo_status neo_board_result(neo_ctx *ctx, int fd, uint32_t *out_id, neo_job_result *out,
+                            int timeout_ms) {
+  neo_frame frame = {0};
+  neo_status status = neo_frame_receive(ctx, fd, &frame, timeout_ms);
+  if (status == NEO_OK && frame.type == NEO_MESSAGE_RESULT)
+    status =
+        neo_job_result_decode(ctx, (const uint8_t *)frame.payload.data, frame.payload.size, out);
+  else if (status == NEO_OK && frame.type == NEO_MESSAGE_ERROR) {
+    memset(out, 0, sizeof(*out));
+    out->outcome = NEO_OUTCOME_BOARD;
+    error_text(&frame, out->text, sizeof(out->text));
+  } else if (status == NEO_OK) {
+    status = unexpected(ctx, &frame, "a result");
+  }
+  if (status == NEO_OK)
+    *out_id = frame.id;
+  neo_buf_fini(&frame.payload);
+  return status;
+}
