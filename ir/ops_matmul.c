@@ -263,8 +263,7 @@ static neo_status read_equation(neo_ctx *ctx, const neo_graph *graph, const neo_
   bool ok = node->n_inputs <= MAX_TERMS;
   int dots = 0;
   for (int t = 0; ok && t < q->n_terms; t++) {
-    ok =
-        expand_term(&at, neo_op_in(graph, node, t)->shape.rank, q->term[t]) && distinct(q->term[t]);
+    ok = expand_term(&at, neo_op_in(graph, node, t)->shape.rank, q->term[t]);
     for (const char *c = q->term[t]; ok && *c; c++)
       dots = *c >= '0' && *c <= '9' && *c - '0' + 1 > dots ? *c - '0' + 1 : dots;
     if (ok && t < q->n_terms - 1)

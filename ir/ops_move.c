@@ -168,6 +168,28 @@ neo_status neo_lower_split(neo_ctx *ctx, const neo_graph *graph, const neo_node 
   return NEO_OK;
 }
 
+/* Parts may be empty here, which no te can be. */
+neo_status neo_eval_split(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
+                          neo_tensor *const *in, neo_tensor *out) {
+  int64_t size[NEO_TE_MAX_BUFFERS], rows = 1, at = 0;
+  int axis;
+  NEO_TRY(read_split(ctx, graph, node, &axis, size));
+  const neo_shape *shape = &in[0]->shape;
+  size_t inner = neo_dtype_size(in[0]->dtype);
+  for (int d = 0; d < axis; d++)
+    rows *= shape->dim[d];
+  for (int d = axis + 1; d < shape->rank; d++)
+    inner *= (size_t)shape->dim[d];
+  for (int k = 0; k < node->n_outputs; k++) {
+    size_t part = (size_t)size[k] * inner;
+    for (int64_t row = 0; row < rows; row++)
+      memcpy((char *)out[k].data + (size_t)row * part,
+             (char *)in[0]->data + ((size_t)(row * shape->dim[axis] + at)) * inner, part);
+    at += size[k];
+  }
+  return NEO_OK;
+}
+
 /* ---- slice --------------------------------------------------------------------------------------- */
 
 typedef struct slicing {
@@ -295,7 +317,8 @@ static const neo_expr *outside(neo_lowering *l, const neo_expr *at, int64_t n) {
     return neo_i_const(l, 0);
   /* reflect: a triangle wave of period 2 (n - 1) */
   const neo_expr *t = neo_expr_floormod(l->arena, at, 2 * (n - 1), NULL, 0);
-  return neo_x2(l, NEO_EXPR_MIN, t, neo_i_affine(l, t, -1, NULL, 2 * (n - 1)));
+  t = neo_x2(l, NEO_EXPR_MIN, t, neo_i_affine(l, t, -1, NULL, 2 * (n - 1)));
+  return neo_x2(l, NEO_EXPR_MIN, t, neo_i_const(l, n - 1)); /* so that intervals prove it */
 }
 
 neo_status neo_lower_pad(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te,

@@ -35,11 +35,10 @@ neo_status neo_infer_pool(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
   const neo_value *x = neo_op_in(graph, node, 0);
   if (!neo_op_is(node, "max_pool") && neo_dtype_class(x->dtype) != 'f')
     return neo_op_fail(ctx, node, NEO_BAD_INPUT, "not defined for %s", neo_dtype_name(x->dtype));
-  if (node->n_outputs > 1)
-    return neo_op_fail(ctx, node, NEO_UNSUPPORTED, "the second output (indices)");
   neo_shape shape = x->shape;
   memcpy(shape.dim + 2, w.out, sizeof w.out[0] * (size_t)w.n);
   neo_op_set(graph, node, 0, x->dtype, &shape);
+  neo_op_set(graph, node, 1, NEO_I64, &shape);
   return NEO_OK;
 }
 
@@ -73,6 +72,35 @@ static neo_te_block *window_sum(neo_lowering *l, const neo_window *w, neo_dtype 
   return b;
 }
 
+/* Flat index of the element under a tap; storage_order 1: as if the innermost two dimensions were
+ * swapped. */
+static const neo_expr *flat_index(neo_lowering *l, const neo_window *w, int var) {
+  bool column_major = neo_node_int(l->node, "storage_order", 0) != 0, guarded;
+  const neo_shape *x = &neo_op_in(l->graph, l->node, 0)->shape;
+  const neo_expr *flat = neo_i_affine(l, neo_i_var(l, 0), x->dim[1], neo_i_var(l, 1), 0);
+  for (int k = 0; k < w->n; k++) {
+    int d = column_major ? w->n - 1 - k : k;
+    const neo_expr *at =
+        neo_window_index(l, w, d, neo_i_var(l, 2 + d), neo_i_var(l, var + d), &guarded);
+    flat = neo_i_affine(l, flat, w->in[d], at, 0);
+  }
+  return flat;
+}
+
+/* The smallest index under the window whose element is the maximum. */
+static void lower_max_index(neo_lowering *l, const neo_window *w, int x,
+                            const neo_te_block *maximum) {
+  const neo_expr *index[NEO_MAX_RANK];
+  neo_te_block *b = neo_lower_output(l, 1);
+  int var = neo_lower_reduce(b, NEO_COMBINE_MIN, w->n, w->kernel);
+  b->init.i = INT64_MAX;
+  for (int d = 0; d < w->n + 2; d++)
+    index[d] = neo_i_var(l, d);
+  const neo_expr *value = windowed(l, w, x, var, neo_dtype_lowest(l->te->buffer[x].dtype));
+  const neo_expr *hit = neo_x2(l, NEO_EXPR_EQ, value, neo_lower_read(l, maximum, index));
+  b->body = neo_x_select(l, hit, flat_index(l, w, var), neo_i_const(l, INT64_MAX));
+}
+
 neo_status neo_lower_max_pool(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
                               neo_te *te, int *in_value) {
   NEO_LOWERING(l);
@@ -85,6 +113,8 @@ neo_status neo_lower_max_pool(neo_ctx *ctx, const neo_graph *graph, const neo_no
   int var = neo_lower_reduce(b, NEO_COMBINE_MAX, w.n, w.kernel);
   neo_lower_init(&l, b, lowest);
   neo_lower_body(&l, b, windowed(&l, &w, x, var, lowest));
+  if (node->n_outputs > 1)
+    lower_max_index(&l, &w, x, b);
   return NEO_OK;
 }
 

@@ -136,8 +136,6 @@ static neo_status infer_reduced(neo_ctx *ctx, neo_graph *graph, neo_node *node, 
   bool extremum = rows[row].combine == NEO_COMBINE_MAX || rows[row].combine == NEO_COMBINE_MIN;
   if ((rows[row].floats && neo_dtype_class(x->dtype) != 'f') || (x->dtype == NEO_BOOL && !extremum))
     return neo_op_fail(ctx, node, NEO_BAD_INPUT, "not defined for %s", neo_dtype_name(x->dtype));
-  if (a->count == 0)
-    return neo_op_fail(ctx, node, NEO_UNSUPPORTED, "a reduction over no elements");
   if (keepdims) {
     shape = a->shape;
     for (int d = 0; d < a->rank; d++)
@@ -255,7 +253,21 @@ static void output_to_kept(neo_lowering *l, const axes *a, bool keepdims, const 
     identity_index(l, a->kept.rank, index);
 }
 
+/* A reduction over no elements is its init, finished. */
+static neo_status lower_empty(neo_lowering *l, const axes *a) {
+  int row = find_row(l->node);
+  neo_dtype in = neo_op_in(l->graph, l->node, 0)->dtype;
+  neo_dtype compute = in == NEO_BOOL ? NEO_U8 : neo_compute_dtype(in);
+  double init = in == NEO_BOOL ? (rows[row].combine == NEO_COMBINE_MIN)
+                               : combine_init(rows[row].combine, compute);
+  const neo_expr *e = finished(l, row, a, neo_expr_const_f(l->arena, compute, init));
+  neo_lower_body(l, neo_lower_output(l, 0), e);
+  return NEO_OK;
+}
+
 static neo_status lower_axes(neo_lowering *l, const axes *a, bool keepdims) {
+  if (a->count == 0)
+    return lower_empty(l, a);
   const neo_expr *index[NEO_MAX_RANK];
   int row = find_row(l->node), x = neo_lower_input(l, 0);
   neo_dtype in = l->te->buffer[x].dtype, compute = in == NEO_BOOL ? NEO_U8 : neo_compute_dtype(in);

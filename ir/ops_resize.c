@@ -24,6 +24,7 @@ typedef struct dimension {
   bool resized;
   int64_t in, out;
   int64_t a, b, c; /* position = (a * o + b) / c */
+  double scale;    /* output per input */
 } dimension;
 
 typedef struct resizing {
@@ -167,7 +168,8 @@ static neo_status set_coordinates(neo_ctx *ctx, const neo_node *node, dimension 
   if (strcmp(mode, "asymmetric") == 0)
     set_position(d, q, 0, p);
   else if (strcmp(mode, "align_corners") == 0)
-    set_position(d, d->out > 1 ? d->in - 1 : 0, 0, d->out > 1 ? d->out - 1 : 1);
+    /* o (in - 1) / (in * scale - 1): the resized length is not rounded */
+    set_position(d, d->in * p > q ? (d->in - 1) * q : 0, 0, d->in * p > q ? d->in * p - q : 1);
   else if (strcmp(mode, "half_pixel") == 0 || (pytorch && d->out > 1))
     set_position(d, 2 * q, q - p, 2 * p); /* (o + 0.5) q / p - 0.5 */
   else if (pytorch)
@@ -212,6 +214,7 @@ static neo_status read_resize(neo_ctx *ctx, const neo_graph *graph, const neo_no
   for (int k = 0; k < n; k++) {
     dimension *d = &r->dim[axis[k]];
     NEO_TRY(set_coordinates(ctx, node, d, scale[axis[k]]));
+    d->scale = (double)scale[axis[k]].num / (double)scale[axis[k]].den;
     if (r->crop)
       crop_position(d, roi[k], roi[n + k]);
     d->resized = d->in != d->out || d->a != d->c || d->b != 0;
@@ -228,8 +231,6 @@ neo_status neo_infer_resize(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
                neo_op_string_is(node, "mode", "nearest", "cubic");
   if (!known)
     return neo_op_fail(ctx, node, NEO_UNSUPPORTED, "mode '%s'", neo_node_string(node, "mode", ""));
-  if (neo_node_int(node, "antialias", 0) && !nearest)
-    return neo_op_fail(ctx, node, NEO_UNSUPPORTED, "antialias");
   if (x->dtype == NEO_BOOL && !nearest)
     return neo_op_fail(ctx, node, NEO_BAD_INPUT, "not defined for bool");
   NEO_TRY(read_resize(ctx, graph, node, &r));
@@ -312,42 +313,64 @@ static const neo_expr *cubic_weight(neo_lowering *l, const neo_expr *t, double a
   return neo_x_select(l, neo_xc(l, NEO_EXPR_LE, x, 1), near, far);
 }
 
-/* A TMP [out, taps] of weights; tap t is input position floor + t + first. */
-static neo_te_block *weights(neo_lowering *l, const dimension *d, neo_dtype dtype, int64_t taps,
-                             int64_t first) {
-  const neo_shape shape = {.rank = 2, .dim = {d->out, taps}}, rows = {.rank = 1, .dim = {d->out}};
-  const neo_expr *o = neo_i_var(l, 0), *t = neo_i_var(l, 1), *both[2] = {o, t};
-  neo_te_block *b = neo_lower_tmp(l, dtype, &shape);
-  const neo_expr *part = neo_expr_floormod(l->arena, numerator(l, d, o), d->c, NULL, 0);
-  part = neo_xc(l, NEO_EXPR_DIV, neo_expr_cast(l->arena, dtype, part), (double)d->c);
-  const neo_expr *w;
-  if (taps == 2) {
-    const neo_expr *left = neo_x2(l, NEO_EXPR_SUB, neo_x_const(l, part, 1), part);
-    w = neo_x_select(l, neo_xc(l, NEO_EXPR_EQ, t, 0), left, part);
-  } else {
-    const neo_expr *tap = neo_expr_cast(l->arena, dtype, neo_i_affine(l, t, 1, NULL, first));
-    w = cubic_weight(l, neo_x2(l, NEO_EXPR_SUB, part, tap),
-                     neo_node_float(l->node, "cubic_coeff_a", -0.75));
+/* Half the width of the kernel in input pixels: wider when shrinking with antialias. */
+static int64_t half_taps(const neo_lowering *l, const dimension *d, bool cubic) {
+  double support = cubic ? 2 : 1;
+  bool wide = neo_node_int(l->node, "antialias", 0) && d->scale < 1;
+  return (int64_t)ceil(wide ? support / d->scale - 1e-9 : support);
+}
+
+/* The kernel at distance t (in taps). */
+static const neo_expr *kernel_weight(neo_lowering *l, const neo_expr *t, bool cubic) {
+  if (!cubic) {
+    const neo_expr *one = neo_x_const(l, t, 1);
+    return neo_xc(l, NEO_EXPR_MAX, neo_x2(l, NEO_EXPR_SUB, one, neo_x1(l, NEO_EXPR_ABS, t)), 0);
   }
-  b->body = w;
-  if (!neo_node_int(l->node, "exclude_outside", 0))
-    return b;
-  const neo_expr *at = neo_i_affine(l, t, 1, floor_div(l, numerator(l, d, o), d->c), first);
-  const neo_expr *in = neo_x2(l, NEO_EXPR_AND, neo_x2(l, NEO_EXPR_LE, neo_i_const(l, 0), at),
-                              neo_x2(l, NEO_EXPR_LT, at, neo_i_const(l, d->in)));
-  b->body = neo_x_select(l, in, w, neo_x_const(l, w, 0));
+  const neo_expr *w = cubic_weight(l, t, neo_node_float(l->node, "cubic_coeff_a", -0.75));
+  return neo_x_select(l, neo_xc(l, NEO_EXPR_LT, neo_x1(l, NEO_EXPR_ABS, t), 2), w,
+                      neo_x_const(l, t, 0));
+}
+
+/* TMP [out, taps] <- b / its row sums. */
+static neo_te_block *normalised(neo_lowering *l, const neo_te_block *b, const neo_shape *shape) {
+  const neo_shape rows = {.rank = 1, .dim = {shape->dim[0]}};
+  const neo_expr *both[2] = {neo_i_var(l, 0), neo_i_var(l, 1)};
+  neo_dtype dtype = l->te->buffer[b->buffer].dtype;
   neo_te_block *sum = neo_lower_tmp(l, dtype, &rows);
-  neo_lower_reduce(sum, NEO_COMBINE_ADD, 1, &taps);
+  neo_lower_reduce(sum, NEO_COMBINE_ADD, 1, &shape->dim[1]);
   sum->body = neo_lower_read(l, b, both);
-  neo_te_block *normal = neo_lower_tmp(l, dtype, &shape);
+  neo_te_block *normal = neo_lower_tmp(l, dtype, shape);
   normal->body = neo_x2(l, NEO_EXPR_DIV, neo_lower_read(l, b, both), neo_lower_read(l, sum, both));
   return normal;
 }
 
+/* A TMP [out, taps] of weights; tap t is input position floor + t + 1 - half. */
+static neo_te_block *weights(neo_lowering *l, const dimension *d, neo_dtype dtype, bool cubic,
+                             int64_t half) {
+  const neo_shape shape = {.rank = 2, .dim = {d->out, 2 * half}};
+  const neo_expr *o = neo_i_var(l, 0), *t = neo_i_var(l, 1);
+  bool wide = neo_node_int(l->node, "antialias", 0) && d->scale < 1;
+  neo_te_block *b = neo_lower_tmp(l, dtype, &shape);
+  const neo_expr *part = neo_expr_floormod(l->arena, numerator(l, d, o), d->c, NULL, 0);
+  part = neo_xc(l, NEO_EXPR_DIV, neo_expr_cast(l->arena, dtype, part), (double)d->c);
+  const neo_expr *tap = neo_expr_cast(l->arena, dtype, neo_i_affine(l, t, 1, NULL, 1 - half));
+  const neo_expr *distance =
+      neo_xc(l, NEO_EXPR_MUL, neo_x2(l, NEO_EXPR_SUB, part, tap), wide ? d->scale : 1);
+  b->body = kernel_weight(l, distance, cubic);
+  bool exclude = neo_node_int(l->node, "exclude_outside", 0) != 0;
+  if (exclude) {
+    const neo_expr *at = neo_i_affine(l, t, 1, floor_div(l, numerator(l, d, o), d->c), 1 - half);
+    const neo_expr *in = neo_x2(l, NEO_EXPR_AND, neo_x2(l, NEO_EXPR_LE, neo_i_const(l, 0), at),
+                                neo_x2(l, NEO_EXPR_LT, at, neo_i_const(l, d->in)));
+    b->body = neo_x_select(l, in, b->body, neo_x_const(l, b->body, 0));
+  }
+  return exclude || wide ? normalised(l, b, &shape) : b;
+}
+
 /* Integers are interpolated in f32 and truncated. */
-static void lower_interpolation(neo_lowering *l, const resizing *r, int x, int64_t taps) {
+static void lower_interpolation(neo_lowering *l, const resizing *r, int x, bool cubic) {
   const neo_expr *index[NEO_MAX_RANK], *identity[NEO_MAX_RANK], *product = NULL;
-  int64_t extents[NEO_MAX_RANK], first = taps == 2 ? 0 : -1;
+  int64_t extents[NEO_MAX_RANK], half[NEO_MAX_RANK];
   int n = 0;
   neo_dtype dtype = neo_compute_dtype(l->te->buffer[x].dtype);
   neo_dtype compute = neo_dtype_class(dtype) == 'f' ? dtype : NEO_F32;
@@ -356,8 +379,9 @@ static void lower_interpolation(neo_lowering *l, const resizing *r, int x, int64
   for (int d = 0; d < r->rank; d++) {
     identity[d] = neo_i_var(l, d);
     if (r->dim[d].resized) {
-      table[d] = weights(l, &r->dim[d], compute, taps, first);
-      extents[n++] = taps;
+      half[d] = half_taps(l, &r->dim[d], cubic);
+      table[d] = weights(l, &r->dim[d], compute, cubic, half[d]);
+      extents[n++] = 2 * half[d];
     }
   }
   neo_te_block *sum = neo_lower_tmp(l, compute, shape);
@@ -368,7 +392,7 @@ static void lower_interpolation(neo_lowering *l, const resizing *r, int x, int64
       continue;
     const neo_expr *tap[2] = {identity[d], neo_i_var(l, var++)};
     const neo_expr *floor = floor_div(l, numerator(l, &r->dim[d], identity[d]), r->dim[d].c);
-    index[d] = clamped(l, neo_i_affine(l, tap[1], 1, floor, first), r->dim[d].in);
+    index[d] = clamped(l, neo_i_affine(l, tap[1], 1, floor, 1 - half[d]), r->dim[d].in);
     const neo_expr *w = neo_lower_read(l, table[d], tap);
     product = product ? neo_x2(l, NEO_EXPR_MUL, product, w) : w;
   }
@@ -391,6 +415,6 @@ neo_status neo_lower_resize(neo_ctx *ctx, const neo_graph *graph, const neo_node
   if (neo_op_string_is(node, "mode", "nearest", "nearest"))
     lower_nearest(&l, &r, x);
   else
-    lower_interpolation(&l, &r, x, neo_op_string_is(node, "mode", "nearest", "linear") ? 2 : 4);
+    lower_interpolation(&l, &r, x, neo_op_string_is(node, "mode", "nearest", "cubic"));
   return NEO_OK;
 }
