@@ -11,6 +11,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/host.h"
 #include "runtime/runtime.h"
 
 enum { ZONE = 64, PATTERN = 0xa5 };
@@ -157,10 +158,39 @@ static void run_kernel(neo_ctx *ctx, const kernel_case *c, const neo_nest *nest,
   neo_aligned_free(ctx, scratch);
 }
 
+/* gcc and, where it is installed, clang. */
+static void check_warnings(neo_ctx *ctx, const kernel_case *c, const neo_nest *nest) {
+  static const char *const compilers[] = {"gcc", "clang"};
+  char dir[256], path[300];
+  neo_buf text = {0};
+  assert_int_equal(c->codegen->text(ctx, nest, &c->target, "sym", &text), NEO_OK);
+  assert_int_equal(neo_dir_temp(ctx, NULL, dir), NEO_OK);
+  snprintf(path, sizeof path, "%s/nest.c", dir);
+  assert_int_equal(neo_file_write(ctx, path, text.data, text.size), NEO_OK);
+  for (int k = 0; k < NEO_COUNT(compilers); k++) {
+    const char *argv[] = {compilers[k], "-std=c11",      "-Wall", "-Wextra",
+                          "-pedantic",  "-fsyntax-only", path,    NULL};
+    neo_process_result result = {0};
+    neo_ctx attempt;
+    neo_ctx_fork(&attempt, ctx);
+    if (neo_process_run(&attempt, argv, 60000, &result) != NEO_OK) {
+      assert_int_not_equal(k, 0);
+      continue;
+    }
+    if (result.exit_code != 0 || result.output.size)
+      fail_msg("%s: %s", compilers[k], result.output.data);
+    neo_buf_fini(&result.output);
+  }
+  assert_int_equal(neo_dir_remove(ctx, dir), NEO_OK);
+  neo_buf_fini(&text);
+}
+
 void kernel_case_run(neo_ctx *ctx, const kernel_case *c, neo_nest *nest) {
   memory want = {{NULL}}, got = {{NULL}};
   neo_object object = {0};
   neo_loaded *loaded = NULL;
+  if (c->warnings && strcmp(c->codegen->name, "c") == 0)
+    check_warnings(ctx, c, nest);
   if (c->codegen->build(ctx, nest, &c->target, "sym", &object) != NEO_OK)
     fail_msg("%s: %s", c->codegen->name, ctx->message);
   assert_int_equal(object.n_launches, nest->n_launches);

@@ -12,6 +12,7 @@ typedef struct kernel_case {
   double ulps;  /* of the output's dtype, for floats */
   bool special; /* floats include NaN, infinities, zeros of both signs, denormals */
   int chunk;    /* grid indices per call; 0: all at once */
+  bool warnings; /* C: no compiler may warn about the text */
 } kernel_case;
 
 /* Fails the cmocka test with the first difference. Buffers are aligned to their element only, with

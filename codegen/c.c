@@ -1,0 +1,356 @@
+/* codegen/c.c: the portable C generator: a nest as one readable C11 file, and that file compiled by
+ * the host's C compiler.
+ *
+ * Why: a second, independent reading of every nest (tests compare all generators with the
+ * interpreter), code for devices that LLVM is not set up for, and something that a person can read,
+ * debug and take along. The text needs nothing but <math.h> and <stdint.h>; build() compiles it
+ * with gcc or cc so that no library call remains.
+ *
+ * Statements map one to one: loops stay loops (unrolled ones are left to the compiler), vector
+ * registers and stack buffers are local arrays, a vector store is a loop over lanes (c_expr.c). */
+#include <string.h>
+
+#include "base/host.h"
+#include "codegen/c_printer.h"
+#include "codegen/object.h"
+
+static void print_list(c_printer *p, neo_buf *out, const neo_stmt *s);
+
+/* ---- statements ---------------------------------------------------------------------------------- */
+
+static void put_line(c_printer *p, neo_buf *out, const char *text) {
+  c_indent(p, out);
+  neo_buf_printf(out, "%s\n", text);
+}
+
+typedef struct overlap {
+  const neo_stmt *store;
+  bool found;
+  int steps; /* left; expressions are DAGs and this walk is a tree walk */
+} overlap;
+
+/* Does the value read the stored buffer elsewhere than where it stores? */
+static void find_overlap(overlap *o, const neo_expr *e) {
+  if (o->found || o->steps-- <= 0) {
+    o->found = true;
+    return;
+  }
+  if (e->op == NEO_EXPR_LOAD && e->u.load.buffer == o->store->u.store.buffer &&
+      !neo_expr_equal(e->arg[0], o->store->u.store.offset))
+    o->found = true;
+  for (int k = 0; k < e->n_args; k++)
+    find_overlap(o, e->arg[k]);
+}
+
+static void print_assignment(c_printer *p, neo_buf *out, const neo_stmt *s, const char *value,
+                             bool lanes) {
+  neo_dtype dtype = p->nest->buffer[s->u.store.buffer].dtype;
+  c_indent(p, out);
+  neo_buf_printf(out, "b%d[", s->u.store.buffer);
+  c_print_index(p, out, s->u.store.offset);
+  neo_buf_text(out, lanes ? " + l] = " : "] = ");
+  if (dtype == NEO_F16 || dtype == NEO_BF16) {
+    c_helper_name(p, out, dtype == NEO_F16 ? C_HELPER_TO_F16 : C_HELPER_TO_BF16, NEO_F32, NEO_F32);
+    neo_buf_printf(out, "(%s);\n", value);
+  } else {
+    neo_buf_printf(out, "%s;\n", value);
+  }
+}
+
+/* All lanes are computed before the first is stored. */
+static void print_overlapping(c_printer *p, neo_buf *out, const neo_stmt *s) {
+  const neo_expr *e = s->u.store.value;
+  neo_buf lines = {0}, value = {0};
+  put_line(p, out, "{");
+  p->depth++;
+  c_indent(p, out);
+  neo_buf_printf(out, "%s lane[%d];\n", c_type(e->dtype), e->lanes);
+  c_indent(p, out);
+  neo_buf_printf(out, "for (int l = 0; l < %d; l++) {\n", s->u.store.active);
+  p->depth++;
+  c_print_value(p, e, &lines, &value);
+  neo_buf_append(out, lines.data, lines.size);
+  c_indent(p, out);
+  neo_buf_printf(out, "lane[l] = %s;\n", value.data);
+  p->depth--;
+  put_line(p, out, "}");
+  c_indent(p, out);
+  neo_buf_printf(out, "for (int l = 0; l < %d; l++)\n", s->u.store.active);
+  p->depth++;
+  print_assignment(p, out, s, "lane[l]", true);
+  p->depth -= 2;
+  put_line(p, out, "}");
+  neo_buf_fini(&lines);
+  neo_buf_fini(&value);
+}
+
+static void print_store(c_printer *p, neo_buf *out, const neo_stmt *s) {
+  const neo_expr *e = s->u.store.value;
+  overlap o = {.store = s, .steps = 4096};
+  p->buffer_used[s->u.store.buffer] = true;
+  if (e->lanes > 1)
+    find_overlap(&o, e);
+  if (o.found) {
+    print_overlapping(p, out, s);
+    return;
+  }
+  neo_buf lines = {0}, value = {0};
+  p->depth++;
+  c_print_value(p, e, &lines, &value);
+  p->depth--;
+  bool braces = lines.size > 0;
+  if (e->lanes > 1) {
+    c_indent(p, out);
+    neo_buf_printf(out, "for (int l = 0; l < %d; l++)%s\n", s->u.store.active, braces ? " {" : "");
+  } else if (braces) {
+    put_line(p, out, "{");
+  }
+  p->depth += braces || e->lanes > 1;
+  neo_buf_append(out, lines.data, lines.size);
+  print_assignment(p, out, s, value.data, e->lanes > 1);
+  p->depth -= braces || e->lanes > 1;
+  if (braces)
+    put_line(p, out, "}");
+  neo_buf_fini(&lines);
+  neo_buf_fini(&value);
+}
+
+static void print_for(c_printer *p, neo_buf *out, const neo_stmt *s) {
+  int var = s->u.loop.var;
+  c_indent(p, out);
+  neo_buf_printf(out, "for (int64_t i%d = 0; i%d < ", var, var);
+  c_print_index(p, out, s->u.loop.extent);
+  neo_buf_printf(out, "; i%d++) {\n", var);
+  p->depth++;
+  print_list(p, out, s->u.loop.body);
+  p->depth--;
+  put_line(p, out, "}");
+}
+
+static void print_if(c_printer *p, neo_buf *out, const neo_stmt *s) {
+  c_indent(p, out);
+  neo_buf_text(out, "if (");
+  c_print_index(p, out, s->u.branch.cond);
+  neo_buf_text(out, ") {\n");
+  p->depth++;
+  print_list(p, out, s->u.branch.then);
+  p->depth--;
+  if (s->u.branch.otherwise) {
+    put_line(p, out, "} else {");
+    p->depth++;
+    print_list(p, out, s->u.branch.otherwise);
+    p->depth--;
+  }
+  put_line(p, out, "}");
+}
+
+/* The body first: a variable that nobody reads is not printed. */
+static void print_let(c_printer *p, neo_buf *out, const neo_stmt *s) {
+  neo_buf body = {0};
+  int var = s->u.let.var;
+  print_list(p, &body, s->u.let.body);
+  if (p->var_used[var]) {
+    c_indent(p, out);
+    neo_buf_printf(out, "const int64_t i%d = ", var);
+    c_print_index(p, out, s->u.let.value);
+    neo_buf_text(out, ";\n");
+  }
+  neo_buf_append(out, body.data, body.size);
+  neo_buf_fini(&body);
+}
+
+static void print_list(c_printer *p, neo_buf *out, const neo_stmt *s) {
+  for (; s && p->status == NEO_OK; s = s->next)
+    switch (s->kind) {
+    case NEO_STMT_FOR:
+      print_for(p, out, s);
+      break;
+    case NEO_STMT_IF:
+      print_if(p, out, s);
+      break;
+    case NEO_STMT_STORE:
+      print_store(p, out, s);
+      break;
+    case NEO_STMT_PREFETCH: /* a hint: C has none */
+      break;
+    case NEO_STMT_LET:
+      print_let(p, out, s);
+      break;
+    }
+}
+
+/* ---- functions ----------------------------------------------------------------------------------- */
+
+static void print_buffer(c_printer *p, neo_buf *out, int k) {
+  const neo_nest_buffer *b = &p->nest->buffer[k];
+  const char *type = c_memory_type(b->dtype), *constant = b->writable ? "" : "const ";
+  switch (b->scope) {
+  case NEO_SCOPE_PARAM:
+    neo_buf_printf(out, "  %s%s *restrict b%d = (%s%s *)buf[%d];\n", constant, type, k, constant,
+                   type, k);
+    break;
+  case NEO_SCOPE_WORK:
+  case NEO_SCOPE_SCRATCH:
+    neo_buf_printf(out, "  %s *b%d = (%s *)(void *)((char *)env->%s + %lld);\n", type, k, type,
+                   b->scope == NEO_SCOPE_WORK ? "work" : "scratch", (long long)b->offset);
+    break;
+  case NEO_SCOPE_STACK:
+  case NEO_SCOPE_REG:
+    neo_buf_printf(out, "  %s b%d[%lld];\n", type, k, (long long)b->elements);
+    break;
+  }
+}
+
+static void print_launch(c_printer *p, int k, const char *symbol) {
+  const neo_launch *launch = &p->nest->launch[k];
+  neo_buf body = {0}, *out = &p->out;
+  memset(p->buffer_used, 0, sizeof p->buffer_used);
+  p->depth = 2;
+  print_list(p, &body, launch->body);
+  neo_buf_printf(
+      out, "int32_t %s_%d(const neo_kernel_env *env, void *const *buf, const int64_t *dim);\n",
+      symbol, k);
+  neo_buf_printf(
+      out, "int32_t %s_%d(const neo_kernel_env *env, void *const *buf, const int64_t *dim) {\n",
+      symbol, k);
+  neo_buf_text(out, "  (void)buf;\n  (void)dim;\n");
+  for (int b = 0; b < p->nest->n_buffers; b++)
+    if (p->buffer_used[b])
+      print_buffer(p, out, b);
+  neo_buf_printf(out, "  for (int64_t i%d = env->begin; i%d < env->end; i%d++) {\n", launch->var,
+                 launch->var, launch->var);
+  neo_buf_append(out, body.data, body.size);
+  neo_buf_text(out, "  }\n  return 0;\n}\n\n");
+  neo_buf_fini(&body);
+}
+
+static const char prologue[] = "#include <math.h>\n"
+                               "#include <stdint.h>\n\n"
+                               "/* As in neo/abi.h. */\n"
+                               "typedef struct neo_kernel_env {\n"
+                               "  int64_t begin, end; /* grid indices to run */\n"
+                               "  void *work, *scratch;\n"
+                               "  const void *callbacks;\n"
+                               "} neo_kernel_env;\n\n";
+
+static neo_status text(neo_ctx *ctx, const neo_nest *nest, const neo_target *target,
+                       const char *symbol, neo_buf *out) {
+  (void)target;
+  c_printer *p = neo_alloc(ctx, sizeof *p);
+  if (!p)
+    return neo_fail(ctx, NEO_NO_MEMORY, "c: no memory for a printer");
+  p->ctx = ctx;
+  p->nest = nest;
+  p->var_used = neo_alloc(ctx, (size_t)nest->n_vars + 1);
+  neo_arena_init(&p->arena);
+  if (!p->var_used)
+    p->status = neo_fail(ctx, NEO_NO_MEMORY, "c: no memory for %d variables", nest->n_vars);
+  for (int k = 0; k < nest->n_launches && p->status == NEO_OK; k++)
+    print_launch(p, k, symbol);
+  neo_status status = p->status;
+  if (status == NEO_OK) {
+    neo_buf_text(out, prologue);
+    c_print_helpers(p, out);
+    neo_buf_append(out, p->out.data, p->out.size);
+    if (out->failed || p->out.failed)
+      status = neo_fail(ctx, NEO_NO_MEMORY, "c: no memory for the text");
+  }
+  neo_buf_fini(&p->out);
+  neo_arena_fini(&p->arena);
+  neo_free(ctx, p->var_used);
+  neo_free(ctx, p);
+  return status;
+}
+
+/* ---- compiling ----------------------------------------------------------------------------------- */
+
+#if defined(__x86_64__)
+static const char host_arch[] = "x86_64";
+#elif defined(__aarch64__)
+static const char host_arch[] = "aarch64";
+#else
+static const char host_arch[] = "c";
+#endif
+
+static const struct {
+  neo_isa isa;
+  const char *flag;
+} flag_rows[] = {
+    {NEO_ISA_SSE42, "-msse4.2"},    {NEO_ISA_AVX2, "-mavx2"},
+    {NEO_ISA_FMA, "-mfma"},         {NEO_ISA_F16C, "-mf16c"},
+    {NEO_ISA_AVX512, "-mavx512f"},  {NEO_ISA_AVX512, "-mavx512bw"},
+    {NEO_ISA_AVX512, "-mavx512dq"}, {NEO_ISA_AVX512, "-mavx512vl"},
+    {NEO_ISA_AVX512, "-mavx512cd"}, {NEO_ISA_AVX512_VNNI, "-mavx512vnni"},
+};
+
+static neo_status run_compiler(neo_ctx *ctx, const char *compiler, const neo_target *target,
+                               const char *source, const char *object) {
+  const char *argv[40] = {compiler,
+                          "-std=c11",
+                          "-O2",
+                          "-fPIC",
+                          "-fno-math-errno",
+                          "-ffp-contract=off",
+                          "-fno-tree-loop-distribute-patterns",
+                          "-fno-stack-protector",
+                          "-fno-asynchronous-unwind-tables",
+                          "-fcf-protection=none",
+                          "-fno-ident"};
+  int n = 11;
+  for (int k = 0; k < NEO_COUNT(flag_rows); k++)
+    if (neo_target_has(target, flag_rows[k].isa))
+      argv[n++] = flag_rows[k].flag;
+  const char *const tail[] = {"-c", "-o", object, source};
+  for (int k = 0; k < NEO_COUNT(tail); k++)
+    argv[n++] = tail[k];
+  neo_process_result result = {0};
+  NEO_TRY(neo_process_run(ctx, argv, 120000, &result));
+  neo_status status = NEO_OK;
+  if (result.exit_code != 0)
+    status = neo_fail(ctx, result.timed_out ? NEO_IO : NEO_INTERNAL, "c: %s failed: %.600s",
+                      compiler, result.output.size ? result.output.data : "no output");
+  neo_buf_fini(&result.output);
+  return status;
+}
+
+/* gcc by preference: its flags are known to leave no calls; cc where there is no gcc. */
+static neo_status compile(neo_ctx *ctx, const neo_target *target, const char *dir,
+                          const neo_buf *source, neo_buf *out) {
+  char c_path[300], o_path[300];
+  snprintf(c_path, sizeof c_path, "%s/nest.c", dir);
+  snprintf(o_path, sizeof o_path, "%s/nest.o", dir);
+  NEO_TRY(neo_file_write(ctx, c_path, source->data, source->size));
+  neo_ctx attempt;
+  neo_ctx_fork(&attempt, ctx);
+  if (run_compiler(&attempt, "gcc", target, c_path, o_path) == NEO_IO)
+    NEO_TRY(run_compiler(ctx, "cc", target, c_path, o_path));
+  else if (attempt.status != NEO_OK)
+    return neo_fail(ctx, attempt.status, "%s", attempt.message);
+  return neo_file_read(ctx, o_path, 0, out);
+}
+
+static neo_status build(neo_ctx *ctx, const neo_nest *nest, const neo_target *target,
+                        const char *symbol, neo_object *out) {
+  char dir[256] = "";
+  neo_buf source = {0}, bytes = {0};
+  if (strcmp(target->arch, host_arch) != 0 && strcmp(target->arch, "c") != 0)
+    return neo_fail(ctx, NEO_UNSUPPORTED, "c: this machine's compiler makes no code for '%s'",
+                    target->arch);
+  neo_status status = text(ctx, nest, target, symbol, &source);
+  if (status == NEO_OK)
+    status = neo_dir_temp(ctx, NULL, dir);
+  if (status == NEO_OK)
+    status = compile(ctx, target, dir, &source, &bytes);
+  if (status == NEO_OK)
+    status = neo_object_adopt(ctx, &bytes, nest->n_launches, out);
+  if (dir[0]) {
+    neo_ctx ignored;
+    neo_ctx_fork(&ignored, ctx);
+    neo_dir_remove(&ignored, dir);
+  }
+  neo_buf_fini(&source);
+  neo_buf_fini(&bytes);
+  return status;
+}
+
+const neo_codegen neo_codegen_c = {.name = "c", .build = build, .text = text};

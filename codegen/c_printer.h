@@ -1,0 +1,78 @@
+/* codegen/c_printer.h: the state that the files of the C generator share while they print one nest.
+ */
+#ifndef NEO_CODEGEN_C_PRINTER_H
+#define NEO_CODEGEN_C_PRINTER_H
+
+#include "codegen/codegen.h"
+
+/* Helper functions of a printed file, in the order in which they may need each other. */
+#define C_HELPERS(X)                                                                               \
+  X(DIV)                                                                                           \
+  X(MOD)                                                                                           \
+  X(FLOORDIV)                                                                                      \
+  X(FLOORMOD)                                                                                      \
+  X(SHL)                                                                                           \
+  X(SHR)                                                                                           \
+  X(IABS)                                                                                          \
+  X(MIN)                                                                                           \
+  X(MAX)                                                                                           \
+  X(TRUNC)                                                                                         \
+  X(FLOOR)                                                                                         \
+  X(CEIL)                                                                                          \
+  X(ROUND)                                                                                         \
+  X(FMA)                                                                                           \
+  X(ISNAN)                                                                                         \
+  X(FMOD)                                                                                          \
+  X(FFLOORMOD)                                                                                     \
+  X(TO_ODD)                                                                                        \
+  X(FROM_F16)                                                                                      \
+  X(TO_F16)                                                                                        \
+  X(FROM_BF16)                                                                                     \
+  X(TO_BF16)                                                                                       \
+  X(TO_INT)                                                                                        \
+  X(BITCAST)
+
+typedef enum c_helper {
+#define X(name) C_HELPER_##name,
+  C_HELPERS(X)
+#undef X
+      C_HELPER_COUNT
+} c_helper;
+
+/* How often each node of the statement at hand is used, and the name of its temporary. */
+typedef struct c_node {
+  const neo_expr *expr;
+  int uses, name; /* 0: printed where it is used */
+} c_node;
+
+typedef struct c_printer {
+  neo_ctx *ctx;
+  const neo_nest *nest;
+  neo_arena arena;
+  neo_status status;
+  neo_buf out; /* the functions, before the helpers they need are known */
+  int depth;
+  bool used[C_HELPER_COUNT][NEO_DTYPE_COUNT][NEO_DTYPE_COUNT];
+  bool buffer_used[NEO_NEST_MAX_BUFFERS];
+  bool *var_used;
+  int n_names;
+  int n_nodes, n_slots;
+  c_node *nodes; /* hash table of n_slots */
+} c_printer;
+
+void c_fail(c_printer *p, neo_status status, const char *format, ...) NEO_PRINTF(3, 4);
+/* ---- c_expr.c ---- */
+const char *c_type(neo_dtype dtype);        /* of values: F16, BF16 are float */
+const char *c_memory_type(neo_dtype dtype); /* of elements */
+/* An index expression: offsets, extents, conditions; signed arithmetic that does not overflow. */
+void c_print_index(c_printer *p, neo_buf *out, const neo_expr *e);
+/* Prints what a store needs: temporaries as lines at p->depth into `lines`, then the value into
+ * `value`. */
+void c_print_value(c_printer *p, const neo_expr *e, neo_buf *lines, neo_buf *value);
+void c_indent(const c_printer *p, neo_buf *out);
+/* ---- c_helpers.c ---- */
+/* Marks a helper as needed and appends its name. b: second type of a pair. */
+void c_helper_name(c_printer *p, neo_buf *out, c_helper helper, neo_dtype a, neo_dtype b);
+void c_print_helpers(c_printer *p, neo_buf *out);
+
+#endif
