@@ -1,0 +1,307 @@
+/* codegen/artifact.c: the artifact directory: compiled.so, compiled.params, compiled_model.json,
+ * compiled.meta.
+ *
+ * compiled.so is linked by ld.lld from the kernels' objects and one object made here, which holds
+ * the exported `neo_module` (neo/abi.h): the plan's bytes and a table of function pointers in the
+ * plan's order. No other symbol is exported, no library is needed.
+ *
+ * compiled.params is a 64-byte header (magic "NEOPARM1", u32 version 1, u32 zero, u64 bytes, u32
+ * CRC-32 of the data, zeros; little endian) and the data.
+ *
+ * Never half an artifact: all files are written into a sibling directory, which takes the final
+ * name at the end, by an exchange where the file system can do that. A directory that holds
+ * anything else than an artifact is never replaced. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <llvm-c/Core.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/host.h"
+#include "codegen/codegen.h"
+#include "codegen/llvm_machine.h"
+#include "neo/abi.h"
+#include "runtime/plan.h"
+
+enum { PATH_SIZE = 1024, LINK_TIMEOUT_MS = 120000 };
+
+static const char *const file_names[] = {"compiled.so", "compiled.params", "compiled_model.json",
+                                         "compiled.meta"};
+
+/* ---- the module object --------------------------------------------------------------------------- */
+
+/* Portable C was compiled for this machine. */
+static neo_target machine_target(const neo_target *target) {
+  neo_target t = *target;
+  if (strcmp(target->arch, "c") != 0)
+    return t;
+  char *triple = LLVMGetDefaultTargetTriple();
+  snprintf(t.triple, sizeof t.triple, "%s", triple);
+  snprintf(t.arch, sizeof t.arch, "%s", strncmp(triple, "aarch64", 7) == 0 ? "aarch64" : "x86_64");
+  t.isa = 0;
+  LLVMDisposeMessage(triple);
+  return t;
+}
+
+static LLVMValueRef constant_global(LLVMModuleRef module, const char *name, LLVMValueRef value,
+                                    unsigned align) {
+  LLVMValueRef global = LLVMAddGlobal(module, LLVMTypeOf(value), name);
+  LLVMSetInitializer(global, value);
+  LLVMSetGlobalConstant(global, true);
+  LLVMSetLinkage(global, LLVMPrivateLinkage);
+  LLVMSetAlignment(global, align);
+  return global;
+}
+
+/* The table of functions; null if there are none. */
+static LLVMValueRef function_table(LLVMContextRef lc, LLVMModuleRef module,
+                                   const neo_artifact *artifact, LLVMValueRef *entry) {
+  LLVMTypeRef pointer = LLVMPointerTypeInContext(lc, 0);
+  LLVMTypeRef type = LLVMFunctionType(LLVMInt32TypeInContext(lc),
+                                      (LLVMTypeRef[]){pointer, pointer, pointer}, 3, false);
+  if (artifact->n_functions == 0)
+    return LLVMConstNull(pointer);
+  for (int k = 0; k < artifact->n_functions; k++) {
+    LLVMValueRef known = LLVMGetNamedFunction(module, artifact->function[k]);
+    entry[k] = known ? known : LLVMAddFunction(module, artifact->function[k], type);
+    LLVMSetVisibility(entry[k], LLVMHiddenVisibility);
+  }
+  LLVMValueRef table = LLVMConstArray2(pointer, entry, (uint64_t)artifact->n_functions);
+  return constant_global(module, "functions", table, 8);
+}
+
+static void fill_module(LLVMContextRef lc, LLVMModuleRef module, const neo_artifact *artifact,
+                        LLVMValueRef *entry) {
+  LLVMTypeRef i32 = LLVMInt32TypeInContext(lc), i64 = LLVMInt64TypeInContext(lc);
+  LLVMValueRef bytes = LLVMConstStringInContext2(lc, (const char *)artifact->plan,
+                                                 artifact->plan_size, /* DontNullTerminate */ true);
+  LLVMValueRef fields[] = {
+      LLVMConstInt(i32, NEO_MODULE_MAGIC, false),
+      LLVMConstInt(i32, NEO_ABI_VERSION, false),
+      LLVMConstInt(i64, artifact->plan_size, false),
+      constant_global(module, "plan", bytes, 16),
+      LLVMConstInt(i64, (unsigned long long)artifact->n_functions, false),
+      function_table(lc, module, artifact, entry),
+  };
+  LLVMValueRef value = LLVMConstStructInContext(lc, fields, NEO_COUNT(fields), false);
+  LLVMValueRef global = constant_global(module, NEO_MODULE_SYMBOL, value, 8);
+  LLVMSetLinkage(global, LLVMExternalLinkage);
+}
+
+static neo_status module_object(neo_ctx *ctx, const neo_target *target,
+                                const neo_artifact *artifact, neo_buf *out) {
+  neo_target t = machine_target(target);
+  LLVMTargetMachineRef machine = NULL;
+  LLVMValueRef *entry = neo_alloc(ctx, sizeof *entry * ((size_t)artifact->n_functions + 1));
+  if (!entry)
+    return neo_fail(ctx, NEO_NO_MEMORY, "artifact: no memory for %d functions",
+                    artifact->n_functions);
+  neo_status status = llvm_machine_create(ctx, &t, &machine);
+  if (status == NEO_OK) {
+    LLVMContextRef lc = LLVMContextCreate();
+    LLVMModuleRef module = LLVMModuleCreateWithNameInContext("module", lc);
+    llvm_machine_prepare(machine, &t, module);
+    fill_module(lc, module, artifact, entry);
+    status = llvm_machine_emit(ctx, machine, module, LLVMObjectFile, out);
+    LLVMDisposeModule(module);
+    LLVMContextDispose(lc);
+    LLVMDisposeTargetMachine(machine);
+  }
+  neo_free(ctx, entry);
+  return status;
+}
+
+/* ---- linking ------------------------------------------------------------------------------------- */
+
+static neo_status join(neo_ctx *ctx, const char *dir, const char *name, char out[PATH_SIZE]) {
+  int n = snprintf(out, PATH_SIZE, "%s/%s", dir, name);
+  return n > 0 && n < PATH_SIZE
+             ? NEO_OK
+             : neo_fail(ctx, NEO_USAGE, "artifact: path of '%s' is too long", name);
+}
+
+static neo_status write_part(neo_ctx *ctx, const char *dir, const char *name, const void *data,
+                             size_t size) {
+  char path[PATH_SIZE];
+  NEO_TRY(join(ctx, dir, name, path));
+  return neo_file_write(ctx, path, data, size);
+}
+
+/* Objects, the linker's list of them and the list of exported symbols, all in work. */
+static neo_status write_inputs(neo_ctx *ctx, const char *work, const neo_target *target,
+                               const neo_artifact *artifact) {
+  static const char exports[] = "{ global: " NEO_MODULE_SYMBOL "; local: *; };\n";
+  neo_buf list = {0}, module = {0};
+  neo_status status = module_object(ctx, target, artifact, &module);
+  if (status == NEO_OK)
+    status = write_part(ctx, work, "module.o", module.data, module.size);
+  if (status == NEO_OK)
+    status = write_part(ctx, work, "exports", exports, sizeof exports - 1);
+  neo_buf_printf(&list, "\"%s/module.o\"\n", work);
+  for (int k = 0; k < artifact->n_objects && status == NEO_OK; k++) {
+    char name[32];
+    snprintf(name, sizeof name, "%d.o", k);
+    status = write_part(ctx, work, name, artifact->object[k]->bytes.data,
+                        artifact->object[k]->bytes.size);
+    neo_buf_printf(&list, "\"%s/%s\"\n", work, name);
+  }
+  if (status == NEO_OK)
+    status = list.failed
+                 ? neo_fail(ctx, NEO_NO_MEMORY, "artifact: no memory for the list of objects")
+                 : write_part(ctx, work, "objects", list.data, list.size);
+  neo_buf_fini(&list);
+  neo_buf_fini(&module);
+  return status;
+}
+
+static neo_status run_linker(neo_ctx *ctx, const char *linker, const char *work, const char *so) {
+  char objects[PATH_SIZE], exports[PATH_SIZE];
+  int a = snprintf(objects, sizeof objects, "@%s/objects", work);
+  int b = snprintf(exports, sizeof exports, "--version-script=%s/exports", work);
+  if (a >= PATH_SIZE || b >= PATH_SIZE)
+    return neo_fail(ctx, NEO_USAGE, "artifact: path '%s' is too long", work);
+  const char *argv[] = {linker,
+                        "-shared",
+                        "--no-undefined",
+                        "--build-id=none",
+                        "--hash-style=gnu",
+                        "-z",
+                        "noexecstack",
+                        exports,
+                        "-o",
+                        so,
+                        objects,
+                        NULL};
+  neo_process_result result = {0};
+  NEO_TRY(neo_process_run(ctx, argv, LINK_TIMEOUT_MS, &result));
+  neo_status status = NEO_OK;
+  if (result.exit_code != 0)
+    status = neo_fail(ctx, NEO_INTERNAL, "artifact: %s failed: %.600s", linker,
+                      result.output.size ? result.output.data : "no output");
+  neo_buf_fini(&result.output);
+  return status;
+}
+
+/* Debian's versioned name first. NEO_IO means that it could not be started. */
+static neo_status link_so(neo_ctx *ctx, const neo_target *target, const neo_artifact *artifact,
+                          const char *so) {
+  char work[256];
+  NEO_TRY(neo_dir_temp(ctx, NULL, work));
+  neo_status status = write_inputs(ctx, work, target, artifact);
+  if (status == NEO_OK) {
+    neo_ctx attempt;
+    neo_ctx_fork(&attempt, ctx);
+    status = run_linker(&attempt, "ld.lld-19", work, so);
+    if (status == NEO_IO)
+      status = run_linker(ctx, "ld.lld", work, so);
+    else if (status != NEO_OK)
+      neo_fail(ctx, status, "%s", attempt.message);
+  }
+  neo_ctx ignored;
+  neo_ctx_fork(&ignored, ctx);
+  neo_dir_remove(&ignored, work);
+  return status;
+}
+
+/* ---- the directory ------------------------------------------------------------------------------- */
+
+static void put_le(uint8_t *at, uint64_t v, int bytes) {
+  for (int k = 0; k < bytes; k++)
+    at[k] = (uint8_t)(v >> (8 * k));
+}
+
+static neo_status write_params(neo_ctx *ctx, const char *dir, const neo_artifact *artifact) {
+  size_t size = artifact->params_size;
+  uint8_t *bytes = neo_alloc(ctx, NEO_PARAMS_HEADER + size);
+  if (!bytes)
+    return neo_fail(ctx, NEO_NO_MEMORY, "artifact: no memory for %zu bytes of parameters", size);
+  memcpy(bytes, NEO_PARAMS_MAGIC, 8);
+  put_le(bytes + 8, 1, 4);
+  put_le(bytes + 16, size, 8);
+  put_le(bytes + 24, neo_crc32(0, artifact->params, size), 4);
+  if (size)
+    memcpy(bytes + NEO_PARAMS_HEADER, artifact->params, size);
+  neo_status status = write_part(ctx, dir, "compiled.params", bytes, NEO_PARAMS_HEADER + size);
+  neo_free(ctx, bytes);
+  return status;
+}
+
+static neo_status write_files(neo_ctx *ctx, const char *dir, const neo_target *target,
+                              const neo_artifact *artifact) {
+  char so[PATH_SIZE];
+  NEO_TRY(join(ctx, dir, "compiled.so", so));
+  NEO_TRY(link_so(ctx, target, artifact, so));
+  NEO_TRY(write_params(ctx, dir, artifact));
+  NEO_TRY(write_part(ctx, dir, "compiled_model.json", artifact->model_json,
+                     strlen(artifact->model_json)));
+  return write_part(ctx, dir, "compiled.meta", artifact->meta, strlen(artifact->meta));
+}
+
+static bool is_ours(const char *name) {
+  if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+    return true;
+  for (int k = 0; k < NEO_COUNT(file_names); k++)
+    if (strcmp(name, file_names[k]) == 0)
+      return true;
+  return false;
+}
+
+/* Absent, empty, or an artifact: nothing of the user's gets lost when it is replaced. */
+static neo_status check_replaceable(neo_ctx *ctx, const char *dir, bool *out_exists) {
+  DIR *d = opendir(dir);
+  if (!d && errno != ENOENT)
+    return neo_fail(ctx, NEO_IO, "artifact: '%s': %s", dir, strerror(errno));
+  *out_exists = d != NULL;
+  neo_status status = NEO_OK;
+  for (struct dirent *entry; d && (entry = readdir(d)) && status == NEO_OK;)
+    if (!is_ours(entry->d_name))
+      status = neo_fail(ctx, NEO_USAGE,
+                        "artifact: '%s' holds '%s', which is no part of an artifact: not replaced",
+                        dir, entry->d_name);
+  if (d)
+    closedir(d);
+  return status;
+}
+
+/* Gives `fresh` the name `dir`; what was there ends up under the name fresh or is gone. */
+static neo_status take_name(neo_ctx *ctx, const char *fresh, const char *dir, bool exists) {
+  if (exists && renameat2(AT_FDCWD, fresh, AT_FDCWD, dir, RENAME_EXCHANGE) == 0)
+    return NEO_OK;
+  if (exists)
+    NEO_TRY(neo_dir_remove(ctx, dir));
+  if (rename(fresh, dir) != 0)
+    return neo_fail(ctx, NEO_IO, "artifact: cannot rename '%s' to '%s': %s", fresh, dir,
+                    strerror(errno));
+  return NEO_OK;
+}
+
+static neo_status sibling(neo_ctx *ctx, const char *dir, char out[PATH_SIZE]) {
+  size_t n = strlen(dir);
+  while (n > 1 && dir[n - 1] == '/')
+    n--;
+  int written = snprintf(out, PATH_SIZE, "%.*s.tmp.%ld", (int)n, dir, (long)getpid());
+  if (n == 0 || written < 0 || written >= PATH_SIZE)
+    return neo_fail(ctx, NEO_USAGE, "artifact: bad directory name '%.80s'", dir);
+  return NEO_OK;
+}
+
+neo_status neo_artifact_write(neo_ctx *ctx, const char *dir, const neo_target *target,
+                              const neo_artifact *artifact) {
+  char fresh[PATH_SIZE];
+  bool exists = false;
+  NEO_TRY(sibling(ctx, dir, fresh));
+  NEO_TRY(check_replaceable(ctx, dir, &exists));
+  NEO_TRY(neo_dir_remove(ctx, fresh));
+  NEO_TRY(neo_dir_create(ctx, fresh));
+  neo_status status = write_files(ctx, fresh, target, artifact);
+  if (status == NEO_OK)
+    status = take_name(ctx, fresh, dir, exists);
+  neo_ctx ignored;
+  neo_ctx_fork(&ignored, ctx);
+  neo_dir_remove(&ignored, fresh);
+  return status;
+}

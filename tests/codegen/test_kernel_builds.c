@@ -1,0 +1,174 @@
+/* tests/codegen/test_kernel_builds.c: builds in several threads at once give the same bytes;
+ * targets that do not run here build too; what cannot be built is an error with a reason. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <string.h>
+
+#include "base/host.h"
+#include "kernel_case.h"
+
+enum { THREADS = 4, BUILDS = 20 };
+
+static neo_ctx ctx;
+static neo_arena arena;
+
+static int setup(void **state) {
+  (void)state;
+  neo_ctx_init(&ctx, 1);
+  neo_arena_init(&arena);
+  return 0;
+}
+
+static int teardown(void **state) {
+  (void)state;
+  neo_arena_fini(&arena);
+  return 0;
+}
+
+static neo_nest *read_nest(const char *name) {
+  char path[512];
+  neo_buf text = {0};
+  neo_nest *nest = neo_arena_alloc(&arena, sizeof *nest);
+  snprintf(path, sizeof path, "%s/tests/data/nest/%s.nest", NEO_SOURCE_DIR, name);
+  assert_int_equal(neo_file_read(&ctx, path, 0, &text), NEO_OK);
+  assert_int_equal(neo_nest_parse(&ctx, &arena, text.data, nest), NEO_OK);
+  neo_nest_expand_math(nest);
+  neo_buf_fini(&text);
+  return nest;
+}
+
+typedef struct job {
+  const neo_nest *nest;
+  const neo_target *target;
+  const neo_object *expected;
+  int same;
+} job;
+
+static void *build_often(void *self) {
+  job *j = self;
+  neo_ctx own;
+  neo_ctx_init(&own, 1);
+  for (int k = 0; k < BUILDS; k++) {
+    neo_object object = {0};
+    if (neo_codegen_find("llvm")->build(&own, j->nest, j->target, "sym", &object) != NEO_OK)
+      return NULL;
+    j->same += object.bytes.size == j->expected->bytes.size &&
+               memcmp(object.bytes.data, j->expected->bytes.data, object.bytes.size) == 0 &&
+               strcmp(object.code_hash, j->expected->code_hash) == 0;
+    neo_object_fini(&object);
+  }
+  return NULL;
+}
+
+static void test_threads(void **state) {
+  (void)state;
+  neo_target target = kernel_target("x86-64-v3");
+  neo_nest *nest = read_nest("matmul_reg");
+  neo_object expected = {0};
+  assert_int_equal(neo_codegen_find("llvm")->build(&ctx, nest, &target, "sym", &expected), NEO_OK);
+  pthread_t thread[THREADS];
+  job jobs[THREADS];
+  for (int k = 0; k < THREADS; k++) {
+    jobs[k] = (job){nest, &target, &expected, 0};
+    assert_int_equal(pthread_create(&thread[k], NULL, build_often, &jobs[k]), 0);
+  }
+  for (int k = 0; k < THREADS; k++) {
+    pthread_join(thread[k], NULL);
+    assert_int_equal(jobs[k].same, BUILDS);
+  }
+  neo_object_fini(&expected);
+}
+
+static void test_hash_is_of_the_code(void **state) {
+  (void)state;
+  neo_target v2 = kernel_target("x86-64-v2"), v3 = kernel_target("x86-64-v3");
+  neo_nest *nest = read_nest("matmul_reg");
+  neo_object a = {0}, b = {0}, c = {0};
+  const neo_codegen *llvm = neo_codegen_find("llvm");
+  assert_int_equal(llvm->build(&ctx, nest, &v3, "one", &a), NEO_OK);
+  assert_int_equal(llvm->build(&ctx, nest, &v3, "another_name", &b), NEO_OK);
+  assert_int_equal(llvm->build(&ctx, nest, &v2, "one", &c), NEO_OK);
+  assert_string_equal(a.code_hash, b.code_hash);
+  assert_string_not_equal(a.code_hash, c.code_hash);
+  neo_object_fini(&a);
+  neo_object_fini(&b);
+  neo_object_fini(&c);
+}
+
+/* text() also runs LLVM's verifier. */
+static void test_other_targets(void **state) {
+  static const char *const targets[] = {"x86-64-v4", "aarch64", "rasp5"};
+  static const char *const nests[] = {"matmul_reg", "vector_tail", "integers", "two_launches",
+                                      "math"};
+  (void)state;
+  for (int t = 0; t < NEO_COUNT(targets); t++)
+    for (int n = 0; n < NEO_COUNT(nests); n++) {
+      neo_target target = kernel_target(targets[t]);
+      neo_nest *nest = read_nest(nests[n]);
+      neo_object object = {0};
+      neo_buf text = {0};
+      if (neo_codegen_find("llvm")->build(&ctx, nest, &target, "sym", &object) != NEO_OK)
+        fail_msg("%s %s: %s", targets[t], nests[n], ctx.message);
+      assert_int_equal(neo_codegen_find("llvm")->text(&ctx, nest, &target, "sym", &text), NEO_OK);
+      assert_non_null(strstr(text.data, "sym_0"));
+      neo_buf_fini(&text);
+      neo_object_fini(&object);
+    }
+}
+
+static void assert_fails(const char *generator, const char *target_name, const neo_nest *nest,
+                         const char *says) {
+  neo_target target = kernel_target(target_name);
+  neo_object object = {0};
+  neo_ctx_clear(&ctx);
+  assert_int_not_equal(neo_codegen_find(generator)->build(&ctx, nest, &target, "sym", &object),
+                       NEO_OK);
+  if (!strstr(ctx.message, says))
+    fail_msg("'%s' does not say '%s'", ctx.message, says);
+  assert_null(object.bytes.data);
+}
+
+static void test_errors(void **state) {
+  (void)state;
+  neo_nest *nest = neo_arena_alloc(&arena, sizeof *nest);
+  const char *text =
+      "nest 1\nb0 param f32 8\nb1 param out f32 8\nlaunch i0 8\n  b1[i0] = exp(b0[i0])\n";
+  assert_int_equal(neo_nest_parse(&ctx, &arena, text, nest), NEO_OK);
+  assert_fails("llvm", "x86-64-v3", nest, "'exp'");
+  assert_fails("c", "x86-64-v3", nest, "'exp'");
+  assert_fails("llvm", "generic-c", nest, "architecture 'c'");
+  assert_null(neo_codegen_find("fortran"));
+}
+
+/* SSE2 has no instruction for floor: LLVM would call floorf, which no kernel may. */
+static void test_library_calls_are_found(void **state) {
+  (void)state;
+  neo_nest *nest = neo_arena_alloc(&arena, sizeof *nest);
+  neo_target target = kernel_target("x86-64-v2");
+  neo_object object = {0};
+  const char *text =
+      "nest 1\nb0 param f32 8\nb1 param out f32 8\nlaunch i0 8\n  b1[i0] = floor(b0[i0])\n";
+  assert_int_equal(neo_nest_parse(&ctx, &arena, text, nest), NEO_OK);
+  target.isa = 0;
+  neo_ctx_clear(&ctx);
+  assert_int_equal(neo_codegen_find("llvm")->build(&ctx, nest, &target, "sym", &object),
+                   NEO_INTERNAL);
+  assert_non_null(strstr(ctx.message, "'floorf'"));
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_hash_is_of_the_code, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_other_targets, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_library_calls_are_found, setup, teardown),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
