@@ -9,9 +9,9 @@ typedef struct kernel_case {
   const neo_codegen *codegen;
   neo_target target;
   uint64_t seed;
-  double ulps;  /* of the output's dtype, for floats */
-  bool special; /* floats include NaN, infinities, zeros of both signs, denormals */
-  int chunk;    /* grid indices per call; 0: all at once */
+  double ulps;   /* of the output's dtype, for floats */
+  bool special;  /* floats include NaN, infinities, zeros of both signs, denormals */
+  int chunk;     /* grid indices per call; 0: all at once */
   bool warnings; /* C: no compiler may warn about the text */
 } kernel_case;
 

@@ -11,9 +11,9 @@
 #include <string.h>
 
 #include "base/host.h"
-#include "kernel_case.h"
 #include "neo/abi.h"
 #include "runtime/plan.h"
+#include "tests/codegen/kernel_case.h"
 
 typedef struct fixture {
   neo_ctx ctx;

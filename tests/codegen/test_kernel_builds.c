@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "base/host.h"
-#include "kernel_case.h"
+#include "tests/codegen/kernel_case.h"
 
 enum { THREADS = 4, BUILDS = 20 };
 
