@@ -41,8 +41,10 @@ static neo_status emit_with_dtype(onnx_import *im, onnx_node *node, const char *
   neo_node *made = onnx_emit_row(im, node, node->n_inputs, node->input);
   if (!made)
     return NEO_OK;
-  if (present)
+  if (present) {
     neo_node_set_string(im->graph, made, name, neo_dtype_name(dtype));
+    im->graph->value[made->output[0]].dtype = dtype;
+  }
   return onnx_copy_attrs(im, node, made);
 }
 
@@ -54,7 +56,7 @@ neo_status onnx_cast(onnx_import *im, onnx_node *node) {
   return emit_with_dtype(im, node, "to", true);
 }
 
-/* The target's type is known here only if it is an input or a constant. */
+/* The target's type must be known before inference: see guess_dtype in onnx_node.c. */
 neo_status onnx_cast_like(onnx_import *im, onnx_node *node) {
   int x = onnx_input(node, 0), like = onnx_input(node, 1);
   if (x == NEO_NO_VALUE || like == NEO_NO_VALUE)
@@ -66,6 +68,7 @@ neo_status onnx_cast_like(onnx_import *im, onnx_node *node) {
   if (!made)
     return NEO_OK;
   neo_node_set_string(im->graph, made, "to", neo_dtype_name(dtype));
+  im->graph->value[made->output[0]].dtype = dtype;
   return onnx_copy_attrs(im, node, made);
 }
 
@@ -123,8 +126,10 @@ neo_status onnx_constant_of_shape(onnx_import *im, onnx_node *node) {
   if (!neo_shape_elements(&fill.shape, &n) || n != 1)
     return onnx_bad(im, node, "attribute 'value' has %lld elements, 1 expected", (long long)n);
   neo_node *made = onnx_emit_row(im, node, node->n_inputs, node->input);
-  if (made)
+  if (made) {
     neo_node_set_tensor(im->graph, made, "value", &fill);
+    im->graph->value[made->output[0]].dtype = fill.dtype;
+  }
   return NEO_OK;
 }
 

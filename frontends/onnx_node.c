@@ -205,6 +205,25 @@ int onnx_make_scalar_like(onnx_import *im, onnx_node *node, const char *suffix, 
 
 /* ---- emitting -------------------------------------------------------------------------------- */
 
+/* The element type as far as it is known before inference, which CastLike asks for. */
+static neo_dtype guess_dtype(const neo_graph *graph, const neo_node *node) {
+  static const char *const bools[] = {"equal",         "less",  "less_equal", "greater",
+                                      "greater_equal", "not",   "and",        "or",
+                                      "xor",           "isnan", "isinf"};
+  static const char *const indices[] = {"shape", "size", "arg_max", "arg_min", "nonzero"};
+  int from = strcmp(node->op->name, "where") == 0 ? 1 : 0;
+  for (int i = 0; i < NEO_COUNT(bools); i++)
+    if (strcmp(node->op->name, bools[i]) == 0)
+      return NEO_BOOL;
+  for (int i = 0; i < NEO_COUNT(indices); i++)
+    if (strcmp(node->op->name, indices[i]) == 0)
+      return NEO_I64;
+  if (strcmp(node->op->name, "constant_of_shape") == 0 || strcmp(node->op->name, "cast") == 0 ||
+      from >= node->n_inputs || node->input[from] == NEO_NO_VALUE)
+    return NEO_DTYPE_COUNT;
+  return graph->value[node->input[from]].dtype;
+}
+
 neo_node *onnx_emit(onnx_import *im, onnx_node *node, const char *op, int n_inputs,
                     const int *inputs, int n_outputs) {
   while (n_inputs > 0 && inputs[n_inputs - 1] == NEO_NO_VALUE)
@@ -212,6 +231,8 @@ neo_node *onnx_emit(onnx_import *im, onnx_node *node, const char *op, int n_inpu
   neo_node *made = neo_graph_add_node(im->graph, op, node->name, n_inputs, inputs, n_outputs);
   if (!made)
     onnx_unsupported(im, node, "operator not implemented (%s)", op);
+  else if (n_outputs > 0)
+    im->graph->value[made->output[0]].dtype = guess_dtype(im->graph, made);
   return made;
 }
 
