@@ -48,6 +48,55 @@ static neo_status fold_shape_query(neo_ctx *ctx, neo_graph *graph, neo_node *nod
   return NEO_OK;
 }
 
+/* Empty parts of a concat add nothing; a te cannot read them. */
+static void drop_empty_parts(const neo_graph *graph, neo_node *node) {
+  int kept = 0;
+  int *inputs = neo_arena_alloc(graph->arena, sizeof(int) * (size_t)node->n_inputs);
+  for (int i = 0; i < node->n_inputs; i++) {
+    int64_t n;
+    if (neo_shape_elements(&graph->value[node->input[i]].shape, &n) && n > 0)
+      inputs[kept++] = node->input[i];
+  }
+  if (kept > 0) {
+    node->input = inputs;
+    node->n_inputs = kept;
+  }
+}
+
+/* Empty parts of a split are constants of no elements; the node keeps the others. */
+static void drop_empty_outputs(neo_graph *graph, neo_node *node) {
+  int64_t sizes[256], n;
+  int kept = 0, axis = (int)neo_node_int(node, "axis", 0);
+  int *outputs = neo_arena_alloc(graph->arena, sizeof(int) * (size_t)node->n_outputs);
+  if (node->n_outputs > NEO_COUNT(sizes))
+    return;
+  axis += axis < 0 ? graph->value[node->input[0]].shape.rank : 0;
+  for (int i = 0; i < node->n_outputs; i++) {
+    const neo_value *value = &graph->value[node->output[i]];
+    if (!neo_shape_elements(&value->shape, &n) || n == 0)
+      continue;
+    sizes[kept] = value->shape.dim[axis];
+    outputs[kept++] = node->output[i];
+  }
+  if (kept == 0 || kept == node->n_outputs)
+    return;
+  for (int i = 0; i < node->n_outputs; i++) {
+    neo_value *value = &graph->value[node->output[i]];
+    neo_tensor empty = {value->dtype, value->shape, neo_arena_alloc(graph->arena, 16), 0};
+    value->node = -1;
+    value->constant = neo_arena_copy(graph->arena, &empty, sizeof empty);
+  }
+  for (int i = 0; i < kept; i++) {
+    graph->value[outputs[i]].node = (int)(node - graph->node);
+    graph->value[outputs[i]].output = i;
+    graph->value[outputs[i]].constant = NULL;
+  }
+  node->output = outputs;
+  node->n_outputs = kept;
+  node->n_inputs = 1;
+  neo_node_set_ints(graph, node, "split", kept, sizes);
+}
+
 neo_status neo_pass_infer(neo_ctx *ctx, neo_graph *graph) {
   for (int i = 0; i < graph->n_nodes; i++) {
     neo_node *node = &graph->node[i];
@@ -56,6 +105,10 @@ neo_status neo_pass_infer(neo_ctx *ctx, neo_graph *graph) {
     NEO_TRY(node->op->infer(ctx, graph, node));
     node = &graph->node[i];
     NEO_TRY(check_outputs(ctx, graph, node));
+    if (neo_edit_is(node, "concat"))
+      drop_empty_parts(graph, node);
+    if (neo_edit_is(node, "split"))
+      drop_empty_outputs(graph, node);
     if (neo_edit_is(node, "shape") || neo_edit_is(node, "size"))
       NEO_TRY(fold_shape_query(ctx, graph, node));
     else

@@ -77,24 +77,6 @@ static bool drop_dropout(neo_simplifier *s, neo_node *node) {
   return forward(s->graph, node, node->input[0]);
 }
 
-/* Empty parts of a concat add nothing. */
-static bool drop_empty_parts(neo_simplifier *s, neo_node *node) {
-  int kept = 0;
-  if (!neo_edit_is(node, "concat"))
-    return false;
-  int *inputs = neo_arena_alloc(s->graph->arena, sizeof(int) * (size_t)node->n_inputs);
-  for (int i = 0; i < node->n_inputs; i++) {
-    int64_t n;
-    if (neo_shape_elements(&s->graph->value[node->input[i]].shape, &n) && n > 0)
-      inputs[kept++] = node->input[i];
-  }
-  if (kept == 0 || kept == node->n_inputs)
-    return false;
-  node->input = inputs;
-  node->n_inputs = kept;
-  return true;
-}
-
 /* x + 0, x - 0, x * 1, x / 1, x ^ 1 with a constant that does not widen x. */
 static bool drop_neutral(neo_simplifier *s, neo_node *node) {
   static const struct {
@@ -271,9 +253,8 @@ static bool absorb_pad(neo_simplifier *s, neo_node *node) {
 
 typedef bool (*rule)(neo_simplifier *s, neo_node *node);
 
-static const rule rules[] = {drop_empty_parts, drop_identity,     drop_dropout,
-                             drop_neutral,     cheaper_power,     merge_views,
-                             merge_transposes, transpose_to_view, absorb_pad};
+static const rule rules[] = {drop_identity, drop_dropout,     drop_neutral,      cheaper_power,
+                             merge_views,   merge_transposes, transpose_to_view, absorb_pad};
 
 static bool round_of_rules(neo_simplifier *s) {
   bool changed = false;
