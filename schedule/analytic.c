@@ -18,15 +18,18 @@
 #define ISSUE_WIDTH 5.0
 #define BROADCAST                                                                                  \
   1.4 /* load slots of a broadcast: its lines are spread, so ports and sets conflict */
-#define UNIFORM_GUARD 5.0 /* more load slots where all lanes share the guard: compare, select */
+#define UNIFORM_GUARD 3.0 /* more load slots where all lanes share the guard: compare, select */
+#define STORED 1.5        /* traffic of stores: lines are read, too */
 #define STREAMED 0.5      /* traffic of packed constants, which prefetchers see coming */
+#define JUMPY 2.5         /* traffic that moves from line to line */
+#define LINE 64
 #define L2_BYTES_PER_CYCLE 20.0
-#define L3_BYTES_PER_CYCLE 14.0
+#define L3_BYTES_PER_CYCLE 20.0
 #define DRAM_BYTES_PER_CYCLE 6.0
 #define L1_SHARE 0.8
 #define L2_SHARE 0.7
 #define L3_SHARE 0.6
-#define EXPOSED 0.4     /* share of the smaller terms that the largest does not hide */
+#define EXPOSED 0.3     /* share of the smaller terms that the largest does not hide */
 #define LAUNCH_NS 150.0 /* one launch on one worker */
 #define WAKE_NS 2500.0  /* more when several workers share it */
 #define MAX_PATH 64
@@ -95,6 +98,10 @@ static void decode_instr(plan *p, const neo_instr *instr) {
   }
 }
 
+static int axes_of(const body *b) {
+  return b->te->n_spatial + b->te->n_reduce;
+}
+
 static int64_t trip_of(const body *b, int axis, int level) {
   int64_t step = 1;
   for (int j = b->n_factors[axis]; j > level; j--)
@@ -104,7 +111,7 @@ static int64_t trip_of(const body *b, int axis, int level) {
 }
 
 static void build_loops(body *b) {
-  int n_axes = b->te->n_spatial + b->te->n_reduce;
+  int n_axes = axes_of(b);
   b->n_loops = 0;
   if (!b->order) {
     for (int a = 0; a < n_axes; a++)
@@ -119,7 +126,7 @@ static void build_loops(body *b) {
 
 /* Extent of each axis that the loops from position k on cover. */
 static void cover_from(const body *b, int k, int64_t *cover) {
-  int n_axes = b->te->n_spatial + b->te->n_reduce;
+  int n_axes = axes_of(b);
   for (int a = 0; a < n_axes; a++)
     cover[a] = 1;
   for (int i = k; i < b->n_loops; i++)
@@ -137,23 +144,43 @@ static int64_t dim_cover(const neo_access *access, int dim, const int64_t *cover
   return size;
 }
 
-/* The part of `producer`'s axes that `consumer` reads when its own axes cover `cover`. */
-static void region_of(const plan *p, int producer, int consumer, const int64_t *cover,
-                      int64_t *out) {
+/* Widens out to the part of `producer`'s axes that `consumer` reads when its own axes cover
+ * `cover`. */
+static void widen(const plan *p, int producer, int consumer, const int64_t *cover, int64_t *out) {
   const neo_te_block *te = p->block[producer].te;
   const body *c = &p->block[consumer];
-  for (int a = 0; a < te->n_spatial; a++)
-    out[a] = 1;
-  for (int a = te->n_spatial; a < te->n_spatial + te->n_reduce; a++)
-    out[a] = te->extent[a];
   for (int i = 1; i < c->facts->n_access; i++) {
     const neo_access *read = &c->facts->access[i];
     if (read->buffer != te->buffer)
       continue;
     for (int d = 0; d < read->rank && d < te->n_spatial; d++)
-      out[d] = neo_min_i64(
-          te->extent[d],
-          neo_max_i64(out[d], dim_cover(read, d, cover, c->te->n_spatial + c->te->n_reduce)));
+      out[d] =
+          neo_min_i64(te->extent[d], neo_max_i64(out[d], dim_cover(read, d, cover, axes_of(c))));
+  }
+}
+
+static bool is_inside(const plan *p, int block, int consumer) {
+  for (int k = block; k >= 0; k = p->block[k].at)
+    if (k == consumer)
+      return true;
+  return false;
+}
+
+typedef int64_t covers[NEO_TE_MAX_BLOCKS][NEO_TE_MAX_AXES];
+
+/* What `consumer` covers from its loop k on, and what blocks from..consumer-1 inside it then
+ * compute. */
+static void find_covers(const plan *p, int consumer, int k, int from, covers cover) {
+  cover_from(&p->block[consumer], k, cover[consumer]);
+  for (int q = consumer - 1; q >= from; q--) {
+    const neo_te_block *te = p->block[q].te;
+    if (!is_inside(p, q, consumer))
+      continue;
+    for (int a = 0; a < axes_of(&p->block[q]); a++)
+      cover[q][a] = a < te->n_spatial ? 1 : te->extent[a];
+    for (int c = q + 1; c <= consumer; c++)
+      if (is_inside(p, c, consumer))
+        widen(p, q, c, cover[c], cover[q]);
   }
 }
 
@@ -174,9 +201,9 @@ static void decode(plan *p, const neo_schedule *schedule) {
     memcpy(b->extent, te->block[k].extent, sizeof(b->extent));
     if (b->at > k && b->at < te->n_blocks) {
       const body *consumer = &p->block[b->at];
-      int64_t cover[NEO_TE_MAX_AXES];
-      cover_from(consumer, b->depth, cover);
-      region_of(p, k, b->at, cover, b->extent);
+      covers cover;
+      find_covers(p, b->at, b->depth, k, cover);
+      memcpy(b->extent, cover[k], sizeof(b->extent));
       b->runs = consumer->runs;
       for (int i = 0; i < b->depth && i < consumer->n_loops; i++)
         b->runs *= (double)consumer->loops[i].trip;
@@ -203,7 +230,7 @@ static double access_slots(const plan *p, const body *b, const neo_access *acces
     return access->guarded ? 2 : 1;
   int64_t stride =
       neo_access_stride(access, &p->variant->te, p->layout[access->buffer], b->vector_axis, lanes);
-  bool guard_moves = access->guarded && neo_access_uses(access, b->vector_axis);
+  bool guard_moves = access->guard_axes >> b->vector_axis & 1;
   if ((stride == 0 || stride == 1) && !guard_moves)
     return (stride == 0 ? BROADCAST : 1) + (access->guarded ? UNIFORM_GUARD : 0);
   *scattered += 1;
@@ -257,8 +284,9 @@ static double tile_cycles(const micro *m, const int64_t *size, neo_cost *cost, d
       if (neo_access_uses(load, a))
         count *= a == b->vector_axis ? (double)neo_ceil_div(size[a], m->lanes) : (double)size[a];
     double slots = access_slots(m->plan, b, load, m->lanes, &scattered);
-    loads += count * slots;
-    if (shares_window(b, load, m->long_axis))
+    loads += count * (slots + (load->guarded ? UNIFORM_GUARD : 0));
+    if (!neo_access_uses(load, b->vector_axis < 0 ? 0 : b->vector_axis) &&
+        shares_window(b, load, m->long_axis))
       window = true;
   }
   double ops = b->facts->contraction ? acc * (1 + neo_max_i64(0, (int64_t)b->facts->ops - 1))
@@ -351,7 +379,7 @@ static double loop_overhead(const body *b) {
 }
 
 static double stream_cycles(const plan *p, const body *b, neo_cost *cost) {
-  int lanes = lanes_of(p, b), n_axes = b->te->n_spatial + b->te->n_reduce;
+  int lanes = lanes_of(p, b), n_axes = axes_of(b);
   double vectors = b->runs, loads = 0, scattered = 0, stores;
   for (int a = 0; a < n_axes; a++)
     vectors *=
@@ -388,7 +416,7 @@ typedef struct traffic {
   int n, n_buffers;
   int64_t trip[MAX_PATH];
   int buffer[NEO_TE_MAX_BUFFERS];
-  double weight[NEO_TE_MAX_BUFFERS];              /* 2: stored; STREAMED: packed */
+  double weight[NEO_TE_MAX_BUFFERS];              /* of its traffic */
   double bytes[NEO_TE_MAX_BUFFERS][MAX_PATH + 1]; /* footprint inside position k */
 } traffic;
 
@@ -400,7 +428,7 @@ static double footprint(const plan *p, const body *b, const neo_access *access,
   const neo_layout *layout = p->layout[access->buffer];
   double size = (double)neo_dtype_size(buffer->dtype), run = size, runs = 1;
   bool contiguous = true;
-  int n_axes = b->te->n_spatial + b->te->n_reduce;
+  int n_axes = axes_of(b);
   int n_dims = layout->n == 0 ? access->rank : layout->n;
   for (int i = n_dims - 1; i >= 0; i--) {
     neo_layout_dim dim = {(int8_t)i, ' ', 0};
@@ -442,6 +470,23 @@ static bool is_local(const plan *p, int buffer) {
   return writer >= 0 && p->block[writer].at >= 0;
 }
 
+/* Packed constants stream; steps of the innermost reduce axis from line to line
+ * do not. */
+static double weight_of(const plan *p, const body *b, const neo_access *access) {
+  if (access->store)
+    return STORED;
+  if (p->variant->te.buffer[access->buffer].role == NEO_TE_CONST)
+    return STREAMED;
+  int inner = -1;
+  for (int i = 0; i < b->n_loops; i++)
+    if (b->loops[i].axis >= b->te->n_spatial)
+      inner = b->loops[i].axis;
+  if (inner < 0 || !neo_access_uses(access, inner))
+    return 1;
+  int64_t stride = neo_access_stride(access, &p->variant->te, p->layout[access->buffer], inner, 1);
+  return stride > LINE / 4 || stride == NEO_STRIDE_ODD ? JUMPY : 1;
+}
+
 /* Footprints of block b's accesses when it covers `cover`, at path position k. */
 static void note_block(const plan *p, traffic *t, int block, int k, const int64_t *cover) {
   const body *b = &p->block[block];
@@ -454,15 +499,11 @@ static void note_block(const plan *p, traffic *t, int block, int k, const int64_
       double region = (double)neo_dtype_size(p->variant->te.buffer[access->buffer].dtype);
       for (int a = 0; a < w->te->n_spatial; a++)
         region *= (double)w->extent[a];
-      note(t, access->buffer, 1, k, fmin(region, footprint(p, b, access, cover)));
+      note(t, access->buffer, weight_of(p, b, access), k,
+           fmin(region, footprint(p, b, access, cover)));
       continue;
     }
-    bool packed = p->variant->te.buffer[access->buffer].role == NEO_TE_CONST;
-    note(t, access->buffer,
-         access->store ? 2
-         : packed      ? STREAMED
-                       : 1,
-         k, footprint(p, b, access, cover));
+    note(t, access->buffer, weight_of(p, b, access), k, footprint(p, b, access, cover));
   }
 }
 
@@ -492,20 +533,12 @@ static void collect_traffic(const plan *p, int root, traffic *t) {
   for (int i = 0; i < outer && t->n < MAX_PATH; i++)
     t->trip[t->n++] = r->loops[i].trip;
   for (int k = 0; k <= outer; k++) {
-    int64_t cover[NEO_TE_MAX_BLOCKS][NEO_TE_MAX_AXES];
-    cover_from(r, k, cover[root]);
+    covers cover;
+    find_covers(p, root, k, 0, cover);
     note_block(p, t, root, k, cover[root]);
-    for (int q = root - 1; q >= 0; q--) {
-      int at = p->block[q].at, top = at;
-      while (top >= 0 && p->block[top].at >= 0)
-        top = p->block[top].at;
-      if (at < 0 || top != root)
-        continue;
-      region_of(p, q, at, cover[at], cover[q]);
-      if (at == root && p->block[q].depth < k)
-        continue;
-      note_block(p, t, q, k, cover[q]);
-    }
+    for (int q = root - 1; q >= 0; q--)
+      if (is_inside(p, q, root) && !(p->block[q].at == root && p->block[q].depth < k))
+        note_block(p, t, q, k, cover[q]);
   }
   if (heavy < 0)
     return;

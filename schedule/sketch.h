@@ -19,6 +19,7 @@
 typedef struct neo_access {
   int buffer, rank;
   bool store, guarded, indirect;
+  uint32_t guard_axes;       /* bit per axis that a guard depends on */
   bool affine[NEO_MAX_RANK]; /* false: coef holds 1 for each axis that it uses */
   int64_t base[NEO_MAX_RANK];
   int64_t coef[NEO_MAX_RANK][NEO_TE_MAX_AXES]; /* dim x axis */

@@ -50,6 +50,10 @@ static neo_access load_access(const neo_te *te, const neo_expr *load, int n_axes
   neo_access out = {.buffer = load->u.load.buffer,
                     .rank = te->buffer[load->u.load.buffer].shape.rank};
   out.guarded = load->u.load.n_guards > 0;
+  for (int g = 0; g < load->u.load.n_guards; g++)
+    for (int a = 0; a < n_axes; a++)
+      if (neo_expr_uses_var(load->u.load.guard[g].index, a))
+        out.guard_axes |= UINT32_C(1) << a;
   for (int k = 0; k < out.rank && k < load->n_args; k++) {
     index_access(&out, k, load->arg[k], n_axes);
     if (!out.affine[k] && has_load(load->arg[k]))
