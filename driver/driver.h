@@ -1,0 +1,156 @@
+/* driver/driver.h: the main jobs as readable calls in order: open a model as tasks, compile it, tune it.
+ *
+ *   neo_project_open: import -> bind -> optimise -> partition -> choose layouts -> tasks
+ *   neo_compile:      per task: schedule from the store, a near record, or the analytic model -> kernels -> artifact
+ *   neo_tune:         propose -> build and measure -> one committed record per trial -> learn
+ *
+ * One thread calls; workers are inside. */
+#ifndef NEO_DRIVER_DRIVER_H
+#define NEO_DRIVER_DRIVER_H
+
+#include "ir/graph.h"
+#include "measure/measure.h"
+#include "schedule/schedule.h"
+#include "search/search.h"
+#include "tuning-db/tuning_db.h"
+
+/* ---- a model as tasks -------------------------------------------------------------------------- */
+
+typedef struct neo_project_options {
+  const char *model; /* path */
+  int n_bindings;
+  const neo_binding *bindings;
+  const char *target; /* NULL: this machine */
+  int threads;        /* 0: one per core of this machine */
+  neo_accuracy accuracy;
+  double max_params_growth; /* 0: 4 */
+} neo_project_options;
+
+/* A fused operator with the layouts of its boundary: the unit of tuning. Equal ones are one task. */
+typedef struct neo_task {
+  const neo_group *group;                  /* the first group of this task */
+  neo_layout layout[NEO_TE_MAX_BUFFERS];   /* of IN and OUT buffers, by te buffer */
+  const char *signature;                   /* their text; the record key's last part */
+  int weight;                              /* groups of the model that are this task */
+  double flops;
+} neo_task;
+
+typedef struct neo_project {
+  neo_arena arena;
+  neo_graph *graph;
+  neo_partition partition;
+  neo_target target;
+  char target_text[NEO_TARGET_TEXT];
+  int threads;
+  neo_accuracy accuracy;
+  double max_params_growth;
+  neo_layout *value_layout; /* by graph value; n == 0: row-major */
+  int n_tasks;
+  neo_task *task;
+  int *group_task;          /* by group: its task, or -1 (views and runtime operators) */
+} neo_project;
+
+neo_status neo_project_open(neo_ctx *ctx, const neo_project_options *options, neo_project *out);
+void neo_project_close(neo_project *project);
+/* The schedule space of a task under this project's constraints. */
+neo_status neo_project_space(neo_ctx *ctx, const neo_project *project, const neo_task *task, neo_space **out);
+
+/* The te's text with every extent replaced by '#': near workloads share it. */
+void neo_workload_family(neo_buf *out, const char *te_text);
+
+/* ---- where a task's schedule comes from ----------------------------------------------------------- */
+
+/* X(enumerator, text) */
+#define NEO_CHOICES(X)                                           \
+  X(HIT, "hit")           /* a record of this very task */      \
+  X(NEAR, "near-hit")     /* a record of a near workload, transferred */ \
+  X(ANALYTIC, "analytic") /* no usable record */                \
+  X(NAIVE, "naive")       /* nothing else lowers: a defect worth reporting */
+
+typedef enum neo_choice_kind {
+#define X(name, text) NEO_CHOICE_##name,
+  NEO_CHOICES(X)
+#undef X
+} neo_choice_kind;
+
+typedef struct neo_choice {
+  neo_choice_kind kind;
+  neo_schedule schedule;
+  double ns;          /* of the record; else the prediction */
+  char reason[200];   /* why not better: "no record for 2 threads; 1 for 1 thread" */
+} neo_choice;
+
+const char *neo_choice_name(neo_choice_kind kind);
+/* db may be NULL. Never fails for want of records. */
+neo_status neo_choose(neo_ctx *ctx, const neo_project *project, const neo_task *task, neo_db *db, neo_choice *out);
+
+/* ---- compile ------------------------------------------------------------------------------------- */
+
+typedef struct neo_compile_options {
+  const char *output;  /* artifact directory */
+  const char *codegen; /* NULL: llvm */
+  int jobs;            /* build threads; 0: one per core */
+  FILE *table;         /* the hit / near-hit / analytic table; NULL: none */
+} neo_compile_options;
+
+typedef struct neo_compile_result {
+  int n_tasks, hits, near, analytic;
+  double predicted_ns;      /* sum over tasks of weight * ns */
+  size_t params_bytes, weights_bytes; /* compiled.params against the model's own constants */
+  double generated_share;   /* of the model's FLOPs in generated kernels */
+} neo_compile_result;
+
+neo_status neo_compile(neo_ctx *ctx, const neo_project *project, neo_db *db, const neo_compile_options *options,
+                       neo_compile_result *out);
+
+/* Runs a te on row-major tensors (one per buffer, TMPs NULL) with natively generated code: packing of
+ * constants, folding of large ones. */
+neo_status neo_native_run(neo_ctx *ctx, const neo_te *te, neo_tensor *const *buffers);
+
+/* ---- tune ---------------------------------------------------------------------------------------- */
+
+typedef enum neo_event_kind { NEO_EVENT_TASK, NEO_EVENT_TRIAL, NEO_EVENT_FAILURE, NEO_EVENT_DONE } neo_event_kind;
+
+/* What the progress display sees after each trial. */
+typedef struct neo_tune_event {
+  neo_event_kind kind;
+  int task;                      /* index in the project */
+  const neo_trial_result *trial; /* TRIAL and FAILURE */
+  const char *schedule;
+  bool improved;
+} neo_tune_event;
+
+typedef struct neo_task_state {
+  int trials, failures;
+  double first_ns, best_ns; /* 0 until known */
+  double bound_ns;          /* roofline */
+  double baseline_ns;       /* OpenBLAS, 0 if not GEMM-shaped */
+  bool done;
+} neo_task_state;
+
+typedef struct neo_tune_options {
+  int64_t trials;          /* of this invocation; 0: no limit */
+  double budget_s;         /* wall clock; 0: no limit (if both are 0: 600 s) */
+  uint64_t seed;
+  const char *strategy;    /* NULL: evolve */
+  const char *measurer;    /* NULL: local */
+  const char *board_program;
+  const char *arguments;   /* JSON array for resume */
+  bool (*interrupted)(void *self); /* polled; true: finish cleanly, NEO_INTERRUPTED */
+  void (*event)(void *self, const neo_project *project, const neo_task_state *state, const neo_tune_event *event);
+  void *self;
+  FILE *ack;               /* prints "id\n" of each committed trial; NULL: none */
+} neo_tune_options;
+
+typedef struct neo_tune_result {
+  int64_t run, trials, ok, failed;
+  double seconds, busy_share;            /* of the measuring core */
+  double before_ns, after_ns;            /* sums over tasks of weight * (first | best) */
+} neo_tune_result;
+
+/* NEO_NOTHING_MEASURED if no trial of the run was usable. */
+neo_status neo_tune(neo_ctx *ctx, const neo_project *project, neo_db *db, const neo_tune_options *options, neo_tune_result *out);
+/* Replays a run's recorded measurements through the search: *divergence is the first attempt whose proposal differs, -1 if none. */
+neo_status neo_replay(neo_ctx *ctx, const neo_project *project, neo_db *db, int64_t run, int64_t *divergence, int64_t *replayed);
+
+#endif

@@ -1,0 +1,50 @@
+/* driver/internal.h: what the files of this folder share. */
+#ifndef NEO_DRIVER_INTERNAL_H
+#define NEO_DRIVER_INTERNAL_H
+
+#include "driver/driver.h"
+
+/* layout.c: fills project->value_layout. */
+neo_status neo_project_layouts(neo_ctx *ctx, neo_project *project);
+void neo_task_fill(const neo_project *project, const neo_group *group, neo_arena *arena, neo_task *out);
+
+/* build.c: a task with its schedule, nest and machine code. */
+typedef struct neo_built {
+  neo_arena arena; /* owns nest and packing */
+  neo_choice choice;
+  neo_nest nest;
+  neo_te te; /* as rewritten by the algorithm */
+  neo_packing packing;
+  neo_object object;
+  char symbol[32];
+} neo_built;
+
+/* Schedule, lowering and code of every task, on `jobs` threads. built: project->n_tasks entries, zeroed; free each with
+ * neo_built_fini also on failure. */
+neo_status neo_build_tasks(neo_ctx *ctx, const neo_project *project, neo_db *db, const neo_codegen *codegen, int jobs,
+                           neo_built *built);
+void neo_built_fini(neo_built *built);
+
+/* params.c: the constants of every kernel in their stored form, equal ones once. */
+typedef struct neo_params {
+  neo_arena arena;
+  neo_buf data;
+  neo_map offsets; /* "value layout te-key" -> int64_t[2] in arena: offset, bytes */
+  size_t weights_bytes;
+} neo_params;
+
+void neo_params_init(neo_params *params);
+neo_status neo_params_add(neo_ctx *ctx, neo_params *params, const neo_tensor *constant, int value, const neo_pack *pack,
+                          int64_t *out_offset, int64_t *out_bytes);
+void neo_params_fini(neo_params *params);
+
+/* assemble.c: the plan: value slots, steps, memory. Everything in arena. functions receives the kernels' names. */
+neo_status neo_assemble(neo_ctx *ctx, const neo_project *project, const neo_built *built, neo_params *params,
+                        neo_arena *arena, neo_plan *plan, const char ***functions, int *n_functions);
+
+/* describe.c: compiled_model.json and compiled.meta. */
+void neo_describe_model(neo_buf *out, const neo_plan *plan);
+void neo_describe_meta(neo_buf *out, const neo_project *project, const neo_built *built, const neo_params *params,
+                       const char *codegen);
+
+#endif
