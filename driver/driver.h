@@ -103,10 +103,6 @@ typedef struct neo_compile_result {
 neo_status neo_compile(neo_ctx *ctx, const neo_project *project, neo_db *db, const neo_compile_options *options,
                        neo_compile_result *out);
 
-/* Runs a te on row-major tensors (one per buffer, TMPs NULL) with natively generated code: packing of
- * constants, folding of large ones. */
-neo_status neo_native_run(neo_ctx *ctx, const neo_te *te, neo_tensor *const *buffers);
-
 /* ---- tune ---------------------------------------------------------------------------------------- */
 
 typedef enum neo_event_kind { NEO_EVENT_TASK, NEO_EVENT_TRIAL, NEO_EVENT_FAILURE, NEO_EVENT_DONE } neo_event_kind;

@@ -32,7 +32,7 @@ static neo_status transform(neo_ctx *ctx, const neo_te *te, const neo_tensor *co
       buffers[b] = out;
     }
   }
-  return neo_native_run(ctx, te, buffers);
+  return neo_measure_native(ctx, te, buffers);
 }
 
 static neo_status store(neo_ctx *ctx, neo_params *params, const neo_tensor *tensor, const neo_layout *layout,

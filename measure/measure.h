@@ -94,6 +94,10 @@ typedef struct neo_machine_facts {
 } neo_machine_facts;
 const neo_machine_facts *neo_measurer_facts(const neo_measurer *measurer);
 
+/* Runs a te once on row-major tensors (one per buffer, TMPs NULL) with code generated for this machine, in this process:
+ * packing of constants. Falls back to the interpreter. */
+neo_status neo_measure_native(neo_ctx *ctx, const neo_te *te, neo_tensor *const *buffers);
+
 /* OpenBLAS sgemm time in ns for a GEMM-shaped te (loaded at run time with dlopen); NEO_UNSUPPORTED if it is not one or the library
  * is absent. core receives openblas_get_corename(). */
 neo_status neo_measure_baseline(neo_ctx *ctx, const neo_te *te, int threads, double *out_ns, char core[32]);

@@ -5,7 +5,7 @@
  * interpreter does it, slowly and surely. */
 #include <string.h>
 
-#include "driver/driver.h"
+#include "measure/internal.h"
 
 static neo_status lower_native(neo_ctx *ctx, const neo_te *te, const neo_target *target, neo_arena *arena, neo_nest *nest) {
   static const neo_layout row_major = {0};
@@ -56,7 +56,7 @@ static bool plain_constants(const neo_nest *nest, const neo_te *te, neo_tensor *
   return n == nest->n_params;
 }
 
-neo_status neo_native_run(neo_ctx *ctx, const neo_te *te, neo_tensor *const *buffers) {
+neo_status neo_measure_native(neo_ctx *ctx, const neo_te *te, neo_tensor *const *buffers) {
   neo_arena arena;
   neo_arena_init(&arena);
   neo_target host;
