@@ -2,6 +2,7 @@
 #ifndef NEO_DRIVER_INTERNAL_H
 #define NEO_DRIVER_INTERNAL_H
 
+#include "base/host.h"
 #include "driver/driver.h"
 
 /* layout.c: fills project->value_layout. */
@@ -46,5 +47,44 @@ neo_status neo_assemble(neo_ctx *ctx, const neo_project *project, const neo_buil
 void neo_describe_model(neo_buf *out, const neo_plan *plan);
 void neo_describe_meta(neo_buf *out, const neo_project *project, const neo_built *built, const neo_params *params,
                        const char *codegen);
+
+/* ---- tune.c: the search side of a run, shared by tuning and replay ----------------------------------- */
+
+enum { TUNER_ROUND = 8 };
+
+typedef struct tuner_task {
+  neo_space *space;
+  neo_search *search;
+  double prior_ns;     /* best before this run, 0: none */
+  int failed_in_a_row;
+} tuner_task;
+
+typedef struct neo_tuner {
+  const neo_project *project;
+  neo_db *db;
+  neo_model *model;
+  tuner_task *task;
+  neo_budget_task *budget;
+  uint64_t seed;
+  const char *strategy;
+  int64_t run, attempts;
+  int64_t prior;        /* id of the last trial recorded before the run */
+  json_t *near;         /* workload key -> schedules of near workloads */
+} neo_tuner;
+
+/* Proposals for one task; ns <= 0: failed. */
+typedef struct tuner_round {
+  int task, n, submitted, done;
+  int64_t first_attempt;
+  neo_candidate candidate[TUNER_ROUND];
+  double ns[TUNER_ROUND], spent_ns[TUNER_ROUND];
+} tuner_round;
+
+neo_status neo_tuner_init(neo_ctx *ctx, neo_tuner *tuner, const neo_project *project, neo_db *db, uint64_t seed,
+                          const char *strategy);
+void neo_tuner_fini(neo_tuner *tuner);
+/* The next round; n == 0 when every task is exhausted. */
+neo_status neo_tuner_propose(neo_ctx *ctx, neo_tuner *tuner, tuner_round *round);
+neo_status neo_tuner_tell(neo_ctx *ctx, neo_tuner *tuner, const tuner_round *round);
 
 #endif

@@ -52,7 +52,7 @@ static void identify(neo_build *build) {
   for (int l = 0; l < build->nest.n_launches; l++)
     neo_buf_printf(&buf, " %lld", (long long)build->nest.launch[l].grid);
   neo_buf_text(&buf, " ");
-  neo_schedule_signature(&buf, &build->schedule);
+  neo_schedule_signature(&buf, build->te, &build->schedule);
   for (int p = 0; p < build->packing.n; p++) {
     neo_buf_text(&buf, " ");
     neo_layout_print(&buf, &build->packing.pack[p].layout, NEO_MAX_RANK);

@@ -1,0 +1,508 @@
+/* tune: the pump. propose -> build and measure -> one committed record per trial -> tell -> learn.
+ *
+ * Rounds make the search replayable: a round is up to ROUND proposals for one task; two rounds are out at a time, so the
+ * board always has work. A round's results are committed one by one as they arrive (kill -9 loses nothing acknowledged) but told
+ * to the search together, in attempt order, when the round is complete; the next round is proposed right after. So what
+ * is proposed depends only on the seed, the prior records and the recorded measurements, not on who finished first.
+ * What the search knew beforehand is written down with the run (note "prior"), for neo_replay. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/host.h"
+#include "driver/internal.h"
+#include "neo/neo_version.h"
+
+neo_status neo_tuner_init(neo_ctx *ctx, neo_tuner *tuner, const neo_project *project, neo_db *db, uint64_t seed,
+                          const char *strategy) {
+  memset(tuner, 0, sizeof *tuner);
+  tuner->project = project;
+  tuner->db = db;
+  tuner->seed = seed;
+  tuner->strategy = strategy;
+  size_t n = (size_t)project->n_tasks + 1;
+  tuner->task = calloc(n, sizeof *tuner->task);
+  tuner->budget = calloc(n, sizeof *tuner->budget);
+  if (!tuner->task || !tuner->budget)
+    return neo_fail(ctx, NEO_NO_MEMORY, "tune: %d tasks", project->n_tasks);
+  for (int t = 0; t < project->n_tasks; t++)
+    tuner->budget[t] = (neo_budget_task){.weight = project->task[t].weight, .best_ns = INFINITY};
+  return neo_model_create(ctx, &tuner->model);
+}
+
+void neo_tuner_fini(neo_tuner *tuner) {
+  for (int t = 0; tuner->task && t < tuner->project->n_tasks; t++) {
+    neo_search_destroy(tuner->task[t].search);
+    neo_space_destroy(tuner->task[t].space);
+  }
+  neo_model_destroy(tuner->model);
+  json_decref(tuner->near);
+  free(tuner->task);
+  free(tuner->budget);
+}
+
+/* ---- what the store knows already ---------------------------------------------------------------- */
+
+typedef struct prior_visit {
+  neo_ctx *ctx;
+  neo_tuner *tuner;
+  int task;
+  int64_t last; /* rows after this are not prior */
+} prior_visit;
+
+static bool add_prior(void *self, const neo_db_trial *trial) {
+  prior_visit *visit = self;
+  tuner_task *task = &visit->tuner->task[visit->task];
+  neo_schedule schedule;
+  neo_candidate candidate;
+  if (visit->last >= 0 && trial->id > visit->last)
+    return false;
+  bool known = neo_schedule_parse(visit->ctx, trial->schedule, &schedule) == NEO_OK && neo_space_find(task->space, &schedule, &candidate);
+  neo_ctx_clear(visit->ctx);
+  if (!known)
+    return true;
+  if (trial->ns > 0)
+    neo_search_seed(task->search, &candidate, trial->ns);
+  else
+    neo_search_tell(task->search, &candidate, 0, true);
+  return true;
+}
+
+/* Near schedules are part of the run's note: replay reads them from there. */
+static void seed_near(neo_ctx *ctx, neo_tuner *tuner, int t) {
+  const json_t *lines = json_object_get(tuner->near, tuner->project->task[t].group->key);
+  for (size_t i = 0; i < json_array_size(lines); i++) {
+    neo_schedule schedule;
+    neo_candidate candidate;
+    if (neo_schedule_parse(ctx, json_string_value(json_array_get(lines, i)), &schedule) == NEO_OK &&
+        neo_space_transfer(tuner->task[t].space, &schedule, &candidate))
+      neo_search_seed(tuner->task[t].search, &candidate, 0);
+    neo_ctx_clear(ctx);
+  }
+}
+
+/* A task's space and search, made when its first round comes. */
+static neo_status open_task(neo_ctx *ctx, neo_tuner *tuner, int t) {
+  tuner_task *task = &tuner->task[t];
+  if (task->search)
+    return NEO_OK;
+  const neo_task *what = &tuner->project->task[t];
+  NEO_TRY(neo_project_space(ctx, tuner->project, what, &task->space));
+  neo_search_options options = {.seed = tuner->seed + (uint64_t)t, .strategy = tuner->strategy, .model = tuner->model, .group = t};
+  NEO_TRY(neo_search_create(ctx, task->space, &options, &task->search));
+  neo_db_query query = {.workload = what->group->key, .target = tuner->project->target_text, .threads = tuner->project->threads, .layout = what->signature};
+  prior_visit visit = {ctx, tuner, t, tuner->prior};
+  NEO_TRY(neo_db_visit_trials(ctx, tuner->db, &query, 0, add_prior, &visit));
+  seed_near(ctx, tuner, t);
+  neo_candidate best;
+  if (!neo_search_best(task->search, &best, &task->prior_ns))
+    task->prior_ns = 0;
+  if (task->prior_ns > 0)
+    tuner->budget[t].best_ns = task->prior_ns;
+  return NEO_OK;
+}
+
+/* ---- rounds -------------------------------------------------------------------------------------------- */
+
+neo_status neo_tuner_propose(neo_ctx *ctx, neo_tuner *tuner, tuner_round *round) {
+  memset(round, 0, sizeof *round);
+  for (;;) {
+    int t = neo_budget_next(tuner->budget, tuner->project->n_tasks, 0.02);
+    if (t < 0)
+      return NEO_OK;
+    NEO_TRY(open_task(ctx, tuner, t));
+    round->task = t;
+    round->n = neo_search_propose(tuner->task[t].search, TUNER_ROUND, round->candidate);
+    round->first_attempt = tuner->attempts + 1;
+    tuner->attempts += round->n;
+    if (round->n > 0) {
+      tuner->budget[t].trials += round->n;
+      return NEO_OK;
+    }
+    tuner->budget[t].exhausted = true;
+  }
+}
+
+neo_status neo_tuner_tell(neo_ctx *ctx, neo_tuner *tuner, const tuner_round *round) {
+  tuner_task *task = &tuner->task[round->task];
+  neo_budget_task *budget = &tuner->budget[round->task];
+  for (int i = 0; i < round->n; i++) {
+    float features[NEO_FEATURES];
+    bool failed = !(round->ns[i] > 0);
+    double predicted = neo_space_predict(task->space, &round->candidate[i]);
+    neo_space_features(task->space, &round->candidate[i], features);
+    neo_search_tell(task->search, &round->candidate[i], round->ns[i], failed);
+    neo_model_add(tuner->model, round->task, features, predicted, round->ns[i], failed);
+    budget->spent_ns += round->spent_ns[i];
+    task->failed_in_a_row = failed ? task->failed_in_a_row + 1 : 0;
+  }
+  neo_candidate best;
+  double ns = 0;
+  if (neo_search_best(task->search, &best, &ns))
+    budget->best_ns = ns;
+  if (budget->n_history == NEO_COUNT(budget->history))
+    memmove(budget->history, budget->history + 1, sizeof(double) * (size_t)--budget->n_history);
+  budget->history[budget->n_history++] = budget->best_ns;
+  budget->exhausted = budget->exhausted || neo_search_exhausted(task->search) ||
+                      (task->failed_in_a_row >= 2 * TUNER_ROUND && !(ns > 0));
+  return neo_model_fit(ctx, tuner->model);
+}
+
+/* ---- one invocation --------------------------------------------------------------------------------------- */
+
+enum { ROUNDS_OUT = 2 };
+
+typedef struct pump {
+  neo_ctx *ctx;
+  neo_tuner tuner;
+  neo_measurer *measurer;
+  const neo_tune_options *options;
+  neo_tune_result *result;
+  neo_task_state *state;
+  bool *announced;
+  tuner_round round[ROUNDS_OUT];
+  bool out[ROUNDS_OUT];
+  uint64_t start, deadline;
+  double board_ns;
+  char first_failure[300];
+  bool kind_seen[NEO_TRIAL_KIND_COUNT];
+} pump;
+
+static void emit(pump *p, neo_event_kind kind, int task, const neo_trial_result *trial, const char *schedule, bool improved) {
+  neo_tune_event event = {kind, task, trial, schedule, improved};
+  if (p->options->event)
+    p->options->event(p->options->self, p->tuner.project, p->state, &event);
+}
+
+static bool time_is_up(pump *p) {
+  if (p->options->interrupted && p->options->interrupted(p->options->self))
+    return true;
+  if (p->options->trials > 0 && p->result->trials >= p->options->trials)
+    return true;
+  return p->deadline && neo_now_ns(p->ctx) >= p->deadline;
+}
+
+static double bound_of(const pump *p, const neo_task *task) {
+  const neo_machine_facts *facts = neo_measurer_facts(p->measurer);
+  double compute = facts->peak_gflops > 0 ? task->flops / facts->peak_gflops : 0;
+  return fmax(compute / 4, neo_te_bytes(&task->group->te) / 400); /* Winograd may do 4 x fewer multiplications; 400 GB/s of cache */
+}
+
+/* Tells the measurer about a task, with the best prior schedule as the incumbent. */
+static neo_status announce(pump *p, int t) {
+  const neo_task *task = &p->tuner.project->task[t];
+  if (p->announced[t])
+    return NEO_OK;
+  NEO_TRY(neo_measurer_task(p->ctx, p->measurer, t, &task->group->te, task->group->key));
+  p->announced[t] = true;
+  p->tuner.budget[t].bound_ns = p->state[t].bound_ns = bound_of(p, task);
+  char core[32];
+  if (neo_measure_baseline(p->ctx, &task->group->te, p->tuner.project->threads, &p->state[t].baseline_ns, core) != NEO_OK)
+    neo_ctx_clear(p->ctx);
+  neo_candidate best;
+  double ns;
+  if (neo_search_best(p->tuner.task[t].search, &best, &ns)) {
+    neo_schedule schedule;
+    neo_space_schedule(p->tuner.task[t].space, &best, &schedule);
+    p->state[t].first_ns = p->state[t].best_ns = ns;
+    if (neo_measurer_incumbent(p->ctx, p->measurer, t, &schedule) != NEO_OK)
+      neo_ctx_clear(p->ctx);
+  }
+  emit(p, NEO_EVENT_TASK, t, NULL, NULL, false);
+  return NEO_OK;
+}
+
+static void limit_round(pump *p, tuner_round *round) {
+  int64_t left = p->options->trials > 0 ? p->options->trials - p->result->trials : round->n;
+  for (int r = 0; r < ROUNDS_OUT; r++)
+    left -= p->out[r] && &p->round[r] != round && p->options->trials > 0 ? p->round[r].n - p->round[r].done : 0;
+  round->submitted = left < round->n ? (left > 0 ? (int)left : 0) : round->n;
+}
+
+static neo_status send_round(pump *p, int slot) {
+  tuner_round *round = &p->round[slot];
+  NEO_TRY(neo_tuner_propose(p->ctx, &p->tuner, round));
+  if (round->n == 0)
+    return NEO_OK;
+  NEO_TRY(announce(p, round->task));
+  limit_round(p, round);
+  for (int i = 0; i < round->submitted; i++) {
+    neo_schedule schedule;
+    neo_space_schedule(p->tuner.task[round->task].space, &round->candidate[i], &schedule);
+    NEO_TRY(neo_measurer_submit(p->ctx, p->measurer, (uint64_t)(round->first_attempt + i), round->task, &schedule));
+  }
+  p->out[slot] = round->submitted > 0;
+  return NEO_OK;
+}
+
+static neo_status record(pump *p, const tuner_round *round, int i, const neo_trial_result *trial, const char *line,
+                         const neo_schedule *schedule) {
+  const neo_project *project = p->tuner.project;
+  const neo_task *task = &project->task[round->task];
+  neo_buf repeats = {0}, layout = {0};
+  for (int r = 0; r < trial->n_repeats; r++)
+    neo_buf_printf(&repeats, "%s%.1f", r ? " " : "", trial->repeats[r]);
+  neo_db_trial row = {.run = p->tuner.run,
+                      .attempt = round->first_attempt + i,
+                      .workload = task->group->key,
+                      .target = project->target_text,
+                      .layout = task->signature,
+                      .schedule = line,
+                      .threads = project->threads,
+                      .kind = neo_trial_kind_name(trial->kind),
+                      .ns = neo_trial_usable(trial->kind) ? trial->ns : 0,
+                      .predicted_ns = neo_space_predict(p->tuner.task[round->task].space, &round->candidate[i]),
+                      .ratio = trial->ratio,
+                      .max_error = trial->max_error,
+                      .fmas = trial->fmas,
+                      .bytes = trial->bytes,
+                      .build_ns = trial->build_ns,
+                      .measure_ns = trial->measure_ns,
+                      .repeats = repeats.size ? repeats.data : "",
+                      .code_hash = trial->code_hash,
+                      .phase = trial->phase,
+                      .text = trial->text,
+                      .signal = trial->signal,
+                      .algorithm = schedule->n > 0 ? schedule->instr[0].name : "",
+                      .error_class = neo_schedule_error_class(schedule),
+                      .origin = "search",
+                      .board = neo_measurer_facts(p->measurer)->cpu_model,
+                      .tool = NEO_VERSION_TEXT};
+  int64_t id = 0;
+  neo_status status = neo_db_put_trial(p->ctx, p->tuner.db, &row, &id);
+  if (status == NEO_OK && p->options->ack) {
+    fprintf(p->options->ack, "%lld\n", (long long)id);
+    fflush(p->options->ack);
+  }
+  neo_buf_fini(&repeats);
+  neo_buf_fini(&layout);
+  return status;
+}
+
+static void account(pump *p, const tuner_round *round, const neo_trial_result *trial, bool *improved) {
+  neo_task_state *state = &p->state[round->task];
+  bool usable = neo_trial_usable(trial->kind);
+  p->result->trials++;
+  p->result->ok += usable;
+  p->result->failed += !usable;
+  p->board_ns += trial->measure_ns;
+  state->trials++;
+  state->failures += !usable;
+  *improved = trial->kind == NEO_TRIAL_OK && (state->best_ns <= 0 || trial->ns < state->best_ns);
+  if (usable && state->first_ns <= 0)
+    state->first_ns = trial->ns;
+  if (*improved)
+    state->best_ns = trial->ns;
+  if (!usable && !p->first_failure[0])
+    snprintf(p->first_failure, sizeof p->first_failure, "%s in %s: %.200s", neo_trial_kind_name(trial->kind), trial->phase, trial->text);
+}
+
+static neo_status finish_round(pump *p, int slot) {
+  p->out[slot] = false;
+  if (p->round[slot].submitted == p->round[slot].n)
+    NEO_TRY(neo_tuner_tell(p->ctx, &p->tuner, &p->round[slot]));
+  return NEO_OK;
+}
+
+static neo_status take_result(pump *p, const neo_trial_result *trial) {
+  int slot = 0;
+  while (slot < ROUNDS_OUT && !(p->out[slot] && (int64_t)trial->id >= p->round[slot].first_attempt &&
+                                (int64_t)trial->id < p->round[slot].first_attempt + p->round[slot].n))
+    slot++;
+  neo_assert(slot < ROUNDS_OUT);
+  tuner_round *round = &p->round[slot];
+  int i = (int)((int64_t)trial->id - round->first_attempt);
+  round->done++;
+  if (trial->kind == NEO_TRIAL_CANCELLED)
+    return NEO_OK;
+  round->ns[i] = neo_trial_usable(trial->kind) ? trial->ns : 0;
+  round->spent_ns[i] = trial->measure_ns;
+  neo_schedule schedule;
+  neo_space_schedule(p->tuner.task[round->task].space, &round->candidate[i], &schedule);
+  neo_buf line = {0};
+  neo_schedule_print(&line, &schedule);
+  neo_status status = record(p, round, i, trial, line.data, &schedule);
+  bool improved = false;
+  account(p, round, trial, &improved);
+  if (improved && neo_measurer_incumbent(p->ctx, p->measurer, round->task, &schedule) != NEO_OK)
+    neo_ctx_clear(p->ctx);
+  bool news = !neo_trial_usable(trial->kind) && !p->kind_seen[trial->kind];
+  if (news)
+    p->kind_seen[trial->kind] = true;
+  emit(p, news ? NEO_EVENT_FAILURE : NEO_EVENT_TRIAL, round->task, trial, line.data, improved);
+  neo_buf_fini(&line);
+  if (status == NEO_OK && round->done == round->submitted)
+    status = finish_round(p, slot);
+  return status;
+}
+
+static neo_status drain(pump *p) {
+  neo_measurer_cancel(p->measurer);
+  while (neo_measurer_pending(p->measurer) > 0) {
+    neo_trial_result trial;
+    bool got = false;
+    NEO_TRY(neo_measurer_poll(p->ctx, p->measurer, 1000, &trial, &got));
+    if (got)
+      NEO_TRY(take_result(p, &trial));
+  }
+  return NEO_OK;
+}
+
+/* Rounds are proposed in turn (slot 0, 1, 0, ...) and completed in turn, so that telling has one order. */
+static neo_status run_pump(pump *p) {
+  int next = 0;
+  bool dry = false;
+  for (;;) {
+    bool stop = time_is_up(p);
+    if (stop)
+      return drain(p);
+    if (!p->out[next] && !dry) {
+      NEO_TRY(send_round(p, next));
+      dry = !p->out[next];
+      next = (next + 1) % ROUNDS_OUT;
+      continue;
+    }
+    bool any = false;
+    for (int r = 0; r < ROUNDS_OUT; r++)
+      any = any || p->out[r];
+    if (!any)
+      return NEO_OK;
+    neo_trial_result trial;
+    bool got = false;
+    NEO_TRY(neo_measurer_poll(p->ctx, p->measurer, 200, &trial, &got));
+    if (got)
+      NEO_TRY(take_result(p, &trial));
+  }
+}
+
+/* ---- what is written down with a run ------------------------------------------------------------------------ */
+
+static neo_status note_prior(neo_ctx *ctx, neo_tuner *tuner) {
+  const neo_project *project = tuner->project;
+  tuner->near = json_object();
+  for (int t = 0; t < project->n_tasks; t++) {
+    const neo_task *task = &project->task[t];
+    neo_buf text = {0}, family = {0};
+    neo_te_print(&text, &task->group->te);
+    neo_workload_family(&family, text.data);
+    neo_db_workload workload = {.key = task->group->key, .text = text.data, .family = family.data, .name = task->group->name, .flops = task->flops};
+    neo_db_row row[3] = {0};
+    int n = 0;
+    neo_status status = neo_db_put_workload(ctx, tuner->db, &workload);
+    if (status == NEO_OK)
+      status = neo_db_near(ctx, tuner->db, &workload, project->target_text, project->threads, NEO_COUNT(row), row, &n);
+    json_t *lines = json_array();
+    for (int i = 0; i < n; i++) {
+      json_array_append_new(lines, json_string(row[i].trial.schedule));
+      neo_db_row_fini(&row[i]);
+    }
+    json_object_set_new(tuner->near, task->group->key, lines);
+    neo_buf_fini(&text);
+    neo_buf_fini(&family);
+    NEO_TRY(status);
+  }
+  NEO_TRY(neo_db_last_trial(ctx, tuner->db, &tuner->prior));
+  json_t *note = json_pack("{s:I, s:O, s:s}", "prior", (json_int_t)tuner->prior, "near", tuner->near, "strategy", tuner->strategy ? tuner->strategy : "evolve");
+  neo_buf text = {0};
+  neo_json_print(&text, note, false);
+  json_decref(note);
+  neo_status status = neo_db_put_note(ctx, tuner->db, tuner->run, "prior", text.data);
+  neo_buf_fini(&text);
+  return status;
+}
+
+static neo_status note_model(pump *p) {
+  const neo_project *project = p->tuner.project;
+  json_t *tasks = json_array();
+  for (int t = 0; t < project->n_tasks; t++) {
+    const neo_task *task = &project->task[t];
+    const neo_task_state *state = &p->state[t];
+    p->result->before_ns += task->weight * state->first_ns;
+    p->result->after_ns += task->weight * state->best_ns;
+    json_array_append_new(tasks, json_pack("{s:s, s:s, s:s, s:s, s:i, s:f, s:f, s:f, s:f, s:f, s:f}", "workload", task->group->key, "layout",
+                                           task->signature, "name", task->group->name, "op", task->group->op, "weight", task->weight,
+                                           "flops", task->flops, "bytes", neo_te_bytes(&task->group->te), "first_ns", state->first_ns,
+                                           "best_ns", state->best_ns, "baseline_ns", state->baseline_ns, "bound_ns", state->bound_ns));
+  }
+  json_t *note = json_pack("{s:f, s:f, s:f, s:o}", "before_ns", p->result->before_ns, "after_ns", p->result->after_ns, "seconds",
+                           p->result->seconds, "tasks", tasks);
+  neo_buf text = {0};
+  neo_json_print(&text, note, false);
+  json_decref(note);
+  neo_status status = neo_db_put_note(p->ctx, p->tuner.db, p->tuner.run, "model", text.data);
+  neo_buf_fini(&text);
+  return status;
+}
+
+static neo_status begin_run(pump *p) {
+  const neo_project *project = p->tuner.project;
+  const neo_machine_facts *facts = neo_measurer_facts(p->measurer);
+  json_t *host = json_pack("{s:s, s:f, s:f, s:s}", "cpu", facts->cpu_model, "peak_gflops", facts->peak_gflops, "bandwidth_gbs",
+                           facts->bandwidth, "neo", NEO_VERSION_TEXT);
+  neo_buf text = {0};
+  neo_json_print(&text, host, false);
+  json_decref(host);
+  neo_db_run run = {.arguments = p->options->arguments ? p->options->arguments : "[]",
+                    .model = project->graph->name ? project->graph->name : "",
+                    .target = project->target_text,
+                    .threads = project->threads,
+                    .seed = p->options->seed,
+                    .state = "running",
+                    .host = text.data};
+  neo_status status = neo_db_begin_run(p->ctx, p->tuner.db, &run, &p->tuner.run);
+  neo_buf_fini(&text);
+  p->result->run = p->tuner.run;
+  return status == NEO_OK ? note_prior(p->ctx, &p->tuner) : status;
+}
+
+static neo_status conclude(pump *p, neo_status status) {
+  bool interrupted = p->options->interrupted && p->options->interrupted(p->options->self);
+  p->result->seconds = (double)(neo_now_ns(p->ctx) - p->start) / 1e9;
+  p->result->busy_share = p->result->seconds > 0 ? p->board_ns / 1e9 / p->result->seconds : 0;
+  const char *state = status != NEO_OK ? "failed" : interrupted ? "interrupted" : "done";
+  if (p->tuner.run > 0 && status == NEO_OK) {
+    status = note_model(p);
+    if (status == NEO_OK)
+      status = neo_db_end_run(p->ctx, p->tuner.db, p->tuner.run, state);
+  }
+  emit(p, NEO_EVENT_DONE, -1, NULL, NULL, false);
+  if (status == NEO_OK && interrupted)
+    return neo_fail(p->ctx, NEO_INTERRUPTED, "interrupted after %lld trials; all are recorded, run neo-tune again to continue",
+                    (long long)p->result->trials);
+  if (status == NEO_OK && p->result->trials > 0 && p->result->ok == 0)
+    return neo_fail(p->ctx, NEO_NOTHING_MEASURED, "none of %lld trials could be measured; the first: %s", (long long)p->result->trials,
+                    p->first_failure);
+  return status;
+}
+
+neo_status neo_tune(neo_ctx *ctx, const neo_project *project, neo_db *db, const neo_tune_options *options, neo_tune_result *out) {
+  memset(out, 0, sizeof *out);
+  pump *p = calloc(1, sizeof *p);
+  if (!p)
+    return neo_fail(ctx, NEO_NO_MEMORY, "tune");
+  *p = (pump){.ctx = ctx, .options = options, .result = out, .start = neo_now_ns(ctx)};
+  double budget = options->budget_s > 0 || options->trials > 0 ? options->budget_s : 600;
+  p->deadline = budget > 0 ? p->start + (uint64_t)(budget * 1e9) : 0;
+  p->state = calloc((size_t)project->n_tasks + 1, sizeof *p->state);
+  p->announced = calloc((size_t)project->n_tasks + 1, sizeof(bool));
+  neo_measure_options measure = {.threads = project->threads, .board_program = options->board_program, .seed = 1};
+  measure.timing = (neo_timing_policy){.race_factor = 3, .max_total_ns = 30e6};
+  neo_status status = p->state && p->announced ? NEO_OK : neo_fail(ctx, NEO_NO_MEMORY, "tune");
+  if (status == NEO_OK)
+    status = neo_tuner_init(ctx, &p->tuner, project, db, options->seed, options->strategy);
+  if (status == NEO_OK)
+    status = neo_measurer_open(ctx, options->measurer ? options->measurer : "local", &project->target, &measure, &p->measurer);
+  if (status == NEO_OK)
+    status = begin_run(p);
+  if (status == NEO_OK)
+    status = run_pump(p);
+  if (p->measurer)
+    status = conclude(p, status);
+  neo_measurer_close(p->measurer);
+  if (p->tuner.project)
+    neo_tuner_fini(&p->tuner);
+  free(p->state);
+  free(p->announced);
+  free(p);
+  return status;
+}
