@@ -28,7 +28,7 @@ static bool replays(neo_ctx *ctx, const neo_project *project, const neo_task *ta
   return ok;
 }
 
-static const char *accuracy_name(neo_accuracy accuracy) {
+const char *neo_accuracy_name(neo_accuracy accuracy) {
   return accuracy == NEO_ACCURACY_EXACT ? "exact" : accuracy == NEO_ACCURACY_FAST ? "fast" : "default";
 }
 
@@ -37,7 +37,7 @@ static bool from_record(neo_ctx *ctx, const neo_project *project, const neo_task
                         .target = project->target_text,
                         .threads = project->threads,
                         .layout = task->signature,
-                        .error_class_max = accuracy_name(project->accuracy)};
+                        .error_class_max = neo_accuracy_name(project->accuracy)};
   neo_db_row row = {0};
   bool found = false;
   if (neo_db_best(ctx, db, &query, &row, &found) != NEO_OK || !found) {

@@ -80,6 +80,7 @@ typedef struct neo_choice {
   char reason[200];   /* why not better: "no record for 2 threads; 1 for 1 thread" */
 } neo_choice;
 
+const char *neo_accuracy_name(neo_accuracy accuracy); /* exact default fast */
 const char *neo_choice_name(neo_choice_kind kind);
 /* db may be NULL. Never fails for want of records. */
 neo_status neo_choose(neo_ctx *ctx, const neo_project *project, const neo_task *task, neo_db *db, neo_choice *out);

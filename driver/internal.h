@@ -68,7 +68,9 @@ typedef struct neo_tuner {
   uint64_t seed;
   const char *strategy;
   int64_t run, attempts;
-  int64_t prior;        /* id of the last trial recorded before the run */
+  double peak_gflops;   /* of the machine that measured */
+  bool replaying;
+  int64_t first_trial;  /* replaying: rows before this id were there before the run */
   json_t *near;         /* workload key -> schedules of near workloads */
 } neo_tuner;
 

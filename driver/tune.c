@@ -12,6 +12,7 @@
 #include "base/host.h"
 #include "driver/internal.h"
 #include "neo/neo_version.h"
+#include "schedule/algorithm.h"
 
 neo_status neo_tuner_init(neo_ctx *ctx, neo_tuner *tuner, const neo_project *project, neo_db *db, uint64_t seed,
                           const char *strategy) {
@@ -47,7 +48,6 @@ typedef struct prior_visit {
   neo_ctx *ctx;
   neo_tuner *tuner;
   int task;
-  int64_t last; /* rows after this are not prior */
 } prior_visit;
 
 static bool add_prior(void *self, const neo_db_trial *trial) {
@@ -55,8 +55,9 @@ static bool add_prior(void *self, const neo_db_trial *trial) {
   tuner_task *task = &visit->tuner->task[visit->task];
   neo_schedule schedule;
   neo_candidate candidate;
-  if (visit->last >= 0 && trial->id > visit->last)
-    return false;
+  bool later = visit->tuner->replaying ? trial->id >= visit->tuner->first_trial : trial->run == visit->tuner->run;
+  if (later)
+    return true;
   bool known = neo_schedule_parse(visit->ctx, trial->schedule, &schedule) == NEO_OK && neo_space_find(task->space, &schedule, &candidate);
   neo_ctx_clear(visit->ctx);
   if (!known)
@@ -81,17 +82,24 @@ static void seed_near(neo_ctx *ctx, neo_tuner *tuner, int t) {
   }
 }
 
+/* No schedule is expected to be faster. Winograd may do 4 x fewer multiplications; caches may give 400 bytes a ns. */
+static double bound_of(const neo_tuner *tuner, const neo_task *task) {
+  double compute = tuner->peak_gflops > 0 ? task->flops / tuner->peak_gflops : 0;
+  return fmax(compute / 4, neo_te_bytes(&task->group->te) / 400);
+}
+
 /* A task's space and search, made when its first round comes. */
 static neo_status open_task(neo_ctx *ctx, neo_tuner *tuner, int t) {
   tuner_task *task = &tuner->task[t];
   if (task->search)
     return NEO_OK;
   const neo_task *what = &tuner->project->task[t];
+  tuner->budget[t].bound_ns = bound_of(tuner, what);
   NEO_TRY(neo_project_space(ctx, tuner->project, what, &task->space));
   neo_search_options options = {.seed = tuner->seed + (uint64_t)t, .strategy = tuner->strategy, .model = tuner->model, .group = t};
   NEO_TRY(neo_search_create(ctx, task->space, &options, &task->search));
   neo_db_query query = {.workload = what->group->key, .target = tuner->project->target_text, .threads = tuner->project->threads, .layout = what->signature};
-  prior_visit visit = {ctx, tuner, t, tuner->prior};
+  prior_visit visit = {ctx, tuner, t};
   NEO_TRY(neo_db_visit_trials(ctx, tuner->db, &query, 0, add_prior, &visit));
   seed_near(ctx, tuner, t);
   neo_candidate best;
@@ -182,12 +190,6 @@ static bool time_is_up(pump *p) {
   return p->deadline && neo_now_ns(p->ctx) >= p->deadline;
 }
 
-static double bound_of(const pump *p, const neo_task *task) {
-  const neo_machine_facts *facts = neo_measurer_facts(p->measurer);
-  double compute = facts->peak_gflops > 0 ? task->flops / facts->peak_gflops : 0;
-  return fmax(compute / 4, neo_te_bytes(&task->group->te) / 400); /* Winograd may do 4 x fewer multiplications; 400 GB/s of cache */
-}
-
 /* Tells the measurer about a task, with the best prior schedule as the incumbent. */
 static neo_status announce(pump *p, int t) {
   const neo_task *task = &p->tuner.project->task[t];
@@ -195,7 +197,7 @@ static neo_status announce(pump *p, int t) {
     return NEO_OK;
   NEO_TRY(neo_measurer_task(p->ctx, p->measurer, t, &task->group->te, task->group->key));
   p->announced[t] = true;
-  p->tuner.budget[t].bound_ns = p->state[t].bound_ns = bound_of(p, task);
+  p->state[t].bound_ns = p->tuner.budget[t].bound_ns;
   char core[32];
   if (neo_measure_baseline(p->ctx, &task->group->te, p->tuner.project->threads, &p->state[t].baseline_ns, core) != NEO_OK)
     neo_ctx_clear(p->ctx);
@@ -235,6 +237,11 @@ static neo_status send_round(pump *p, int slot) {
   return NEO_OK;
 }
 
+static const char *error_class(const neo_schedule *schedule) {
+  const neo_algorithm *algorithm = schedule->n > 0 ? neo_algorithm_find(schedule->instr[0].name) : NULL;
+  return neo_accuracy_name(algorithm ? algorithm->error_class : NEO_ACCURACY_EXACT);
+}
+
 static neo_status record(pump *p, const tuner_round *round, int i, const neo_trial_result *trial, const char *line,
                          const neo_schedule *schedule) {
   const neo_project *project = p->tuner.project;
@@ -264,7 +271,7 @@ static neo_status record(pump *p, const tuner_round *round, int i, const neo_tri
                       .text = trial->text,
                       .signal = trial->signal,
                       .algorithm = schedule->n > 0 ? schedule->instr[0].name : "",
-                      .error_class = neo_schedule_error_class(schedule),
+                      .error_class = error_class(schedule),
                       .origin = "search",
                       .board = neo_measurer_facts(p->measurer)->cpu_model,
                       .tool = NEO_VERSION_TEXT};
@@ -296,6 +303,8 @@ static void account(pump *p, const tuner_round *round, const neo_trial_result *t
   if (!usable && !p->first_failure[0])
     snprintf(p->first_failure, sizeof p->first_failure, "%s in %s: %.200s", neo_trial_kind_name(trial->kind), trial->phase, trial->text);
 }
+
+static bool complete(const pump *p, int slot) { return p->out[slot] && p->round[slot].done == p->round[slot].submitted; }
 
 static neo_status finish_round(pump *p, int slot) {
   p->out[slot] = false;
@@ -331,8 +340,6 @@ static neo_status take_result(pump *p, const neo_trial_result *trial) {
     p->kind_seen[trial->kind] = true;
   emit(p, news ? NEO_EVENT_FAILURE : NEO_EVENT_TRIAL, round->task, trial, line.data, improved);
   neo_buf_fini(&line);
-  if (status == NEO_OK && round->done == round->submitted)
-    status = finish_round(p, slot);
   return status;
 }
 
@@ -348,31 +355,31 @@ static neo_status drain(pump *p) {
   return NEO_OK;
 }
 
-/* Rounds are proposed in turn (slot 0, 1, 0, ...) and completed in turn, so that telling has one order. */
+static neo_status poll_once(pump *p) {
+  neo_trial_result trial;
+  bool got = false;
+  NEO_TRY(neo_measurer_poll(p->ctx, p->measurer, 200, &trial, &got));
+  return got ? take_result(p, &trial) : NEO_OK;
+}
+
+/* Order of proposing and telling: propose slots 0 and 1; then always: finish the oldest round, propose anew in its slot. */
 static neo_status run_pump(pump *p) {
-  int next = 0;
-  bool dry = false;
-  for (;;) {
-    bool stop = time_is_up(p);
-    if (stop)
-      return drain(p);
-    if (!p->out[next] && !dry) {
-      NEO_TRY(send_round(p, next));
-      dry = !p->out[next];
-      next = (next + 1) % ROUNDS_OUT;
-      continue;
+  int oldest = 0;
+  for (int r = 0; r < ROUNDS_OUT; r++)
+    NEO_TRY(send_round(p, r));
+  while (p->out[oldest]) {
+    while (!complete(p, oldest)) {
+      if (time_is_up(p))
+        return drain(p);
+      NEO_TRY(poll_once(p));
     }
-    bool any = false;
-    for (int r = 0; r < ROUNDS_OUT; r++)
-      any = any || p->out[r];
-    if (!any)
-      return NEO_OK;
-    neo_trial_result trial;
-    bool got = false;
-    NEO_TRY(neo_measurer_poll(p->ctx, p->measurer, 200, &trial, &got));
-    if (got)
-      NEO_TRY(take_result(p, &trial));
+    NEO_TRY(finish_round(p, oldest));
+    if (time_is_up(p))
+      return drain(p);
+    NEO_TRY(send_round(p, oldest));
+    oldest = (oldest + 1) % ROUNDS_OUT;
   }
+  return NEO_OK;
 }
 
 /* ---- what is written down with a run ------------------------------------------------------------------------ */
@@ -401,8 +408,8 @@ static neo_status note_prior(neo_ctx *ctx, neo_tuner *tuner) {
     neo_buf_fini(&family);
     NEO_TRY(status);
   }
-  NEO_TRY(neo_db_last_trial(ctx, tuner->db, &tuner->prior));
-  json_t *note = json_pack("{s:I, s:O, s:s}", "prior", (json_int_t)tuner->prior, "near", tuner->near, "strategy", tuner->strategy ? tuner->strategy : "evolve");
+  json_t *note = json_pack("{s:O, s:s, s:f}", "near", tuner->near, "strategy", tuner->strategy ? tuner->strategy : "evolve",
+                           "peak_gflops", tuner->peak_gflops);
   neo_buf text = {0};
   neo_json_print(&text, note, false);
   json_decref(note);
@@ -452,6 +459,7 @@ static neo_status begin_run(pump *p) {
   neo_status status = neo_db_begin_run(p->ctx, p->tuner.db, &run, &p->tuner.run);
   neo_buf_fini(&text);
   p->result->run = p->tuner.run;
+  p->tuner.peak_gflops = facts->peak_gflops;
   return status == NEO_OK ? note_prior(p->ctx, &p->tuner) : status;
 }
 

@@ -1,0 +1,141 @@
+/* replay: a recorded run through the search again, with the recorded measurements instead of a board.
+ *
+ * Why: a search that cannot be repeated cannot be debugged. How: the rounds of tune.c are proposed and told in the same
+ * order; each proposal must print as the line that the run recorded under the same attempt number. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "driver/internal.h"
+
+typedef struct replay {
+  neo_ctx *ctx;
+  neo_arena arena;
+  neo_tuner tuner;
+  int64_t run;
+  bool found;
+  const char *host;
+  int cap, n; /* attempts 1..n recorded */
+  struct {
+    const char *schedule;
+    double ns, measure_ns;
+  } *row;
+} replay;
+
+static bool find_run(void *self, const neo_db_run *run) {
+  replay *r = self;
+  if (run->id != r->run)
+    return true;
+  r->found = true;
+  r->tuner.seed = run->seed;
+  r->host = neo_arena_strdup(&r->arena, run->host);
+  return false;
+}
+
+static bool collect(void *self, const neo_db_trial *trial) {
+  replay *r = self;
+  int attempt = (int)trial->attempt;
+  if (attempt < 1 || attempt > 10000000)
+    return true;
+  if (r->tuner.first_trial == 0 || trial->id < r->tuner.first_trial)
+    r->tuner.first_trial = trial->id;
+  r->row = neo_arena_grow(&r->arena, r->row, &r->cap, attempt + 1, sizeof *r->row);
+  r->row[attempt].schedule = neo_arena_strdup(&r->arena, trial->schedule);
+  r->row[attempt].ns = trial->ns;
+  r->row[attempt].measure_ns = trial->measure_ns;
+  if (attempt > r->n)
+    r->n = attempt;
+  return true;
+}
+
+/* False when the proposal of an attempt is not what was recorded. Rows that the run did not reach end the round. */
+static bool follow(replay *r, tuner_round *round, int64_t *divergence) {
+  for (int i = 0; i < round->n; i++) {
+    int64_t attempt = round->first_attempt + i;
+    if (attempt > r->n || !r->row[attempt].schedule)
+      return true;
+    neo_schedule schedule;
+    neo_buf line = {0};
+    neo_space_schedule(r->tuner.task[round->task].space, &round->candidate[i], &schedule);
+    neo_schedule_print(&line, &schedule);
+    bool same = strcmp(line.data, r->row[attempt].schedule) == 0;
+    neo_buf_fini(&line);
+    if (!same) {
+      *divergence = attempt;
+      return false;
+    }
+    round->ns[i] = r->row[attempt].ns;
+    round->spent_ns[i] = r->row[attempt].measure_ns;
+    round->done++;
+  }
+  return true;
+}
+
+static neo_status read_notes(neo_ctx *ctx, replay *r, neo_db *db) {
+  neo_buf text = {0};
+  bool found = false;
+  json_t *note = NULL;
+  neo_status status = neo_db_get_note(ctx, db, r->run, "prior", &text, &found);
+  if (status == NEO_OK && !found)
+    status = neo_fail(ctx, NEO_BAD_INPUT, "run %lld has no note of what it knew: it ended before its first round", (long long)r->run);
+  if (status == NEO_OK)
+    status = neo_json_parse(ctx, "note", text.data, text.size, &note);
+  if (status == NEO_OK) {
+    r->tuner.near = json_incref(json_object_get(note, "near"));
+    r->tuner.peak_gflops = json_number_value(json_object_get(note, "peak_gflops"));
+    r->tuner.strategy = neo_arena_strdup(&r->arena, json_string_value(json_object_get(note, "strategy")));
+  }
+  json_decref(note);
+  neo_buf_fini(&text);
+  return status;
+}
+
+static neo_status play(neo_ctx *ctx, replay *r, int64_t *divergence, int64_t *replayed) {
+  tuner_round round[2];
+  int oldest = 0;
+  for (int s = 0; s < 2; s++) {
+    NEO_TRY(neo_tuner_propose(ctx, &r->tuner, &round[s]));
+    if (round[s].n > 0 && !follow(r, &round[s], divergence))
+      return NEO_OK;
+  }
+  while (round[oldest].n > 0) {
+    *replayed += round[oldest].done;
+    if (round[oldest].done < round[oldest].n)
+      return NEO_OK;
+    NEO_TRY(neo_tuner_tell(ctx, &r->tuner, &round[oldest]));
+    NEO_TRY(neo_tuner_propose(ctx, &r->tuner, &round[oldest]));
+    if (round[oldest].n > 0 && !follow(r, &round[oldest], divergence))
+      return NEO_OK;
+    oldest = 1 - oldest;
+  }
+  return NEO_OK;
+}
+
+neo_status neo_replay(neo_ctx *ctx, const neo_project *project, neo_db *db, int64_t run, int64_t *divergence, int64_t *replayed) {
+  replay *r = calloc(1, sizeof *r);
+  if (!r)
+    return neo_fail(ctx, NEO_NO_MEMORY, "replay");
+  r->ctx = ctx;
+  r->run = run;
+  neo_arena_init(&r->arena);
+  *divergence = -1;
+  *replayed = 0;
+  neo_status status = neo_db_visit_runs(ctx, db, find_run, r);
+  if (status == NEO_OK && !r->found)
+    status = neo_fail(ctx, NEO_USAGE, "run %lld is not in the database; `neo-tune runs` lists them", (long long)run);
+  if (status == NEO_OK)
+    status = neo_tuner_init(ctx, &r->tuner, project, db, r->tuner.seed, NULL);
+  if (status == NEO_OK) {
+    r->tuner.replaying = true;
+    r->tuner.run = run;
+    status = read_notes(ctx, r, db);
+  }
+  if (status == NEO_OK)
+    status = neo_db_visit_trials(ctx, db, &(neo_db_query){0}, run, collect, r);
+  if (status == NEO_OK)
+    status = play(ctx, r, divergence, replayed);
+  if (r->tuner.project)
+    neo_tuner_fini(&r->tuner);
+  neo_arena_fini(&r->arena);
+  free(r);
+  return status;
+}
