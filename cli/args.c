@@ -112,7 +112,7 @@ static neo_status parse(neo_ctx *ctx, cli_args *args, int first) {
     const char *text = args->argv[i];
     if (options && strcmp(text, "--") == 0) {
       options = false;
-    } else if (options && text[0] == '-' && text[1] == '-') {
+    } else if (options && text[0] == '-' && text[1]) {
       NEO_TRY(take_option(ctx, args, &i));
     } else {
       if (args->n_arguments == CLI_MAX_VALUES)
@@ -139,6 +139,14 @@ static const cli_command *find_command(const cli_program *program, int argc, cha
   }
   *first = 1;
   return nameless;
+}
+
+neo_status cli_parse(neo_ctx *ctx, cli_args *args) {
+  int first = 1;
+  args->command = find_command(args->program, args->argc, args->argv, &first);
+  if (!args->command)
+    return neo_fail(ctx, NEO_USAGE, "'%s' is no command; see %s --help", args->argc > 1 ? args->argv[1] : "", args->program->name);
+  return parse(ctx, args, first);
 }
 
 static void log_to_stderr(void *self, neo_log_level level, const char *text) {
@@ -176,19 +184,15 @@ int cli_main(const cli_program *program, int argc, char **argv) {
   neo_ctx_init(&ctx, 1);
   ctx.log = log_to_stderr;
   cli_args args = {.program = program, .argc = argc, .argv = argv};
-  int first = 1;
-  args.command = find_command(program, argc, argv, &first);
-  neo_status status;
-  if (!args.command) {
-    status = neo_fail(&ctx, NEO_USAGE, "'%s' is no command; see %s --help", argv[1], program->name);
-  } else if (asks_for_help(argc, argv)) {
-    cli_print_help(stdout, program, args.command);
+  neo_status status = NEO_OK;
+  if (asks_for_help(argc, argv)) {
+    int first = 1;
+    cli_print_help(stdout, program, find_command(program, argc, argv, &first));
     return NEO_OK;
-  } else {
-    status = parse(&ctx, &args, first);
-    if (status == NEO_OK)
-      status = args.command->run(&ctx, &args);
   }
+  status = cli_parse(&ctx, &args);
+  if (status == NEO_OK)
+    status = args.command->run(&ctx, &args);
   if (status != NEO_OK)
     fprintf(stderr, "%s: %s\n", program->name, ctx.message[0] ? ctx.message : neo_status_name(status));
   if (fflush(stdout) != 0 && status == NEO_OK) {

@@ -49,6 +49,8 @@ struct cli_args {
 /* The whole program: parses, runs, prints the error, returns the exit code (a neo_status). */
 int cli_main(const cli_program *program, int argc, char **argv);
 
+/* Fills command, options and arguments of args from its program, argc and argv. */
+neo_status cli_parse(neo_ctx *ctx, cli_args *args);
 bool cli_has(const cli_args *args, const char *option);
 const char *cli_value(const cli_args *args, const char *option, const char *otherwise); /* the last one given */
 /* k-th value of a repeated option; NULL past the end. */

@@ -67,8 +67,7 @@ static void man_command(FILE *out, const cli_program *program, const cli_command
   fprintf(out, ".SS \"%s%s%s %s\"\n", program->name, command->name ? " " : "", command->name ? command->name : "", command->arguments);
   man_text(out, command->about);
   for (const cli_option *option = command->options; option->name; option++) {
-    fprintf(out, ".TP\n.B ");
-    fprintf(out, "\\-\\-%s %s\n", option->name + 2, option->value ? option->value : "");
+    fprintf(out, ".TP\n.B \\%s %s\n", option->name, option->value ? option->value : "");
     man_text(out, option->about);
   }
   if (command->examples) {

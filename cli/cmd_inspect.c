@@ -1,0 +1,197 @@
+/* neo inspect: a model before compiling (graph, passes, tasks, spaces), or an artifact after (schedules). */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/host.h"
+#include "cli/commands.h"
+#include "frontends/frontends.h"
+
+/* ---- an artifact ---------------------------------------------------------------------------------- */
+
+static void print_meta_task(const json_t *task, bool schedules) {
+  printf("%-9s %4lld x %10.2f MFLOP %10.1f us  %s (%s)\n", json_string_value(json_object_get(task, "origin")),
+         (long long)json_integer_value(json_object_get(task, "weight")), json_number_value(json_object_get(task, "flops")) / 1e6,
+         json_number_value(json_object_get(task, "ns")) / 1e3, json_string_value(json_object_get(task, "name")),
+         json_string_value(json_object_get(task, "op")));
+  if (schedules)
+    printf("    %s\n", json_string_value(json_object_get(task, "schedule")));
+}
+
+static neo_status inspect_artifact(neo_ctx *ctx, const cli_args *args, const char *dir) {
+  char path[1100];
+  snprintf(path, sizeof path, "%s/compiled.meta", dir);
+  neo_buf text = {0};
+  json_t *meta = NULL, *task;
+  size_t i;
+  neo_status status = neo_file_read(ctx, path, 256u << 20, &text);
+  if (status == NEO_OK)
+    status = neo_json_parse(ctx, path, text.data, text.size, &meta);
+  if (status == NEO_OK && cli_has(args, "--json")) {
+    puts(text.data);
+  } else if (status == NEO_OK) {
+    json_array_foreach(json_object_get(meta, "tasks"), i, task) print_meta_task(task, cli_has(args, "--schedule"));
+    long long runtime = (long long)json_integer_value(json_object_get(meta, "runtime_operators"));
+    printf("%s: neo %s, %s, %lld threads, %.3f GFLOP\n", json_string_value(json_object_get(meta, "model")),
+           json_string_value(json_object_get(meta, "neo")), json_string_value(json_object_get(meta, "target")),
+           (long long)json_integer_value(json_object_get(meta, "threads")), json_number_value(json_object_get(meta, "flops")) / 1e9);
+    printf("generated kernels: %.2f %% of the FLOPs; runtime kernels: %lld steps (no FLOPs counted for them)\n", 100.0, runtime);
+  }
+  json_decref(meta);
+  neo_buf_fini(&text);
+  return status;
+}
+
+/* ---- a model ----------------------------------------------------------------------------------------- */
+
+static void print_tensors(const neo_graph *graph, const char *what, int n, const int *value) {
+  for (int i = 0; i < n; i++) {
+    const neo_value *v = &graph->value[value[i]];
+    neo_buf shape = {0};
+    neo_shape_print(&shape, &v->shape);
+    printf("%s %s %s %s", what, v->name, neo_dtype_name(v->dtype), shape.data);
+    for (int d = 0; d < v->shape.rank; d++)
+      if (v->shape.dim[d] < 0)
+        printf(" (dim %d is free%s%s)", d, v->dim_name[d] ? ": " : "", v->dim_name[d] ? v->dim_name[d] : "");
+    printf("\n");
+    neo_buf_fini(&shape);
+  }
+}
+
+static neo_status inspect_passes(neo_ctx *ctx, const cli_args *args, neo_arena *arena) {
+  neo_graph *graph = NULL;
+  neo_binding binding[CLI_MAX_VALUES];
+  int n = 0, n_passes = 0;
+  const char *text;
+  while ((text = cli_value_at(args, "--input", n)))
+    NEO_TRY(cli_binding(ctx, arena, text, &binding[n++]));
+  const neo_pass *pass = neo_pass_list(&n_passes);
+  neo_status status = neo_import(ctx, args->argument[0], &graph);
+  if (status == NEO_OK)
+    status = neo_pass_bind(ctx, graph, n, binding);
+  for (int p = -1; p < n_passes && status == NEO_OK; p++) {
+    if (p >= 0)
+      status = pass[p].run(ctx, graph);
+    if (status != NEO_OK)
+      break;
+    neo_buf out = {0};
+    neo_graph_print(&out, graph, false);
+    printf("# after %s\n%s\n", p < 0 ? "import" : pass[p].name, out.data);
+    neo_buf_fini(&out);
+  }
+  neo_graph_destroy(graph);
+  return status;
+}
+
+static neo_status print_space(neo_ctx *ctx, const neo_project *project, const neo_task *task) {
+  neo_space *space = NULL;
+  NEO_TRY(neo_project_space(ctx, project, task, &space));
+  neo_candidate best;
+  neo_schedule *schedule = neo_alloc(ctx, sizeof *schedule);
+  neo_buf out = {0};
+  neo_space_print(&out, space);
+  if (schedule) {
+    neo_space_analytic(space, 1, &best);
+    neo_space_schedule(space, &best, schedule);
+    neo_buf_printf(&out, "analytic pick: %.1f us\n  ", neo_space_predict(space, &best) / 1e3);
+    neo_schedule_print(&out, schedule);
+  }
+  printf("%s\n\n", out.data);
+  neo_buf_fini(&out);
+  neo_free(ctx, schedule);
+  neo_space_destroy(space);
+  return NEO_OK;
+}
+
+static json_t *task_json(const neo_task *task) {
+  neo_buf te = {0};
+  neo_te_print(&te, &task->group->te);
+  json_t *out = json_pack("{s:s, s:s, s:s, s:s, s:i, s:f, s:f, s:s}", "name", task->group->name, "op", task->group->op, "workload",
+                          task->group->key, "layouts", task->signature, "weight", task->weight, "flops", task->flops, "bytes",
+                          neo_te_bytes(&task->group->te), "te", te.data);
+  neo_buf_fini(&te);
+  return out;
+}
+
+static neo_status print_tasks(neo_ctx *ctx, const cli_args *args, const neo_project *project) {
+  json_t *rows = json_array();
+  double flops = 0;
+  neo_status status = NEO_OK;
+  for (int t = 0; t < project->n_tasks && status == NEO_OK; t++) {
+    const neo_task *task = &project->task[t];
+    flops += task->flops * task->weight;
+    if (cli_has(args, "--json")) {
+      json_array_append_new(rows, task_json(task));
+      continue;
+    }
+    printf("%s %3d x %10.2f MFLOP  %s (%s) %s\n", task->group->key, task->weight, task->flops / 1e6, task->group->name, task->group->op,
+           task->signature);
+    if (cli_has(args, "--space"))
+      status = print_space(ctx, project, task);
+  }
+  neo_buf out = {0};
+  neo_json_print(&out, rows, true);
+  if (cli_has(args, "--json"))
+    puts(out.data);
+  else
+    printf("%d tasks, %.3f GFLOP\n", project->n_tasks, flops / 1e9);
+  neo_buf_fini(&out);
+  json_decref(rows);
+  return status;
+}
+
+static int compare_names(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
+
+static void print_operators(const neo_graph *graph, neo_arena *arena) {
+  const char **name = neo_arena_alloc(arena, sizeof *name * (size_t)(graph->n_nodes + 1));
+  int n = 0;
+  for (int i = 0; i < graph->n_nodes; i++)
+    if (!graph->node[i].dead)
+      name[n++] = graph->node[i].op->name;
+  qsort(name, (size_t)n, sizeof *name, compare_names);
+  printf("operators:");
+  for (int i = 0; i < n;) {
+    int first = i;
+    while (i < n && strcmp(name[i], name[first]) == 0)
+      i++;
+    printf(" %s x%d", name[first], i - first);
+  }
+  double bytes = 0;
+  for (int v = 0; v < graph->n_values; v++)
+    if (graph->value[v].constant)
+      bytes += (double)graph->value[v].constant->size;
+  printf("\nparameters: %.3f MB in constants\n", bytes / 1e6);
+}
+
+static neo_status inspect_summary(neo_ctx *ctx, const cli_args *args, neo_arena *arena) {
+  neo_graph *graph = NULL;
+  NEO_TRY(neo_import(ctx, args->argument[0], &graph));
+  print_tensors(graph, "input", graph->n_inputs, graph->input);
+  print_tensors(graph, "output", graph->n_outputs, graph->output);
+  print_operators(graph, arena);
+  neo_graph_destroy(graph);
+  return NEO_OK;
+}
+
+neo_status cli_inspect(neo_ctx *ctx, const cli_args *args) {
+  char meta[1100];
+  snprintf(meta, sizeof meta, "%s/compiled.meta", args->argument[0]);
+  if (neo_file_exists(meta))
+    return inspect_artifact(ctx, args, args->argument[0]);
+  neo_arena arena;
+  neo_arena_init(&arena);
+  neo_project project = {0};
+  neo_status status;
+  if (cli_has(args, "--passes")) {
+    status = inspect_passes(ctx, args, &arena);
+  } else if (cli_has(args, "--tasks") || cli_has(args, "--space")) {
+    status = cli_project(ctx, args, args->argument[0], &arena, &project);
+    if (status == NEO_OK) {
+      status = print_tasks(ctx, args, &project);
+      neo_project_close(&project);
+    }
+  } else {
+    status = inspect_summary(ctx, args, &arena);
+  }
+  neo_arena_fini(&arena);
+  return status;
+}

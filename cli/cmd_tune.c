@@ -1,0 +1,296 @@
+/* neo-tune and its subcommands. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/host.h"
+#include "cli/commands.h"
+#include "report/report.h"
+
+static neo_status need_database(neo_ctx *ctx, const cli_args *args, bool read_only, neo_db **out) {
+  NEO_TRY(cli_database(ctx, args, read_only, out));
+  if (!*out)
+    return neo_fail(ctx, NEO_USAGE, "there is no tuning database: name one with --db PATH (default: %s)",
+                    read_only ? "none was made yet" : "the user's data folder");
+  return NEO_OK;
+}
+
+static char *arguments_json(const cli_args *args, neo_buf *out) {
+  json_t *list = json_array();
+  for (int i = 1; i < args->argc; i++)
+    json_array_append_new(list, json_string(args->argv[i]));
+  neo_json_print(out, list, false);
+  json_decref(list);
+  return out->data;
+}
+
+static neo_status tune_options(neo_ctx *ctx, const cli_args *args, neo_tune_options *options) {
+  int64_t seed = 1;
+  NEO_TRY(cli_int(ctx, args, "--trials", 1, 1000000000, &options->trials));
+  NEO_TRY(cli_int(ctx, args, "--seed", 0, INT64_MAX, &seed));
+  const char *budget = cli_value(args, "--budget", NULL);
+  if (budget)
+    NEO_TRY(cli_duration(ctx, budget, &options->budget_s));
+  options->seed = (uint64_t)seed;
+  options->measurer = cli_value(args, "--measure", NULL);
+  options->strategy = cli_value(args, "--strategy", NULL);
+  options->board_program = cli_value(args, "--board", NULL);
+  if (cli_has(args, "--acks"))
+    options->ack = stdout;
+  options->interrupted = cli_interrupted;
+  return NEO_OK;
+}
+
+static void summarise(FILE *out, const neo_tune_result *result) {
+  fprintf(out, "run %lld: %lld trials (%lld usable, %lld failed) in %.1f s, %.1f trials/s, board busy %.0f %%\n", (long long)result->run,
+          (long long)result->trials, (long long)result->ok, (long long)result->failed, result->seconds,
+          result->seconds > 0 ? (double)result->trials / result->seconds : 0, 100 * result->busy_share);
+  fprintf(out, "sum of kernel times: %.3f ms before, %.3f ms after\n", result->before_ns / 1e6, result->after_ns / 1e6);
+}
+
+neo_status cli_tune(neo_ctx *ctx, const cli_args *args) {
+  neo_arena arena;
+  neo_project project = {0};
+  neo_db *db = NULL;
+  neo_buf arguments = {0};
+  neo_tune_options options = {0};
+  neo_tune_result result = {0};
+  neo_arena_init(&arena);
+  cli_catch_signals();
+  neo_status status = tune_options(ctx, args, &options);
+  if (status == NEO_OK)
+    status = need_database(ctx, args, false, &db);
+  if (status == NEO_OK)
+    status = cli_project(ctx, args, args->argument[0], &arena, &project);
+  if (status == NEO_OK) {
+    FILE *out = options.ack ? stderr : stdout;
+    cli_progress *progress = cli_has(args, "--quiet") ? NULL : cli_progress_create(ctx, out, options.budget_s, options.trials);
+    options.arguments = arguments_json(args, &arguments);
+    options.event = progress ? cli_progress_event : NULL;
+    options.self = progress;
+    status = neo_tune(ctx, &project, db, &options, &result);
+    cli_progress_destroy(progress);
+    if (result.run > 0)
+      summarise(out, &result);
+    neo_project_close(&project);
+  }
+  neo_db_close(db);
+  neo_buf_fini(&arguments);
+  neo_arena_fini(&arena);
+  return status;
+}
+
+/* ---- runs ------------------------------------------------------------------------------------------- */
+
+typedef struct run_search {
+  int64_t want; /* 0: the newest */
+  int64_t id;
+  char *arguments;
+} run_search;
+
+static bool match_run(void *self, const neo_db_run *run) {
+  run_search *search = self;
+  if (search->want && run->id != search->want)
+    return true;
+  search->id = run->id;
+  search->arguments = strdup(run->arguments);
+  return false;
+}
+
+static neo_status run_argument(neo_ctx *ctx, const cli_args *args, int k, int64_t *out) {
+  neo_scan scan;
+  *out = 0;
+  if (args->n_arguments <= k)
+    return NEO_OK;
+  neo_scan_init(&scan, args->argument[k]);
+  if (!neo_scan_int(&scan, out) || !neo_scan_end(&scan) || *out < 1)
+    return neo_fail(ctx, NEO_USAGE, "'%s' is no run; `neo-tune runs` lists them", args->argument[k]);
+  return NEO_OK;
+}
+
+static neo_status find_run(neo_ctx *ctx, const cli_args *args, neo_db *db, run_search *out) {
+  memset(out, 0, sizeof *out);
+  NEO_TRY(run_argument(ctx, args, 0, &out->want));
+  NEO_TRY(neo_db_visit_runs(ctx, db, match_run, out));
+  if (out->id == 0)
+    return neo_fail(ctx, NEO_USAGE, "the database holds no such run; `neo-tune runs` lists them");
+  return NEO_OK;
+}
+
+/* Starts this program anew with a run's arguments (and this --db): same model, same options. */
+static neo_status with_arguments(neo_ctx *ctx, const cli_args *args, const char *text, json_t **list, char **argv) {
+  NEO_TRY(neo_json_parse(ctx, "run arguments", text, strlen(text), list));
+  int n = 0;
+  argv[n++] = args->argv[0];
+  size_t i;
+  json_t *word;
+  json_array_foreach(*list, i, word) {
+    if (n >= CLI_MAX_VALUES - 4)
+      return neo_fail(ctx, NEO_BAD_INPUT, "the run's arguments are too many");
+    argv[n++] = (char *)json_string_value(word);
+  }
+  const char *db = cli_value(args, "--db", NULL);
+  if (db) {
+    argv[n++] = "--db";
+    argv[n++] = (char *)db;
+  }
+  argv[n] = NULL;
+  return NEO_OK;
+}
+
+neo_status cli_resume(neo_ctx *ctx, const cli_args *args) {
+  neo_db *db = NULL;
+  run_search run = {0};
+  json_t *list = NULL;
+  char *argv[CLI_MAX_VALUES];
+  neo_status status = need_database(ctx, args, true, &db);
+  if (status == NEO_OK)
+    status = find_run(ctx, args, db, &run);
+  neo_db_close(db);
+  if (status == NEO_OK)
+    status = with_arguments(ctx, args, run.arguments, &list, argv);
+  if (status == NEO_OK) {
+    int n = 0;
+    while (argv[n])
+      n++;
+    status = (neo_status)cli_main(args->program, n, argv);
+    if (status != NEO_OK)
+      neo_fail(ctx, status, "run %lld did not resume to its end", (long long)run.id);
+  }
+  json_decref(list);
+  free(run.arguments);
+  return status;
+}
+
+static bool print_run(void *self, const neo_db_run *run) {
+  (void)self;
+  printf("%6lld  %-11s  %d threads  seed %llu  %s\n        %s\n", (long long)run->id, run->state, run->threads,
+         (unsigned long long)run->seed, run->model, run->arguments);
+  return true;
+}
+
+neo_status cli_runs(neo_ctx *ctx, const cli_args *args) {
+  neo_db *db = NULL;
+  neo_status status = need_database(ctx, args, true, &db);
+  if (status == NEO_OK)
+    status = neo_db_visit_runs(ctx, db, print_run, NULL);
+  neo_db_close(db);
+  return status;
+}
+
+/* The model and options of the run, from its stored arguments. */
+static neo_status replay_run(neo_ctx *ctx, const cli_args *args, neo_db *db, const run_search *run) {
+  json_t *list = NULL;
+  char *argv[CLI_MAX_VALUES];
+  neo_project project = {0};
+  neo_arena arena;
+  neo_arena_init(&arena);
+  int64_t divergence = -1, replayed = 0;
+  neo_status status = with_arguments(ctx, args, run->arguments, &list, argv);
+  cli_args stored = {.program = args->program, .argv = argv};
+  while (status == NEO_OK && argv[stored.argc])
+    stored.argc++;
+  if (status == NEO_OK)
+    status = cli_parse(ctx, &stored);
+  if (status == NEO_OK)
+    status = cli_project(ctx, &stored, stored.argument[0], &arena, &project);
+  if (status == NEO_OK) {
+    status = neo_replay(ctx, &project, db, run->id, &divergence, &replayed);
+    neo_project_close(&project);
+  }
+  if (status == NEO_OK && divergence >= 0)
+    status = neo_fail(ctx, NEO_BAD_INPUT, "run %lld diverges at trial %lld after %lld equal ones: other records, options or version",
+                      (long long)run->id, (long long)divergence, (long long)replayed);
+  if (status == NEO_OK)
+    printf("run %lld: %lld trials replayed, every proposal equal\n", (long long)run->id, (long long)replayed);
+  json_decref(list);
+  neo_arena_fini(&arena);
+  return status;
+}
+
+neo_status cli_replay(neo_ctx *ctx, const cli_args *args) {
+  neo_db *db = NULL;
+  run_search run = {0};
+  neo_status status = need_database(ctx, args, true, &db);
+  if (status == NEO_OK)
+    status = find_run(ctx, args, db, &run);
+  if (status == NEO_OK)
+    status = replay_run(ctx, args, db, &run);
+  free(run.arguments);
+  neo_db_close(db);
+  return status;
+}
+
+neo_status cli_report(neo_ctx *ctx, const cli_args *args) {
+  neo_db *db = NULL;
+  int64_t run = 0;
+  const char *dir = cli_value(args, "--output-dir", "neo-report");
+  neo_status status = run_argument(ctx, args, 0, &run);
+  if (status == NEO_OK)
+    status = need_database(ctx, args, true, &db);
+  if (status == NEO_OK)
+    status = neo_report_write(ctx, db, run, dir);
+  if (status == NEO_OK)
+    printf("%s/report.html\n", dir);
+  neo_db_close(db);
+  return status;
+}
+
+/* ---- records --------------------------------------------------------------------------------------------- */
+
+neo_status cli_export(neo_ctx *ctx, const cli_args *args) {
+  neo_db *db = NULL;
+  const char *path = args->n_arguments ? args->argument[0] : "-";
+  NEO_TRY(need_database(ctx, args, true, &db));
+  bool to_stdout = strcmp(path, "-") == 0;
+  FILE *out = to_stdout ? stdout : fopen(path, "w");
+  neo_status status = out ? neo_db_export(ctx, db, out) : neo_fail(ctx, NEO_IO, "%s cannot be written", path);
+  if (out && !to_stdout && fclose(out) != 0 && status == NEO_OK)
+    status = neo_fail(ctx, NEO_IO, "%s cannot be written: is the disk full?", path);
+  neo_db_close(db);
+  return status;
+}
+
+neo_status cli_import(neo_ctx *ctx, const cli_args *args) {
+  neo_db *db = NULL;
+  NEO_TRY(need_database(ctx, args, false, &db));
+  neo_status status = NEO_OK;
+  for (int i = 0; i < args->n_arguments && status == NEO_OK; i++) {
+    int64_t good = 0, bad = 0;
+    FILE *in = fopen(args->argument[i], "r");
+    status = in ? neo_db_import(ctx, db, in, args->argument[i], &good, &bad) : neo_fail(ctx, NEO_IO, "%s cannot be read", args->argument[i]);
+    if (in)
+      fclose(in);
+    if (status == NEO_OK)
+      printf("%s: %lld rows imported, %lld skipped\n", args->argument[i], (long long)good, (long long)bad);
+  }
+  neo_db_close(db);
+  return status;
+}
+
+neo_status cli_best(neo_ctx *ctx, const cli_args *args) {
+  neo_arena arena;
+  neo_project project = {0};
+  neo_db *db = NULL;
+  neo_arena_init(&arena);
+  neo_status status = need_database(ctx, args, true, &db);
+  if (status == NEO_OK)
+    status = cli_project(ctx, args, args->argument[0], &arena, &project);
+  for (int t = 0; status == NEO_OK && t < project.n_tasks; t++) {
+    neo_choice *choice = neo_alloc(ctx, sizeof *choice);
+    neo_buf line = {0};
+    status = choice ? neo_choose(ctx, &project, &project.task[t], db, choice) : neo_fail(ctx, NEO_NO_MEMORY, "best");
+    if (status == NEO_OK) {
+      neo_schedule_print(&line, &choice->schedule);
+      printf("%-9s %10.1f us  %s %s\n    %s\n", neo_choice_name(choice->kind), choice->ns / 1e3, project.task[t].group->name,
+             choice->reason, line.data);
+    }
+    neo_buf_fini(&line);
+    neo_free(ctx, choice);
+  }
+  if (project.graph)
+    neo_project_close(&project);
+  neo_db_close(db);
+  neo_arena_fini(&arena);
+  return status;
+}
