@@ -14,7 +14,8 @@ static volatile sig_atomic_t interrupted;
 static void on_signal(int number) {
   (void)number;
   if (interrupted)
-    _exit(NEO_INTERRUPTED); /* the second Ctrl-C means now; everything acknowledged is in the store */
+    _exit(
+        NEO_INTERRUPTED); /* the second Ctrl-C means now; everything acknowledged is in the store */
   interrupted = 1;
 }
 
@@ -30,7 +31,9 @@ void cli_catch_signals(void) {
   signal(SIGPIPE, SIG_IGN);
 }
 
-bool cli_has(const cli_args *args, const char *option) { return cli_value_at(args, option, 0) != NULL; }
+bool cli_has(const cli_args *args, const char *option) {
+  return cli_value_at(args, option, 0) != NULL;
+}
 
 const char *cli_value_at(const cli_args *args, const char *option, int k) {
   for (int i = 0; i < args->n_values; i++)
@@ -46,7 +49,8 @@ const char *cli_value(const cli_args *args, const char *option, const char *othe
   return found;
 }
 
-neo_status cli_int(neo_ctx *ctx, const cli_args *args, const char *option, int64_t lo, int64_t hi, int64_t *inout) {
+neo_status cli_int(neo_ctx *ctx, const cli_args *args, const char *option, int64_t lo, int64_t hi,
+                   int64_t *inout) {
   const char *text = cli_value(args, option, NULL);
   neo_scan scan;
   int64_t v = 0;
@@ -54,7 +58,8 @@ neo_status cli_int(neo_ctx *ctx, const cli_args *args, const char *option, int64
     return NEO_OK;
   neo_scan_init(&scan, text);
   if (!neo_scan_int(&scan, &v) || !neo_scan_end(&scan) || v < lo || v > hi)
-    return neo_fail(ctx, NEO_USAGE, "%s %s: an integer from %lld to %lld is expected", option, text, (long long)lo, (long long)hi);
+    return neo_fail(ctx, NEO_USAGE, "%s %s: an integer from %lld to %lld is expected", option, text,
+                    (long long)lo, (long long)hi);
   *inout = v;
   return NEO_OK;
 }
@@ -88,15 +93,16 @@ static neo_status take_option(neo_ctx *ctx, cli_args *args, int *at) {
   size_t length = strcspn(text, "=");
   const cli_option *option = find_option(args->command, text, length);
   if (!option)
-    return neo_fail(ctx, NEO_USAGE, "option %.*s is not known; see %s %s --help", (int)length, text, args->program->name,
-                    args->command->name ? args->command->name : "");
+    return neo_fail(ctx, NEO_USAGE, "option %.*s is not known; see %s %s --help", (int)length, text,
+                    args->program->name, args->command->name ? args->command->name : "");
   const char *value = NULL;
   if (option->value && text[length] == '=')
     value = text + length + 1;
   else if (option->value && *at + 1 < args->argc)
     value = args->argv[++*at];
   else if (option->value)
-    return neo_fail(ctx, NEO_USAGE, "option %s needs a value: %s %s", option->name, option->name, option->value);
+    return neo_fail(ctx, NEO_USAGE, "option %s needs a value: %s %s", option->name, option->name,
+                    option->value);
   else if (text[length] == '=')
     return neo_fail(ctx, NEO_USAGE, "option %s takes no value", option->name);
   if (args->n_values == CLI_MAX_VALUES)
@@ -120,14 +126,17 @@ static neo_status parse(neo_ctx *ctx, cli_args *args, int first) {
       args->argument[args->n_arguments++] = text;
     }
   }
-  if (args->n_arguments < args->command->min_arguments || args->n_arguments > args->command->max_arguments)
+  if (args->n_arguments < args->command->min_arguments ||
+      args->n_arguments > args->command->max_arguments)
     return neo_fail(ctx, NEO_USAGE, "usage: %s %s %s [options]; see --help", args->program->name,
                     args->command->name ? args->command->name : "", args->command->arguments);
   return NEO_OK;
 }
 
-/* The command named by argv[1]; else the nameless one; else NULL. *first: where its arguments start. */
-static const cli_command *find_command(const cli_program *program, int argc, char **argv, int *first) {
+/* The command named by argv[1]; else the nameless one; else NULL. *first: where its arguments
+ * start. */
+static const cli_command *find_command(const cli_program *program, int argc, char **argv,
+                                       int *first) {
   const cli_command *nameless = NULL;
   for (const cli_command *command = program->commands; command->run; command++) {
     if (!command->name)
@@ -145,7 +154,8 @@ neo_status cli_parse(neo_ctx *ctx, cli_args *args) {
   int first = 1;
   args->command = find_command(args->program, args->argc, args->argv, &first);
   if (!args->command)
-    return neo_fail(ctx, NEO_USAGE, "'%s' is no command; see %s --help", args->argc > 1 ? args->argv[1] : "", args->program->name);
+    return neo_fail(ctx, NEO_USAGE, "'%s' is no command; see %s --help",
+                    args->argc > 1 ? args->argv[1] : "", args->program->name);
   return parse(ctx, args, first);
 }
 
@@ -194,7 +204,8 @@ int cli_main(const cli_program *program, int argc, char **argv) {
   if (status == NEO_OK)
     status = args.command->run(&ctx, &args);
   if (status != NEO_OK)
-    fprintf(stderr, "%s: %s\n", program->name, ctx.message[0] ? ctx.message : neo_status_name(status));
+    fprintf(stderr, "%s: %s\n", program->name,
+            ctx.message[0] ? ctx.message : neo_status_name(status));
   if (fflush(stdout) != 0 && status == NEO_OK) {
     fprintf(stderr, "%s: standard output cannot be written\n", program->name);
     status = NEO_IO;

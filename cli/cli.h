@@ -1,5 +1,5 @@
-/* cli/cli.h: the programs neo and neo-tune as tables of commands. One table row describes a command; --help, man
- * pages, shell completion and the parser all read it. */
+/* cli/cli.h: the programs neo and neo-tune as tables of commands. One table row describes a
+ * command; --help, man pages, shell completion and the parser all read it. */
 #ifndef NEO_CLI_CLI_H
 #define NEO_CLI_CLI_H
 
@@ -17,7 +17,7 @@ typedef struct cli_option {
 typedef struct cli_args cli_args;
 
 typedef struct cli_command {
-  const char *name; /* NULL: the program itself has one job */
+  const char *name;      /* NULL: the program itself has one job */
   const char *arguments; /* "MODEL", "DIR", "[RUN]" */
   const char *summary;
   const char *about;    /* a paragraph */
@@ -52,11 +52,13 @@ int cli_main(const cli_program *program, int argc, char **argv);
 /* Fills command, options and arguments of args from its program, argc and argv. */
 neo_status cli_parse(neo_ctx *ctx, cli_args *args);
 bool cli_has(const cli_args *args, const char *option);
-const char *cli_value(const cli_args *args, const char *option, const char *otherwise); /* the last one given */
+const char *cli_value(const cli_args *args, const char *option,
+                      const char *otherwise); /* the last one given */
 /* k-th value of a repeated option; NULL past the end. */
 const char *cli_value_at(const cli_args *args, const char *option, int k);
 /* An integer in [lo, hi]; NEO_USAGE names option, value and range. */
-neo_status cli_int(neo_ctx *ctx, const cli_args *args, const char *option, int64_t lo, int64_t hi, int64_t *inout);
+neo_status cli_int(neo_ctx *ctx, const cli_args *args, const char *option, int64_t lo, int64_t hi,
+                   int64_t *inout);
 /* "90", "90s", "10m", "2h" -> seconds. */
 neo_status cli_duration(neo_ctx *ctx, const char *text, double *out);
 

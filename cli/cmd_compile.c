@@ -5,11 +5,16 @@
 #include "base/host.h"
 #include "cli/commands.h"
 
-static void summarise(FILE *out, const neo_project *project, const char *dir, const neo_compile_result *result, double seconds) {
-  fprintf(out, "%s: %d tasks (%d hits, %d near, %d analytic), %d threads, %s\n", dir, result->n_tasks, result->hits, result->near,
-          result->analytic, project->threads, project->target_text);
-  fprintf(out, "parameters %.2f MB (the model's own %.2f MB), expected kernel time %.3f ms, compiled in %.1f s\n",
-          (double)result->params_bytes / 1e6, (double)result->weights_bytes / 1e6, result->predicted_ns / 1e6, seconds);
+static void summarise(FILE *out, const neo_project *project, const char *dir,
+                      const neo_compile_result *result, double seconds) {
+  fprintf(out, "%s: %d tasks (%d hits, %d near, %d analytic), %d threads, %s\n", dir,
+          result->n_tasks, result->hits, result->near, result->analytic, project->threads,
+          project->target_text);
+  fprintf(out,
+          "parameters %.2f MB (the model's own %.2f MB), expected kernel time %.3f ms, compiled in "
+          "%.1f s\n",
+          (double)result->params_bytes / 1e6, (double)result->weights_bytes / 1e6,
+          result->predicted_ns / 1e6, seconds);
 }
 
 neo_status cli_compile(neo_ctx *ctx, const cli_args *args) {
@@ -28,7 +33,9 @@ neo_status cli_compile(neo_ctx *ctx, const cli_args *args) {
   if (status == NEO_OK)
     status = cli_project(ctx, args, args->argument[0], &arena, &project);
   if (status == NEO_OK) {
-    neo_compile_options options = {.output = dir, .codegen = cli_value(args, "--codegen", NULL), .jobs = (int)jobs,
+    neo_compile_options options = {.output = dir,
+                                   .codegen = cli_value(args, "--codegen", NULL),
+                                   .jobs = (int)jobs,
                                    .table = cli_has(args, "--quiet") ? NULL : stdout};
     neo_compile_result result;
     status = neo_compile(ctx, &project, db, &options, &result);
@@ -41,7 +48,8 @@ neo_status cli_compile(neo_ctx *ctx, const cli_args *args) {
   return status;
 }
 
-static void print_target(void *self, const char *name, const char *about, const neo_target *target) {
+static void print_target(void *self, const char *name, const char *about,
+                         const neo_target *target) {
   FILE *out = self;
   neo_buf text = {0};
   neo_target_print(&text, target);
@@ -49,11 +57,13 @@ static void print_target(void *self, const char *name, const char *about, const 
   neo_buf_fini(&text);
 }
 
-static void collect_target(void *self, const char *name, const char *about, const neo_target *target) {
+static void collect_target(void *self, const char *name, const char *about,
+                           const neo_target *target) {
   neo_buf text = {0};
   neo_target_print(&text, target);
-  json_array_append_new(self, json_pack("{s:s, s:s, s:s, s:b}", "name", name, "about", about, "target", text.data, "runs_here",
-                                        neo_target_runs_here(target)));
+  json_array_append_new(self,
+                        json_pack("{s:s, s:s, s:s, s:b}", "name", name, "about", about, "target",
+                                  text.data, "runs_here", neo_target_runs_here(target)));
   neo_buf_fini(&text);
 }
 

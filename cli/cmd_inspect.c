@@ -1,4 +1,5 @@
-/* neo inspect: a model before compiling (graph, passes, tasks, spaces), or an artifact after (schedules). */
+/* neo inspect: a model before compiling (graph, passes, tasks, spaces), or an artifact after
+ * (schedules). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,9 +10,12 @@
 /* ---- an artifact ---------------------------------------------------------------------------------- */
 
 static void print_meta_task(const json_t *task, bool schedules) {
-  printf("%-9s %4lld x %10.2f MFLOP %10.1f us  %s (%s)\n", json_string_value(json_object_get(task, "origin")),
-         (long long)json_integer_value(json_object_get(task, "weight")), json_number_value(json_object_get(task, "flops")) / 1e6,
-         json_number_value(json_object_get(task, "ns")) / 1e3, json_string_value(json_object_get(task, "name")),
+  printf("%-9s %4lld x %10.2f MFLOP %10.1f us  %s (%s)\n",
+         json_string_value(json_object_get(task, "origin")),
+         (long long)json_integer_value(json_object_get(task, "weight")),
+         json_number_value(json_object_get(task, "flops")) / 1e6,
+         json_number_value(json_object_get(task, "ns")) / 1e3,
+         json_string_value(json_object_get(task, "name")),
          json_string_value(json_object_get(task, "op")));
   if (schedules)
     printf("    %s\n", json_string_value(json_object_get(task, "schedule")));
@@ -29,12 +33,18 @@ static neo_status inspect_artifact(neo_ctx *ctx, const cli_args *args, const cha
   if (status == NEO_OK && cli_has(args, "--json")) {
     puts(text.data);
   } else if (status == NEO_OK) {
-    json_array_foreach(json_object_get(meta, "tasks"), i, task) print_meta_task(task, cli_has(args, "--schedule"));
+    json_array_foreach(json_object_get(meta, "tasks"), i, task)
+        print_meta_task(task, cli_has(args, "--schedule"));
     long long runtime = (long long)json_integer_value(json_object_get(meta, "runtime_operators"));
-    printf("%s: neo %s, %s, %lld threads, %.3f GFLOP\n", json_string_value(json_object_get(meta, "model")),
-           json_string_value(json_object_get(meta, "neo")), json_string_value(json_object_get(meta, "target")),
-           (long long)json_integer_value(json_object_get(meta, "threads")), json_number_value(json_object_get(meta, "flops")) / 1e9);
-    printf("generated kernels: %.2f %% of the FLOPs; runtime kernels: %lld steps (no FLOPs counted for them)\n", 100.0, runtime);
+    printf("%s: neo %s, %s, %lld threads, %.3f GFLOP\n",
+           json_string_value(json_object_get(meta, "model")),
+           json_string_value(json_object_get(meta, "neo")),
+           json_string_value(json_object_get(meta, "target")),
+           (long long)json_integer_value(json_object_get(meta, "threads")),
+           json_number_value(json_object_get(meta, "flops")) / 1e9);
+    printf("generated kernels: %.2f %% of the FLOPs; runtime kernels: %lld steps (no FLOPs counted "
+           "for them)\n",
+           100.0, runtime);
   }
   json_decref(meta);
   neo_buf_fini(&text);
@@ -51,7 +61,8 @@ static void print_tensors(const neo_graph *graph, const char *what, int n, const
     printf("%s %s %s %s", what, v->name, neo_dtype_name(v->dtype), shape.data);
     for (int d = 0; d < v->shape.rank; d++)
       if (v->shape.dim[d] < 0)
-        printf(" (dim %d is free%s%s)", d, v->dim_name[d] ? ": " : "", v->dim_name[d] ? v->dim_name[d] : "");
+        printf(" (dim %d is free%s%s)", d, v->dim_name[d] ? ": " : "",
+               v->dim_name[d] ? v->dim_name[d] : "");
     printf("\n");
     neo_buf_fini(&shape);
   }
@@ -105,8 +116,9 @@ static neo_status print_space(neo_ctx *ctx, const neo_project *project, const ne
 static json_t *task_json(const neo_task *task) {
   neo_buf te = {0};
   neo_te_print(&te, &task->group->te);
-  json_t *out = json_pack("{s:s, s:s, s:s, s:s, s:i, s:f, s:f, s:s}", "name", task->group->name, "op", task->group->op, "workload",
-                          task->group->key, "layouts", task->signature, "weight", task->weight, "flops", task->flops, "bytes",
+  json_t *out = json_pack("{s:s, s:s, s:s, s:s, s:i, s:f, s:f, s:s}", "name", task->group->name,
+                          "op", task->group->op, "workload", task->group->key, "layouts",
+                          task->signature, "weight", task->weight, "flops", task->flops, "bytes",
                           neo_te_bytes(&task->group->te), "te", te.data);
   neo_buf_fini(&te);
   return out;
@@ -123,8 +135,8 @@ static neo_status print_tasks(neo_ctx *ctx, const cli_args *args, const neo_proj
       json_array_append_new(rows, task_json(task));
       continue;
     }
-    printf("%s %3d x %10.2f MFLOP  %s (%s) %s\n", task->group->key, task->weight, task->flops / 1e6, task->group->name, task->group->op,
-           task->signature);
+    printf("%s %3d x %10.2f MFLOP  %s (%s) %s\n", task->group->key, task->weight, task->flops / 1e6,
+           task->group->name, task->group->op, task->signature);
     if (cli_has(args, "--space"))
       status = print_space(ctx, project, task);
   }
@@ -139,7 +151,9 @@ static neo_status print_tasks(neo_ctx *ctx, const cli_args *args, const neo_proj
   return status;
 }
 
-static int compare_names(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
+static int compare_names(const void *a, const void *b) {
+  return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
 
 static void print_operators(const neo_graph *graph, neo_arena *arena) {
   const char **name = neo_arena_alloc(arena, sizeof *name * (size_t)(graph->n_nodes + 1));

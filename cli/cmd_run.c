@@ -27,8 +27,10 @@ static neo_status open_artifact(neo_ctx *ctx, const cli_args *args, opened *out)
     return rt_fail(ctx, code, &error);
   out->threads = threads ? (int)threads : neo_rt_threads(out->model);
   if (out->threads != neo_rt_threads(out->model))
-    neo_log(ctx, NEO_LOG_WARN, "the artifact was compiled for %d threads; running with %d works but is not what was tuned",
-            neo_rt_threads(out->model), out->threads);
+    neo_log(
+        ctx, NEO_LOG_WARN,
+        "the artifact was compiled for %d threads; running with %d works but is not what was tuned",
+        neo_rt_threads(out->model), out->threads);
   neo_rt_options options = {.threads = out->threads, .pin = 1};
   code = neo_rt_session_create(out->model, &options, &out->session, &error);
   return code ? rt_fail(ctx, code, &error) : NEO_OK;
@@ -46,9 +48,15 @@ static neo_status set_input(neo_ctx *ctx, opened *o, const char *text) {
   char *name = strndup(text, (size_t)(equals - text));
   neo_tensor tensor = {0};
   neo_rt_error error = {0};
-  neo_status status = name ? neo_npy_read(ctx, equals + 1, &tensor) : neo_fail(ctx, NEO_NO_MEMORY, "input");
+  neo_status status =
+      name ? neo_npy_read(ctx, equals + 1, &tensor) : neo_fail(ctx, NEO_NO_MEMORY, "input");
   if (status == NEO_OK) {
-    int code = neo_rt_set_tensor(o->session, name, neo_dtype_name(tensor.dtype), tensor.shape.rank, tensor.shape.dim, tensor.data, &error);
+    neo_rt_tensor_info info = {.name = name,
+                               .dtype = neo_dtype_name(tensor.dtype),
+                               .rank = tensor.shape.rank,
+                               .bytes = tensor.size};
+    memcpy(info.dim, tensor.shape.dim, sizeof(int64_t) * (size_t)tensor.shape.rank);
+    int code = neo_rt_set_tensor(o->session, &info, tensor.data, &error);
     status = code ? rt_fail(ctx, code, &error) : NEO_OK;
   }
   neo_tensor_free(ctx, &tensor);
@@ -136,7 +144,8 @@ static double flops_of(neo_ctx *ctx, const char *dir) {
   neo_buf text = {0};
   json_t *meta = NULL;
   double flops = 0;
-  if (neo_file_read(ctx, path, 64u << 20, &text) == NEO_OK && neo_json_parse(ctx, path, text.data, text.size, &meta) == NEO_OK)
+  if (neo_file_read(ctx, path, 64u << 20, &text) == NEO_OK &&
+      neo_json_parse(ctx, path, text.data, text.size, &meta) == NEO_OK)
     flops = json_number_value(json_object_get(meta, "flops"));
   neo_ctx_clear(ctx);
   json_decref(meta);
@@ -144,15 +153,18 @@ static double flops_of(neo_ctx *ctx, const char *dir) {
   return flops;
 }
 
-static void print_times(neo_ctx *ctx, const cli_args *args, const opened *o, int runs, const double *ns) {
-  double min = ns[0] / 1e6, median = ns[runs / 2] / 1e6, p90 = ns[(runs * 9) / 10 < runs ? (runs * 9) / 10 : runs - 1] / 1e6;
+static void print_times(neo_ctx *ctx, const cli_args *args, const opened *o, int runs,
+                        const double *ns) {
+  double min = ns[0] / 1e6, median = ns[runs / 2] / 1e6,
+         p90 = ns[(runs * 9) / 10 < runs ? (runs * 9) / 10 : runs - 1] / 1e6;
   double gflops = flops_of(ctx, args->argument[0]) / ns[runs / 2];
   if (cli_has(args, "--json"))
-    printf("{\"latency_ms\": {\"min\": %.6f, \"median\": %.6f, \"p90\": %.6f}, \"threads\": %d, \"runs\": %d, \"gflops\": %.4f}\n", min,
-           median, p90, o->threads, runs, gflops);
+    printf("{\"latency_ms\": {\"min\": %.6f, \"median\": %.6f, \"p90\": %.6f}, \"threads\": %d, "
+           "\"runs\": %d, \"gflops\": %.4f}\n",
+           min, median, p90, o->threads, runs, gflops);
   else
-    printf("latency min %.3f ms, median %.3f ms, p90 %.3f ms; %d runs, %d threads, %.1f GFLOP/s\n", min, median, p90, runs, o->threads,
-           gflops);
+    printf("latency min %.3f ms, median %.3f ms, p90 %.3f ms; %d runs, %d threads, %.1f GFLOP/s\n",
+           min, median, p90, runs, o->threads, gflops);
 }
 
 static neo_status time_and_print(neo_ctx *ctx, const cli_args *args, opened *o, int runs) {
@@ -187,7 +199,8 @@ neo_status cli_run(neo_ctx *ctx, const cli_args *args) {
   return status;
 }
 
-/* Inputs of a benchmark: uniform in [0, 1), from a fixed seed; integers stay 0 so that they are legal indices. */
+/* Inputs of a benchmark: uniform in [0, 1), from a fixed seed; integers stay 0 so that they are
+ * legal indices. */
 static neo_status fill_inputs(neo_ctx *ctx, opened *o) {
   neo_rng rng;
   neo_rng_init(&rng, 1);
@@ -200,7 +213,8 @@ static neo_status fill_inputs(neo_ctx *ctx, opened *o) {
     memcpy(shape.dim, info->dim, sizeof(int64_t) * (size_t)info->rank);
     neo_assert(neo_dtype_find(info->dtype, &dtype));
     NEO_TRY(neo_tensor_create(ctx, dtype, &shape, &tensor));
-    for (size_t e = 0; neo_dtype_class(dtype) == 'f' && e < tensor.size / neo_dtype_size(dtype); e++)
+    for (size_t e = 0; neo_dtype_class(dtype) == 'f' && e < tensor.size / neo_dtype_size(dtype);
+         e++)
       neo_tensor_set_f64(&tensor, (int64_t)e, neo_rng_unit(&rng));
     int code = neo_rt_set_input(o->session, info->name, tensor.data, tensor.size, &error);
     neo_tensor_free(ctx, &tensor);
@@ -227,6 +241,24 @@ static neo_status print_profile(neo_ctx *ctx, opened *o) {
   return NEO_OK;
 }
 
+/* A worker of benchmarks/pair: one timed run per line of standard input, nanoseconds on standard
+ * output. */
+static neo_status serve(neo_ctx *ctx, opened *o) {
+  char line[64];
+  double ns = 0;
+  while (fgets(line, sizeof line, stdin)) {
+    neo_rt_error error = {0};
+    uint64_t start = neo_now_ns(ctx);
+    int code = neo_rt_run(o->session, &error);
+    ns = (double)(neo_now_ns(ctx) - start);
+    if (code)
+      return rt_fail(ctx, code, &error);
+    printf("%.0f\n", ns);
+    fflush(stdout);
+  }
+  return NEO_OK;
+}
+
 neo_status cli_bench(neo_ctx *ctx, const cli_args *args) {
   opened o;
   int64_t runs = 0;
@@ -237,6 +269,11 @@ neo_status cli_bench(neo_ctx *ctx, const cli_args *args) {
   if (status == NEO_OK && cli_has(args, "--profile"))
     status = print_profile(ctx, &o);
   double once = 0;
+  if (status == NEO_OK && cli_has(args, "--serve")) {
+    status = serve(ctx, &o);
+    close_artifact(&o);
+    return status;
+  }
   if (status == NEO_OK)
     status = time_runs(ctx, &o, 1, &once);
   if (status == NEO_OK && runs == 0)

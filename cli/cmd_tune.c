@@ -10,7 +10,8 @@
 static neo_status need_database(neo_ctx *ctx, const cli_args *args, bool read_only, neo_db **out) {
   NEO_TRY(cli_database(ctx, args, read_only, out));
   if (!*out)
-    return neo_fail(ctx, NEO_USAGE, "there is no tuning database: name one with --db PATH (default: %s)",
+    return neo_fail(ctx, NEO_USAGE,
+                    "there is no tuning database: name one with --db PATH (default: %s)",
                     read_only ? "none was made yet" : "the user's data folder");
   return NEO_OK;
 }
@@ -42,10 +43,15 @@ static neo_status tune_options(neo_ctx *ctx, const cli_args *args, neo_tune_opti
 }
 
 static void summarise(FILE *out, const neo_tune_result *result) {
-  fprintf(out, "run %lld: %lld trials (%lld usable, %lld failed) in %.1f s, %.1f trials/s, board busy %.0f %%\n", (long long)result->run,
-          (long long)result->trials, (long long)result->ok, (long long)result->failed, result->seconds,
-          result->seconds > 0 ? (double)result->trials / result->seconds : 0, 100 * result->busy_share);
-  fprintf(out, "sum of kernel times: %.3f ms before, %.3f ms after\n", result->before_ns / 1e6, result->after_ns / 1e6);
+  fprintf(out,
+          "run %lld: %lld trials (%lld usable, %lld failed) in %.1f s, %.1f trials/s, board busy "
+          "%.0f %%\n",
+          (long long)result->run, (long long)result->trials, (long long)result->ok,
+          (long long)result->failed, result->seconds,
+          result->seconds > 0 ? (double)result->trials / result->seconds : 0,
+          100 * result->busy_share);
+  fprintf(out, "sum of kernel times: %.3f ms before, %.3f ms after\n", result->before_ns / 1e6,
+          result->after_ns / 1e6);
 }
 
 neo_status cli_tune(neo_ctx *ctx, const cli_args *args) {
@@ -64,7 +70,9 @@ neo_status cli_tune(neo_ctx *ctx, const cli_args *args) {
     status = cli_project(ctx, args, args->argument[0], &arena, &project);
   if (status == NEO_OK) {
     FILE *out = options.ack ? stderr : stdout;
-    cli_progress *progress = cli_has(args, "--quiet") ? NULL : cli_progress_create(ctx, out, options.budget_s, options.trials);
+    cli_progress *progress = cli_has(args, "--quiet")
+                                 ? NULL
+                                 : cli_progress_create(ctx, out, options.budget_s, options.trials);
     options.arguments = arguments_json(args, &arguments);
     options.event = progress ? cli_progress_event : NULL;
     options.self = progress;
@@ -104,7 +112,8 @@ static neo_status run_argument(neo_ctx *ctx, const cli_args *args, int k, int64_
     return NEO_OK;
   neo_scan_init(&scan, args->argument[k]);
   if (!neo_scan_int(&scan, out) || !neo_scan_end(&scan) || *out < 1)
-    return neo_fail(ctx, NEO_USAGE, "'%s' is no run; `neo-tune runs` lists them", args->argument[k]);
+    return neo_fail(ctx, NEO_USAGE, "'%s' is no run; `neo-tune runs` lists them",
+                    args->argument[k]);
   return NEO_OK;
 }
 
@@ -118,7 +127,8 @@ static neo_status find_run(neo_ctx *ctx, const cli_args *args, neo_db *db, run_s
 }
 
 /* Starts this program anew with a run's arguments (and this --db): same model, same options. */
-static neo_status with_arguments(neo_ctx *ctx, const cli_args *args, const char *text, json_t **list, char **argv) {
+static neo_status with_arguments(neo_ctx *ctx, const cli_args *args, const char *text,
+                                 json_t **list, char **argv) {
   NEO_TRY(neo_json_parse(ctx, "run arguments", text, strlen(text), list));
   int n = 0;
   argv[n++] = args->argv[0];
@@ -164,8 +174,8 @@ neo_status cli_resume(neo_ctx *ctx, const cli_args *args) {
 
 static bool print_run(void *self, const neo_db_run *run) {
   (void)self;
-  printf("%6lld  %-11s  %d threads  seed %llu  %s\n        %s\n", (long long)run->id, run->state, run->threads,
-         (unsigned long long)run->seed, run->model, run->arguments);
+  printf("%6lld  %-11s  %d threads  seed %llu  %s\n        %s\n", (long long)run->id, run->state,
+         run->threads, (unsigned long long)run->seed, run->model, run->arguments);
   return true;
 }
 
@@ -179,7 +189,8 @@ neo_status cli_runs(neo_ctx *ctx, const cli_args *args) {
 }
 
 /* The model and options of the run, from its stored arguments. */
-static neo_status replay_run(neo_ctx *ctx, const cli_args *args, neo_db *db, const run_search *run) {
+static neo_status replay_run(neo_ctx *ctx, const cli_args *args, neo_db *db,
+                             const run_search *run) {
   json_t *list = NULL;
   char *argv[CLI_MAX_VALUES];
   neo_project project = {0};
@@ -199,10 +210,13 @@ static neo_status replay_run(neo_ctx *ctx, const cli_args *args, neo_db *db, con
     neo_project_close(&project);
   }
   if (status == NEO_OK && divergence >= 0)
-    status = neo_fail(ctx, NEO_BAD_INPUT, "run %lld diverges at trial %lld after %lld equal ones: other records, options or version",
-                      (long long)run->id, (long long)divergence, (long long)replayed);
+    status = neo_fail(
+        ctx, NEO_BAD_INPUT,
+        "run %lld diverges at trial %lld after %lld equal ones: other records, options or version",
+        (long long)run->id, (long long)divergence, (long long)replayed);
   if (status == NEO_OK)
-    printf("run %lld: %lld trials replayed, every proposal equal\n", (long long)run->id, (long long)replayed);
+    printf("run %lld: %lld trials replayed, every proposal equal\n", (long long)run->id,
+           (long long)replayed);
   json_decref(list);
   neo_arena_fini(&arena);
   return status;
@@ -244,7 +258,8 @@ neo_status cli_export(neo_ctx *ctx, const cli_args *args) {
   NEO_TRY(need_database(ctx, args, true, &db));
   bool to_stdout = strcmp(path, "-") == 0;
   FILE *out = to_stdout ? stdout : fopen(path, "w");
-  neo_status status = out ? neo_db_export(ctx, db, out) : neo_fail(ctx, NEO_IO, "%s cannot be written", path);
+  neo_status status =
+      out ? neo_db_export(ctx, db, out) : neo_fail(ctx, NEO_IO, "%s cannot be written", path);
   if (out && !to_stdout && fclose(out) != 0 && status == NEO_OK)
     status = neo_fail(ctx, NEO_IO, "%s cannot be written: is the disk full?", path);
   neo_db_close(db);
@@ -258,11 +273,13 @@ neo_status cli_import(neo_ctx *ctx, const cli_args *args) {
   for (int i = 0; i < args->n_arguments && status == NEO_OK; i++) {
     int64_t good = 0, bad = 0;
     FILE *in = fopen(args->argument[i], "r");
-    status = in ? neo_db_import(ctx, db, in, args->argument[i], &good, &bad) : neo_fail(ctx, NEO_IO, "%s cannot be read", args->argument[i]);
+    status = in ? neo_db_import(ctx, db, in, args->argument[i], &good, &bad)
+                : neo_fail(ctx, NEO_IO, "%s cannot be read", args->argument[i]);
     if (in)
       fclose(in);
     if (status == NEO_OK)
-      printf("%s: %lld rows imported, %lld skipped\n", args->argument[i], (long long)good, (long long)bad);
+      printf("%s: %lld rows imported, %lld skipped\n", args->argument[i], (long long)good,
+             (long long)bad);
   }
   neo_db_close(db);
   return status;
@@ -279,11 +296,12 @@ neo_status cli_best(neo_ctx *ctx, const cli_args *args) {
   for (int t = 0; status == NEO_OK && t < project.n_tasks; t++) {
     neo_choice *choice = neo_alloc(ctx, sizeof *choice);
     neo_buf line = {0};
-    status = choice ? neo_choose(ctx, &project, &project.task[t], db, choice) : neo_fail(ctx, NEO_NO_MEMORY, "best");
+    status = choice ? neo_choose(ctx, &project, &project.task[t], db, choice)
+                    : neo_fail(ctx, NEO_NO_MEMORY, "best");
     if (status == NEO_OK) {
       neo_schedule_print(&line, &choice->schedule);
-      printf("%-9s %10.1f us  %s %s\n    %s\n", neo_choice_name(choice->kind), choice->ns / 1e3, project.task[t].group->name,
-             choice->reason, line.data);
+      printf("%-9s %10.1f us  %s %s\n    %s\n", neo_choice_name(choice->kind), choice->ns / 1e3,
+             project.task[t].group->name, choice->reason, line.data);
     }
     neo_buf_fini(&line);
     neo_free(ctx, choice);

@@ -6,20 +6,33 @@
 #include "driver/driver.h"
 
 /* Rows of every command that opens a model. */
-#define CLI_MODEL_OPTIONS                                                                                              \
-  {"--target", "T", "device to compile for (see neo targets); default: this machine", false},                         \
-      {"--input", "NAME=SHAPE[:DTYPE]", "shape of an input, e.g. x=1,3,224,224; an empty shape is rank 0", true},      \
-      {"--threads", "N", "threads the kernels are made for; default: one per core", false},                           \
-      {"--accuracy", "exact|default|fast", "which algorithms may be used: exact sums directly, fast allows F(6x6)", false}, \
-      {"--max-params-growth", "X", "limit for stored weights against the model's own; default 4", false}
+#define CLI_MODEL_OPTIONS                                                                          \
+  {"--target", "T", "device to compile for (see neo targets); default: this machine", false},      \
+      {"--input", "NAME=SHAPE[:DTYPE]",                                                            \
+       "shape of an input, e.g. x=1,3,224,224; an empty shape is rank 0", true},                   \
+      {"--threads", "N", "threads the kernels are made for; default: one per core", false},        \
+      {"--accuracy", "exact|default|fast",                                                         \
+       "which algorithms may be used: exact sums directly, fast allows F(6x6)", false},            \
+  {                                                                                                \
+    "--max-params-growth", "X", "limit for stored weights against the model's own; default 4",     \
+        false                                                                                      \
+  }
 
-#define CLI_DB_OPTION {"--db", "URL", "tuning database: a path, sqlite:PATH or none; default $NEO_DB, else the user's data folder", false}
+#define CLI_DB_OPTION                                                                              \
+  {                                                                                                \
+    "--db", "URL",                                                                                 \
+        "tuning database: a path, sqlite:PATH or none; default $NEO_DB, else the user's data "     \
+        "folder",                                                                                  \
+        false                                                                                      \
+  }
 
 /* Bindings live in arena. */
-neo_status cli_project(neo_ctx *ctx, const cli_args *args, const char *model, neo_arena *arena, neo_project *out);
+neo_status cli_project(neo_ctx *ctx, const cli_args *args, const char *model, neo_arena *arena,
+                       neo_project *out);
 /* NAME=SHAPE[:DTYPE]: splits at the first '=', dtype after the last ':' of the value. */
 neo_status cli_binding(neo_ctx *ctx, neo_arena *arena, const char *text, neo_binding *out);
-/* The store of --db, $NEO_DB or the data folder; *out NULL for "none" or (read_only) when the default does not exist yet. */
+/* The store of --db, $NEO_DB or the data folder; *out NULL for "none" or (read_only) when the
+ * default does not exist yet. */
 neo_status cli_database(neo_ctx *ctx, const cli_args *args, bool read_only, neo_db **out);
 /* "a/b:0" -> "a_b_0". */
 void cli_file_name(const char *name, char *out, size_t size);
@@ -41,7 +54,8 @@ neo_status cli_best(neo_ctx *ctx, const cli_args *args);
 /* progress.c: what a person or a program watches while tuning. */
 typedef struct cli_progress cli_progress;
 cli_progress *cli_progress_create(neo_ctx *ctx, FILE *out, double budget_s, int64_t trials);
-void cli_progress_event(void *self, const neo_project *project, const neo_task_state *state, const neo_tune_event *event);
+void cli_progress_event(void *self, const neo_project *project, const neo_task_state *state,
+                        const neo_tune_event *event);
 void cli_progress_destroy(cli_progress *progress);
 
 #endif

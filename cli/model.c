@@ -12,10 +12,14 @@ static neo_status parse_shape(neo_ctx *ctx, const char *text, const char *whole,
   while (!neo_scan_end(&scan)) {
     int64_t dim = 0;
     if (out->rank == NEO_MAX_RANK || !neo_scan_int(&scan, &dim) || dim < 0)
-      return neo_fail(ctx, NEO_USAGE, "--input %s: '%s' is no shape; write sizes with commas, e.g. 1,3,224,224", whole, text);
+      return neo_fail(ctx, NEO_USAGE,
+                      "--input %s: '%s' is no shape; write sizes with commas, e.g. 1,3,224,224",
+                      whole, text);
     out->dim[out->rank++] = dim;
     if (!neo_scan_token(&scan, ",") && !neo_scan_token(&scan, "x") && !neo_scan_end(&scan))
-      return neo_fail(ctx, NEO_USAGE, "--input %s: '%s' is no shape; write sizes with commas, e.g. 1,3,224,224", whole, text);
+      return neo_fail(ctx, NEO_USAGE,
+                      "--input %s: '%s' is no shape; write sizes with commas, e.g. 1,3,224,224",
+                      whole, text);
   }
   return NEO_OK;
 }
@@ -31,7 +35,8 @@ neo_status cli_binding(neo_ctx *ctx, neo_arena *arena, const char *text, neo_bin
   if (colon) {
     out->has_dtype = true;
     if (!neo_dtype_find(colon + 1, &out->dtype))
-      return neo_fail(ctx, NEO_USAGE, "--input %s: '%s' is no dtype; use f32, i64, u8, ...", text, colon + 1);
+      return neo_fail(ctx, NEO_USAGE, "--input %s: '%s' is no dtype; use f32, i64, u8, ...", text,
+                      colon + 1);
     *colon = '\0';
   }
   return parse_shape(ctx, value, text, &out->shape);
@@ -47,7 +52,8 @@ static neo_status parse_accuracy(neo_ctx *ctx, const cli_args *args, neo_accurac
   return neo_fail(ctx, NEO_USAGE, "--accuracy %s: use exact, default or fast", text);
 }
 
-neo_status cli_project(neo_ctx *ctx, const cli_args *args, const char *model, neo_arena *arena, neo_project *out) {
+neo_status cli_project(neo_ctx *ctx, const cli_args *args, const char *model, neo_arena *arena,
+                       neo_project *out) {
   neo_project_options options = {.model = model, .target = cli_value(args, "--target", NULL)};
   neo_binding *binding = neo_arena_alloc(arena, sizeof *binding * CLI_MAX_VALUES);
   const char *text;
@@ -63,7 +69,8 @@ neo_status cli_project(neo_ctx *ctx, const cli_args *args, const char *model, ne
     neo_scan scan;
     neo_scan_init(&scan, growth);
     if (!neo_scan_double(&scan, &options.max_params_growth) || options.max_params_growth < 1)
-      return neo_fail(ctx, NEO_USAGE, "--max-params-growth %s: a number from 1 is expected", growth);
+      return neo_fail(ctx, NEO_USAGE, "--max-params-growth %s: a number from 1 is expected",
+                      growth);
   }
   return neo_project_open(ctx, &options, out);
 }
@@ -76,7 +83,8 @@ static neo_status default_path(neo_ctx *ctx, char *out, size_t size, bool create
   else if (home && home[0])
     snprintf(dir, sizeof dir, "%s/.local/share/neo", home);
   else
-    return neo_fail(ctx, NEO_USAGE, "neither HOME nor XDG_DATA_HOME is set: name the database with --db PATH");
+    return neo_fail(ctx, NEO_USAGE,
+                    "neither HOME nor XDG_DATA_HOME is set: name the database with --db PATH");
   if (create)
     NEO_TRY(neo_dir_create(ctx, dir));
   snprintf(out, size, "%s/tuning.db", dir);

@@ -25,6 +25,8 @@ static const cli_option bench_options[] = {
     {"--threads", "N", "default: what the artifact was compiled for", false},
     {"--runs", "N", "default: about two seconds' worth", false},
     {"--profile", NULL, "time of each step first", false},
+    {"--serve", NULL, "one timed run per line of standard input (a worker of benchmarks/pair)",
+     false},
     {"--json", NULL, "latency_ms {min, median, p90}, threads, runs, gflops", false},
     {0},
 };
@@ -43,18 +45,25 @@ static const cli_option targets_options[] = {{"--json", NULL, "as JSON", false},
 
 static const cli_command neo_commands[] = {
     {"compile", "MODEL", "model file -> artifact directory",
-     "Imports a model, takes the best schedule of each task from the tuning database (or a near record, or the\n"
-     "analytic model), generates code and writes compiled.so, compiled_model.json, compiled.params, compiled.meta.",
-     "neo compile resnet50.onnx --output out/\nneo compile det.onnx -o out --input x=1,3,640,640 --threads 1 --db none", 1, 1, compile_options,
-     cli_compile},
-    {"run", "DIR", "run an artifact on .npy files", "Runs an artifact once and writes its outputs in model order.",
+     "Imports a model, takes the best schedule of each task from the tuning database (or a near "
+     "record, or the\n"
+     "analytic model), generates code and writes compiled.so, compiled_model.json, "
+     "compiled.params, compiled.meta.",
+     "neo compile resnet50.onnx --output out/\nneo compile det.onnx -o out --input x=1,3,640,640 "
+     "--threads 1 --db none",
+     1, 1, compile_options, cli_compile},
+    {"run", "DIR", "run an artifact on .npy files",
+     "Runs an artifact once and writes its outputs in model order.",
      "neo run out/ --input x=image.npy --output-dir results/", 1, 1, run_options, cli_run},
-    {"bench", "DIR", "time an artifact", "Times an artifact on random inputs, after one run to warm up.", "neo bench out/ --threads 2 --json", 1,
-     1, bench_options, cli_bench},
-    {"inspect", "MODEL|DIR", "what is in a model or an artifact", "Without options: inputs, outputs, operators and parameters of a model.",
-     "neo inspect resnet50.onnx --tasks\nneo inspect out/ --schedule", 1, 1, inspect_options, cli_inspect},
-    {"targets", "", "devices to compile for", "Lists the devices by name, this machine first.", "neo targets --json", 0, 0, targets_options,
-     cli_targets},
+    {"bench", "DIR", "time an artifact",
+     "Times an artifact on random inputs, after one run to warm up.",
+     "neo bench out/ --threads 2 --json", 1, 1, bench_options, cli_bench},
+    {"inspect", "MODEL|DIR", "what is in a model or an artifact",
+     "Without options: inputs, outputs, operators and parameters of a model.",
+     "neo inspect resnet50.onnx --tasks\nneo inspect out/ --schedule", 1, 1, inspect_options,
+     cli_inspect},
+    {"targets", "", "devices to compile for", "Lists the devices by name, this machine first.",
+     "neo targets --json", 0, 0, targets_options, cli_targets},
     {0},
 };
 
@@ -83,24 +92,36 @@ static const cli_option best_options[] = {CLI_DB_OPTION, CLI_MODEL_OPTIONS, {0}}
 
 static const cli_command tune_commands[] = {
     {NULL, "MODEL", "search for fast schedules of a model's tasks",
-     "Measures candidates on this machine, verifies each against a reference and commits every trial to the tuning\n"
+     "Measures candidates on this machine, verifies each against a reference and commits every "
+     "trial to the tuning\n"
      "database. Interrupt it anywhere; the next run goes on from what is recorded.",
-     "neo-tune resnet50.onnx --budget 10m\nneo-tune det.onnx --input x=1,3,640,640 --trials 500 --threads 1", 1, 1, tune_options, cli_tune},
-    {"resume", "[RUN]", "repeat a run's arguments", "Continues the newest run, or the one named, with its stored arguments.",
-     "neo-tune resume", 0, 1, db_options, cli_resume},
-    {"runs", "", "list the runs", "Lists the runs in the database, newest first.", "neo-tune runs", 0, 0, db_options, cli_runs},
+     "neo-tune resnet50.onnx --budget 10m\nneo-tune det.onnx --input x=1,3,640,640 --trials 500 "
+     "--threads 1",
+     1, 1, tune_options, cli_tune},
+    {"resume", "[RUN]", "repeat a run's arguments",
+     "Continues the newest run, or the one named, with its stored arguments.", "neo-tune resume", 0,
+     1, db_options, cli_resume},
+    {"runs", "", "list the runs", "Lists the runs in the database, newest first.", "neo-tune runs",
+     0, 0, db_options, cli_runs},
     {"replay", "[RUN]", "repeat a run's search from its records",
-     "Proposes again with the recorded measurements and checks that every proposal is the same. Nothing is measured.", "neo-tune replay 3", 0,
-     1, db_options, cli_replay},
-    {"report", "[RUN]", "write the report of a run", "Writes report.html (one file, no network), the same as CSV and JSON.",
+     "Proposes again with the recorded measurements and checks that every proposal is the same. "
+     "Nothing is measured.",
+     "neo-tune replay 3", 0, 1, db_options, cli_replay},
+    {"report", "[RUN]", "write the report of a run",
+     "Writes report.html (one file, no network), the same as CSV and JSON.",
      "neo-tune report --output-dir report/", 0, 1, report_options, cli_report},
-    {"export", "[FILE]", "records as JSON lines", "Writes workloads and trials as JSON lines to FILE or standard output.",
+    {"export", "[FILE]", "records as JSON lines",
+     "Writes workloads and trials as JSON lines to FILE or standard output.",
      "neo-tune export records.jsonl", 0, 1, db_options, cli_export},
-    {"import", "FILE...", "take in exported records", "Adds records from JSON lines; bad lines are named and skipped; importing twice changes nothing.",
+    {"import", "FILE...", "take in exported records",
+     "Adds records from JSON lines; bad lines are named and skipped; importing twice changes "
+     "nothing.",
      "neo-tune import records.jsonl", 1, CLI_MAX_VALUES, db_options, cli_import},
-    {"best", "MODEL", "the schedule each task would get", "Prints where each task's schedule would come from, and the line itself.",
+    {"best", "MODEL", "the schedule each task would get",
+     "Prints where each task's schedule would come from, and the line itself.",
      "neo-tune best resnet50.onnx --threads 1", 1, 1, best_options, cli_best},
     {0},
 };
 
-const cli_program cli_neo_tune = {"neo-tune", "finds fast schedules and keeps them in a database", tune_commands};
+const cli_program cli_neo_tune = {"neo-tune", "finds fast schedules and keeps them in a database",
+                                  tune_commands};

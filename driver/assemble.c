@@ -1,9 +1,9 @@
 /* The plan of a built project: value slots, steps, memory.
  *
- * How: views are aliases of what they view; every other activation is one slot. The producer of a graph output
- * writes straight into the caller's output; an output that is an alias, an input or a constant is copied at the
- * end. Activations and the kernels' workspaces share one arena by lifetime (neo_plan_memory).
- * Invariant: slots of INPUT and OUTPUT storage are dense row-major. */
+ * How: views are aliases of what they view; every other activation is one slot. The producer of a
+ * graph output writes straight into the caller's output; an output that is an alias, an input or a
+ * constant is copied at the end. Activations and the kernels' workspaces share one arena by
+ * lifetime (neo_plan_memory). Invariant: slots of INPUT and OUTPUT storage are dense row-major. */
 #include <string.h>
 
 #include "driver/internal.h"
@@ -15,9 +15,9 @@ typedef struct assembly {
   neo_params *params;
   neo_arena *arena;
   neo_plan *plan;
-  int *root;       /* by graph value: the value whose memory it is */
-  int *slot;       /* by graph value (roots only): plan value, or -1 */
-  int *direct;     /* by root: the model output it is written to, or -1 */
+  int *root;           /* by graph value: the value whose memory it is */
+  int *slot;           /* by graph value (roots only): plan value, or -1 */
+  int *direct;         /* by root: the model output it is written to, or -1 */
   int *first_function; /* by task */
   neo_lifetime *life;  /* by plan value (arena ones) then by step (workspaces) */
   bool *planned;
@@ -51,7 +51,8 @@ static int add_value(assembly *a, const neo_plan_value *value) {
 }
 
 static neo_plan_value describe(const neo_value *value, const char *name) {
-  neo_plan_value out = {.name = name, .dtype = (uint8_t)value->dtype, .rank = (uint8_t)value->shape.rank};
+  neo_plan_value out = {
+      .name = name, .dtype = (uint8_t)value->dtype, .rank = (uint8_t)value->shape.rank};
   memcpy(out.dim, value->shape.dim, sizeof(int64_t) * (size_t)value->shape.rank);
   return out;
 }
@@ -74,7 +75,8 @@ static neo_status value_slot(assembly *a, int v, int step, int *out) {
     NEO_TRY(constant_slot(a, root, &plain, &a->slot[root]));
   } else if (a->slot[root] < 0) {
     neo_plan_value slot = describe(value, "");
-    slot.bytes = neo_layout_elements(&a->project->value_layout[root], &value->shape) * (int64_t)neo_dtype_size(value->dtype);
+    slot.bytes = neo_layout_elements(&a->project->value_layout[root], &value->shape) *
+                 (int64_t)neo_dtype_size(value->dtype);
     slot.storage = NEO_STORE_ARENA;
     if (a->direct[root] >= 0) {
       slot.storage = NEO_STORE_OUTPUT;
@@ -92,7 +94,12 @@ static neo_status value_slot(assembly *a, int v, int step, int *out) {
 static neo_plan_step *add_step(assembly *a, neo_plan_step_kind kind, const char *name, int n_args) {
   neo_assert((int)a->plan->n_steps < a->cap_steps);
   neo_plan_step *step = &a->plan->step[a->plan->n_steps++];
-  *step = (neo_plan_step){.kind = kind, .name = name, .n_args = (uint32_t)n_args, .work_offset = -1, .runtime = "", .attributes = ""};
+  *step = (neo_plan_step){.kind = kind,
+                          .name = name,
+                          .n_args = (uint32_t)n_args,
+                          .work_offset = -1,
+                          .runtime = "",
+                          .attributes = ""};
   step->arg = neo_arena_alloc(a->arena, sizeof(uint32_t) * (size_t)(n_args + 1));
   return step;
 }
@@ -126,9 +133,11 @@ static neo_status te_step(assembly *a, const neo_group *group, int task) {
   }
   neo_assert(n == built->nest.n_params);
   step->n_launches = (uint32_t)built->nest.n_launches;
-  step->launch = neo_arena_alloc(a->arena, sizeof(neo_plan_launch) * (size_t)(built->nest.n_launches + 1));
+  step->launch =
+      neo_arena_alloc(a->arena, sizeof(neo_plan_launch) * (size_t)(built->nest.n_launches + 1));
   for (int l = 0; l < built->nest.n_launches; l++)
-    step->launch[l] = (neo_plan_launch){.function = (uint32_t)(a->first_function[task] + l), .grid = built->nest.launch[l].grid};
+    step->launch[l] = (neo_plan_launch){.function = (uint32_t)(a->first_function[task] + l),
+                                        .grid = built->nest.launch[l].grid};
   step->scratch_bytes = built->nest.scratch_bytes;
   int work = a->cap_values + at;
   a->life[work] = (neo_lifetime){.bytes = built->nest.work_bytes, .first = at, .last = at};
@@ -154,10 +163,14 @@ static void print_attributes(neo_buf *buf, const neo_node *node) {
 static neo_status runtime_step(assembly *a, const neo_group *group) {
   const neo_node *node = &a->project->graph->node[group->node[0]];
   int at = (int)a->plan->n_steps, n = 0, id = 0;
-  neo_plan_step *step = add_step(a, NEO_PLAN_RUNTIME, neo_arena_printf(a->arena, "%s (%s)", group->name, group->op), group->n_args);
+  neo_plan_step *step =
+      add_step(a, NEO_PLAN_RUNTIME, neo_arena_printf(a->arena, "%s (%s)", group->name, group->op),
+               group->n_args);
   for (int i = 0; i < group->n_args; i++) {
     if (group->arg[i] == NEO_NO_VALUE)
-      return neo_fail(a->ctx, NEO_UNSUPPORTED, "node '%s' (%s): an absent optional input of a runtime operator", group->name, group->op);
+      return neo_fail(a->ctx, NEO_UNSUPPORTED,
+                      "node '%s' (%s): an absent optional input of a runtime operator", group->name,
+                      group->op);
     NEO_TRY(value_slot(a, group->arg[i], at, &id));
     step->arg[n++] = (uint32_t)id;
   }
@@ -178,7 +191,8 @@ static neo_status add_inputs(assembly *a) {
     neo_plan_value slot = describe(value, value->name);
     slot.storage = NEO_STORE_INPUT;
     slot.slot = i;
-    slot.bytes = neo_layout_elements(&(neo_layout){0}, &value->shape) * (int64_t)neo_dtype_size(value->dtype);
+    slot.bytes = neo_layout_elements(&(neo_layout){0}, &value->shape) *
+                 (int64_t)neo_dtype_size(value->dtype);
     a->slot[graph->input[i]] = add_value(a, &slot);
     a->plan->input[i] = (uint32_t)a->slot[graph->input[i]];
   }
@@ -197,10 +211,12 @@ static neo_status add_outputs(assembly *a) {
     neo_plan_value slot = describe(value, graph->output_name[o]);
     slot.storage = NEO_STORE_OUTPUT;
     slot.slot = o;
-    slot.bytes = neo_layout_elements(&(neo_layout){0}, &value->shape) * (int64_t)neo_dtype_size(value->dtype);
+    slot.bytes = neo_layout_elements(&(neo_layout){0}, &value->shape) *
+                 (int64_t)neo_dtype_size(value->dtype);
     int id = add_value(a, &slot);
     if (a->direct[root] != o) {
-      neo_plan_step *step = add_step(a, NEO_PLAN_COPY, neo_arena_printf(a->arena, "%s (copy)", graph->output_name[o]), 2);
+      neo_plan_step *step = add_step(
+          a, NEO_PLAN_COPY, neo_arena_printf(a->arena, "%s (copy)", graph->output_name[o]), 2);
       NEO_TRY(value_slot(a, graph->output[o], at, &from));
       step->arg[0] = (uint32_t)from;
       step->arg[1] = (uint32_t)id;
@@ -273,9 +289,15 @@ static neo_status add_steps(assembly *a) {
   return NEO_OK;
 }
 
-neo_status neo_assemble(neo_ctx *ctx, const neo_project *project, const neo_built *built, neo_params *params,
-                        neo_arena *arena, neo_plan *plan, const char ***functions, int *n_functions) {
-  assembly a = {.ctx = ctx, .project = project, .built = built, .params = params, .arena = arena, .plan = plan};
+neo_status neo_assemble(neo_ctx *ctx, const neo_project *project, const neo_built *built,
+                        neo_params *params, neo_arena *arena, neo_plan *plan,
+                        const char ***functions, int *n_functions) {
+  assembly a = {.ctx = ctx,
+                .project = project,
+                .built = built,
+                .params = params,
+                .arena = arena,
+                .plan = plan};
   memset(plan, 0, sizeof *plan);
   set_up(&a);
   find_roots(&a);

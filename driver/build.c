@@ -1,8 +1,8 @@
 /* Schedules, nests and machine code of a project's tasks, on several threads.
  *
- * How: choosing reads the store and stays on the calling thread; lowering and code generation are pure
- * functions of the task and run on workers that take tasks from a shared counter. The first failure wins
- * and stops the others at their next task. */
+ * How: choosing reads the store and stays on the calling thread; lowering and code generation are
+ * pure functions of the task and run on workers that take tasks from a shared counter. The first
+ * failure wins and stops the others at their next task. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -29,7 +29,8 @@ static neo_status build_one(neo_ctx *ctx, const build_shared *shared, int t) {
   snprintf(built->symbol, sizeof built->symbol, "t%d", t);
   NEO_TRY(neo_schedule_rewrite(ctx, te, &built->choice.schedule, &built->arena, &built->te));
   NEO_TRY(neo_schedule_packing(ctx, te, &built->choice.schedule, &built->arena, &built->packing));
-  NEO_TRY(neo_schedule_lower(ctx, te, &built->choice.schedule, &project->target, &built->arena, &built->nest));
+  NEO_TRY(neo_schedule_lower(ctx, te, &built->choice.schedule, &project->target, &built->arena,
+                             &built->nest));
   neo_nest_expand_math(&built->nest);
   return shared->codegen->build(ctx, &built->nest, &project->target, built->symbol, &built->object);
 }
@@ -48,8 +49,8 @@ static void *build_loop(void *self) {
   return NULL;
 }
 
-neo_status neo_build_tasks(neo_ctx *ctx, const neo_project *project, neo_db *db, const neo_codegen *codegen, int jobs,
-                           neo_built *built) {
+neo_status neo_build_tasks(neo_ctx *ctx, const neo_project *project, neo_db *db,
+                           const neo_codegen *codegen, int jobs, neo_built *built) {
   for (int t = 0; t < project->n_tasks; t++) {
     neo_arena_init(&built[t].arena);
     NEO_TRY(neo_choose(ctx, project, &project->task[t], db, &built[t].choice));
@@ -64,7 +65,8 @@ neo_status neo_build_tasks(neo_ctx *ctx, const neo_project *project, neo_db *db,
     worker[j] = (build_worker){.shared = &shared};
     neo_ctx_fork(&worker[j].ctx, ctx);
   }
-  while (started < jobs && pthread_create(&thread[started], NULL, build_loop, &worker[started]) == 0)
+  while (started < jobs &&
+         pthread_create(&thread[started], NULL, build_loop, &worker[started]) == 0)
     started++;
   build_loop(&worker[0]);
   for (int j = 1; j < started; j++)

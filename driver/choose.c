@@ -1,5 +1,5 @@
-/* Where a task's schedule comes from: the store's best record, else a near record transferred, else the
- * analytic pick, else the naive nest.
+/* Where a task's schedule comes from: the store's best record, else a near record transferred, else
+ * the analytic pick, else the naive nest.
  *
  * Why in this order: a bad store can cost speed, never correctness; so every line read from it is
  * parsed, lowered and checked again, and what does not replay is passed over with its reason. */
@@ -9,8 +9,8 @@
 
 const char *neo_choice_name(neo_choice_kind kind) {
   switch (kind) {
-#define X(name, text)     \
-  case NEO_CHOICE_##name: \
+#define X(name, text)                                                                              \
+  case NEO_CHOICE_##name:                                                                          \
     return text;
     NEO_CHOICES(X)
 #undef X
@@ -19,20 +19,25 @@ const char *neo_choice_name(neo_choice_kind kind) {
 }
 
 /* Does the line still mean a legal program for this task? */
-static bool replays(neo_ctx *ctx, const neo_project *project, const neo_task *task, const neo_schedule *schedule) {
+static bool replays(neo_ctx *ctx, const neo_project *project, const neo_task *task,
+                    const neo_schedule *schedule) {
   neo_arena arena;
   neo_arena_init(&arena);
   neo_nest *nest = neo_arena_alloc(&arena, sizeof *nest);
-  bool ok = neo_schedule_lower(ctx, &task->group->te, schedule, &project->target, &arena, nest) == NEO_OK;
+  bool ok =
+      neo_schedule_lower(ctx, &task->group->te, schedule, &project->target, &arena, nest) == NEO_OK;
   neo_arena_fini(&arena);
   return ok;
 }
 
 const char *neo_accuracy_name(neo_accuracy accuracy) {
-  return accuracy == NEO_ACCURACY_EXACT ? "exact" : accuracy == NEO_ACCURACY_FAST ? "fast" : "default";
+  return accuracy == NEO_ACCURACY_EXACT  ? "exact"
+         : accuracy == NEO_ACCURACY_FAST ? "fast"
+                                         : "default";
 }
 
-static bool from_record(neo_ctx *ctx, const neo_project *project, const neo_task *task, neo_db *db, neo_choice *out) {
+static bool from_record(neo_ctx *ctx, const neo_project *project, const neo_task *task, neo_db *db,
+                        neo_choice *out) {
   neo_db_query query = {.workload = task->group->key,
                         .target = project->target_text,
                         .threads = project->threads,
@@ -41,7 +46,9 @@ static bool from_record(neo_ctx *ctx, const neo_project *project, const neo_task
   neo_db_row row = {0};
   bool found = false;
   if (neo_db_best(ctx, db, &query, &row, &found) != NEO_OK || !found) {
-    snprintf(out->reason, sizeof out->reason, "%s", ctx->status ? ctx->message : "no record of this workload, target, threads and layouts");
+    snprintf(out->reason, sizeof out->reason, "%s",
+             ctx->status ? ctx->message
+                         : "no record of this workload, target, threads and layouts");
     neo_ctx_clear(ctx);
     return false;
   }
@@ -50,22 +57,28 @@ static bool from_record(neo_ctx *ctx, const neo_project *project, const neo_task
   if (good)
     out->ns = row.trial.ns;
   else
-    snprintf(out->reason, sizeof out->reason, "record %lld is stale: %.120s", (long long)row.trial.id, ctx->message);
+    snprintf(out->reason, sizeof out->reason, "record %lld is stale: %.120s",
+             (long long)row.trial.id, ctx->message);
   neo_ctx_clear(ctx);
   neo_db_row_fini(&row);
   return good;
 }
 
-static bool from_near(neo_ctx *ctx, const neo_project *project, const neo_task *task, neo_db *db, const neo_space *space,
-                      neo_choice *out) {
+static bool from_near(neo_ctx *ctx, const neo_project *project, const neo_task *task, neo_db *db,
+                      const neo_space *space, neo_choice *out) {
   neo_buf text = {0}, family = {0};
   neo_te_print(&text, &task->group->te);
   neo_workload_family(&family, text.data);
-  neo_db_workload workload = {.key = task->group->key, .text = text.data, .family = family.data, .name = "", .flops = task->flops};
+  neo_db_workload workload = {.key = task->group->key,
+                              .text = text.data,
+                              .family = family.data,
+                              .name = "",
+                              .flops = task->flops};
   neo_db_row row[4] = {0};
   int n = 0;
   bool good = false;
-  if (neo_db_near(ctx, db, &workload, project->target_text, project->threads, NEO_COUNT(row), row, &n) != NEO_OK)
+  if (neo_db_near(ctx, db, &workload, project->target_text, project->threads, NEO_COUNT(row), row,
+                  &n) != NEO_OK)
     neo_ctx_clear(ctx);
   for (int i = 0; i < n; i++) {
     neo_candidate candidate;
@@ -84,7 +97,8 @@ static bool from_near(neo_ctx *ctx, const neo_project *project, const neo_task *
   return good;
 }
 
-neo_status neo_choose(neo_ctx *ctx, const neo_project *project, const neo_task *task, neo_db *db, neo_choice *out) {
+neo_status neo_choose(neo_ctx *ctx, const neo_project *project, const neo_task *task, neo_db *db,
+                      neo_choice *out) {
   memset(out, 0, sizeof *out);
   out->kind = NEO_CHOICE_HIT;
   if (db && from_record(ctx, project, task, db, out))
@@ -104,7 +118,8 @@ neo_status neo_choose(neo_ctx *ctx, const neo_project *project, const neo_task *
       out->ns = neo_space_predict(space, &best[i]);
       good = replays(ctx, project, task, &out->schedule);
       if (!good)
-        neo_log(ctx, NEO_LOG_WARN, "%s: the analytic schedule does not replay: %s", task->group->name, ctx->message);
+        neo_log(ctx, NEO_LOG_WARN, "%s: the analytic schedule does not replay: %s",
+                task->group->name, ctx->message);
       neo_ctx_clear(ctx);
     }
   }

@@ -1,4 +1,5 @@
-/* compile: a project's tasks become kernels, constants are packed, the plan is assembled, the artifact written.
+/* compile: a project's tasks become kernels, constants are packed, the plan is assembled, the
+ * artifact written.
  *
  * Invariant: nothing appears under the output's name until everything is complete. */
 #include <stdlib.h>
@@ -11,8 +12,8 @@ static void print_table(FILE *out, const neo_project *project, const neo_built *
   for (int t = 0; t < project->n_tasks; t++) {
     const neo_task *task = &project->task[t];
     const neo_choice *choice = &built[t].choice;
-    fprintf(out, "%-9s %4d %10.2f %10.1f  %-28.28s %s\n", neo_choice_name(choice->kind), task->weight, task->flops / 1e6,
-            choice->ns / 1e3, task->group->name, choice->reason);
+    fprintf(out, "%-9s %4d %10.2f %10.1f  %-28.28s %s\n", neo_choice_name(choice->kind),
+            task->weight, task->flops / 1e6, choice->ns / 1e3, task->group->name, choice->reason);
   }
 }
 
@@ -31,18 +32,20 @@ static void summarise(const neo_project *project, const neo_built *built, const 
   out->generated_share = 1; /* runtime operators count no FLOPs of te kind */
 }
 
-static neo_status write_artifact(neo_ctx *ctx, const neo_project *project, const neo_built *built, neo_params *params,
-                                 const neo_codegen *codegen, const char *dir) {
+static neo_status write_artifact(neo_ctx *ctx, const neo_project *project, const neo_built *built,
+                                 neo_params *params, const neo_codegen *codegen, const char *dir) {
   neo_arena arena;
   neo_arena_init(&arena);
   neo_plan plan;
   const char **functions = NULL;
   int n_functions = 0;
   neo_buf binary = {0}, json = {0}, meta = {0};
-  const neo_object **objects = neo_arena_alloc(&arena, sizeof *objects * (size_t)(project->n_tasks + 1));
+  const neo_object **objects =
+      neo_arena_alloc(&arena, sizeof *objects * (size_t)(project->n_tasks + 1));
   for (int t = 0; t < project->n_tasks; t++)
     objects[t] = &built[t].object;
-  neo_status status = neo_assemble(ctx, project, built, params, &arena, &plan, &functions, &n_functions);
+  neo_status status =
+      neo_assemble(ctx, project, built, params, &arena, &plan, &functions, &n_functions);
   if (status == NEO_OK)
     status = neo_plan_encode(ctx, &plan, &binary);
   if (status == NEO_OK) {
@@ -67,11 +70,12 @@ static neo_status write_artifact(neo_ctx *ctx, const neo_project *project, const
   return status;
 }
 
-neo_status neo_compile(neo_ctx *ctx, const neo_project *project, neo_db *db, const neo_compile_options *options,
-                       neo_compile_result *out) {
+neo_status neo_compile(neo_ctx *ctx, const neo_project *project, neo_db *db,
+                       const neo_compile_options *options, neo_compile_result *out) {
   const neo_codegen *codegen = neo_codegen_find(options->codegen ? options->codegen : "llvm");
   if (!codegen)
-    return neo_fail(ctx, NEO_USAGE, "code generator '%s' is not known; use llvm or c", options->codegen);
+    return neo_fail(ctx, NEO_USAGE, "code generator '%s' is not known; use llvm or c",
+                    options->codegen);
   neo_cores cores;
   NEO_TRY(neo_cores_detect(ctx, NULL, &cores));
   neo_built *built = calloc((size_t)project->n_tasks + 1, sizeof *built);
@@ -79,7 +83,8 @@ neo_status neo_compile(neo_ctx *ctx, const neo_project *project, neo_db *db, con
     return neo_fail(ctx, NEO_NO_MEMORY, "compile: %d tasks", project->n_tasks);
   neo_params params;
   neo_params_init(&params);
-  neo_status status = neo_build_tasks(ctx, project, db, codegen, options->jobs > 0 ? options->jobs : cores.n, built);
+  neo_status status = neo_build_tasks(ctx, project, db, codegen,
+                                      options->jobs > 0 ? options->jobs : cores.n, built);
   if (status == NEO_OK && options->table)
     print_table(options->table, project, built);
   if (status == NEO_OK)

@@ -1,7 +1,7 @@
-/* compiled_model.json (the plan's printed twin, for people and tools; the runtime never reads it) and
- * compiled.meta (what made the artifact, and every task's schedule with its origin). */
-#include "driver/internal.h"
+/* compiled_model.json (the plan's printed twin, for people and tools; the runtime never reads it)
+ * and compiled.meta (what made the artifact, and every task's schedule with its origin). */
 #include "base/host.h"
+#include "driver/internal.h"
 #include "neo/neo_version.h"
 
 static const char *const storage_names[] = {"input", "output", "arena", "param"};
@@ -10,8 +10,9 @@ static json_t *describe_value(const neo_plan_value *value) {
   json_t *dims = json_array();
   for (int d = 0; d < value->rank; d++)
     json_array_append_new(dims, json_integer(value->dim[d]));
-  return json_pack("{s:s, s:s, s:o, s:s, s:I, s:I}", "name", value->name, "dtype", neo_dtype_name((neo_dtype)value->dtype),
-                   "shape", dims, "storage", storage_names[value->storage], "slot", (json_int_t)value->slot, "bytes",
+  return json_pack("{s:s, s:s, s:o, s:s, s:I, s:I}", "name", value->name, "dtype",
+                   neo_dtype_name((neo_dtype)value->dtype), "shape", dims, "storage",
+                   storage_names[value->storage], "slot", (json_int_t)value->slot, "bytes",
                    (json_int_t)value->bytes);
 }
 
@@ -21,14 +22,17 @@ static json_t *describe_step(const neo_plan_step *step) {
   for (uint32_t i = 0; i < step->n_args; i++)
     json_array_append_new(args, json_integer(step->arg[i]));
   for (uint32_t l = 0; l < step->n_launches; l++)
-    json_array_append_new(launches, json_pack("{s:i, s:I}", "function", (int)step->launch[l].function, "grid",
-                                              (json_int_t)step->launch[l].grid));
-  return json_pack("{s:s, s:s, s:o, s:o, s:s, s:s}", "kind", kinds[step->kind], "name", step->name, "args", args, "launches",
-                   launches, "runtime", step->runtime, "attributes", step->attributes);
+    json_array_append_new(launches,
+                          json_pack("{s:i, s:I}", "function", (int)step->launch[l].function, "grid",
+                                    (json_int_t)step->launch[l].grid));
+  return json_pack("{s:s, s:s, s:o, s:o, s:s, s:s}", "kind", kinds[step->kind], "name", step->name,
+                   "args", args, "launches", launches, "runtime", step->runtime, "attributes",
+                   step->attributes);
 }
 
 void neo_describe_model(neo_buf *out, const neo_plan *plan) {
-  json_t *values = json_array(), *steps = json_array(), *inputs = json_array(), *outputs = json_array();
+  json_t *values = json_array(), *steps = json_array(), *inputs = json_array(),
+         *outputs = json_array();
   for (uint32_t i = 0; i < plan->n_values; i++)
     json_array_append_new(values, describe_value(&plan->value[i]));
   for (uint32_t i = 0; i < plan->n_steps; i++)
@@ -37,10 +41,12 @@ void neo_describe_model(neo_buf *out, const neo_plan *plan) {
     json_array_append_new(inputs, json_integer(plan->input[i]));
   for (uint32_t i = 0; i < plan->n_outputs; i++)
     json_array_append_new(outputs, json_integer(plan->output[i]));
-  json_t *model = json_pack("{s:i, s:i, s:s, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "version", NEO_PLAN_VERSION, "threads",
-                            (int)plan->threads, "target", plan->target, "arena_bytes", (json_int_t)plan->arena_bytes,
-                            "scratch_bytes", (json_int_t)plan->scratch_bytes, "params_bytes", (json_int_t)plan->params_bytes,
-                            "inputs", inputs, "outputs", outputs, "values", values, "steps", steps);
+  json_t *model =
+      json_pack("{s:i, s:i, s:s, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "version", NEO_PLAN_VERSION,
+                "threads", (int)plan->threads, "target", plan->target, "arena_bytes",
+                (json_int_t)plan->arena_bytes, "scratch_bytes", (json_int_t)plan->scratch_bytes,
+                "params_bytes", (json_int_t)plan->params_bytes, "inputs", inputs, "outputs",
+                outputs, "values", values, "steps", steps);
   neo_json_print(out, model, true);
   json_decref(model);
 }
@@ -48,16 +54,17 @@ void neo_describe_model(neo_buf *out, const neo_plan *plan) {
 static json_t *describe_task(const neo_task *task, const neo_built *built) {
   neo_buf schedule = {0};
   neo_schedule_print(&schedule, &built->choice.schedule);
-  json_t *out = json_pack("{s:s, s:s, s:s, s:s, s:i, s:f, s:s, s:s, s:f, s:s}", "name", task->group->name, "op", task->group->op,
-                          "workload", task->group->key, "layouts", task->signature, "weight", task->weight, "flops", task->flops,
-                          "origin", neo_choice_name(built->choice.kind), "reason", built->choice.reason, "ns", built->choice.ns,
-                          "schedule", schedule.data);
+  json_t *out = json_pack("{s:s, s:s, s:s, s:s, s:i, s:f, s:s, s:s, s:f, s:s}", "name",
+                          task->group->name, "op", task->group->op, "workload", task->group->key,
+                          "layouts", task->signature, "weight", task->weight, "flops", task->flops,
+                          "origin", neo_choice_name(built->choice.kind), "reason",
+                          built->choice.reason, "ns", built->choice.ns, "schedule", schedule.data);
   neo_buf_fini(&schedule);
   return out;
 }
 
-void neo_describe_meta(neo_buf *out, const neo_project *project, const neo_built *built, const neo_params *params,
-                       const char *codegen) {
+void neo_describe_meta(neo_buf *out, const neo_project *project, const neo_built *built,
+                       const neo_params *params, const char *codegen) {
   json_t *tasks = json_array();
   double flops = 0;
   int runtime_ops = 0;
@@ -67,11 +74,12 @@ void neo_describe_meta(neo_buf *out, const neo_project *project, const neo_built
   }
   for (int g = 0; g < project->partition.n_groups; g++)
     runtime_ops += project->partition.group[g].kind == NEO_STEP_RUNTIME;
-  json_t *meta = json_pack("{s:s, s:i, s:s, s:s, s:i, s:s, s:f, s:i, s:I, s:I, s:o}", "neo", NEO_VERSION_TEXT, "plan_version",
-                           NEO_PLAN_VERSION, "model", project->graph->name ? project->graph->name : "", "target",
-                           project->target_text, "threads", project->threads, "codegen", codegen, "flops", flops, "runtime_operators",
-                           runtime_ops, "params_bytes", (json_int_t)params->data.size, "weights_bytes",
-                           (json_int_t)params->weights_bytes, "tasks", tasks);
+  json_t *meta = json_pack(
+      "{s:s, s:i, s:s, s:s, s:i, s:s, s:f, s:i, s:I, s:I, s:o}", "neo", NEO_VERSION_TEXT,
+      "plan_version", NEO_PLAN_VERSION, "model", project->graph->name ? project->graph->name : "",
+      "target", project->target_text, "threads", project->threads, "codegen", codegen, "flops",
+      flops, "runtime_operators", runtime_ops, "params_bytes", (json_int_t)params->data.size,
+      "weights_bytes", (json_int_t)params->weights_bytes, "tasks", tasks);
   neo_json_print(out, meta, true);
   json_decref(meta);
 }

@@ -1,8 +1,10 @@
-/* driver/driver.h: the main jobs as readable calls in order: open a model as tasks, compile it, tune it.
+/* driver/driver.h: the main jobs as readable calls in order: open a model as tasks, compile it,
+ * tune it.
  *
  *   neo_project_open: import -> bind -> optimise -> partition -> choose layouts -> tasks
- *   neo_compile:      per task: schedule from the store, a near record, or the analytic model -> kernels -> artifact
- *   neo_tune:         propose -> build and measure -> one committed record per trial -> learn
+ *   neo_compile:      per task: schedule from the store, a near record, or the analytic model ->
+ * kernels -> artifact neo_tune:         propose -> build and measure -> one committed record per
+ * trial -> learn
  *
  * One thread calls; workers are inside. */
 #ifndef NEO_DRIVER_DRIVER_H
@@ -26,12 +28,13 @@ typedef struct neo_project_options {
   double max_params_growth; /* 0: 4 */
 } neo_project_options;
 
-/* A fused operator with the layouts of its boundary: the unit of tuning. Equal ones are one task. */
+/* A fused operator with the layouts of its boundary: the unit of tuning. Equal ones are one task.
+ */
 typedef struct neo_task {
-  const neo_group *group;                  /* the first group of this task */
-  neo_layout layout[NEO_TE_MAX_BUFFERS];   /* of IN and OUT buffers, by te buffer */
-  const char *signature;                   /* their text; the record key's last part */
-  int weight;                              /* groups of the model that are this task */
+  const neo_group *group;                /* the first group of this task */
+  neo_layout layout[NEO_TE_MAX_BUFFERS]; /* of IN and OUT buffers, by te buffer */
+  const char *signature;                 /* their text; the record key's last part */
+  int weight;                            /* groups of the model that are this task */
   double flops;
 } neo_task;
 
@@ -47,13 +50,14 @@ typedef struct neo_project {
   neo_layout *value_layout; /* by graph value; n == 0: row-major */
   int n_tasks;
   neo_task *task;
-  int *group_task;          /* by group: its task, or -1 (views and runtime operators) */
+  int *group_task; /* by group: its task, or -1 (views and runtime operators) */
 } neo_project;
 
 neo_status neo_project_open(neo_ctx *ctx, const neo_project_options *options, neo_project *out);
 void neo_project_close(neo_project *project);
 /* The schedule space of a task under this project's constraints. */
-neo_status neo_project_space(neo_ctx *ctx, const neo_project *project, const neo_task *task, neo_space **out);
+neo_status neo_project_space(neo_ctx *ctx, const neo_project *project, const neo_task *task,
+                             neo_space **out);
 
 /* The te's text with every extent replaced by '#': near workloads share it. */
 void neo_workload_family(neo_buf *out, const char *te_text);
@@ -61,10 +65,10 @@ void neo_workload_family(neo_buf *out, const char *te_text);
 /* ---- where a task's schedule comes from ----------------------------------------------------------- */
 
 /* X(enumerator, text) */
-#define NEO_CHOICES(X)                                           \
-  X(HIT, "hit")           /* a record of this very task */      \
-  X(NEAR, "near-hit")     /* a record of a near workload, transferred */ \
-  X(ANALYTIC, "analytic") /* no usable record */                \
+#define NEO_CHOICES(X)                                                                             \
+  X(HIT, "hit")           /* a record of this very task */                                         \
+  X(NEAR, "near-hit")     /* a record of a near workload, transferred */                           \
+  X(ANALYTIC, "analytic") /* no usable record */                                                   \
   X(NAIVE, "naive")       /* nothing else lowers: a defect worth reporting */
 
 typedef enum neo_choice_kind {
@@ -76,14 +80,15 @@ typedef enum neo_choice_kind {
 typedef struct neo_choice {
   neo_choice_kind kind;
   neo_schedule schedule;
-  double ns;          /* of the record; else the prediction */
-  char reason[200];   /* why not better: "no record for 2 threads; 1 for 1 thread" */
+  double ns;        /* of the record; else the prediction */
+  char reason[200]; /* why not better: "no record for 2 threads; 1 for 1 thread" */
 } neo_choice;
 
 const char *neo_accuracy_name(neo_accuracy accuracy); /* exact default fast */
 const char *neo_choice_name(neo_choice_kind kind);
 /* db may be NULL. Never fails for want of records. */
-neo_status neo_choose(neo_ctx *ctx, const neo_project *project, const neo_task *task, neo_db *db, neo_choice *out);
+neo_status neo_choose(neo_ctx *ctx, const neo_project *project, const neo_task *task, neo_db *db,
+                      neo_choice *out);
 
 /* ---- compile ------------------------------------------------------------------------------------- */
 
@@ -96,17 +101,22 @@ typedef struct neo_compile_options {
 
 typedef struct neo_compile_result {
   int n_tasks, hits, near, analytic;
-  double predicted_ns;      /* sum over tasks of weight * ns */
+  double predicted_ns;                /* sum over tasks of weight * ns */
   size_t params_bytes, weights_bytes; /* compiled.params against the model's own constants */
-  double generated_share;   /* of the model's FLOPs in generated kernels */
+  double generated_share;             /* of the model's FLOPs in generated kernels */
 } neo_compile_result;
 
-neo_status neo_compile(neo_ctx *ctx, const neo_project *project, neo_db *db, const neo_compile_options *options,
-                       neo_compile_result *out);
+neo_status neo_compile(neo_ctx *ctx, const neo_project *project, neo_db *db,
+                       const neo_compile_options *options, neo_compile_result *out);
 
 /* ---- tune ---------------------------------------------------------------------------------------- */
 
-typedef enum neo_event_kind { NEO_EVENT_TASK, NEO_EVENT_TRIAL, NEO_EVENT_FAILURE, NEO_EVENT_DONE } neo_event_kind;
+typedef enum neo_event_kind {
+  NEO_EVENT_TASK,
+  NEO_EVENT_TRIAL,
+  NEO_EVENT_FAILURE,
+  NEO_EVENT_DONE
+} neo_event_kind;
 
 /* What the progress display sees after each trial. */
 typedef struct neo_tune_event {
@@ -126,28 +136,32 @@ typedef struct neo_task_state {
 } neo_task_state;
 
 typedef struct neo_tune_options {
-  int64_t trials;          /* of this invocation; 0: no limit */
-  double budget_s;         /* wall clock; 0: no limit (if both are 0: 600 s) */
+  int64_t trials;  /* of this invocation; 0: no limit */
+  double budget_s; /* wall clock; 0: no limit (if both are 0: 600 s) */
   uint64_t seed;
-  const char *strategy;    /* NULL: evolve */
-  const char *measurer;    /* NULL: local */
+  const char *strategy; /* NULL: evolve */
+  const char *measurer; /* NULL: local */
   const char *board_program;
-  const char *arguments;   /* JSON array for resume */
+  const char *arguments;           /* JSON array for resume */
   bool (*interrupted)(void *self); /* polled; true: finish cleanly, NEO_INTERRUPTED */
-  void (*event)(void *self, const neo_project *project, const neo_task_state *state, const neo_tune_event *event);
+  void (*event)(void *self, const neo_project *project, const neo_task_state *state,
+                const neo_tune_event *event);
   void *self;
-  FILE *ack;               /* prints "id\n" of each committed trial; NULL: none */
+  FILE *ack; /* prints "id\n" of each committed trial; NULL: none */
 } neo_tune_options;
 
 typedef struct neo_tune_result {
   int64_t run, trials, ok, failed;
-  double seconds, busy_share;            /* of the measuring core */
-  double before_ns, after_ns;            /* sums over tasks of weight * (first | best) */
+  double seconds, busy_share; /* of the measuring core */
+  double before_ns, after_ns; /* sums over tasks of weight * (first | best) */
 } neo_tune_result;
 
 /* NEO_NOTHING_MEASURED if no trial of the run was usable. */
-neo_status neo_tune(neo_ctx *ctx, const neo_project *project, neo_db *db, const neo_tune_options *options, neo_tune_result *out);
-/* Replays a run's recorded measurements through the search: *divergence is the first attempt whose proposal differs, -1 if none. */
-neo_status neo_replay(neo_ctx *ctx, const neo_project *project, neo_db *db, int64_t run, int64_t *divergence, int64_t *replayed);
+neo_status neo_tune(neo_ctx *ctx, const neo_project *project, neo_db *db,
+                    const neo_tune_options *options, neo_tune_result *out);
+/* Replays a run's recorded measurements through the search: *divergence is the first attempt whose
+ * proposal differs, -1 if none. */
+neo_status neo_replay(neo_ctx *ctx, const neo_project *project, neo_db *db, int64_t run,
+                      int64_t *divergence, int64_t *replayed);
 
 #endif

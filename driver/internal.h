@@ -7,7 +7,8 @@
 
 /* layout.c: fills project->value_layout. */
 neo_status neo_project_layouts(neo_ctx *ctx, neo_project *project);
-void neo_task_fill(const neo_project *project, const neo_group *group, neo_arena *arena, neo_task *out);
+void neo_task_fill(const neo_project *project, const neo_group *group, neo_arena *arena,
+                   neo_task *out);
 
 /* build.c: a task with its schedule, nest and machine code. */
 typedef struct neo_built {
@@ -20,10 +21,10 @@ typedef struct neo_built {
   char symbol[32];
 } neo_built;
 
-/* Schedule, lowering and code of every task, on `jobs` threads. built: project->n_tasks entries, zeroed; free each with
- * neo_built_fini also on failure. */
-neo_status neo_build_tasks(neo_ctx *ctx, const neo_project *project, neo_db *db, const neo_codegen *codegen, int jobs,
-                           neo_built *built);
+/* Schedule, lowering and code of every task, on `jobs` threads. built: project->n_tasks entries,
+ * zeroed; free each with neo_built_fini also on failure. */
+neo_status neo_build_tasks(neo_ctx *ctx, const neo_project *project, neo_db *db,
+                           const neo_codegen *codegen, int jobs, neo_built *built);
 void neo_built_fini(neo_built *built);
 
 /* params.c: the constants of every kernel in their stored form, equal ones once. */
@@ -35,18 +36,20 @@ typedef struct neo_params {
 } neo_params;
 
 void neo_params_init(neo_params *params);
-neo_status neo_params_add(neo_ctx *ctx, neo_params *params, const neo_tensor *constant, int value, const neo_pack *pack,
-                          int64_t *out_offset, int64_t *out_bytes);
+neo_status neo_params_add(neo_ctx *ctx, neo_params *params, const neo_tensor *constant, int value,
+                          const neo_pack *pack, int64_t *out_offset, int64_t *out_bytes);
 void neo_params_fini(neo_params *params);
 
-/* assemble.c: the plan: value slots, steps, memory. Everything in arena. functions receives the kernels' names. */
-neo_status neo_assemble(neo_ctx *ctx, const neo_project *project, const neo_built *built, neo_params *params,
-                        neo_arena *arena, neo_plan *plan, const char ***functions, int *n_functions);
+/* assemble.c: the plan: value slots, steps, memory. Everything in arena. functions receives the
+ * kernels' names. */
+neo_status neo_assemble(neo_ctx *ctx, const neo_project *project, const neo_built *built,
+                        neo_params *params, neo_arena *arena, neo_plan *plan,
+                        const char ***functions, int *n_functions);
 
 /* describe.c: compiled_model.json and compiled.meta. */
 void neo_describe_model(neo_buf *out, const neo_plan *plan);
-void neo_describe_meta(neo_buf *out, const neo_project *project, const neo_built *built, const neo_params *params,
-                       const char *codegen);
+void neo_describe_meta(neo_buf *out, const neo_project *project, const neo_built *built,
+                       const neo_params *params, const char *codegen);
 
 /* ---- tune.c: the search side of a run, shared by tuning and replay ----------------------------------- */
 
@@ -55,7 +58,7 @@ enum { TUNER_ROUND = 8 };
 typedef struct tuner_task {
   neo_space *space;
   neo_search *search;
-  double prior_ns;     /* best before this run, 0: none */
+  double prior_ns; /* best before this run, 0: none */
   int failed_in_a_row;
 } tuner_task;
 
@@ -68,10 +71,10 @@ typedef struct neo_tuner {
   uint64_t seed;
   const char *strategy;
   int64_t run, attempts;
-  double peak_gflops;   /* of the machine that measured */
+  double peak_gflops; /* of the machine that measured */
   bool replaying;
-  int64_t first_trial;  /* replaying: rows before this id were there before the run */
-  json_t *near;         /* workload key -> schedules of near workloads */
+  int64_t first_trial; /* replaying: rows before this id were there before the run */
+  json_t *near;        /* workload key -> schedules of near workloads */
 } neo_tuner;
 
 /* Proposals for one task; ns <= 0: failed. */
@@ -82,8 +85,8 @@ typedef struct tuner_round {
   double ns[TUNER_ROUND], spent_ns[TUNER_ROUND];
 } tuner_round;
 
-neo_status neo_tuner_init(neo_ctx *ctx, neo_tuner *tuner, const neo_project *project, neo_db *db, uint64_t seed,
-                          const char *strategy);
+neo_status neo_tuner_init(neo_ctx *ctx, neo_tuner *tuner, const neo_project *project, neo_db *db,
+                          uint64_t seed, const char *strategy);
 void neo_tuner_fini(neo_tuner *tuner);
 /* The next round; n == 0 when every task is exhausted. */
 neo_status neo_tuner_propose(neo_ctx *ctx, neo_tuner *tuner, tuner_round *round);

@@ -1,14 +1,14 @@
 /* Activation layouts across the whole graph.
  *
- * What: every value of the model gets one memory layout that its producer writes and all its consumers
- * read, so that no transform stands between two kernels.
- * Why: the best layout of one kernel can cost its neighbours more than it gains.
- * How: candidates are row-major and channels-last (logical dims 0,2,..,n-1,1). Graph inputs and outputs,
- * views, runtime operators' arguments and values whose two layouts are the same memory keep row-major.
- * The cost of a group under given layouts is the analytic prediction of its best schedule (memoised by
- * workload and layouts). From the better of the two uniform assignments, coordinate descent flips one
- * value at a time until a sweep finds nothing (iterated conditional modes; the global formulation is that
- * of "Optimizing CNN Model Inference on CPUs", ATC'19). The store is not asked on purpose: compile and
+ * What: every value of the model gets one memory layout that its producer writes and all its
+ * consumers read, so that no transform stands between two kernels. Why: the best layout of one
+ * kernel can cost its neighbours more than it gains. How: candidates are row-major and
+ * channels-last (logical dims 0,2,..,n-1,1). Graph inputs and outputs, views, runtime operators'
+ * arguments and values whose two layouts are the same memory keep row-major. The cost of a group
+ * under given layouts is the analytic prediction of its best schedule (memoised by workload and
+ * layouts). From the better of the two uniform assignments, coordinate descent flips one value at a
+ * time until a sweep finds nothing (iterated conditional modes; the global formulation is that of
+ * "Optimizing CNN Model Inference on CPUs", ATC'19). The store is not asked on purpose: compile and
  * tune must arrive at the same tasks whatever has been recorded. */
 #include <math.h>
 #include <stdlib.h>
@@ -19,8 +19,8 @@
 typedef struct layout_search {
   neo_ctx *ctx;
   neo_project *project;
-  neo_map costs;         /* "key signature" -> double* in arena */
-  bool *movable;         /* by value */
+  neo_map costs;          /* "key signature" -> double* in arena */
+  bool *movable;          /* by value */
   int *user_start, *user; /* groups touching each value, CSR */
   double *group_cost;
 } layout_search;
@@ -28,7 +28,10 @@ typedef struct layout_search {
 static neo_layout channels_last(int rank) {
   neo_layout layout = {.n = rank};
   for (int d = 0; d < rank; d++)
-    layout.dim[d] = (neo_layout_dim){.dim = (int8_t)(d == 0 ? 0 : d == rank - 1 ? 1 : d + 1), .part = ' '};
+    layout.dim[d] = (neo_layout_dim){.dim = (int8_t)(d == 0          ? 0
+                                                     : d == rank - 1 ? 1
+                                                                     : d + 1),
+                                     .part = ' '};
   return layout;
 }
 
@@ -45,8 +48,8 @@ static void find_movable(layout_search *search) {
   const neo_partition *partition = &search->project->partition;
   for (int v = 0; v < graph->n_values; v++) {
     const neo_value *value = &graph->value[v];
-    search->movable[v] = value->shape.rank >= 3 && value->shape.rank <= 5 && value->node >= 0 && !value->constant &&
-                         !trivial(&value->shape);
+    search->movable[v] = value->shape.rank >= 3 && value->shape.rank <= 5 && value->node >= 0 &&
+                         !value->constant && !trivial(&value->shape);
   }
   for (int i = 0; i < graph->n_outputs; i++)
     search->movable[graph->output[i]] = false;
@@ -70,7 +73,8 @@ static void find_users(layout_search *search) {
         count[partition->group[g].arg[a] + 1]++;
   for (int v = 0; v < n_values; v++)
     count[v + 1] += count[v];
-  search->user_start = neo_arena_copy(&search->project->arena, count, sizeof(int) * (size_t)(n_values + 1));
+  search->user_start =
+      neo_arena_copy(&search->project->arena, count, sizeof(int) * (size_t)(n_values + 1));
   search->user = neo_arena_alloc(&search->project->arena, sizeof(int) * (size_t)(total + 1));
   for (int g = 0; g < partition->n_groups; g++)
     for (int a = 0; a < partition->group[g].n_args; a++)
@@ -118,7 +122,8 @@ static neo_status assign_all(layout_search *search, bool last, double *total) {
   neo_project *project = search->project;
   for (int v = 0; v < project->graph->n_values; v++)
     if (search->movable[v])
-      project->value_layout[v] = last ? channels_last(project->graph->value[v].shape.rank) : (neo_layout){0};
+      project->value_layout[v] =
+          last ? channels_last(project->graph->value[v].shape.rank) : (neo_layout){0};
   *total = 0;
   for (int g = 0; g < project->partition.n_groups; g++) {
     NEO_TRY(cost_of_group(search, g, &search->group_cost[g]));
@@ -173,7 +178,8 @@ neo_status neo_project_layouts(neo_ctx *ctx, neo_project *project) {
   project->value_layout = neo_arena_alloc(&project->arena, sizeof(neo_layout) * n);
   layout_search search = {.ctx = ctx, .project = project};
   search.movable = neo_arena_alloc(&project->arena, sizeof(bool) * n);
-  search.group_cost = neo_arena_alloc(&project->arena, sizeof(double) * (size_t)(project->partition.n_groups + 1));
+  search.group_cost =
+      neo_arena_alloc(&project->arena, sizeof(double) * (size_t)(project->partition.n_groups + 1));
   find_movable(&search);
   find_users(&search);
   neo_status status = descend(&search);

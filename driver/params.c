@@ -1,7 +1,7 @@
 /* The constants of every kernel as compiled.params holds them.
  *
- * A constant is stored once per (value, pack te, layout): kernels that agree share it. A pack te runs
- * natively first, then the layout is applied; blocks are 64-byte aligned. */
+ * A constant is stored once per (value, pack te, layout): kernels that agree share it. A pack te
+ * runs natively first, then the layout is applied; blocks are 64-byte aligned. */
 #include <string.h>
 
 #include "driver/internal.h"
@@ -21,7 +21,8 @@ static char *params_name(neo_arena *arena, int value, const neo_pack *pack, int 
 }
 
 /* Runs the pack te on the constant; *out is a heap tensor. */
-static neo_status transform(neo_ctx *ctx, const neo_te *te, const neo_tensor *constant, neo_tensor *out) {
+static neo_status transform(neo_ctx *ctx, const neo_te *te, const neo_tensor *constant,
+                            neo_tensor *out) {
   neo_tensor *buffers[NEO_TE_MAX_BUFFERS] = {0};
   neo_tensor source = *constant;
   for (int b = 0; b < te->n_buffers; b++) {
@@ -35,12 +36,13 @@ static neo_status transform(neo_ctx *ctx, const neo_te *te, const neo_tensor *co
   return neo_measure_native(ctx, te, buffers);
 }
 
-static neo_status store(neo_ctx *ctx, neo_params *params, const neo_tensor *tensor, const neo_layout *layout,
-                        int64_t *out_offset, int64_t *out_bytes) {
+static neo_status store(neo_ctx *ctx, neo_params *params, const neo_tensor *tensor,
+                        const neo_layout *layout, int64_t *out_offset, int64_t *out_bytes) {
   static const char zeros[64];
   neo_buf_append(&params->data, zeros, (64 - params->data.size % 64) % 64);
   size_t offset = params->data.size;
-  size_t bytes = (size_t)neo_layout_elements(layout, &tensor->shape) * neo_dtype_size(tensor->dtype);
+  size_t bytes =
+      (size_t)neo_layout_elements(layout, &tensor->shape) * neo_dtype_size(tensor->dtype);
   void *packed = neo_aligned_alloc(ctx, bytes);
   if (!packed)
     return neo_fail(ctx, NEO_NO_MEMORY, "parameters: %zu bytes", bytes);
@@ -54,8 +56,8 @@ static neo_status store(neo_ctx *ctx, neo_params *params, const neo_tensor *tens
   return NEO_OK;
 }
 
-neo_status neo_params_add(neo_ctx *ctx, neo_params *params, const neo_tensor *constant, int value, const neo_pack *pack,
-                          int64_t *out_offset, int64_t *out_bytes) {
+neo_status neo_params_add(neo_ctx *ctx, neo_params *params, const neo_tensor *constant, int value,
+                          const neo_pack *pack, int64_t *out_offset, int64_t *out_bytes) {
   neo_arena arena;
   neo_arena_init(&arena);
   const char *name = params_name(&arena, value, pack, constant->shape.rank);
@@ -67,7 +69,8 @@ neo_status neo_params_add(neo_ctx *ctx, neo_params *params, const neo_tensor *co
     if (pack->has_te)
       status = transform(ctx, &pack->te, constant, &made);
     if (status == NEO_OK)
-      status = store(ctx, params, pack->has_te ? &made : constant, &pack->layout, &known[0], &known[1]);
+      status =
+          store(ctx, params, pack->has_te ? &made : constant, &pack->layout, &known[0], &known[1]);
     neo_tensor_free(ctx, &made);
     if (status == NEO_OK && !neo_map_put(&params->offsets, name, known))
       status = neo_fail(ctx, NEO_NO_MEMORY, "parameters");

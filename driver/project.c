@@ -1,4 +1,5 @@
-/* A model as tasks: import -> bind -> optimise -> partition -> layouts -> unique (workload, layouts).
+/* A model as tasks: import -> bind -> optimise -> partition -> layouts -> unique (workload,
+ * layouts).
  *
  * Why: compile, tune and inspect must see the very same tasks, or records would not be found again.
  * Invariant: what opens here depends only on the model, the bindings, the target and the threads,
@@ -22,7 +23,8 @@ static void task_signature(neo_arena *arena, neo_task *task) {
   neo_buf_fini(&buf);
 }
 
-void neo_task_fill(const neo_project *project, const neo_group *group, neo_arena *arena, neo_task *out) {
+void neo_task_fill(const neo_project *project, const neo_group *group, neo_arena *arena,
+                   neo_task *out) {
   memset(out, 0, sizeof *out);
   out->group = group;
   out->weight = 1;
@@ -42,15 +44,18 @@ void neo_task_fill(const neo_project *project, const neo_group *group, neo_arena
 static void collect_tasks(neo_project *project) {
   const neo_partition *partition = &project->partition;
   neo_map seen = {0};
-  project->group_task = neo_arena_alloc(&project->arena, sizeof(int) * (size_t)(partition->n_groups + 1));
-  project->task = neo_arena_alloc(&project->arena, sizeof(neo_task) * (size_t)(partition->n_groups + 1));
+  project->group_task =
+      neo_arena_alloc(&project->arena, sizeof(int) * (size_t)(partition->n_groups + 1));
+  project->task =
+      neo_arena_alloc(&project->arena, sizeof(neo_task) * (size_t)(partition->n_groups + 1));
   for (int g = 0; g < partition->n_groups; g++) {
     project->group_task[g] = -1;
     if (partition->group[g].kind != NEO_STEP_TE)
       continue;
     neo_task *fresh = &project->task[project->n_tasks];
     neo_task_fill(project, &partition->group[g], &project->arena, fresh);
-    char *name = neo_arena_printf(&project->arena, "%s %s", partition->group[g].key, fresh->signature);
+    char *name =
+        neo_arena_printf(&project->arena, "%s %s", partition->group[g].key, fresh->signature);
     neo_task *known = neo_map_get(&seen, name);
     if (known) {
       known->weight++;
@@ -65,7 +70,8 @@ static void collect_tasks(neo_project *project) {
 }
 
 neo_status neo_project_open(neo_ctx *ctx, const neo_project_options *options, neo_project *out) {
-  neo_project project = {.accuracy = options->accuracy, .max_params_growth = options->max_params_growth};
+  neo_project project = {.accuracy = options->accuracy,
+                         .max_params_growth = options->max_params_growth};
   neo_arena_init(&project.arena);
   neo_status status = neo_target_find(ctx, options->target, &project.target);
   if (status != NEO_OK)
@@ -104,7 +110,8 @@ void neo_project_close(neo_project *project) {
   neo_arena_fini(&project->arena);
 }
 
-neo_status neo_project_space(neo_ctx *ctx, const neo_project *project, const neo_task *task, neo_space **out) {
+neo_status neo_project_space(neo_ctx *ctx, const neo_project *project, const neo_task *task,
+                             neo_space **out) {
   static const neo_layout row_major = {0};
   neo_space_options options = {.threads = project->threads,
                                .accuracy = project->accuracy,
@@ -119,13 +126,15 @@ neo_status neo_project_space(neo_ctx *ctx, const neo_project *project, const neo
 void neo_workload_family(neo_buf *out, const char *te_text) {
   for (const char *at = te_text; *at; at++) {
     bool digit = *at >= '0' && *at <= '9';
-    bool named = at > te_text && (at[-1] == 'b' || at[-1] == 'B' || at[-1] == 'i' || at[-1] == 'f' || at[-1] == 'u');
+    bool named = at > te_text && (at[-1] == 'b' || at[-1] == 'B' || at[-1] == 'i' ||
+                                  at[-1] == 'f' || at[-1] == 'u');
     if (!digit) {
       neo_buf_append(out, at, 1);
       continue;
     }
     const char *end = at;
-    while ((*end >= '0' && *end <= '9') || *end == '.' || (*end == 'e' && (end[1] == '-' || end[1] == '+')) ||
+    while ((*end >= '0' && *end <= '9') || *end == '.' ||
+           (*end == 'e' && (end[1] == '-' || end[1] == '+')) ||
            ((*end == '-' || *end == '+') && end[-1] == 'e'))
       end++;
     if (named)

@@ -1,7 +1,9 @@
-/* replay: a recorded run through the search again, with the recorded measurements instead of a board.
+/* replay: a recorded run through the search again, with the recorded measurements instead of a
+ * board.
  *
- * Why: a search that cannot be repeated cannot be debugged. How: the rounds of tune.c are proposed and told in the same
- * order; each proposal must print as the line that the run recorded under the same attempt number. */
+ * Why: a search that cannot be repeated cannot be debugged. How: the rounds of tune.c are proposed
+ * and told in the same order; each proposal must print as the line that the run recorded under the
+ * same attempt number. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,7 +20,7 @@ typedef struct replay {
   struct {
     const char *schedule;
     double ns, measure_ns;
-  } *row;
+  } * row;
 } replay;
 
 static bool find_run(void *self, const neo_db_run *run) {
@@ -47,7 +49,8 @@ static bool collect(void *self, const neo_db_trial *trial) {
   return true;
 }
 
-/* False when the proposal of an attempt is not what was recorded. Rows that the run did not reach end the round. */
+/* False when the proposal of an attempt is not what was recorded. Rows that the run did not reach
+ * end the round. */
 static bool follow(replay *r, tuner_round *round, int64_t *divergence) {
   for (int i = 0; i < round->n; i++) {
     int64_t attempt = round->first_attempt + i;
@@ -76,13 +79,16 @@ static neo_status read_notes(neo_ctx *ctx, replay *r, neo_db *db) {
   json_t *note = NULL;
   neo_status status = neo_db_get_note(ctx, db, r->run, "prior", &text, &found);
   if (status == NEO_OK && !found)
-    status = neo_fail(ctx, NEO_BAD_INPUT, "run %lld has no note of what it knew: it ended before its first round", (long long)r->run);
+    status = neo_fail(ctx, NEO_BAD_INPUT,
+                      "run %lld has no note of what it knew: it ended before its first round",
+                      (long long)r->run);
   if (status == NEO_OK)
     status = neo_json_parse(ctx, "note", text.data, text.size, &note);
   if (status == NEO_OK) {
     r->tuner.near = json_incref(json_object_get(note, "near"));
     r->tuner.peak_gflops = json_number_value(json_object_get(note, "peak_gflops"));
-    r->tuner.strategy = neo_arena_strdup(&r->arena, json_string_value(json_object_get(note, "strategy")));
+    r->tuner.strategy =
+        neo_arena_strdup(&r->arena, json_string_value(json_object_get(note, "strategy")));
   }
   json_decref(note);
   neo_buf_fini(&text);
@@ -110,7 +116,8 @@ static neo_status play(neo_ctx *ctx, replay *r, int64_t *divergence, int64_t *re
   return NEO_OK;
 }
 
-neo_status neo_replay(neo_ctx *ctx, const neo_project *project, neo_db *db, int64_t run, int64_t *divergence, int64_t *replayed) {
+neo_status neo_replay(neo_ctx *ctx, const neo_project *project, neo_db *db, int64_t run,
+                      int64_t *divergence, int64_t *replayed) {
   replay *r = calloc(1, sizeof *r);
   if (!r)
     return neo_fail(ctx, NEO_NO_MEMORY, "replay");
@@ -121,7 +128,8 @@ neo_status neo_replay(neo_ctx *ctx, const neo_project *project, neo_db *db, int6
   *replayed = 0;
   neo_status status = neo_db_visit_runs(ctx, db, find_run, r);
   if (status == NEO_OK && !r->found)
-    status = neo_fail(ctx, NEO_USAGE, "run %lld is not in the database; `neo-tune runs` lists them", (long long)run);
+    status = neo_fail(ctx, NEO_USAGE, "run %lld is not in the database; `neo-tune runs` lists them",
+                      (long long)run);
   if (status == NEO_OK)
     status = neo_tuner_init(ctx, &r->tuner, project, db, r->tuner.seed, NULL);
   if (status == NEO_OK) {

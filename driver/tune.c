@@ -1,9 +1,10 @@
 /* tune: the pump. propose -> build and measure -> one committed record per trial -> tell -> learn.
  *
- * Rounds make the search replayable: a round is up to ROUND proposals for one task; two rounds are out at a time, so the
- * board always has work. A round's results are committed one by one as they arrive (kill -9 loses nothing acknowledged) but told
- * to the search together, in attempt order, when the round is complete; the next round is proposed right after. So what
- * is proposed depends only on the seed, the prior records and the recorded measurements, not on who finished first.
+ * Rounds make the search replayable: a round is up to ROUND proposals for one task; two rounds are
+ * out at a time, so the board always has work. A round's results are committed one by one as they
+ * arrive (kill -9 loses nothing acknowledged) but told to the search together, in attempt order,
+ * when the round is complete; the next round is proposed right after. So what is proposed depends
+ * only on the seed, the prior records and the recorded measurements, not on who finished first.
  * What the search knew beforehand is written down with the run (note "prior"), for neo_replay. */
 #include <math.h>
 #include <stdlib.h>
@@ -14,8 +15,8 @@
 #include "neo/neo_version.h"
 #include "schedule/algorithm.h"
 
-neo_status neo_tuner_init(neo_ctx *ctx, neo_tuner *tuner, const neo_project *project, neo_db *db, uint64_t seed,
-                          const char *strategy) {
+neo_status neo_tuner_init(neo_ctx *ctx, neo_tuner *tuner, const neo_project *project, neo_db *db,
+                          uint64_t seed, const char *strategy) {
   memset(tuner, 0, sizeof *tuner);
   tuner->project = project;
   tuner->db = db;
@@ -55,10 +56,12 @@ static bool add_prior(void *self, const neo_db_trial *trial) {
   tuner_task *task = &visit->tuner->task[visit->task];
   neo_schedule schedule;
   neo_candidate candidate;
-  bool later = visit->tuner->replaying ? trial->id >= visit->tuner->first_trial : trial->run == visit->tuner->run;
+  bool later = visit->tuner->replaying ? trial->id >= visit->tuner->first_trial
+                                       : trial->run == visit->tuner->run;
   if (later)
     return true;
-  bool known = neo_schedule_parse(visit->ctx, trial->schedule, &schedule) == NEO_OK && neo_space_find(task->space, &schedule, &candidate);
+  bool known = neo_schedule_parse(visit->ctx, trial->schedule, &schedule) == NEO_OK &&
+               neo_space_find(task->space, &schedule, &candidate);
   neo_ctx_clear(visit->ctx);
   if (!known)
     return true;
@@ -82,7 +85,8 @@ static void seed_near(neo_ctx *ctx, neo_tuner *tuner, int t) {
   }
 }
 
-/* No schedule is expected to be faster. Winograd may do 4 x fewer multiplications; caches may give 400 bytes a ns. */
+/* No schedule is expected to be faster. Winograd may do 4 x fewer multiplications; caches may give
+ * 400 bytes a ns. */
 static double bound_of(const neo_tuner *tuner, const neo_task *task) {
   double compute = tuner->peak_gflops > 0 ? task->flops / tuner->peak_gflops : 0;
   return fmax(compute / 4, neo_te_bytes(&task->group->te) / 400);
@@ -96,9 +100,15 @@ static neo_status open_task(neo_ctx *ctx, neo_tuner *tuner, int t) {
   const neo_task *what = &tuner->project->task[t];
   tuner->budget[t].bound_ns = bound_of(tuner, what);
   NEO_TRY(neo_project_space(ctx, tuner->project, what, &task->space));
-  neo_search_options options = {.seed = tuner->seed + (uint64_t)t, .strategy = tuner->strategy, .model = tuner->model, .group = t};
+  neo_search_options options = {.seed = tuner->seed + (uint64_t)t,
+                                .strategy = tuner->strategy,
+                                .model = tuner->model,
+                                .group = t};
   NEO_TRY(neo_search_create(ctx, task->space, &options, &task->search));
-  neo_db_query query = {.workload = what->group->key, .target = tuner->project->target_text, .threads = tuner->project->threads, .layout = what->signature};
+  neo_db_query query = {.workload = what->group->key,
+                        .target = tuner->project->target_text,
+                        .threads = tuner->project->threads,
+                        .layout = what->signature};
   prior_visit visit = {ctx, tuner, t};
   NEO_TRY(neo_db_visit_trials(ctx, tuner->db, &query, 0, add_prior, &visit));
   seed_near(ctx, tuner, t);
@@ -176,7 +186,8 @@ typedef struct pump {
   bool kind_seen[NEO_TRIAL_KIND_COUNT];
 } pump;
 
-static void emit(pump *p, neo_event_kind kind, int task, const neo_trial_result *trial, const char *schedule, bool improved) {
+static void emit(pump *p, neo_event_kind kind, int task, const neo_trial_result *trial,
+                 const char *schedule, bool improved) {
   neo_tune_event event = {kind, task, trial, schedule, improved};
   if (p->options->event)
     p->options->event(p->options->self, p->tuner.project, p->state, &event);
@@ -199,7 +210,8 @@ static neo_status announce(pump *p, int t) {
   p->announced[t] = true;
   p->state[t].bound_ns = p->tuner.budget[t].bound_ns;
   char core[32];
-  if (neo_measure_baseline(p->ctx, &task->group->te, p->tuner.project->threads, &p->state[t].baseline_ns, core) != NEO_OK)
+  if (neo_measure_baseline(p->ctx, &task->group->te, p->tuner.project->threads,
+                           &p->state[t].baseline_ns, core) != NEO_OK)
     neo_ctx_clear(p->ctx);
   neo_candidate best;
   double ns;
@@ -217,7 +229,9 @@ static neo_status announce(pump *p, int t) {
 static void limit_round(pump *p, tuner_round *round) {
   int64_t left = p->options->trials > 0 ? p->options->trials - p->result->trials : round->n;
   for (int r = 0; r < ROUNDS_OUT; r++)
-    left -= p->out[r] && &p->round[r] != round && p->options->trials > 0 ? p->round[r].n - p->round[r].done : 0;
+    left -= p->out[r] && &p->round[r] != round && p->options->trials > 0
+                ? p->round[r].n - p->round[r].done
+                : 0;
   round->submitted = left < round->n ? (left > 0 ? (int)left : 0) : round->n;
 }
 
@@ -231,19 +245,21 @@ static neo_status send_round(pump *p, int slot) {
   for (int i = 0; i < round->submitted; i++) {
     neo_schedule schedule;
     neo_space_schedule(p->tuner.task[round->task].space, &round->candidate[i], &schedule);
-    NEO_TRY(neo_measurer_submit(p->ctx, p->measurer, (uint64_t)(round->first_attempt + i), round->task, &schedule));
+    NEO_TRY(neo_measurer_submit(p->ctx, p->measurer, (uint64_t)(round->first_attempt + i),
+                                round->task, &schedule));
   }
   p->out[slot] = round->submitted > 0;
   return NEO_OK;
 }
 
 static const char *error_class(const neo_schedule *schedule) {
-  const neo_algorithm *algorithm = schedule->n > 0 ? neo_algorithm_find(schedule->instr[0].name) : NULL;
+  const neo_algorithm *algorithm =
+      schedule->n > 0 ? neo_algorithm_find(schedule->instr[0].name) : NULL;
   return neo_accuracy_name(algorithm ? algorithm->error_class : NEO_ACCURACY_EXACT);
 }
 
-static neo_status record(pump *p, const tuner_round *round, int i, const neo_trial_result *trial, const char *line,
-                         const neo_schedule *schedule) {
+static neo_status record(pump *p, const tuner_round *round, int i, const neo_trial_result *trial,
+                         const char *line, const neo_schedule *schedule) {
   const neo_project *project = p->tuner.project;
   const neo_task *task = &project->task[round->task];
   neo_buf repeats = {0}, layout = {0};
@@ -258,7 +274,8 @@ static neo_status record(pump *p, const tuner_round *round, int i, const neo_tri
                       .threads = project->threads,
                       .kind = neo_trial_kind_name(trial->kind),
                       .ns = neo_trial_usable(trial->kind) ? trial->ns : 0,
-                      .predicted_ns = neo_space_predict(p->tuner.task[round->task].space, &round->candidate[i]),
+                      .predicted_ns =
+                          neo_space_predict(p->tuner.task[round->task].space, &round->candidate[i]),
                       .ratio = trial->ratio,
                       .max_error = trial->max_error,
                       .fmas = trial->fmas,
@@ -286,7 +303,8 @@ static neo_status record(pump *p, const tuner_round *round, int i, const neo_tri
   return status;
 }
 
-static void account(pump *p, const tuner_round *round, const neo_trial_result *trial, bool *improved) {
+static void account(pump *p, const tuner_round *round, const neo_trial_result *trial,
+                    bool *improved) {
   neo_task_state *state = &p->state[round->task];
   bool usable = neo_trial_usable(trial->kind);
   p->result->trials++;
@@ -301,10 +319,13 @@ static void account(pump *p, const tuner_round *round, const neo_trial_result *t
   if (*improved)
     state->best_ns = trial->ns;
   if (!usable && !p->first_failure[0])
-    snprintf(p->first_failure, sizeof p->first_failure, "%s in %s: %.200s", neo_trial_kind_name(trial->kind), trial->phase, trial->text);
+    snprintf(p->first_failure, sizeof p->first_failure, "%s in %s: %.200s",
+             neo_trial_kind_name(trial->kind), trial->phase, trial->text);
 }
 
-static bool complete(const pump *p, int slot) { return p->out[slot] && p->round[slot].done == p->round[slot].submitted; }
+static bool complete(const pump *p, int slot) {
+  return p->out[slot] && p->round[slot].done == p->round[slot].submitted;
+}
 
 static neo_status finish_round(pump *p, int slot) {
   p->out[slot] = false;
@@ -315,8 +336,9 @@ static neo_status finish_round(pump *p, int slot) {
 
 static neo_status take_result(pump *p, const neo_trial_result *trial) {
   int slot = 0;
-  while (slot < ROUNDS_OUT && !(p->out[slot] && (int64_t)trial->id >= p->round[slot].first_attempt &&
-                                (int64_t)trial->id < p->round[slot].first_attempt + p->round[slot].n))
+  while (slot < ROUNDS_OUT &&
+         !(p->out[slot] && (int64_t)trial->id >= p->round[slot].first_attempt &&
+           (int64_t)trial->id < p->round[slot].first_attempt + p->round[slot].n))
     slot++;
   neo_assert(slot < ROUNDS_OUT);
   tuner_round *round = &p->round[slot];
@@ -362,7 +384,8 @@ static neo_status poll_once(pump *p) {
   return got ? take_result(p, &trial) : NEO_OK;
 }
 
-/* Order of proposing and telling: propose slots 0 and 1; then always: finish the oldest round, propose anew in its slot. */
+/* Order of proposing and telling: propose slots 0 and 1; then always: finish the oldest round,
+ * propose anew in its slot. */
 static neo_status run_pump(pump *p) {
   int oldest = 0;
   for (int r = 0; r < ROUNDS_OUT; r++)
@@ -392,12 +415,17 @@ static neo_status note_prior(neo_ctx *ctx, neo_tuner *tuner) {
     neo_buf text = {0}, family = {0};
     neo_te_print(&text, &task->group->te);
     neo_workload_family(&family, text.data);
-    neo_db_workload workload = {.key = task->group->key, .text = text.data, .family = family.data, .name = task->group->name, .flops = task->flops};
+    neo_db_workload workload = {.key = task->group->key,
+                                .text = text.data,
+                                .family = family.data,
+                                .name = task->group->name,
+                                .flops = task->flops};
     neo_db_row row[3] = {0};
     int n = 0;
     neo_status status = neo_db_put_workload(ctx, tuner->db, &workload);
     if (status == NEO_OK)
-      status = neo_db_near(ctx, tuner->db, &workload, project->target_text, project->threads, NEO_COUNT(row), row, &n);
+      status = neo_db_near(ctx, tuner->db, &workload, project->target_text, project->threads,
+                           NEO_COUNT(row), row, &n);
     json_t *lines = json_array();
     for (int i = 0; i < n; i++) {
       json_array_append_new(lines, json_string(row[i].trial.schedule));
@@ -408,8 +436,9 @@ static neo_status note_prior(neo_ctx *ctx, neo_tuner *tuner) {
     neo_buf_fini(&family);
     NEO_TRY(status);
   }
-  json_t *note = json_pack("{s:O, s:s, s:f}", "near", tuner->near, "strategy", tuner->strategy ? tuner->strategy : "evolve",
-                           "peak_gflops", tuner->peak_gflops);
+  json_t *note =
+      json_pack("{s:O, s:s, s:f}", "near", tuner->near, "strategy",
+                tuner->strategy ? tuner->strategy : "evolve", "peak_gflops", tuner->peak_gflops);
   neo_buf text = {0};
   neo_json_print(&text, note, false);
   json_decref(note);
@@ -426,13 +455,16 @@ static neo_status note_model(pump *p) {
     const neo_task_state *state = &p->state[t];
     p->result->before_ns += task->weight * state->first_ns;
     p->result->after_ns += task->weight * state->best_ns;
-    json_array_append_new(tasks, json_pack("{s:s, s:s, s:s, s:s, s:i, s:f, s:f, s:f, s:f, s:f, s:f}", "workload", task->group->key, "layout",
-                                           task->signature, "name", task->group->name, "op", task->group->op, "weight", task->weight,
-                                           "flops", task->flops, "bytes", neo_te_bytes(&task->group->te), "first_ns", state->first_ns,
-                                           "best_ns", state->best_ns, "baseline_ns", state->baseline_ns, "bound_ns", state->bound_ns));
+    json_array_append_new(
+        tasks,
+        json_pack("{s:s, s:s, s:s, s:s, s:i, s:f, s:f, s:f, s:f, s:f, s:f}", "workload",
+                  task->group->key, "layout", task->signature, "name", task->group->name, "op",
+                  task->group->op, "weight", task->weight, "flops", task->flops, "bytes",
+                  neo_te_bytes(&task->group->te), "first_ns", state->first_ns, "best_ns",
+                  state->best_ns, "baseline_ns", state->baseline_ns, "bound_ns", state->bound_ns));
   }
-  json_t *note = json_pack("{s:f, s:f, s:f, s:o}", "before_ns", p->result->before_ns, "after_ns", p->result->after_ns, "seconds",
-                           p->result->seconds, "tasks", tasks);
+  json_t *note = json_pack("{s:f, s:f, s:f, s:o}", "before_ns", p->result->before_ns, "after_ns",
+                           p->result->after_ns, "seconds", p->result->seconds, "tasks", tasks);
   neo_buf text = {0};
   neo_json_print(&text, note, false);
   json_decref(note);
@@ -444,8 +476,9 @@ static neo_status note_model(pump *p) {
 static neo_status begin_run(pump *p) {
   const neo_project *project = p->tuner.project;
   const neo_machine_facts *facts = neo_measurer_facts(p->measurer);
-  json_t *host = json_pack("{s:s, s:f, s:f, s:s}", "cpu", facts->cpu_model, "peak_gflops", facts->peak_gflops, "bandwidth_gbs",
-                           facts->bandwidth, "neo", NEO_VERSION_TEXT);
+  json_t *host =
+      json_pack("{s:s, s:f, s:f, s:s}", "cpu", facts->cpu_model, "peak_gflops", facts->peak_gflops,
+                "bandwidth_gbs", facts->bandwidth, "neo", NEO_VERSION_TEXT);
   neo_buf text = {0};
   neo_json_print(&text, host, false);
   json_decref(host);
@@ -475,15 +508,19 @@ static neo_status conclude(pump *p, neo_status status) {
   }
   emit(p, NEO_EVENT_DONE, -1, NULL, NULL, false);
   if (status == NEO_OK && interrupted)
-    return neo_fail(p->ctx, NEO_INTERRUPTED, "interrupted after %lld trials; all are recorded, run neo-tune again to continue",
-                    (long long)p->result->trials);
+    return neo_fail(
+        p->ctx, NEO_INTERRUPTED,
+        "interrupted after %lld trials; all are recorded, run neo-tune again to continue",
+        (long long)p->result->trials);
   if (status == NEO_OK && p->result->trials > 0 && p->result->ok == 0)
-    return neo_fail(p->ctx, NEO_NOTHING_MEASURED, "none of %lld trials could be measured; the first: %s", (long long)p->result->trials,
-                    p->first_failure);
+    return neo_fail(p->ctx, NEO_NOTHING_MEASURED,
+                    "none of %lld trials could be measured; the first: %s",
+                    (long long)p->result->trials, p->first_failure);
   return status;
 }
 
-neo_status neo_tune(neo_ctx *ctx, const neo_project *project, neo_db *db, const neo_tune_options *options, neo_tune_result *out) {
+neo_status neo_tune(neo_ctx *ctx, const neo_project *project, neo_db *db,
+                    const neo_tune_options *options, neo_tune_result *out) {
   memset(out, 0, sizeof *out);
   pump *p = calloc(1, sizeof *p);
   if (!p)
@@ -493,13 +530,15 @@ neo_status neo_tune(neo_ctx *ctx, const neo_project *project, neo_db *db, const 
   p->deadline = budget > 0 ? p->start + (uint64_t)(budget * 1e9) : 0;
   p->state = calloc((size_t)project->n_tasks + 1, sizeof *p->state);
   p->announced = calloc((size_t)project->n_tasks + 1, sizeof(bool));
-  neo_measure_options measure = {.threads = project->threads, .board_program = options->board_program, .seed = 1};
+  neo_measure_options measure = {
+      .threads = project->threads, .board_program = options->board_program, .seed = 1};
   measure.timing = (neo_timing_policy){.race_factor = 3, .max_total_ns = 30e6};
   neo_status status = p->state && p->announced ? NEO_OK : neo_fail(ctx, NEO_NO_MEMORY, "tune");
   if (status == NEO_OK)
     status = neo_tuner_init(ctx, &p->tuner, project, db, options->seed, options->strategy);
   if (status == NEO_OK)
-    status = neo_measurer_open(ctx, options->measurer ? options->measurer : "local", &project->target, &measure, &p->measurer);
+    status = neo_measurer_open(ctx, options->measurer ? options->measurer : "local",
+                               &project->target, &measure, &p->measurer);
   if (status == NEO_OK)
     status = begin_run(p);
   if (status == NEO_OK)

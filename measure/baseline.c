@@ -1,8 +1,8 @@
 /* OpenBLAS as the baseline of GEMM-shaped tasks, loaded at run time.
  *
- * A task is GEMM-shaped when its first reducing block adds up products of two loads over exactly one reduce axis, and
- * each spatial axis indexes one operand (M or N) or both (batch). The time is sgemm's alone, best layout for it, data in
- * cache: a generous baseline. */
+ * A task is GEMM-shaped when its first reducing block adds up products of two loads over exactly
+ * one reduce axis, and each spatial axis indexes one operand (M or N) or both (batch). The time is
+ * sgemm's alone, best layout for it, data in cache: a generous baseline. */
 #include <dlfcn.h>
 #include <string.h>
 
@@ -28,12 +28,14 @@ static bool load_uses(const neo_expr *load, int axis) {
 static bool gemm_of(const neo_te *te, gemm_shape *out) {
   const neo_te_block *block = NULL;
   for (int b = 0; b < te->n_blocks && !block; b++)
-    if (te->block[b].n_reduce == 1 && te->block[b].combine == NEO_COMBINE_ADD && te->block[b].body->op == NEO_EXPR_MUL)
+    if (te->block[b].n_reduce == 1 && te->block[b].combine == NEO_COMBINE_ADD &&
+        te->block[b].body->op == NEO_EXPR_MUL)
       block = &te->block[b];
   if (!block)
     return false;
   const neo_expr *a = strip_cast(block->body->arg[0]), *b = strip_cast(block->body->arg[1]);
-  if (a->op != NEO_EXPR_LOAD || b->op != NEO_EXPR_LOAD || a->dtype != NEO_F32 || b->dtype != NEO_F32)
+  if (a->op != NEO_EXPR_LOAD || b->op != NEO_EXPR_LOAD || a->dtype != NEO_F32 ||
+      b->dtype != NEO_F32)
     return false;
   gemm_shape shape = {1, 1, block->extent[block->n_spatial], 1};
   for (int i = 0; i < block->n_spatial; i++) {
@@ -49,8 +51,9 @@ static bool gemm_of(const neo_te *te, gemm_shape *out) {
   return shape.m > 1 && shape.n > 1 && shape.k > 1;
 }
 
-typedef void (*sgemm_fn)(int order, int ta, int tb, int m, int n, int k, float alpha, const float *a, int lda,
-                         const float *b, int ldb, float beta, float *c, int ldc);
+typedef void (*sgemm_fn)(int order, int ta, int tb, int m, int n, int k, float alpha,
+                         const float *a, int lda, const float *b, int ldb, float beta, float *c,
+                         int ldc);
 
 static neo_status time_gemm(neo_ctx *ctx, sgemm_fn sgemm, const gemm_shape *shape, double *out_ns) {
   int m = (int)shape->m, n = (int)shape->n, k = (int)shape->k;
@@ -75,7 +78,8 @@ static neo_status time_gemm(neo_ctx *ctx, sgemm_fn sgemm, const gemm_shape *shap
   return NEO_OK;
 }
 
-neo_status neo_measure_baseline(neo_ctx *ctx, const neo_te *te, int threads, double *out_ns, char core[32]) {
+neo_status neo_measure_baseline(neo_ctx *ctx, const neo_te *te, int threads, double *out_ns,
+                                char core[32]) {
   gemm_shape shape;
   if (!gemm_of(te, &shape) || shape.m > INT32_MAX || shape.n > INT32_MAX)
     return neo_fail(ctx, NEO_UNSUPPORTED, "baseline: not a matrix product");

@@ -1,8 +1,8 @@
 /* The build pool: candidates become machine code on worker threads.
  *
- * How: one mutex guards an inbox and an outbox; workers take from the first and put into the second. A
- * build never fails the pool: its status and text say what went wrong. While paused, workers finish
- * what they have and start nothing (measuring needs all cores then). */
+ * How: one mutex guards an inbox and an outbox; workers take from the first and put into the
+ * second. A build never fails the pool: its status and text say what went wrong. While paused,
+ * workers finish what they have and start nothing (measuring needs all cores then). */
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
@@ -25,7 +25,8 @@ struct neo_builder {
   pthread_t thread[MAX_BUILDERS];
 };
 
-neo_build *neo_build_create(neo_ctx *ctx, uint64_t id, int task, const neo_te *te, const neo_schedule *schedule) {
+neo_build *neo_build_create(neo_ctx *ctx, uint64_t id, int task, const neo_te *te,
+                            const neo_schedule *schedule) {
   neo_build *build = neo_alloc(ctx, sizeof *build);
   if (!build)
     return NULL;
@@ -63,16 +64,21 @@ static void identify(neo_build *build) {
   neo_buf_fini(&buf);
 }
 
-void neo_build_run(neo_ctx *ctx, neo_build *build, const neo_codegen *codegen, const neo_target *target) {
+void neo_build_run(neo_ctx *ctx, neo_build *build, const neo_codegen *codegen,
+                   const neo_target *target) {
   uint64_t start = neo_now_ns(ctx);
   snprintf(build->phase, sizeof build->phase, "lower");
-  neo_status status = neo_schedule_rewrite(ctx, build->te, &build->schedule, &build->arena, &build->rewritten);
+  neo_status status =
+      neo_schedule_rewrite(ctx, build->te, &build->schedule, &build->arena, &build->rewritten);
   if (status == NEO_OK)
     status = neo_schedule_packing(ctx, build->te, &build->schedule, &build->arena, &build->packing);
   if (status == NEO_OK)
-    status = neo_schedule_lower(ctx, build->te, &build->schedule, target, &build->arena, &build->nest);
-  if (status == NEO_OK && (build->nest.n_params > NEO_JOB_MAX_BUFFERS || build->nest.n_launches > NEO_JOB_MAX_LAUNCHES))
-    status = neo_fail(ctx, NEO_UNSUPPORTED, "kernel with %d buffers and %d launches", build->nest.n_params, build->nest.n_launches);
+    status =
+        neo_schedule_lower(ctx, build->te, &build->schedule, target, &build->arena, &build->nest);
+  if (status == NEO_OK &&
+      (build->nest.n_params > NEO_JOB_MAX_BUFFERS || build->nest.n_launches > NEO_JOB_MAX_LAUNCHES))
+    status = neo_fail(ctx, NEO_UNSUPPORTED, "kernel with %d buffers and %d launches",
+                      build->nest.n_params, build->nest.n_launches);
   if (status == NEO_OK) {
     snprintf(build->phase, sizeof build->phase, "build");
     neo_nest_expand_math(&build->nest);
@@ -122,8 +128,9 @@ static void *builder_loop(void *self) {
   return NULL;
 }
 
-neo_status neo_builder_create(neo_ctx *ctx, int threads, const int *cpus, const neo_codegen *codegen,
-                              const neo_target *target, neo_builder **out) {
+neo_status neo_builder_create(neo_ctx *ctx, int threads, const int *cpus,
+                              const neo_codegen *codegen, const neo_target *target,
+                              neo_builder **out) {
   neo_builder *builder = neo_alloc(ctx, sizeof *builder);
   if (!builder)
     return neo_fail(ctx, NEO_NO_MEMORY, "build pool");

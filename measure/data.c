@@ -1,15 +1,17 @@
 /* Data for measuring: what goes into a kernel and what should come out.
  *
- * Inputs and constants are pseudo-random, a function of (workload key, buffer, seed) only. Float data is normal; where
- * the te takes logarithms, roots or powers it is kept positive, so that references are finite and comparisons mean
- * something. Integer data is small, so that indices stay in range. References are made by whoever runs the widened te. */
+ * Inputs and constants are pseudo-random, a function of (workload key, buffer, seed) only. Float
+ * data is normal; where the te takes logarithms, roots or powers it is kept positive, so that
+ * references are finite and comparisons mean something. Integer data is small, so that indices stay
+ * in range. References are made by whoever runs the widened te. */
 #include <math.h>
 #include <string.h>
 
 #include "measure/internal.h"
 
 static bool wants_positive(const neo_expr *e) {
-  if (e->op == NEO_EXPR_SQRT || e->op == NEO_EXPR_LOG || e->op == NEO_EXPR_POW || e->op == NEO_EXPR_ACOSH)
+  if (e->op == NEO_EXPR_SQRT || e->op == NEO_EXPR_LOG || e->op == NEO_EXPR_POW ||
+      e->op == NEO_EXPR_ACOSH)
     return true;
   for (int i = 0; i < e->n_args; i++)
     if (wants_positive(e->arg[i]))
@@ -33,7 +35,8 @@ static void fill(neo_tensor *tensor, neo_rng *rng, bool positive) {
   }
 }
 
-neo_status neo_data_create(neo_ctx *ctx, const neo_te *te, const char *key, uint64_t seed, neo_data *out) {
+neo_status neo_data_create(neo_ctx *ctx, const neo_te *te, const char *key, uint64_t seed,
+                           neo_data *out) {
   neo_data data = {0};
   bool positive = false;
   for (int b = 0; b < te->n_blocks; b++)
@@ -41,13 +44,15 @@ neo_status neo_data_create(neo_ctx *ctx, const neo_te *te, const char *key, uint
   for (int b = 0; b < te->n_buffers; b++) {
     if (te->buffer[b].role == NEO_TE_TMP)
       continue;
-    neo_status status = neo_tensor_create(ctx, te->buffer[b].dtype, &te->buffer[b].shape, &data.tensor[b]);
+    neo_status status =
+        neo_tensor_create(ctx, te->buffer[b].dtype, &te->buffer[b].shape, &data.tensor[b]);
     if (status != NEO_OK) {
       neo_data_destroy(ctx, te, &data);
       return status;
     }
     neo_rng rng;
-    neo_rng_init(&rng, neo_hash64(key, strlen(key)) ^ (seed * 0x9e3779b97f4a7c15u) ^ ((uint64_t)b << 56));
+    neo_rng_init(&rng,
+                 neo_hash64(key, strlen(key)) ^ (seed * 0x9e3779b97f4a7c15u) ^ ((uint64_t)b << 56));
     if (te->buffer[b].role != NEO_TE_OUT)
       fill(&data.tensor[b], &rng, positive);
   }
@@ -60,8 +65,10 @@ void neo_data_destroy(neo_ctx *ctx, const neo_te *te, neo_data *data) {
     neo_tensor_free(ctx, &data->tensor[b]);
 }
 
-neo_status neo_data_input(neo_ctx *ctx, const neo_tensor *tensor, const neo_layout *layout, void **out, size_t *size) {
-  size_t bytes = (size_t)neo_layout_elements(layout, &tensor->shape) * neo_dtype_size(tensor->dtype);
+neo_status neo_data_input(neo_ctx *ctx, const neo_tensor *tensor, const neo_layout *layout,
+                          void **out, size_t *size) {
+  size_t bytes =
+      (size_t)neo_layout_elements(layout, &tensor->shape) * neo_dtype_size(tensor->dtype);
   void *packed = neo_aligned_alloc(ctx, bytes);
   if (!packed)
     return neo_fail(ctx, NEO_NO_MEMORY, "measuring: %zu bytes of data", bytes);
@@ -72,7 +79,8 @@ neo_status neo_data_input(neo_ctx *ctx, const neo_tensor *tensor, const neo_layo
 }
 
 /* Padding of a blocked layout is where a packed tensor of ones is zero. */
-static void mark_padding(const neo_layout *layout, const neo_tensor *ones, void *scratch, neo_tensor *packed) {
+static void mark_padding(const neo_layout *layout, const neo_tensor *ones, void *scratch,
+                         neo_tensor *packed) {
   int64_t n = (int64_t)(packed->size / neo_dtype_size(packed->dtype));
   neo_layout_pack(layout, ones, scratch);
   for (int64_t i = 0; i < n; i++)
@@ -80,7 +88,8 @@ static void mark_padding(const neo_layout *layout, const neo_tensor *ones, void 
       neo_tensor_set_f64(packed, i, NAN);
 }
 
-neo_status neo_data_reference(neo_ctx *ctx, const neo_tensor *tensor, const neo_layout *layout, void **out, size_t *size) {
+neo_status neo_data_reference(neo_ctx *ctx, const neo_tensor *tensor, const neo_layout *layout,
+                              void **out, size_t *size) {
   neo_tensor plain = {0}, ones = {0};
   int64_t n = 0;
   neo_dtype dtype = tensor->dtype == NEO_F32 ? NEO_F32 : NEO_F64;
@@ -93,14 +102,18 @@ neo_status neo_data_reference(neo_ctx *ctx, const neo_tensor *tensor, const neo_
   if (status == NEO_OK) {
     bool is_float = neo_dtype_class(tensor->dtype) == 'f';
     for (int64_t i = 0; i < n; i++)
-      neo_tensor_set_f64(&plain, i, is_float ? neo_tensor_get_f64(tensor, i) : (double)neo_tensor_get_i64(tensor, i));
+      neo_tensor_set_f64(&plain, i,
+                         is_float ? neo_tensor_get_f64(tensor, i)
+                                  : (double)neo_tensor_get_i64(tensor, i));
     memset(ones.data, 1, ones.size);
     status = neo_data_input(ctx, &plain, layout, &packed, &bytes);
   }
   int64_t elements = (int64_t)(bytes / neo_dtype_size(dtype));
-  void *scratch = status == NEO_OK && elements > n ? neo_aligned_alloc(ctx, (size_t)elements) : NULL;
+  void *scratch =
+      status == NEO_OK && elements > n ? neo_aligned_alloc(ctx, (size_t)elements) : NULL;
   if (scratch) {
-    neo_tensor view = {.dtype = dtype, .shape = {.rank = 1, .dim = {elements}}, .data = packed, .size = bytes};
+    neo_tensor view = {
+        .dtype = dtype, .shape = {.rank = 1, .dim = {elements}}, .data = packed, .size = bytes};
     mark_padding(layout, &ones, scratch, &view);
   }
   neo_aligned_free(ctx, scratch);
@@ -113,7 +126,8 @@ neo_status neo_data_reference(neo_ctx *ctx, const neo_tensor *tensor, const neo_
   return status;
 }
 
-neo_status neo_data_pack(neo_ctx *ctx, const neo_pack *pack, const neo_tensor *source, void **out, size_t *size) {
+neo_status neo_data_pack(neo_ctx *ctx, const neo_pack *pack, const neo_tensor *source, void **out,
+                         size_t *size) {
   if (!pack->has_te)
     return neo_data_input(ctx, source, &pack->layout, out, size);
   neo_tensor *buffers[NEO_TE_MAX_BUFFERS] = {0};
@@ -141,7 +155,8 @@ double neo_data_magnitude(const neo_tensor *tensor) {
   neo_assert(neo_shape_elements(&tensor->shape, &n));
   bool is_float = neo_dtype_class(tensor->dtype) == 'f';
   for (int64_t i = 0; i < n; i++) {
-    double v = fabs(is_float ? neo_tensor_get_f64(tensor, i) : (double)neo_tensor_get_i64(tensor, i));
+    double v =
+        fabs(is_float ? neo_tensor_get_f64(tensor, i) : (double)neo_tensor_get_i64(tensor, i));
     if (isfinite(v) && v > largest)
       largest = v;
   }

@@ -9,13 +9,15 @@
 
 typedef struct neo_measurer_ops {
   const char *name;
-  neo_status (*open)(neo_ctx *ctx, const char *rest, const neo_target *target, const neo_measure_options *options,
-                     neo_measurer **out);
+  neo_status (*open)(neo_ctx *ctx, const char *rest, const neo_target *target,
+                     const neo_measure_options *options, neo_measurer **out);
   void (*close)(neo_measurer *self);
   neo_status (*task)(neo_ctx *ctx, neo_measurer *self, int task, const neo_te *te, const char *key);
   void (*drop)(neo_measurer *self, int task);
-  neo_status (*submit)(neo_ctx *ctx, neo_measurer *self, uint64_t id, int task, const neo_schedule *schedule);
-  neo_status (*poll)(neo_ctx *ctx, neo_measurer *self, int timeout_ms, neo_trial_result *out, bool *got);
+  neo_status (*submit)(neo_ctx *ctx, neo_measurer *self, uint64_t id, int task,
+                       const neo_schedule *schedule);
+  neo_status (*poll)(neo_ctx *ctx, neo_measurer *self, int timeout_ms, neo_trial_result *out,
+                     bool *got);
   int (*pending)(const neo_measurer *self);
   int (*capacity)(const neo_measurer *self);
   void (*cancel)(neo_measurer *self);
@@ -51,39 +53,49 @@ typedef struct neo_build {
 } neo_build;
 
 typedef struct neo_builder neo_builder;
-neo_status neo_builder_create(neo_ctx *ctx, int threads, const int *cpus, const neo_codegen *codegen,
-                              const neo_target *target, neo_builder **out);
+neo_status neo_builder_create(neo_ctx *ctx, int threads, const int *cpus,
+                              const neo_codegen *codegen, const neo_target *target,
+                              neo_builder **out);
 void neo_builder_destroy(neo_builder *builder);
 void neo_builder_submit(neo_builder *builder, neo_build *build); /* takes it over */
-neo_build *neo_builder_take(neo_builder *builder, int timeout_ms); /* a finished one, caller owns; or NULL */
+neo_build *neo_builder_take(neo_builder *builder,
+                            int timeout_ms);      /* a finished one, caller owns; or NULL */
 int neo_builder_busy(const neo_builder *builder); /* queued or being built */
 /* Holds back starting new builds while the cores are needed for measuring. */
 void neo_builder_pause(neo_builder *builder, bool pause);
-neo_build *neo_build_create(neo_ctx *ctx, uint64_t id, int task, const neo_te *te, const neo_schedule *schedule);
+neo_build *neo_build_create(neo_ctx *ctx, uint64_t id, int task, const neo_te *te,
+                            const neo_schedule *schedule);
 void neo_build_destroy(neo_build *build);
 /* The work itself, on the calling thread. */
-void neo_build_run(neo_ctx *ctx, neo_build *build, const neo_codegen *codegen, const neo_target *target);
+void neo_build_run(neo_ctx *ctx, neo_build *build, const neo_codegen *codegen,
+                   const neo_target *target);
 
 /* ---- data (data.c): inputs by seed, references, and their stored forms -------------------------------- */
 
-/* Row-major tensors of one te for one seed: inputs and constants filled deterministically from (key, buffer, seed);
- * OUT entries hold the reference once it is there. */
+/* Row-major tensors of one te for one seed: inputs and constants filled deterministically from
+ * (key, buffer, seed); OUT entries hold the reference once it is there. */
 typedef struct neo_data {
   neo_tensor tensor[NEO_TE_MAX_BUFFERS];
 } neo_data;
 
-neo_status neo_data_create(neo_ctx *ctx, const neo_te *te, const char *key, uint64_t seed, neo_data *out);
+neo_status neo_data_create(neo_ctx *ctx, const neo_te *te, const char *key, uint64_t seed,
+                           neo_data *out);
 void neo_data_destroy(neo_ctx *ctx, const neo_te *te, neo_data *data);
-/* The bytes a kernel sees: an input or constant packed (through the pack te where there is one), or an output's reference
- * as f32 (f32 outputs) or f64 with NaN in padding. Heap block, free with neo_aligned_free. */
-neo_status neo_data_input(neo_ctx *ctx, const neo_tensor *tensor, const neo_layout *layout, void **out, size_t *size);
-neo_status neo_data_reference(neo_ctx *ctx, const neo_tensor *tensor, const neo_layout *layout, void **out, size_t *size);
-neo_status neo_data_pack(neo_ctx *ctx, const neo_pack *pack, const neo_tensor *source, void **out, size_t *size);
+/* The bytes a kernel sees: an input or constant packed (through the pack te where there is one), or
+ * an output's reference as f32 (f32 outputs) or f64 with NaN in padding. Heap block, free with
+ * neo_aligned_free. */
+neo_status neo_data_input(neo_ctx *ctx, const neo_tensor *tensor, const neo_layout *layout,
+                          void **out, size_t *size);
+neo_status neo_data_reference(neo_ctx *ctx, const neo_tensor *tensor, const neo_layout *layout,
+                              void **out, size_t *size);
+neo_status neo_data_pack(neo_ctx *ctx, const neo_pack *pack, const neo_tensor *source, void **out,
+                         size_t *size);
 double neo_data_magnitude(const neo_tensor *tensor); /* largest finite absolute value */
 
 /* ---- facts (facts.c): the FMA peak as a nest ------------------------------------------------------------ */
 
-/* Text of a nest that does nothing but FMAs on f32 vectors of the target, one grid index per thread. */
+/* Text of a nest that does nothing but FMAs on f32 vectors of the target, one grid index per
+ * thread. */
 void neo_peak_nest(neo_buf *out, const neo_target *target, int threads);
 double neo_peak_fmas(const neo_target *target, int threads); /* scalar FMAs of one run of it */
 

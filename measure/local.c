@@ -1,13 +1,16 @@
-/* The local measurer: build pool -> neo-board --stdio over a socketpair -> verified, interleaved times.
+/* The local measurer: build pool -> neo-board --stdio over a socketpair -> verified, interleaved
+ * times.
  *
- * Why a board process: a candidate may crash, spin or scribble; the tuner must not. The same frames will reach remote
- * boards. Policy is here (what is compared with what, when a time is believed), mechanism is in runtime/harness.c.
+ * Why a board process: a candidate may crash, spin or scribble; the tuner must not. The same frames
+ * will reach remote boards. Policy is here (what is compared with what, when a time is believed),
+ * mechanism is in runtime/harness.c.
  *
- * How. A submitted candidate is built on the pool; a finished build whose machine code, grids, layouts and packing equal an
- * earlier one's is answered with that one's time. Others are shipped one at a time: blobs the board lacks, then the job: verify
- * on two data seeds, then time, batches interleaved with the task's incumbent. A claimed improvement is timed a second time and
- * the worse ratio counts. A time below 0.9 x (FMAs the nest executes / measured peak) is refused.
- * With cores to spare, building goes on while the board measures; without, phases alternate (builder paused).
+ * How. A submitted candidate is built on the pool; a finished build whose machine code, grids,
+ * layouts and packing equal an earlier one's is answered with that one's time. Others are shipped
+ * one at a time: blobs the board lacks, then the job: verify on two data seeds, then time, batches
+ * interleaved with the task's incumbent. A claimed improvement is timed a second time and the worse
+ * ratio counts. A time below 0.9 x (FMAs the nest executes / measured peak) is refused. With cores
+ * to spare, building goes on while the board measures; without, phases alternate (builder paused).
  * A board that dies is started again; its job is tried once more, then reported as board-lost. */
 #include <math.h>
 #include <poll.h>
@@ -50,9 +53,9 @@ typedef struct local {
   bool exclusive, paused; /* no core to spare: build and measure in turns */
   int pending;
   neo_build *ready, **ready_tail;
-  neo_build *flying;     /* on the board */
-  neo_job *job;          /* of flying */
-  int flying_tries;      /* times it was shipped after board losses */
+  neo_build *flying; /* on the board */
+  neo_job *job;      /* of flying */
+  int flying_tries;  /* times it was shipped after board losses */
   bool confirming;
   neo_trial_result first; /* what the confirmation is about */
   uint64_t flying_since;
@@ -115,10 +118,12 @@ static const neo_layout *layout_of(const neo_build *build, int buffer) {
   return layout ? layout : &row_major;
 }
 
-static char *blob_name(neo_arena *arena, const neo_build *build, int c, int buffer, const neo_pack *pack) {
+static char *blob_name(neo_arena *arena, const neo_build *build, int c, int buffer,
+                       const neo_pack *pack) {
   neo_buf buf = {0};
   neo_buf_printf(&buf, "%d %d ", c, buffer);
-  neo_layout_print(&buf, pack ? &pack->layout : layout_of(build, buffer), build->rewritten.buffer[buffer].shape.rank);
+  neo_layout_print(&buf, pack ? &pack->layout : layout_of(build, buffer),
+                   build->rewritten.buffer[buffer].shape.rank);
   if (pack && pack->has_te) {
     char key[33];
     neo_te_key(&pack->te, key);
@@ -129,9 +134,11 @@ static char *blob_name(neo_arena *arena, const neo_build *build, int c, int buff
   return name;
 }
 
-/* Key of the bytes of one buffer for one case; makes and adds them to the set when not known before or when all must be sent. */
-static neo_status buffer_blob(neo_ctx *ctx, local_task *task, const neo_build *build, int c, int buffer, const neo_pack *pack,
-                              bool all, blob_set *set, char out[33]) {
+/* Key of the bytes of one buffer for one case; makes and adds them to the set when not known before
+ * or when all must be sent. */
+static neo_status buffer_blob(neo_ctx *ctx, local_task *task, const neo_build *build, int c,
+                              int buffer, const neo_pack *pack, bool all, blob_set *set,
+                              char out[33]) {
   neo_arena scratch;
   neo_arena_init(&scratch);
   const char *name = blob_name(&scratch, build, c, buffer, pack);
@@ -158,8 +165,8 @@ static neo_status buffer_blob(neo_ctx *ctx, local_task *task, const neo_build *b
   return status;
 }
 
-static neo_status fill_kernel(neo_ctx *ctx, local_task *task, const neo_build *build, int n_cases, bool all, blob_set *set,
-                              neo_job_kernel *out) {
+static neo_status fill_kernel(neo_ctx *ctx, local_task *task, const neo_build *build, int n_cases,
+                              bool all, blob_set *set, neo_job_kernel *out) {
   memset(out, 0, sizeof *out);
   snprintf(out->symbol, sizeof out->symbol, "k");
   memcpy(out->object, blob_add(set, build->object.bytes.data, build->object.bytes.size, NULL), 33);
@@ -190,7 +197,8 @@ static neo_status fill_kernel(neo_ctx *ctx, local_task *task, const neo_build *b
 /* ---- references -------------------------------------------------------------------------------------------- */
 
 /* Runs the widened te's naive nest on the board for one case and keeps its outputs. */
-static neo_status run_reference(neo_ctx *ctx, local *self, local_task *task, neo_build *build, int c) {
+static neo_status run_reference(neo_ctx *ctx, local *self, local_task *task, neo_build *build,
+                                int c) {
   blob_set *set = neo_alloc(ctx, sizeof *set);
   neo_job *job = neo_alloc(ctx, sizeof *job);
   neo_status status = set && job ? NEO_OK : neo_fail(ctx, NEO_NO_MEMORY, "measuring");
@@ -218,12 +226,14 @@ static neo_status run_reference(neo_ctx *ctx, local *self, local_task *task, neo
     status = neo_board_result(ctx, self->board.fd, &id, result, (int)job->timeout_ms + GRACE_MS);
   if (status == NEO_OK) {
     if (result->outcome != NEO_OUTCOME_OK)
-      status = neo_fail(ctx, NEO_INTERNAL, "reference of %s failed in %s: %s", task->key, result->phase, result->text);
+      status = neo_fail(ctx, NEO_INTERNAL, "reference of %s failed in %s: %s", task->key,
+                        result->phase, result->text);
     uint32_t out = 0;
     for (int b = 0; b < task->te.n_buffers && status == NEO_OK; b++) {
       if (task->te.buffer[b].role != NEO_TE_OUT)
         continue;
-      neo_assert(out < result->n_outputs && result->output[out].size == task->data[c].tensor[b].size);
+      neo_assert(out < result->n_outputs &&
+                 result->output[out].size == task->data[c].tensor[b].size);
       memcpy(task->data[c].tensor[b].data, result->output[out].data, result->output[out].size);
       task->magnitude = fmax(task->magnitude, neo_data_magnitude(&task->data[c].tensor[b]));
       out++;
@@ -246,7 +256,10 @@ static neo_status make_references(neo_ctx *ctx, local *self, local_task *task) {
   if (!build)
     return neo_fail(ctx, NEO_NO_MEMORY, "measuring");
   neo_build_run(ctx, build, self->codegen, &self->target);
-  neo_status status = build->status == NEO_OK ? NEO_OK : neo_fail(ctx, build->status, "reference of %s: %s: %s", task->key, build->phase, build->text);
+  neo_status status = build->status == NEO_OK
+                          ? NEO_OK
+                          : neo_fail(ctx, build->status, "reference of %s: %s: %s", task->key,
+                                     build->phase, build->text);
   for (int c = 0; c < CASES && status == NEO_OK; c++)
     status = run_reference(ctx, self, task, build, c);
   neo_build_destroy(build);
@@ -266,7 +279,8 @@ static void task_destroy(local *self, local_task *task) {
   neo_free(&self->ctx, task);
 }
 
-static neo_status local_add_task(neo_ctx *ctx, neo_measurer *base, int number, const neo_te *te, const char *key) {
+static neo_status local_add_task(neo_ctx *ctx, neo_measurer *base, int number, const neo_te *te,
+                                 const char *key) {
   local *self = (local *)base;
   if (number >= self->n_tasks) {
     local_task **grown = neo_resize(&self->ctx, self->task, sizeof *grown * (size_t)(number + 16));
@@ -285,7 +299,8 @@ static neo_status local_add_task(neo_ctx *ctx, neo_measurer *base, int number, c
   task->flops = neo_te_flops(te);
   neo_status status = NEO_OK;
   for (int c = 0; c < CASES && status == NEO_OK; c++)
-    status = neo_data_create(ctx, te, key, self->options.seed * CASES + (uint64_t)c, &task->data[c]);
+    status =
+        neo_data_create(ctx, te, key, self->options.seed * CASES + (uint64_t)c, &task->data[c]);
   if (status == NEO_OK)
     status = make_references(ctx, self, task);
   if (status != NEO_OK) {
@@ -329,8 +344,10 @@ static neo_trial_result result_of(const neo_build *build, neo_trial_kind kind) {
 }
 
 /* A result from the board in terms of trials. */
-static neo_trial_result judge(const local *self, const local_task *task, const neo_build *build, const neo_job_result *from) {
-  static const neo_trial_kind verdicts[] = {NEO_TRIAL_OK, NEO_TRIAL_WRONG, NEO_TRIAL_REDZONE, NEO_TRIAL_STALE, NEO_TRIAL_CRASH};
+static neo_trial_result judge(const local *self, const local_task *task, const neo_build *build,
+                              const neo_job_result *from) {
+  static const neo_trial_kind verdicts[] = {NEO_TRIAL_OK, NEO_TRIAL_WRONG, NEO_TRIAL_REDZONE,
+                                            NEO_TRIAL_STALE, NEO_TRIAL_CRASH};
   neo_trial_result out = result_of(build, NEO_TRIAL_OK);
   snprintf(out.phase, sizeof out.phase, "%s", from->phase);
   snprintf(out.text, sizeof out.text, "%s", from->text);
@@ -338,15 +355,27 @@ static neo_trial_result judge(const local *self, const local_task *task, const n
   out.measure_ns = from->board_ns;
   out.max_error = from->verify.max_error;
   switch ((neo_job_outcome)from->outcome) {
-  case NEO_OUTCOME_OK: break;
-  case NEO_OUTCOME_LOAD: out.kind = NEO_TRIAL_LOAD; break;
-  case NEO_OUTCOME_CRASH: out.kind = NEO_TRIAL_CRASH; break;
-  case NEO_OUTCOME_HANG: out.kind = NEO_TRIAL_HANG; break;
-  case NEO_OUTCOME_BOARD: out.kind = NEO_TRIAL_BOARD_LOST; break;
+  case NEO_OUTCOME_OK:
+    break;
+  case NEO_OUTCOME_LOAD:
+    out.kind = NEO_TRIAL_LOAD;
+    break;
+  case NEO_OUTCOME_CRASH:
+    out.kind = NEO_TRIAL_CRASH;
+    break;
+  case NEO_OUTCOME_HANG:
+    out.kind = NEO_TRIAL_HANG;
+    break;
+  case NEO_OUTCOME_BOARD:
+    out.kind = NEO_TRIAL_BOARD_LOST;
+    break;
   case NEO_OUTCOME_VERDICT:
-    out.kind = from->verify.verdict < NEO_COUNT(verdicts) ? verdicts[from->verify.verdict] : NEO_TRIAL_WRONG;
-    snprintf(out.text, sizeof out.text, "buffer %d element %lld: got %g, reference %g (%.3g x tolerance)", from->verify.buffer,
-             (long long)from->verify.element, from->verify.got, from->verify.want, from->verify.max_error);
+    out.kind = from->verify.verdict < NEO_COUNT(verdicts) ? verdicts[from->verify.verdict]
+                                                          : NEO_TRIAL_WRONG;
+    snprintf(out.text, sizeof out.text,
+             "buffer %d element %lld: got %g, reference %g (%.3g x tolerance)", from->verify.buffer,
+             (long long)from->verify.element, from->verify.got, from->verify.want,
+             from->verify.max_error);
     break;
   }
   if (out.kind != NEO_TRIAL_OK)
@@ -357,19 +386,24 @@ static neo_trial_result judge(const local *self, const local_task *task, const n
   out.ns = from->timing.median;
   if (from->timing.raced)
     out.kind = NEO_TRIAL_SLOW;
-  bool is_f32 = task->te.n_buffers > 0 && build->nest.fmas > 0 && build->nest.buffer[0].dtype == NEO_F32;
-  double bound = is_f32 && self->base.facts.peak_gflops > 0 ? 0.9 * 2 * build->nest.fmas / self->base.facts.peak_gflops : 0;
+  bool is_f32 =
+      task->te.n_buffers > 0 && build->nest.fmas > 0 && build->nest.buffer[0].dtype == NEO_F32;
+  double bound = is_f32 && self->base.facts.peak_gflops > 0
+                     ? 0.9 * 2 * build->nest.fmas / self->base.facts.peak_gflops
+                     : 0;
   if (out.ns < bound) {
     out.kind = NEO_TRIAL_IMPLAUSIBLE;
-    snprintf(out.text, sizeof out.text, "%.0f ns for %.0f FMAs is above the measured peak of %.1f GFLOP/s", out.ns, build->nest.fmas,
-             self->base.facts.peak_gflops);
+    snprintf(out.text, sizeof out.text,
+             "%.0f ns for %.0f FMAs is above the measured peak of %.1f GFLOP/s", out.ns,
+             build->nest.fmas, self->base.facts.peak_gflops);
   }
   return out;
 }
 
 /* ---- shipping --------------------------------------------------------------------------------------------------- */
 
-static void set_tolerance(const local *self, const local_task *task, const neo_build *build, neo_job *job) {
+static void set_tolerance(const local *self, const local_task *task, const neo_build *build,
+                          neo_job *job) {
   bool half = false;
   for (int b = 0; b < task->te.n_buffers; b++)
     half = half || task->te.buffer[b].dtype == NEO_F16 || task->te.buffer[b].dtype == NEO_BF16;
@@ -426,7 +460,8 @@ static void land(local *self, const neo_trial_result *result) {
   self->flying = NULL;
 }
 
-/* The board is gone or mute: start it again and try its job once more, then give the candidate up. */
+/* The board is gone or mute: start it again and try its job once more, then give the candidate up.
+ */
 static neo_status revive(neo_ctx *ctx, local *self) {
   neo_hello hello;
   char reason[200];
@@ -434,7 +469,8 @@ static neo_status revive(neo_ctx *ctx, local *self) {
   neo_ctx_clear(ctx);
   stop_board(self);
   if (++self->restarts > MAX_RESTARTS)
-    return neo_fail(ctx, NEO_UNREACHABLE, "the board was lost %d times in a row; last: %s", MAX_RESTARTS, reason);
+    return neo_fail(ctx, NEO_UNREACHABLE, "the board was lost %d times in a row; last: %s",
+                    MAX_RESTARTS, reason);
   neo_log(ctx, NEO_LOG_WARN, "board lost (%s); starting it again", reason);
   NEO_TRY(start_board(ctx, self, &hello));
   if (!self->flying)
@@ -491,7 +527,9 @@ static void receive_builds(local *self, int timeout_ms) {
     }
     known_code *code = task ? neo_map_get(&task->codes, build->identity) : NULL;
     if (code || !task) {
-      neo_trial_result known = result_of(build, !task ? NEO_TRIAL_CANCELLED : neo_trial_usable(code->kind) ? NEO_TRIAL_DUPLICATE : code->kind);
+      neo_trial_result known = result_of(build, !task                          ? NEO_TRIAL_CANCELLED
+                                                : neo_trial_usable(code->kind) ? NEO_TRIAL_DUPLICATE
+                                                                               : code->kind);
       known.ns = code ? code->ns : 0;
       push_result(self, &known);
       neo_build_destroy(build);
@@ -534,7 +572,8 @@ static neo_status receive_board(neo_ctx *ctx, local *self, int timeout_ms) {
   if (poll(&wait, 1, timeout_ms) <= 0) {
     if (now - self->flying_since < limit)
       return NEO_OK;
-    neo_fail(ctx, NEO_UNREACHABLE, "no answer from the board for %u ms", self->job->timeout_ms + GRACE_MS);
+    neo_fail(ctx, NEO_UNREACHABLE, "no answer from the board for %u ms",
+             self->job->timeout_ms + GRACE_MS);
     return revive(ctx, self);
   }
   neo_job_result *result = neo_alloc(ctx, sizeof *result);
@@ -550,7 +589,8 @@ static neo_status receive_board(neo_ctx *ctx, local *self, int timeout_ms) {
   return status == NEO_UNREACHABLE || status == NEO_BAD_INPUT ? revive(ctx, self) : status;
 }
 
-static neo_status local_poll(neo_ctx *ctx, neo_measurer *base, int timeout_ms, neo_trial_result *out, bool *got) {
+static neo_status local_poll(neo_ctx *ctx, neo_measurer *base, int timeout_ms,
+                             neo_trial_result *out, bool *got) {
   local *self = (local *)base;
   uint64_t until = neo_now_ns(ctx) + (uint64_t)timeout_ms * 1000000u;
   *got = false;
@@ -575,7 +615,8 @@ static neo_status local_poll(neo_ctx *ctx, neo_measurer *base, int timeout_ms, n
   }
 }
 
-static neo_status local_submit(neo_ctx *ctx, neo_measurer *base, uint64_t id, int number, const neo_schedule *schedule) {
+static neo_status local_submit(neo_ctx *ctx, neo_measurer *base, uint64_t id, int number,
+                               const neo_schedule *schedule) {
   local *self = (local *)base;
   neo_assert(number < self->n_tasks && self->task[number]);
   neo_build *build = neo_build_create(&self->ctx, id, number, &self->task[number]->te, schedule);
@@ -586,9 +627,13 @@ static neo_status local_submit(neo_ctx *ctx, neo_measurer *base, uint64_t id, in
   return NEO_OK;
 }
 
-static int local_pending(const neo_measurer *base) { return ((const local *)base)->pending; }
+static int local_pending(const neo_measurer *base) {
+  return ((const local *)base)->pending;
+}
 
-static int local_capacity(const neo_measurer *base) { return ((const local *)base)->exclusive ? 24 : 8; }
+static int local_capacity(const neo_measurer *base) {
+  return ((const local *)base)->exclusive ? 24 : 8;
+}
 
 static void local_cancel(neo_measurer *base) {
   local *self = (local *)base;
@@ -606,7 +651,8 @@ static void local_cancel(neo_measurer *base) {
   self->ready_tail = &self->ready;
 }
 
-static neo_status local_incumbent(neo_ctx *ctx, neo_measurer *base, int number, const neo_schedule *schedule) {
+static neo_status local_incumbent(neo_ctx *ctx, neo_measurer *base, int number,
+                                  const neo_schedule *schedule) {
   local *self = (local *)base;
   local_task *task = self->task[number];
   neo_build *build = task->recent;
@@ -649,8 +695,14 @@ static neo_status measure_peak(neo_ctx *ctx, local *self) {
   if (status == NEO_OK)
     status = self->codegen->build(ctx, nest, &self->target, "k", &object);
   if (status == NEO_OK) {
-    *job = (neo_job){.kind = NEO_JOB_MEASURE, .threads = (uint32_t)self->options.threads, .pin = 1, .timeout_ms = 20000, .n_cases = 1,
-                     .rtol = 1, .atol = 1, .timing = {.min_batches = 8, .max_batches = 16, .confidence = 1e-4}};
+    *job = (neo_job){.kind = NEO_JOB_MEASURE,
+                     .threads = (uint32_t)self->options.threads,
+                     .pin = 1,
+                     .timeout_ms = 20000,
+                     .n_cases = 1,
+                     .rtol = 1,
+                     .atol = 1,
+                     .timing = {.min_batches = 8, .max_batches = 16, .confidence = 1e-4}};
     neo_job_kernel *kernel = &job->kernel;
     snprintf(kernel->symbol, sizeof kernel->symbol, "k");
     memcpy(kernel->object, blob_add(set, object.bytes.data, object.bytes.size, NULL), 33);
@@ -680,7 +732,9 @@ static neo_status measure_peak(neo_ctx *ctx, local *self) {
     if (result->outcome == NEO_OUTCOME_OK && best > 0)
       self->base.facts.peak_gflops = 2 * neo_peak_fmas(&self->target, self->options.threads) / best;
     else
-      neo_log(ctx, NEO_LOG_WARN, "the FMA peak could not be measured (%s: %s): plausibility is not checked", result->phase, result->text);
+      neo_log(ctx, NEO_LOG_WARN,
+              "the FMA peak could not be measured (%s: %s): plausibility is not checked",
+              result->phase, result->text);
     neo_job_result_fini(result);
   }
   neo_object_fini(&object);
@@ -717,15 +771,18 @@ static neo_status find_board(neo_ctx *ctx, local *self) {
   NEO_TRY(neo_self_dir(ctx, dir));
   snprintf(self->board_program, sizeof self->board_program, "%s/neo-board", dir);
   if (!neo_file_exists(self->board_program))
-    return neo_fail(ctx, NEO_UNREACHABLE, "%s is missing: build the target neo-board or pass --board", self->board_program);
+    return neo_fail(ctx, NEO_UNREACHABLE,
+                    "%s is missing: build the target neo-board or pass --board",
+                    self->board_program);
   return NEO_OK;
 }
 
-static neo_status local_open(neo_ctx *ctx, const char *rest, const neo_target *target, const neo_measure_options *options,
-                             neo_measurer **out) {
+static neo_status local_open(neo_ctx *ctx, const char *rest, const neo_target *target,
+                             const neo_measure_options *options, neo_measurer **out) {
   (void)rest;
   if (!neo_target_runs_here(target))
-    return neo_fail(ctx, NEO_UNSUPPORTED, "this machine cannot run code for the target: measure on a board that can");
+    return neo_fail(ctx, NEO_UNSUPPORTED,
+                    "this machine cannot run code for the target: measure on a board that can");
   local *self = neo_alloc(ctx, sizeof *self);
   neo_job *job = neo_alloc(ctx, sizeof *job);
   if (!self || !job) {
@@ -743,7 +800,9 @@ static neo_status local_open(neo_ctx *ctx, const char *rest, const neo_target *t
   neo_cores cores;
   neo_hello hello = {0};
   int n_measure = 1, n_build = 1;
-  neo_status status = self->codegen ? NEO_OK : neo_fail(ctx, NEO_USAGE, "code generator '%s' is not known", options->codegen);
+  neo_status status = self->codegen ? NEO_OK
+                                    : neo_fail(ctx, NEO_USAGE, "code generator '%s' is not known",
+                                               options->codegen);
   if (status == NEO_OK)
     status = neo_cores_detect(ctx, NULL, &cores);
   if (status == NEO_OK)
@@ -753,7 +812,8 @@ static neo_status local_open(neo_ctx *ctx, const char *rest, const neo_target *t
     self->exclusive = n_measure + n_build > cores.n || n_measure >= cores.n;
     if (options->build_threads > 0)
       n_build = options->build_threads;
-    status = neo_builder_create(ctx, n_build, self->exclusive ? NULL : cores.cpu + n_measure, self->codegen, target, &self->builder);
+    status = neo_builder_create(ctx, n_build, self->exclusive ? NULL : cores.cpu + n_measure,
+                                self->codegen, target, &self->builder);
   }
   if (status == NEO_OK)
     status = start_board(ctx, self, &hello);

@@ -36,29 +36,42 @@ void neo_measurer_close(neo_measurer *measurer) {
     measurer->ops->close(measurer);
 }
 
-neo_status neo_measurer_task(neo_ctx *ctx, neo_measurer *measurer, int task, const neo_te *te, const char *key) {
+neo_status neo_measurer_task(neo_ctx *ctx, neo_measurer *measurer, int task, const neo_te *te,
+                             const char *key) {
   return measurer->ops->task(ctx, measurer, task, te, key);
 }
 
-void neo_measurer_drop(neo_measurer *measurer, int task) { measurer->ops->drop(measurer, task); }
+void neo_measurer_drop(neo_measurer *measurer, int task) {
+  measurer->ops->drop(measurer, task);
+}
 
 neo_status neo_measurer_submit(neo_ctx *ctx, neo_measurer *measurer, uint64_t id, int task,
                                const neo_schedule *schedule) {
   return measurer->ops->submit(ctx, measurer, id, task, schedule);
 }
 
-neo_status neo_measurer_poll(neo_ctx *ctx, neo_measurer *measurer, int timeout_ms, neo_trial_result *out, bool *got) {
+neo_status neo_measurer_poll(neo_ctx *ctx, neo_measurer *measurer, int timeout_ms,
+                             neo_trial_result *out, bool *got) {
   return measurer->ops->poll(ctx, measurer, timeout_ms, out, got);
 }
 
-int neo_measurer_pending(const neo_measurer *measurer) { return measurer->ops->pending(measurer); }
+int neo_measurer_pending(const neo_measurer *measurer) {
+  return measurer->ops->pending(measurer);
+}
 
-int neo_measurer_capacity(const neo_measurer *measurer) { return measurer->ops->capacity(measurer); }
+int neo_measurer_capacity(const neo_measurer *measurer) {
+  return measurer->ops->capacity(measurer);
+}
 
-void neo_measurer_cancel(neo_measurer *measurer) { measurer->ops->cancel(measurer); }
+void neo_measurer_cancel(neo_measurer *measurer) {
+  measurer->ops->cancel(measurer);
+}
 
-neo_status neo_measurer_incumbent(neo_ctx *ctx, neo_measurer *measurer, int task, const neo_schedule *schedule) {
+neo_status neo_measurer_incumbent(neo_ctx *ctx, neo_measurer *measurer, int task,
+                                  const neo_schedule *schedule) {
   return measurer->ops->incumbent(ctx, measurer, task, schedule);
 }
 
-const neo_machine_facts *neo_measurer_facts(const neo_measurer *measurer) { return &measurer->facts; }
+const neo_machine_facts *neo_measurer_facts(const neo_measurer *measurer) {
+  return &measurer->facts;
+}

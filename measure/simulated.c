@@ -1,8 +1,10 @@
-/* The simulated measurer: times without code, for tests of search strategies and of the tuner itself.
+/* The simulated measurer: times without code, for tests of search strategies and of the tuner
+ * itself.
  *
- * url "simulated:FILE" plays recorded trials back (JSON lines as `neo-tune export` writes them); schedules that are not in
- * the file, and all of them with an empty FILE, get a synthetic time: the analytic prediction of the candidate, bent by a smooth
- * and a rough factor that are functions of the schedule's text alone. Everything is deterministic. */
+ * url "simulated:FILE" plays recorded trials back (JSON lines as `neo-tune export` writes them);
+ * schedules that are not in the file, and all of them with an empty FILE, get a synthetic time: the
+ * analytic prediction of the candidate, bent by a smooth and a rough factor that are functions of
+ * the schedule's text alone. Everything is deterministic. */
 #include <math.h>
 #include <string.h>
 
@@ -33,7 +35,8 @@ typedef struct simulated {
   neo_map recorded; /* "key schedule" -> sim_record */
 } simulated;
 
-static neo_status sim_task_add(neo_ctx *ctx, neo_measurer *base, int number, const neo_te *te, const char *key) {
+static neo_status sim_task_add(neo_ctx *ctx, neo_measurer *base, int number, const neo_te *te,
+                               const char *key) {
   simulated *self = (simulated *)base;
   if (number >= self->n_tasks) {
     sim_task **grown = neo_resize(&self->ctx, self->task, sizeof *grown * (size_t)(number + 16));
@@ -66,11 +69,13 @@ static void sim_drop(neo_measurer *base, int number) {
   self->task[number] = NULL;
 }
 
-static double predicted(neo_ctx *ctx, simulated *self, sim_task *task, const neo_schedule *schedule) {
+static double predicted(neo_ctx *ctx, simulated *self, sim_task *task,
+                        const neo_schedule *schedule) {
   static const neo_layout row_major = {0};
   neo_candidate candidate;
   if (!task->space) {
-    neo_space_options options = {.threads = self->threads, .accuracy = NEO_ACCURACY_FAST, .max_params_growth = 64};
+    neo_space_options options = {
+        .threads = self->threads, .accuracy = NEO_ACCURACY_FAST, .max_params_growth = 64};
     for (int b = 0; b < task->te.n_buffers; b++) {
       const neo_layout *layout = neo_schedule_layout(schedule, b);
       options.fixed[b] = layout ? layout : &row_major;
@@ -80,7 +85,9 @@ static double predicted(neo_ctx *ctx, simulated *self, sim_task *task, const neo
       return 0;
     }
   }
-  return neo_space_find(task->space, schedule, &candidate) ? neo_space_predict(task->space, &candidate) : 0;
+  return neo_space_find(task->space, schedule, &candidate)
+             ? neo_space_predict(task->space, &candidate)
+             : 0;
 }
 
 static double unit_hash(const void *data, size_t size, uint64_t salt) {
@@ -90,8 +97,8 @@ static double unit_hash(const void *data, size_t size, uint64_t salt) {
   return (double)(h >> 11) / 9007199254740992.0;
 }
 
-static void synthesise(neo_ctx *ctx, simulated *self, sim_task *task, const neo_schedule *schedule, const neo_buf *line,
-                       neo_trial_result *out) {
+static void synthesise(neo_ctx *ctx, simulated *self, sim_task *task, const neo_schedule *schedule,
+                       const neo_buf *line, neo_trial_result *out) {
   double ns = predicted(ctx, self, task, schedule);
   if (ns <= 0)
     ns = fmax(task->flops, 1000.0);
@@ -101,7 +108,8 @@ static void synthesise(neo_ctx *ctx, simulated *self, sim_task *task, const neo_
   out->ns = ns * (0.8 + 0.5 * smooth) * (0.9 + 0.4 * rough * rough);
 }
 
-static neo_status sim_submit(neo_ctx *ctx, neo_measurer *base, uint64_t id, int number, const neo_schedule *schedule) {
+static neo_status sim_submit(neo_ctx *ctx, neo_measurer *base, uint64_t id, int number,
+                             const neo_schedule *schedule) {
   simulated *self = (simulated *)base;
   sim_task *task = self->task[number];
   if (self->n_results == self->cap_results) {
@@ -132,7 +140,8 @@ static neo_status sim_submit(neo_ctx *ctx, neo_measurer *base, uint64_t id, int 
   return NEO_OK;
 }
 
-static neo_status sim_poll(neo_ctx *ctx, neo_measurer *base, int timeout_ms, neo_trial_result *out, bool *got) {
+static neo_status sim_poll(neo_ctx *ctx, neo_measurer *base, int timeout_ms, neo_trial_result *out,
+                           bool *got) {
   simulated *self = (simulated *)base;
   (void)ctx;
   (void)timeout_ms;
@@ -144,16 +153,21 @@ static neo_status sim_poll(neo_ctx *ctx, neo_measurer *base, int timeout_ms, neo
   return NEO_OK;
 }
 
-static int sim_pending(const neo_measurer *base) { return ((const simulated *)base)->n_results; }
+static int sim_pending(const neo_measurer *base) {
+  return ((const simulated *)base)->n_results;
+}
 
 static int sim_capacity(const neo_measurer *base) {
   (void)base;
   return 8;
 }
 
-static void sim_cancel(neo_measurer *base) { ((simulated *)base)->n_results = 0; }
+static void sim_cancel(neo_measurer *base) {
+  ((simulated *)base)->n_results = 0;
+}
 
-static neo_status sim_incumbent(neo_ctx *ctx, neo_measurer *base, int number, const neo_schedule *schedule) {
+static neo_status sim_incumbent(neo_ctx *ctx, neo_measurer *base, int number,
+                                const neo_schedule *schedule) {
   (void)ctx, (void)base, (void)number, (void)schedule;
   return NEO_OK;
 }
@@ -201,8 +215,8 @@ static neo_status load_records(neo_ctx *ctx, simulated *self, const char *path) 
   return status;
 }
 
-static neo_status sim_open(neo_ctx *ctx, const char *rest, const neo_target *target, const neo_measure_options *options,
-                           neo_measurer **out) {
+static neo_status sim_open(neo_ctx *ctx, const char *rest, const neo_target *target,
+                           const neo_measure_options *options, neo_measurer **out) {
   simulated *self = neo_alloc(ctx, sizeof *self);
   if (!self)
     return neo_fail(ctx, NEO_NO_MEMORY, "simulated measurer");
