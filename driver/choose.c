@@ -46,7 +46,7 @@ static bool from_record(neo_ctx *ctx, const neo_project *project, const neo_task
   neo_db_row row = {0};
   bool found = false;
   if (neo_db_best(ctx, db, &query, &row, &found) != NEO_OK || !found) {
-    snprintf(out->reason, sizeof out->reason, "%s",
+    snprintf(out->reason, sizeof out->reason, "%.199s",
              ctx->status ? ctx->message
                          : "no record of this workload, target, threads and layouts");
     neo_ctx_clear(ctx);

@@ -87,7 +87,7 @@ void neo_build_run(neo_ctx *ctx, neo_build *build, const neo_codegen *codegen,
   if (status == NEO_OK)
     identify(build);
   build->status = status;
-  snprintf(build->text, sizeof build->text, "%s", status == NEO_OK ? "" : ctx->message);
+  snprintf(build->text, sizeof build->text, "%.399s", status == NEO_OK ? "" : ctx->message);
   neo_ctx_clear(ctx);
   build->build_ns = (double)(neo_now_ns(ctx) - start);
 }
