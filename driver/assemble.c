@@ -6,7 +6,7 @@
  * lifetime (neo_plan_memory). Invariant: slots of INPUT and OUTPUT storage are dense row-major. */
 #include <string.h>
 
-#include "driver/internal.h"
+#include "driver/stages.h"
 
 typedef struct assembly {
   neo_ctx *ctx;
@@ -61,7 +61,10 @@ static neo_status constant_slot(assembly *a, int v, const neo_pack *pack, int *o
   const neo_value *value = &a->project->graph->value[v];
   neo_plan_value slot = describe(value, "");
   slot.storage = NEO_STORE_PARAM;
-  NEO_TRY(neo_params_add(a->ctx, a->params, value->constant, v, pack, &slot.slot, &slot.bytes));
+  neo_stored stored;
+  NEO_TRY(neo_params_add(a->ctx, a->params, value->constant, v, pack, &stored));
+  slot.slot = stored.offset;
+  slot.bytes = stored.bytes;
   *out = add_value(a, &slot);
   return NEO_OK;
 }
@@ -245,7 +248,7 @@ static void place(assembly *a) {
   }
 }
 
-static void name_functions(assembly *a, const char ***functions, int *n_functions) {
+static void name_functions(assembly *a, neo_assembled *out) {
   int total = 0, n_tasks = a->project->n_tasks;
   a->first_function = neo_arena_alloc(a->arena, sizeof(int) * (size_t)(n_tasks + 1));
   for (int t = 0; t < n_tasks; t++) {
@@ -256,8 +259,8 @@ static void name_functions(assembly *a, const char ***functions, int *n_function
   for (int t = 0; t < n_tasks; t++)
     for (int l = 0; l < a->built[t].nest.n_launches; l++)
       name[a->first_function[t] + l] = neo_arena_printf(a->arena, "%s_%d", a->built[t].symbol, l);
-  *functions = name;
-  *n_functions = total;
+  out->functions = name;
+  out->n_functions = total;
 }
 
 static void set_up(assembly *a) {
@@ -290,18 +293,18 @@ static neo_status add_steps(assembly *a) {
 }
 
 neo_status neo_assemble(neo_ctx *ctx, const neo_project *project, const neo_built *built,
-                        neo_params *params, neo_arena *arena, neo_plan *plan,
-                        const char ***functions, int *n_functions) {
+                        neo_params *params, neo_arena *arena, neo_assembled *out) {
   assembly a = {.ctx = ctx,
                 .project = project,
                 .built = built,
                 .params = params,
                 .arena = arena,
-                .plan = plan};
-  memset(plan, 0, sizeof *plan);
+                .plan = &out->plan};
+  neo_plan *plan = &out->plan;
+  memset(out, 0, sizeof *out);
   set_up(&a);
   find_roots(&a);
-  name_functions(&a, functions, n_functions);
+  name_functions(&a, out);
   NEO_TRY(add_inputs(&a));
   NEO_TRY(add_steps(&a));
   NEO_TRY(add_outputs(&a));

@@ -7,7 +7,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "driver/internal.h"
+#include "driver/stages.h"
 
 typedef struct build_shared {
   const neo_project *project;

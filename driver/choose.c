@@ -5,7 +5,7 @@
  * parsed, lowered and checked again, and what does not replay is passed over with its reason. */
 #include <string.h>
 
-#include "driver/internal.h"
+#include "driver/stages.h"
 
 const char *neo_choice_name(neo_choice_kind kind) {
   switch (kind) {

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "driver/internal.h"
+#include "driver/stages.h"
 
 static void print_table(FILE *out, const neo_project *project, const neo_built *built) {
   fprintf(out, "%-9s %4s %10s %10s  %-28s %s\n", "schedule", "x", "MFLOP", "us", "task", "reason");
@@ -36,25 +36,22 @@ static neo_status write_artifact(neo_ctx *ctx, const neo_project *project, const
                                  neo_params *params, const neo_codegen *codegen, const char *dir) {
   neo_arena arena;
   neo_arena_init(&arena);
-  neo_plan plan;
-  const char **functions = NULL;
-  int n_functions = 0;
+  neo_assembled *made = neo_arena_alloc(&arena, sizeof *made);
   neo_buf binary = {0}, json = {0}, meta = {0};
   const neo_object **objects =
       neo_arena_alloc(&arena, sizeof *objects * (size_t)(project->n_tasks + 1));
   for (int t = 0; t < project->n_tasks; t++)
     objects[t] = &built[t].object;
-  neo_status status =
-      neo_assemble(ctx, project, built, params, &arena, &plan, &functions, &n_functions);
+  neo_status status = neo_assemble(ctx, project, built, params, &arena, made);
   if (status == NEO_OK)
-    status = neo_plan_encode(ctx, &plan, &binary);
+    status = neo_plan_encode(ctx, &made->plan, &binary);
   if (status == NEO_OK) {
-    neo_describe_model(&json, &plan);
+    neo_describe_model(&json, &made->plan);
     neo_describe_meta(&meta, project, built, params, codegen->name);
     neo_artifact artifact = {.object = objects,
                              .n_objects = project->n_tasks,
-                             .function = functions,
-                             .n_functions = n_functions,
+                             .function = made->functions,
+                             .n_functions = made->n_functions,
                              .plan = (const uint8_t *)binary.data,
                              .plan_size = binary.size,
                              .params = params->data.data,

@@ -1,7 +1,7 @@
 /* compiled_model.json (the plan's printed twin, for people and tools; the runtime never reads it)
  * and compiled.meta (what made the artifact, and every task's schedule with its origin). */
 #include "base/host.h"
-#include "driver/internal.h"
+#include "driver/stages.h"
 #include "neo/neo_version.h"
 
 static const char *const storage_names[] = {"input", "output", "arena", "param"};

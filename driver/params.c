@@ -4,7 +4,7 @@
  * runs natively first, then the layout is applied; blocks are 64-byte aligned. */
 #include <string.h>
 
-#include "driver/internal.h"
+#include "driver/stages.h"
 
 static char *params_name(neo_arena *arena, int value, const neo_pack *pack, int rank) {
   neo_buf buf = {0};
@@ -37,7 +37,7 @@ static neo_status transform(neo_ctx *ctx, const neo_te *te, const neo_tensor *co
 }
 
 static neo_status store(neo_ctx *ctx, neo_params *params, const neo_tensor *tensor,
-                        const neo_layout *layout, int64_t *out_offset, int64_t *out_bytes) {
+                        const neo_layout *layout, neo_stored *out) {
   static const char zeros[64];
   neo_buf_append(&params->data, zeros, (64 - params->data.size % 64) % 64);
   size_t offset = params->data.size;
@@ -51,21 +51,20 @@ static neo_status store(neo_ctx *ctx, neo_params *params, const neo_tensor *tens
   neo_aligned_free(ctx, packed);
   if (params->data.failed)
     return neo_fail(ctx, NEO_NO_MEMORY, "parameters: %zu bytes", offset + bytes);
-  *out_offset = (int64_t)offset;
-  *out_bytes = (int64_t)bytes;
+  *out = (neo_stored){(int64_t)offset, (int64_t)bytes};
   return NEO_OK;
 }
 
 neo_status neo_params_add(neo_ctx *ctx, neo_params *params, const neo_tensor *constant, int value,
-                          const neo_pack *pack, int64_t *out_offset, int64_t *out_bytes) {
+                          const neo_pack *pack, neo_stored *out) {
   neo_arena arena;
   neo_arena_init(&arena);
   const char *name = params_name(&arena, value, pack, constant->shape.rank);
-  int64_t *known = neo_map_get(&params->offsets, name);
+  neo_stored *known = neo_map_get(&params->offsets, name);
   neo_status status = NEO_OK;
   if (!known) {
     neo_tensor made = {0};
-    known = neo_arena_alloc(&params->arena, 2 * sizeof *known);
+    known = neo_arena_alloc(&params->arena, sizeof *known);
     if (pack->has_te)
       status = transform(ctx, &pack->te, constant, &made);
     if (status == NEO_OK)
@@ -76,10 +75,8 @@ neo_status neo_params_add(neo_ctx *ctx, neo_params *params, const neo_tensor *co
       status = neo_fail(ctx, NEO_NO_MEMORY, "parameters");
     params->weights_bytes += constant->size;
   }
-  if (status == NEO_OK) {
-    *out_offset = known[0];
-    *out_bytes = known[1];
-  }
+  if (status == NEO_OK)
+    *out = *known;
   neo_arena_fini(&arena);
   return status;
 }

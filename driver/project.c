@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "driver/driver.h"
-#include "driver/internal.h"
+#include "driver/stages.h"
 #include "frontends/frontends.h"
 
 static void task_signature(neo_arena *arena, neo_task *task) {

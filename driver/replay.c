@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "driver/internal.h"
+#include "driver/stages.h"
 
 typedef struct replay {
   neo_ctx *ctx;

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "base/host.h"
-#include "driver/internal.h"
+#include "driver/stages.h"
 #include "neo/neo_version.h"
 #include "schedule/algorithm.h"
 

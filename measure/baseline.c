@@ -6,7 +6,7 @@
 #include <dlfcn.h>
 #include <string.h>
 
-#include "measure/internal.h"
+#include "measure/parts.h"
 
 typedef struct gemm_shape {
   int64_t m, n, k, batch;

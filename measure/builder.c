@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "measure/internal.h"
+#include "measure/parts.h"
 
 enum { MAX_BUILDERS = 64 };
 

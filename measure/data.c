@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "measure/internal.h"
+#include "measure/parts.h"
 
 static bool wants_positive(const neo_expr *e) {
   if (e->op == NEO_EXPR_SQRT || e->op == NEO_EXPR_LOG || e->op == NEO_EXPR_POW ||

@@ -2,7 +2,7 @@
  *
  * How: independent accumulators, enough to cover ports x latency (and no more than the registers),
  * each fed by register operands only. One grid index per thread. */
-#include "measure/internal.h"
+#include "measure/parts.h"
 
 enum { PEAK_ITERATIONS = 20000 };
 

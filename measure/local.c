@@ -17,7 +17,7 @@
 #include <string.h>
 
 #include "base/host.h"
-#include "measure/internal.h"
+#include "measure/parts.h"
 
 enum { CASES = 2, HELLO_MS = 10000, PUT_MS = 60000, GRACE_MS = 10000, MAX_RESTARTS = 3 };
 
@@ -134,17 +134,25 @@ static char *blob_name(neo_arena *arena, const neo_build *build, int c, int buff
   return name;
 }
 
+/* What a job's blobs are made from. */
+typedef struct shipment {
+  local_task *task;
+  int n_cases;
+  bool all; /* send everything, known or not */
+  blob_set *set;
+} shipment;
+
 /* Key of the bytes of one buffer for one case; makes and adds them to the set when not known before
  * or when all must be sent. */
-static neo_status buffer_blob(neo_ctx *ctx, local_task *task, const neo_build *build, int c,
-                              int buffer, const neo_pack *pack, bool all, blob_set *set,
-                              char out[33]) {
+static neo_status buffer_blob(neo_ctx *ctx, const shipment *to, const neo_build *build, int c,
+                              int buffer, const neo_pack *pack, char out[33]) {
+  local_task *task = to->task;
   neo_arena scratch;
   neo_arena_init(&scratch);
   const char *name = blob_name(&scratch, build, c, buffer, pack);
   const char *known = neo_map_get(&task->blobs, name);
   neo_status status = NEO_OK;
-  if (!known || all) {
+  if (!known || to->all) {
     void *bytes = NULL;
     size_t size = 0;
     const neo_tensor *tensor = &task->data[c].tensor[pack ? pack->source : buffer];
@@ -155,7 +163,7 @@ static neo_status buffer_blob(neo_ctx *ctx, local_task *task, const neo_build *b
     else
       status = neo_data_input(ctx, tensor, layout_of(build, buffer), &bytes, &size);
     if (status == NEO_OK) {
-      known = neo_arena_strdup(&task->arena, blob_add(set, bytes, size, bytes));
+      known = neo_arena_strdup(&task->arena, blob_add(to->set, bytes, size, bytes));
       neo_map_put(&task->blobs, name, (void *)known);
     }
   }
@@ -165,11 +173,12 @@ static neo_status buffer_blob(neo_ctx *ctx, local_task *task, const neo_build *b
   return status;
 }
 
-static neo_status fill_kernel(neo_ctx *ctx, local_task *task, const neo_build *build, int n_cases,
-                              bool all, blob_set *set, neo_job_kernel *out) {
+static neo_status fill_kernel(neo_ctx *ctx, const shipment *to, const neo_build *build,
+                              neo_job_kernel *out) {
   memset(out, 0, sizeof *out);
   snprintf(out->symbol, sizeof out->symbol, "k");
-  memcpy(out->object, blob_add(set, build->object.bytes.data, build->object.bytes.size, NULL), 33);
+  memcpy(out->object, blob_add(to->set, build->object.bytes.data, build->object.bytes.size, NULL),
+         33);
   out->n_launches = (uint32_t)build->nest.n_launches;
   for (int l = 0; l < build->nest.n_launches; l++)
     out->grid[l] = build->nest.launch[l].grid;
@@ -185,9 +194,9 @@ static neo_status fill_kernel(neo_ctx *ctx, local_task *task, const neo_build *b
     out->dtype[n] = (uint8_t)buffer->dtype;
     out->bytes[n] = buffer->elements * (int64_t)neo_dtype_size(buffer->dtype);
     const neo_pack *how = role == NEO_TE_CONST ? &build->packing.pack[pack++] : NULL;
-    for (int c = 0; c < n_cases; c++)
-      if (role != NEO_TE_OUT || n_cases > 1)
-        NEO_TRY(buffer_blob(ctx, task, build, c, b, how, all, set, out->data[c][n]));
+    for (int c = 0; c < to->n_cases; c++)
+      if (role != NEO_TE_OUT || to->n_cases > 1)
+        NEO_TRY(buffer_blob(ctx, to, build, c, b, how, out->data[c][n]));
     n++;
   }
   out->n_buffers = (uint32_t)n;
@@ -210,7 +219,7 @@ static neo_status run_reference(neo_ctx *ctx, local *self, local_task *task, neo
     job->timeout_ms = (uint32_t)(60000 + fmin(task->flops / 1e4, 3e6));
     task->data[0] = task->data[c]; /* case 0 of this job is seed c */
     neo_map_fini(&task->blobs);
-    status = fill_kernel(ctx, task, build, 1, true, set, &job->kernel);
+    status = fill_kernel(ctx, &(shipment){task, 1, true, set}, build, &job->kernel);
     neo_map_fini(&task->blobs);
     task->data[0] = swapped;
   }
@@ -430,9 +439,10 @@ static neo_status ship(neo_ctx *ctx, local *self, bool all) {
   job->timing = self->options.timing;
   set_tolerance(self, task, build, job);
   job->has_incumbent = task->incumbent != NULL;
-  neo_status status = fill_kernel(ctx, task, build, CASES, all, set, &job->kernel);
+  shipment to = {task, CASES, all, set};
+  neo_status status = fill_kernel(ctx, &to, build, &job->kernel);
   if (status == NEO_OK && job->has_incumbent)
-    status = fill_kernel(ctx, task, task->incumbent, CASES, all, set, &job->incumbent);
+    status = fill_kernel(ctx, &to, task->incumbent, &job->incumbent);
   if (status == NEO_OK)
     status = neo_board_put(ctx, self->board.fd, set->n, set->blob, PUT_MS);
   if (status == NEO_OK)

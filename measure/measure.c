@@ -1,7 +1,7 @@
 /* Measurers by url, and the names of trial kinds. The work is in the rows of measurers.def. */
 #include <string.h>
 
-#include "measure/internal.h"
+#include "measure/parts.h"
 
 static const neo_measurer_ops *const rows[] = {
 #define X(ops) &ops,

@@ -5,7 +5,7 @@
  * anywhere, the interpreter does it, slowly and surely. */
 #include <string.h>
 
-#include "measure/internal.h"
+#include "measure/parts.h"
 
 static neo_status lower_native(neo_ctx *ctx, const neo_te *te, const neo_target *target,
                                neo_arena *arena, neo_nest *nest) {

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/host.h"
-#include "measure/internal.h"
+#include "measure/parts.h"
 
 typedef struct sim_task {
   neo_arena arena;

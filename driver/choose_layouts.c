@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "driver/internal.h"
+#include "driver/stages.h"
 
 typedef struct layout_search {
   neo_ctx *ctx;

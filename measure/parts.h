@@ -1,6 +1,6 @@
-/* measure/internal.h: what the files of this folder share. */
-#ifndef NEO_MEASURE_INTERNAL_H
-#define NEO_MEASURE_INTERNAL_H
+/* measure/parts.h: what the files of this folder share. */
+#ifndef NEO_MEASURE_PARTS_H
+#define NEO_MEASURE_PARTS_H
 
 #include "measure/measure.h"
 #include "rpc/rpc.h"

@@ -1,11 +1,11 @@
-/* driver/internal.h: what the files of this folder share. */
-#ifndef NEO_DRIVER_INTERNAL_H
-#define NEO_DRIVER_INTERNAL_H
+/* driver/stages.h: what the files of this folder share. */
+#ifndef NEO_DRIVER_STAGES_H
+#define NEO_DRIVER_STAGES_H
 
 #include "base/host.h"
 #include "driver/driver.h"
 
-/* layout.c: fills project->value_layout. */
+/* choose_layouts.c: fills project->value_layout. */
 neo_status neo_project_layouts(neo_ctx *ctx, neo_project *project);
 void neo_task_fill(const neo_project *project, const neo_group *group, neo_arena *arena,
                    neo_task *out);
@@ -31,20 +31,28 @@ void neo_built_fini(neo_built *built);
 typedef struct neo_params {
   neo_arena arena;
   neo_buf data;
-  neo_map offsets; /* "value layout te-key" -> int64_t[2] in arena: offset, bytes */
+  neo_map offsets; /* "value layout te-key" -> neo_stored in arena */
   size_t weights_bytes;
 } neo_params;
 
 void neo_params_init(neo_params *params);
+
+typedef struct neo_stored {
+  int64_t offset, bytes; /* in data */
+} neo_stored;
+/* value: number of the constant in the graph, its identity. */
 neo_status neo_params_add(neo_ctx *ctx, neo_params *params, const neo_tensor *constant, int value,
-                          const neo_pack *pack, int64_t *out_offset, int64_t *out_bytes);
+                          const neo_pack *pack, neo_stored *out);
 void neo_params_fini(neo_params *params);
 
-/* assemble.c: the plan: value slots, steps, memory. Everything in arena. functions receives the
- * kernels' names. */
+/* assemble.c: the plan: value slots, steps, memory. Everything in arena. */
+typedef struct neo_assembled {
+  neo_plan plan;
+  const char **functions; /* the kernels' names in the order of the plan's function numbers */
+  int n_functions;
+} neo_assembled;
 neo_status neo_assemble(neo_ctx *ctx, const neo_project *project, const neo_built *built,
-                        neo_params *params, neo_arena *arena, neo_plan *plan,
-                        const char ***functions, int *n_functions);
+                        neo_params *params, neo_arena *arena, neo_assembled *out);
 
 /* describe.c: compiled_model.json and compiled.meta. */
 void neo_describe_model(neo_buf *out, const neo_plan *plan);
