@@ -66,19 +66,14 @@ static bool from_record(neo_ctx *ctx, const neo_project *project, const neo_task
 
 static bool from_near(neo_ctx *ctx, const neo_project *project, const neo_task *task, neo_db *db,
                       const neo_space *space, neo_choice *out) {
-  neo_buf text = {0}, family = {0};
-  neo_te_print(&text, &task->group->te);
-  neo_workload_family(&family, text.data);
-  neo_db_workload workload = {.key = task->group->key,
-                              .text = text.data,
-                              .family = family.data,
-                              .name = "",
-                              .flops = task->flops};
+  neo_description description;
+  neo_task_describe(task, &description);
   neo_db_row row[4] = {0};
   int n = 0;
   bool good = false;
-  if (neo_db_near(ctx, db, &workload, project->target_text, project->threads, NEO_COUNT(row), row,
-                  &n) != NEO_OK)
+  neo_db_near_query query = {&description.workload, project->target_text, project->threads,
+                             NEO_COUNT(row)};
+  if (neo_db_near(ctx, db, &query, row, &n) != NEO_OK)
     neo_ctx_clear(ctx);
   for (int i = 0; i < n; i++) {
     neo_candidate candidate;
@@ -92,8 +87,7 @@ static bool from_near(neo_ctx *ctx, const neo_project *project, const neo_task *
     neo_ctx_clear(ctx);
     neo_db_row_fini(&row[i]);
   }
-  neo_buf_fini(&text);
-  neo_buf_fini(&family);
+  neo_description_fini(&description);
   return good;
 }
 

@@ -68,8 +68,7 @@ neo_status neo_params_add(neo_ctx *ctx, neo_params *params, const neo_tensor *co
     if (pack->has_te)
       status = transform(ctx, &pack->te, constant, &made);
     if (status == NEO_OK)
-      status =
-          store(ctx, params, pack->has_te ? &made : constant, &pack->layout, &known[0], &known[1]);
+      status = store(ctx, params, pack->has_te ? &made : constant, &pack->layout, known);
     neo_tensor_free(ctx, &made);
     if (status == NEO_OK && !neo_map_put(&params->offsets, name, known))
       status = neo_fail(ctx, NEO_NO_MEMORY, "parameters");

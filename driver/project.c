@@ -144,3 +144,19 @@ void neo_workload_family(neo_buf *out, const char *te_text) {
     at = end - 1;
   }
 }
+
+void neo_task_describe(const neo_task *task, neo_description *out) {
+  memset(out, 0, sizeof *out);
+  neo_te_print(&out->text, &task->group->te);
+  neo_workload_family(&out->family, out->text.data);
+  out->workload = (neo_db_workload){.key = task->group->key,
+                                    .text = out->text.data,
+                                    .family = out->family.data,
+                                    .name = task->group->name,
+                                    .flops = task->flops};
+}
+
+void neo_description_fini(neo_description *description) {
+  neo_buf_fini(&description->text);
+  neo_buf_fini(&description->family);
+}

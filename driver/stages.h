@@ -10,6 +10,14 @@ neo_status neo_project_layouts(neo_ctx *ctx, neo_project *project);
 void neo_task_fill(const neo_project *project, const neo_group *group, neo_arena *arena,
                    neo_task *out);
 
+/* project.c: a task as the store describes workloads; owns its texts. */
+typedef struct neo_description {
+  neo_buf text, family;
+  neo_db_workload workload;
+} neo_description;
+void neo_task_describe(const neo_task *task, neo_description *out);
+void neo_description_fini(neo_description *description);
+
 /* build.c: a task with its schedule, nest and machine code. */
 typedef struct neo_built {
   neo_arena arena; /* owns nest and packing */

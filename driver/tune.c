@@ -412,28 +412,22 @@ static neo_status note_prior(neo_ctx *ctx, neo_tuner *tuner) {
   tuner->near = json_object();
   for (int t = 0; t < project->n_tasks; t++) {
     const neo_task *task = &project->task[t];
-    neo_buf text = {0}, family = {0};
-    neo_te_print(&text, &task->group->te);
-    neo_workload_family(&family, text.data);
-    neo_db_workload workload = {.key = task->group->key,
-                                .text = text.data,
-                                .family = family.data,
-                                .name = task->group->name,
-                                .flops = task->flops};
+    neo_description description;
+    neo_task_describe(task, &description);
     neo_db_row row[3] = {0};
+    neo_db_near_query query = {&description.workload, project->target_text, project->threads,
+                               NEO_COUNT(row)};
     int n = 0;
-    neo_status status = neo_db_put_workload(ctx, tuner->db, &workload);
+    neo_status status = neo_db_put_workload(ctx, tuner->db, &description.workload);
     if (status == NEO_OK)
-      status = neo_db_near(ctx, tuner->db, &workload, project->target_text, project->threads,
-                           NEO_COUNT(row), row, &n);
+      status = neo_db_near(ctx, tuner->db, &query, row, &n);
     json_t *lines = json_array();
     for (int i = 0; i < n; i++) {
       json_array_append_new(lines, json_string(row[i].trial.schedule));
       neo_db_row_fini(&row[i]);
     }
     json_object_set_new(tuner->near, task->group->key, lines);
-    neo_buf_fini(&text);
-    neo_buf_fini(&family);
+    neo_description_fini(&description);
     NEO_TRY(status);
   }
   json_t *note =
