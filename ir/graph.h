@@ -138,7 +138,7 @@ struct neo_op {
   /* Evaluates on tensors (constant folding, oracle). NULL: through lower and neo_te_interpret. */
   neo_status (*eval)(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
                      neo_tensor *const *in, neo_tensor *out);
-  const char *runtime; /* opaque operators: row of runtime/ops.def, else NULL */
+  const char *runtime; /* opaque operators: row of runtime/runtime_ops.def, else NULL */
   char fuse; /* 'e' elementwise (may end a group), 'c' contraction or reduction that takes an
                 epilogue, 'v' view (reshape and friends: no code), 'm' movement (each output element
                 is one input element or a constant: an elementwise chain may start with it), 'o' own

@@ -32,7 +32,7 @@ static const neo_op_attribute top_k_attributes[] = {
 static neo_status top_k_check(neo_ctx *ctx, neo_op_call *call) {
   const neo_plan_value *x = call->value[0], *values = call->value[1], *indices = call->value[2];
   int64_t shape[3], k = call->integer[TOPK_K];
-  NEO_TRY(neo_op_axis(ctx, "top_k", x, call->integer[TOPK_AXIS], shape));
+  NEO_TRY(neo_runtime_op_axis(ctx, "top_k", x, call->integer[TOPK_AXIS], shape));
   NEO_TRY(check_dense(ctx, call));
   if (k < 0 || k > shape[1])
     return neo_fail(ctx, NEO_BAD_INPUT, "top_k: k is %lld, the axis has %lld elements",
@@ -98,7 +98,7 @@ static void top_k_part(void *self, int worker, int64_t begin, int64_t end) {
   int64_t shape[3], k = call->integer[TOPK_K];
   neo_ctx unused = {0};
   const neo_plan_value *x = call->value[0];
-  if (neo_op_axis(&unused, "top_k", x, call->integer[TOPK_AXIS], shape) != NEO_OK)
+  if (neo_runtime_op_axis(&unused, "top_k", x, call->integer[TOPK_AXIS], shape) != NEO_OK)
     return;
   int64_t *heap = (int64_t *)(call->work + (size_t)worker * call->work_bytes);
   size_t size = neo_rt_dtype_size(x->dtype);
@@ -122,7 +122,7 @@ static void top_k_run(const neo_op_call *call) {
   int64_t shape[3];
   neo_ctx unused = {0};
   if (call->integer[TOPK_K] > 0 &&
-      neo_op_axis(&unused, "top_k", x, call->integer[TOPK_AXIS], shape) == NEO_OK)
+      neo_runtime_op_axis(&unused, "top_k", x, call->integer[TOPK_AXIS], shape) == NEO_OK)
     neo_pool_run(call->pool, shape[0] * shape[2], top_k_part, (void *)(uintptr_t)call);
 }
 
@@ -136,7 +136,7 @@ static const neo_op_attribute arg_attributes[] = {{"axis", 'i', 0}, {"last", 'i'
 static neo_status arg_check(neo_ctx *ctx, neo_op_call *call) {
   const neo_plan_value *index = call->value[1];
   int64_t shape[3];
-  NEO_TRY(neo_op_axis(ctx, call->op->name, call->value[0], call->integer[ARG_AXIS], shape));
+  NEO_TRY(neo_runtime_op_axis(ctx, call->op->name, call->value[0], call->integer[ARG_AXIS], shape));
   NEO_TRY(check_dense(ctx, call));
   int64_t slices = shape[0] * shape[2];
   if ((index->dtype != NEO_RT_I64 && index->dtype != NEO_RT_I32) ||
@@ -150,7 +150,7 @@ static void arg_run(const neo_op_call *call, int sign) {
   const neo_plan_value *x = call->value[0];
   int64_t shape[3];
   neo_ctx unused = {0};
-  if (neo_op_axis(&unused, call->op->name, x, call->integer[ARG_AXIS], shape) != NEO_OK)
+  if (neo_runtime_op_axis(&unused, call->op->name, x, call->integer[ARG_AXIS], shape) != NEO_OK)
     return;
   int least = call->integer[ARG_LAST] ? 0 : 1; /* how much better a later element must be */
   for (int64_t slice = 0; slice < shape[0] * shape[2]; slice++) {

@@ -9,16 +9,16 @@
 #include <string.h>
 
 #define X(row) extern const neo_op neo_op_##row;
-#include "runtime/ops.def"
+#include "runtime/runtime_ops.def"
 #undef X
 
 static const neo_op *const rows[] = {
 #define X(row) &neo_op_##row,
-#include "runtime/ops.def"
+#include "runtime/runtime_ops.def"
 #undef X
 };
 
-const neo_op *neo_op_find(const char *name) {
+const neo_op *neo_runtime_op_find(const char *name) {
   for (int i = 0; i < NEO_COUNT(rows); i++)
     if (strcmp(rows[i]->name, name) == 0)
       return rows[i];
@@ -91,7 +91,7 @@ static bool split_arguments(const neo_op *op, const neo_plan_step *step, neo_op_
 
 neo_status neo_op_prepare(neo_ctx *ctx, const neo_plan_step *step,
                           const neo_plan_value *const *value, neo_op_call *call) {
-  const neo_op *op = neo_op_find(step->runtime);
+  const neo_op *op = neo_runtime_op_find(step->runtime);
   if (!op)
     return neo_fail(ctx, NEO_UNSUPPORTED, "step '%s': this runtime has no operator '%s'",
                     step->name, step->runtime);
@@ -132,8 +132,8 @@ int neo_op_compare(const void *data, int dtype, int64_t i, int64_t j) {
   return order_f64(neo_rt_element(data, dtype, i), neo_rt_element(data, dtype, j));
 }
 
-neo_status neo_op_axis(neo_ctx *ctx, const char *op, const neo_plan_value *value, int64_t axis,
-                       int64_t out[3]) {
+neo_status neo_runtime_op_axis(neo_ctx *ctx, const char *op, const neo_plan_value *value,
+                               int64_t axis, int64_t out[3]) {
   int64_t at = axis < 0 ? axis + value->rank : axis;
   if (at < 0 || at >= value->rank)
     return neo_fail(ctx, NEO_BAD_INPUT, "%s: axis %lld of a tensor of rank %d", op, (long long)axis,

@@ -39,7 +39,7 @@ struct neo_op {
   void (*run)(const neo_op_call *call);
 };
 
-const neo_op *neo_op_find(const char *name); /* NULL: no such row */
+const neo_op *neo_runtime_op_find(const char *name); /* NULL: no such row */
 /* Fills *call for a step (all but data, work, pool): how many arguments are outputs is the number
  * of writable ones at the end, at most max_outputs. Names the step in errors. */
 neo_status neo_op_prepare(neo_ctx *ctx, const neo_plan_step *step,
@@ -49,7 +49,7 @@ neo_status neo_op_parse(neo_ctx *ctx, const neo_op *op, const char *text, neo_op
 /* Order of elements i and j: < 0, 0, > 0; NaN above everything, as in numpy. */
 int neo_op_compare(const void *data, int dtype, int64_t i, int64_t j);
 /* axis in [-rank, rank) -> [0, rank) with the products of the dims before and after it. */
-neo_status neo_op_axis(neo_ctx *ctx, const char *op, const neo_plan_value *value, int64_t axis,
+neo_status neo_runtime_op_axis(neo_ctx *ctx, const char *op, const neo_plan_value *value, int64_t axis,
                        int64_t out[3]);
 
 #endif
