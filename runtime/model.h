@@ -1,4 +1,4 @@
-/* runtime/model.h: a loaded artifact; between model.c and session.c. */
+/* runtime/model.h: a loaded artifact; between loaded_model.c and session.c. */
 #ifndef NEO_RUNTIME_MODEL_H
 #define NEO_RUNTIME_MODEL_H
 
