@@ -81,9 +81,14 @@ static neo_status value_slot(assembly *a, int v, int step, int *out) {
     slot.bytes = neo_layout_elements(&a->project->value_layout[root], &value->shape) *
                  (int64_t)neo_dtype_size(value->dtype);
     slot.storage = NEO_STORE_ARENA;
-    if (a->direct[root] >= 0) {
+    int o = a->direct[root];
+    if (o >= 0) { /* as the user sees it: a view of the root may be the output */
+      int64_t bytes = slot.bytes;
+      slot = describe(&a->project->graph->value[a->project->graph->output[o]],
+                      a->project->graph->output_name[o]);
+      slot.bytes = bytes;
       slot.storage = NEO_STORE_OUTPUT;
-      slot.slot = a->direct[root];
+      slot.slot = o;
     }
     a->slot[root] = add_value(a, &slot);
     a->life[a->slot[root]] = (neo_lifetime){.bytes = slot.bytes, .first = step, .last = step};
@@ -210,14 +215,14 @@ static neo_status add_outputs(assembly *a) {
   a->plan->output_name = neo_arena_alloc(a->arena, sizeof(char *) * (size_t)(graph->n_outputs + 1));
   for (int o = 0; o < graph->n_outputs; o++) {
     const neo_value *value = &graph->value[graph->output[o]];
-    int root = a->root[graph->output[o]], at = (int)a->plan->n_steps, from = 0;
-    neo_plan_value slot = describe(value, graph->output_name[o]);
-    slot.storage = NEO_STORE_OUTPUT;
-    slot.slot = o;
-    slot.bytes = neo_layout_elements(&(neo_layout){0}, &value->shape) *
-                 (int64_t)neo_dtype_size(value->dtype);
-    int id = add_value(a, &slot);
+    int root = a->root[graph->output[o]], at = (int)a->plan->n_steps, id = a->slot[root], from = 0;
     if (a->direct[root] != o) {
+      neo_plan_value slot = describe(value, graph->output_name[o]);
+      slot.storage = NEO_STORE_OUTPUT;
+      slot.slot = o;
+      slot.bytes = neo_layout_elements(&(neo_layout){0}, &value->shape) *
+                   (int64_t)neo_dtype_size(value->dtype);
+      id = add_value(a, &slot);
       neo_plan_step *step = add_step(
           a, NEO_PLAN_COPY, neo_arena_printf(a->arena, "%s (copy)", graph->output_name[o]), 2);
       NEO_TRY(value_slot(a, graph->output[o], at, &from));
