@@ -145,12 +145,8 @@ neo_status neo_tuner_tell(neo_ctx *ctx, neo_tuner *tuner, const tuner_round *rou
   tuner_task *task = &tuner->task[round->task];
   neo_budget_task *budget = &tuner->budget[round->task];
   for (int i = 0; i < round->n; i++) {
-    float features[NEO_FEATURES];
     bool failed = !(round->ns[i] > 0);
-    double predicted = neo_space_predict(task->space, &round->candidate[i]);
-    neo_space_features(task->space, &round->candidate[i], features);
     neo_search_tell(task->search, &round->candidate[i], round->ns[i], failed);
-    neo_model_add(tuner->model, round->task, features, predicted, round->ns[i], failed);
     budget->spent_ns += round->spent_ns[i];
     task->failed_in_a_row = failed ? task->failed_in_a_row + 1 : 0;
   }
