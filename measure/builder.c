@@ -30,6 +30,7 @@ neo_build *neo_build_create(neo_ctx *ctx, uint64_t id, int task, const neo_te *t
   neo_build *build = neo_alloc(ctx, sizeof *build);
   if (!build)
     return NULL;
+  build->allocator = ctx->allocator;
   build->id = id;
   build->task = task;
   build->te = te;
@@ -43,7 +44,8 @@ void neo_build_destroy(neo_build *build) {
     return;
   neo_object_fini(&build->object);
   neo_arena_fini(&build->arena);
-  neo_free(NULL, build);
+  neo_ctx ctx = {.allocator = build->allocator};
+  neo_free(&ctx, build);
 }
 
 /* Two candidates with the same identity would run the same machine code on the same data. */
@@ -187,7 +189,8 @@ void neo_builder_destroy(neo_builder *builder) {
   pthread_cond_destroy(&builder->finished);
   pthread_cond_destroy(&builder->work);
   pthread_mutex_destroy(&builder->mutex);
-  neo_free(NULL, builder);
+  neo_ctx ctx = {.allocator = builder->ctx.allocator};
+  neo_free(&ctx, builder);
 }
 
 void neo_builder_submit(neo_builder *builder, neo_build *build) {

@@ -36,6 +36,7 @@ extern const neo_measurer_ops neo_measurer_simulated;
 /* ---- build pool (builder.c): schedules -> machine code on worker threads ----------------------------- */
 
 typedef struct neo_build {
+  const neo_allocator *allocator;
   uint64_t id;
   int task;
   const neo_te *te; /* borrowed: the task outlives its builds */
