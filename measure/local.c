@@ -288,6 +288,15 @@ static void task_destroy(local *self, local_task *task) {
   neo_free(&self->ctx, task);
 }
 
+static neo_status receive_board(neo_ctx *ctx, local *self, int timeout_ms);
+
+/* References need the board to themselves: waits for the job in flight. */
+static neo_status settle(neo_ctx *ctx, local *self) {
+  while (self->flying)
+    NEO_TRY(receive_board(ctx, self, 100));
+  return NEO_OK;
+}
+
 static neo_status local_add_task(neo_ctx *ctx, neo_measurer *base, int number, const neo_te *te,
                                  const char *key) {
   local *self = (local *)base;
