@@ -315,7 +315,7 @@ static neo_status local_add_task(neo_ctx *ctx, neo_measurer *base, int number, c
   neo_te_copy(&task->te, &task->arena, te);
   snprintf(task->key, sizeof task->key, "%s", key);
   task->flops = neo_te_flops(te);
-  neo_status status = NEO_OK;
+  neo_status status = settle(ctx, self);
   for (int c = 0; c < CASES && status == NEO_OK; c++)
     status =
         neo_data_create(ctx, te, key, self->options.seed * CASES + (uint64_t)c, &task->data[c]);
