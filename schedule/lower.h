@@ -111,6 +111,7 @@ typedef struct lowerer {
   int n_rows;                          /* STACK rows for gathers, shared by all statements */
   lower_row row[LOWER_MAX_ROWS];
   neo_range range[LOWER_MAX_VARS];
+  bool unrolled[LOWER_MAX_VARS]; /* variables of unrolled loops */
   neo_facts facts;
   neo_status status;
 } lowerer;

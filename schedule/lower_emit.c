@@ -221,6 +221,7 @@ static bool emit_for(lowerer *l, const step *s, const neo_expr *extent, int64_t 
   const neo_expr *v = neo_expr_var(l->arena, var);
   int64_t constant;
   bool unrolled = s->loop->unroll && neo_expr_is_const(extent, &constant);
+  l->unrolled[var] = unrolled;
   lower_list body;
   lower_list_init(&body);
   int mark = l->facts.n;

@@ -142,7 +142,8 @@ static const lower_binding *bound(converter *c, int buffer) {
   return binding;
 }
 
-/* Registers are read as they were written: whole groups, at offsets that unrolling makes constant. */
+/* Registers are read as they were written: whole groups, at offsets that unrolling makes constant.
+ */
 static bool fits_registers(const lowerer *l, int buffer, const neo_expr *offset, int lanes) {
   const neo_nest_buffer *b = &l->nest->buffer[buffer];
   neo_affine a;
@@ -151,7 +152,7 @@ static bool fits_registers(const lowerer *l, int buffer, const neo_expr *offset,
   if (b->lanes != lanes || !neo_expr_affine(offset, &a) || a.base % lanes != 0)
     return false;
   for (int i = 0; i < a.n; i++)
-    if (a.coef[i] % lanes != 0)
+    if (a.coef[i] % lanes != 0 || !l->unrolled[a.var[i]])
       return false;
   return true;
 }
@@ -163,8 +164,8 @@ static const neo_expr *guarded(converter *c, const neo_expr *load, int buffer,
   if (cond)
     offset = neo_expr_select(arena, cond, offset, neo_expr_index(arena, 0));
   if (!fits_registers(c->l, buffer, offset, lanes.lanes))
-    lower_fail(c->l, "schedule: B%d does not read b%d's registers as they are written", c->f->block->index,
-               load->u.load.buffer);
+    lower_fail(c->l, "schedule: B%d does not read b%d's registers as they are written",
+               c->f->block->index, load->u.load.buffer);
   const neo_expr *value =
       neo_expr_load_vector(arena, load->dtype, buffer, offset, lanes.lanes, lanes.active);
   return cond ? neo_expr_select(arena, cond, value, fill_of(arena, load)) : value;
@@ -372,12 +373,18 @@ bool lower_store(lowerer *l, const lower_frame *f, lower_pass pass, const lower_
   if (l->status != NEO_OK)
     return false;
   if (lanes->var < 0) {
+    if (!fits_registers(l, target->buffer, offset, 1))
+      return lower_fail(l, "schedule: B%d's registers are not addressed by constants",
+                        f->block->index);
     lower_list_add(out, neo_nest_store(l->arena, target->buffer, offset, value, 1));
     return true;
   }
   value = neo_expr_broadcast(l->arena, value, lanes->lanes);
   const neo_expr *start = contiguous(l, offset, lanes->var);
   bool reg = l->nest->buffer[target->buffer].scope == NEO_SCOPE_REG;
+  if (start && !fits_registers(l, target->buffer, start, lanes->lanes))
+    return lower_fail(l, "schedule: B%d's registers are not addressed by constants",
+                      f->block->index);
   if (start)
     lower_list_add(out, neo_nest_store(l->arena, target->buffer, start, value,
                                        reg ? lanes->lanes : lanes->active));
