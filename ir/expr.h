@@ -91,6 +91,13 @@ typedef struct neo_guard {
 
 #define NEO_MAX_GUARDS 8
 
+/* What a guarded load is made with. */
+typedef struct neo_guards {
+  int n;
+  const neo_guard *guard;
+  double fill;
+} neo_guards;
+
 struct neo_expr {
   neo_expr_op op;
   neo_dtype dtype; /* element type of the result */
@@ -135,8 +142,8 @@ const neo_expr *neo_expr_broadcast(neo_arena *arena, const neo_expr *a, int lane
 const neo_expr *neo_expr_load(neo_arena *arena, neo_dtype dtype, int buffer, int n_index,
                               const neo_expr *const *index);
 const neo_expr *neo_expr_load_guarded(neo_arena *arena, neo_dtype dtype, int buffer, int n_index,
-                                      const neo_expr *const *index, int n_guards,
-                                      const neo_guard *guard, double fill);
+                                      const neo_expr *const *index,
+                                      const neo_guards *guards); /* guards may be NULL */
 /* Nest form: a contiguous vector at a flat offset; active <= lanes. */
 const neo_expr *neo_expr_load_vector(neo_arena *arena, neo_dtype dtype, int buffer,
                                      const neo_expr *offset, int lanes, int active);

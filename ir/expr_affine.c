@@ -279,9 +279,14 @@ static bool fixed_quotient(const neo_expr *e, int64_t d, const neo_range *range,
   return true;
 }
 
-/* A divisor g of d, 1 < g < d, as in the essay above; quotient T and rest R. */
+/* e = g * quotient + rest with rest in [0, g), for a divisor g of d, 1 < g < d. */
+typedef struct factored {
+  int64_t g;
+  const neo_expr *quotient, *rest;
+} factored;
+
 static bool split_factor(neo_arena *arena, const neo_expr *e, int64_t d, const neo_range *range,
-                         int n, const neo_expr **quotient, const neo_expr **rest, int64_t *out) {
+                         int n, factored *out) {
   neo_linear all;
   neo_linear_init(&all, arena);
   neo_linear_add(&all, e, 1);
@@ -302,9 +307,7 @@ static bool split_factor(neo_arena *arena, const neo_expr *e, int64_t d, const n
     if (fixed_quotient(re, g, range, n, &fixed)) {
       q.base += fixed;
       r.base -= fixed * g;
-      *quotient = neo_linear_expr(&q);
-      *rest = neo_linear_expr(&r);
-      *out = g;
+      *out = (factored){g, neo_linear_expr(&q), neo_linear_expr(&r)};
       return true;
     }
     tried = g;
@@ -348,10 +351,10 @@ const neo_expr *neo_expr_floordiv(neo_arena *arena, const neo_expr *e, int64_t d
       inner < FINITE_LIMIT / d)
     return sum2(arena, neo_linear_expr(&quotient), 1,
                 neo_expr_floordiv(arena, r->arg[0], inner * d, range, n));
-  const neo_expr *t, *low;
-  int64_t g;
-  if (split_factor(arena, r, d, range, n, &t, &low, &g))
-    return sum2(arena, neo_linear_expr(&quotient), 1, neo_expr_floordiv(arena, t, d / g, range, n));
+  factored f;
+  if (split_factor(arena, r, d, range, n, &f))
+    return sum2(arena, neo_linear_expr(&quotient), 1,
+                neo_expr_floordiv(arena, f.quotient, d / f.g, range, n));
   return sum2(arena, neo_linear_expr(&quotient), 1, raw_division(arena, NEO_EXPR_FLOORDIV, r, d));
 }
 
@@ -373,9 +376,8 @@ const neo_expr *neo_expr_floormod(neo_arena *arena, const neo_expr *e, int64_t d
   if (r->op == NEO_EXPR_FLOORMOD && neo_expr_is_const(r->arg[1], &inner) && inner > 0 &&
       inner % d == 0)
     return neo_expr_floormod(arena, r->arg[0], d, range, n);
-  const neo_expr *t, *low;
-  int64_t g;
-  if (split_factor(arena, r, d, range, n, &t, &low, &g))
-    return sum2(arena, neo_expr_floormod(arena, t, d / g, range, n), g, low);
+  factored f;
+  if (split_factor(arena, r, d, range, n, &f))
+    return sum2(arena, neo_expr_floormod(arena, f.quotient, d / f.g, range, n), f.g, f.rest);
   return raw_division(arena, NEO_EXPR_FLOORMOD, r, d);
 }

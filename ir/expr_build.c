@@ -405,12 +405,12 @@ const neo_expr *neo_expr_fma(neo_arena *arena, const neo_expr *a, const neo_expr
 
 const neo_expr *neo_expr_load(neo_arena *arena, neo_dtype dtype, int buffer, int n_index,
                               const neo_expr *const *index) {
-  return neo_expr_load_guarded(arena, dtype, buffer, n_index, index, 0, NULL, 0);
+  return neo_expr_load_guarded(arena, dtype, buffer, n_index, index, NULL);
 }
 
 const neo_expr *neo_expr_load_guarded(neo_arena *arena, neo_dtype dtype, int buffer, int n_index,
-                                      const neo_expr *const *index, int n_guards,
-                                      const neo_guard *guard, double fill) {
+                                      const neo_expr *const *index, const neo_guards *guards) {
+  int n_guards = guards ? guards->n : 0;
   neo_assert(n_guards <= NEO_MAX_GUARDS);
   neo_expr *e = neo_expr_raw(arena, NEO_EXPR_LOAD, dtype, 1, n_index, index);
   e->active = 1;
@@ -419,13 +419,14 @@ const neo_expr *neo_expr_load_guarded(neo_arena *arena, neo_dtype dtype, int buf
   int n = 0;
   for (int k = 0; k < n_guards; k++) {
     int64_t v;
-    if (neo_expr_is_const(guard[k].index, &v) && v >= guard[k].lo && v < guard[k].hi)
+    const neo_guard *g = &guards->guard[k];
+    if (neo_expr_is_const(g->index, &v) && v >= g->lo && v < g->hi)
       continue;
-    kept[n++] = guard[k];
+    kept[n++] = *g;
   }
   e->u.load.n_guards = n;
   e->u.load.guard = n ? kept : NULL;
-  e->u.load.fill = n ? (isnan(fill) ? NAN : fill) : 0;
+  e->u.load.fill = n ? (isnan(guards->fill) ? NAN : guards->fill) : 0;
   return e;
 }
 
@@ -453,7 +454,7 @@ static const neo_expr *rebuild_load(neo_arena *arena, const neo_expr *e, const n
   if (e->lanes > 1)
     return neo_expr_load_vector(arena, e->dtype, e->u.load.buffer, arg[0], e->lanes, e->active);
   return neo_expr_load_guarded(arena, e->dtype, e->u.load.buffer, e->n_args, arg,
-                               e->u.load.n_guards, guard, e->u.load.fill);
+                               &(neo_guards){e->u.load.n_guards, guard, e->u.load.fill});
 }
 
 const neo_expr *neo_expr_rebuild(neo_arena *arena, const neo_expr *e, const neo_expr *const *arg,

@@ -233,9 +233,9 @@ static neo_status parse_load(parser *p, int buffer, const neo_expr **out) {
   }
   if (lanes > 1 && (n != 1 || n_guards))
     return fail(p, "one flat offset in a vector load before");
-  *out = lanes > 1
-             ? neo_expr_load_vector(p->arena, dtype, buffer, index[0], lanes, active)
-             : neo_expr_load_guarded(p->arena, dtype, buffer, n, index, n_guards, guard, fill);
+  *out = lanes > 1 ? neo_expr_load_vector(p->arena, dtype, buffer, index[0], lanes, active)
+                   : neo_expr_load_guarded(p->arena, dtype, buffer, n, index,
+                                           &(neo_guards){n_guards, guard, fill});
   return NEO_OK;
 }
 

@@ -89,8 +89,8 @@ static const neo_expr *decide_load(const rewrite *w, const neo_expr *e) {
   }
   if (n == e->u.load.n_guards)
     return e;
-  return neo_expr_load_guarded(w->arena, e->dtype, e->u.load.buffer, e->n_args, e->arg, n, kept,
-                               e->u.load.fill);
+  return neo_expr_load_guarded(w->arena, e->dtype, e->u.load.buffer, e->n_args, e->arg,
+                               &(neo_guards){n, kept, e->u.load.fill});
 }
 
 static const neo_expr *decide(const rewrite *w, const neo_expr *e) {

@@ -82,27 +82,27 @@ neo_status neo_op_axis(neo_ctx *ctx, const neo_node *node, int64_t axis, int ran
   return NEO_OK;
 }
 
-neo_status neo_op_ints(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, int k,
-                       const char *attr, int64_t *out, int cap, int *n) {
-  const neo_value *v = k >= 0 ? neo_op_in(graph, node, k) : NULL;
+neo_status neo_op_ints(const neo_op_site *at, int k, const char *attr, int64_t *out, int cap,
+                       int *n) {
+  const neo_value *v = k >= 0 ? neo_op_in(at->graph, at->node, k) : NULL;
   int64_t count;
   *n = -1;
   if (v && !v->constant)
-    return neo_op_fail(ctx, node, NEO_UNSUPPORTED, "input %d ('%s') must be a constant", k,
+    return neo_op_fail(at->ctx, at->node, NEO_UNSUPPORTED, "input %d ('%s') must be a constant", k,
                        v->name ? v->name : "");
-  if (!v && (!attr || !neo_node_attr(node, attr)))
+  if (!v && (!attr || !neo_node_attr(at->node, attr)))
     return NEO_OK;
   if (!v) {
-    *n = neo_node_ints(node, attr, out, cap);
+    *n = neo_node_ints(at->node, attr, out, cap);
   } else {
     if (v->constant->shape.rank > 1 || !neo_shape_elements(&v->constant->shape, &count))
-      return neo_op_fail(ctx, node, NEO_BAD_INPUT, "input %d must be a list", k);
+      return neo_op_fail(at->ctx, at->node, NEO_BAD_INPUT, "input %d must be a list", k);
     *n = count > cap ? cap + 1 : (int)count;
     for (int i = 0; i < *n && i < cap; i++)
       out[i] = neo_tensor_get_i64(v->constant, i);
   }
   if (*n > cap)
-    return neo_op_fail(ctx, node, NEO_BAD_INPUT, "%s has more than %d values",
+    return neo_op_fail(at->ctx, at->node, NEO_BAD_INPUT, "%s has more than %d values",
                        attr ? attr : "an input", cap);
   return NEO_OK;
 }
@@ -120,17 +120,16 @@ neo_status neo_op_scalar(neo_ctx *ctx, const neo_graph *graph, const neo_node *n
   return NEO_OK;
 }
 
-neo_status neo_op_axes(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, int k, int rank,
-                       bool *flag, bool *given) {
+neo_status neo_op_axes(const neo_op_site *at, int k, int rank, bool *flag, bool *given) {
   int64_t axes[NEO_MAX_RANK];
   int n, axis;
-  NEO_TRY(neo_op_ints(ctx, graph, node, k, "axes", axes, NEO_MAX_RANK, &n));
+  NEO_TRY(neo_op_ints(at, k, "axes", axes, NEO_MAX_RANK, &n));
   memset(flag, 0, NEO_MAX_RANK * sizeof *flag);
   *given = n > 0;
   for (int i = 0; i < n; i++) {
-    NEO_TRY(neo_op_axis(ctx, node, axes[i], rank, &axis));
+    NEO_TRY(neo_op_axis(at->ctx, at->node, axes[i], rank, &axis));
     if (flag[axis])
-      return neo_op_fail(ctx, node, NEO_BAD_INPUT, "axis %d is named twice", axis);
+      return neo_op_fail(at->ctx, at->node, NEO_BAD_INPUT, "axis %d is named twice", axis);
     flag[axis] = true;
   }
   return NEO_OK;

@@ -21,15 +21,21 @@
 
 /* ---- windows ----------------------------------------------------------------------------------- */
 
-static neo_status read_list(neo_ctx *ctx, const neo_node *node, const char *name, int n,
-                            int64_t *out, int64_t otherwise, int64_t least) {
+/* An attribute of n integers: its name, its default, its least value. */
+typedef struct list {
+  const char *name;
+  int64_t otherwise, least;
+} list;
+
+static neo_status read_list(neo_ctx *ctx, const neo_node *node, list what, int n, int64_t *out) {
+  const char *name = what.name;
   for (int k = 0; k < n; k++)
-    out[k] = otherwise;
+    out[k] = what.otherwise;
   int count = neo_node_ints(node, name, out, n);
   if (count != 0 && count != n)
     return neo_op_fail(ctx, node, NEO_BAD_INPUT, "%s has %d values, %d expected", name, count, n);
   for (int k = 0; k < n; k++) {
-    if (out[k] < least || out[k] > INT32_MAX)
+    if (out[k] < what.least || out[k] > INT32_MAX)
       return neo_op_fail(ctx, node, NEO_BAD_INPUT, "%s has the value %" PRId64, name, out[k]);
   }
   return NEO_OK;
@@ -37,9 +43,9 @@ static neo_status read_list(neo_ctx *ctx, const neo_node *node, const char *name
 
 neo_status neo_window_attributes(neo_ctx *ctx, const neo_node *node, neo_window *w) {
   int64_t pads[6];
-  NEO_TRY(read_list(ctx, node, "strides", w->n, w->stride, 1, 1));
-  NEO_TRY(read_list(ctx, node, "dilations", w->n, w->dilation, 1, 1));
-  NEO_TRY(read_list(ctx, node, "pads", 2 * w->n, pads, 0, -(int64_t)INT32_MAX));
+  NEO_TRY(read_list(ctx, node, (list){"strides", 1, 1}, w->n, w->stride));
+  NEO_TRY(read_list(ctx, node, (list){"dilations", 1, 1}, w->n, w->dilation));
+  NEO_TRY(read_list(ctx, node, (list){"pads", 0, -(int64_t)INT32_MAX}, 2 * w->n, pads));
   for (int d = 0; d < w->n; d++) {
     w->begin[d] = pads[d];
     w->end[d] = pads[w->n + d];
@@ -239,8 +245,8 @@ static const neo_expr *product(neo_lowering *l, const frame *f, const neo_expr *
                                const neo_expr *const *weight, int n_guards,
                                const neo_guard *guard) {
   neo_dtype dtype = l->te->buffer[f->x].dtype;
-  const neo_expr *x =
-      neo_expr_load_guarded(l->arena, dtype, f->x, f->c->w.n + 2, in, n_guards, guard, 0);
+  const neo_expr *x = neo_expr_load_guarded(l->arena, dtype, f->x, f->c->w.n + 2, in,
+                                            &(neo_guards){n_guards, guard, 0});
   x = neo_expr_cast(l->arena, f->c->compute, x);
   return neo_x2(l, NEO_EXPR_MUL, x, neo_lower_load(l, f->f, weight));
 }
@@ -294,7 +300,7 @@ static neo_status read_transposed(neo_ctx *ctx, const neo_graph *graph, const ne
   NEO_TRY(read_convolution(ctx, graph, node, true, c));
   neo_window *w = &c->w;
   NEO_TRY(neo_window_attributes(ctx, node, w));
-  NEO_TRY(read_list(ctx, node, "output_padding", w->n, more, 0, 0));
+  NEO_TRY(read_list(ctx, node, (list){"output_padding", 0, 0}, w->n, more));
   int n_wanted = neo_node_ints(node, "output_shape", wanted, NEO_MAX_RANK);
   bool upper = neo_op_string_is(node, "auto_pad", "notset", "same_upper");
   bool same = upper || neo_op_string_is(node, "auto_pad", "notset", "same_lower");

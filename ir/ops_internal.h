@@ -8,6 +8,14 @@
 
 /* ---- inferring ----------------------------------------------------------------------------------- */
 
+/* Where we are: the functions with many arguments take it as one. */
+typedef struct neo_op_site {
+  neo_ctx *ctx;
+  const neo_graph *graph;
+  const neo_node *node;
+} neo_op_site;
+#define NEO_SITE (&(neo_op_site){ctx, graph, node})
+
 /* "node 'conv_12' (conv): " and the text. */
 neo_status neo_op_fail(neo_ctx *ctx, const neo_node *node, neo_status status, const char *format,
                        ...) NEO_PRINTF(4, 5);
@@ -25,15 +33,14 @@ void neo_op_set(neo_graph *graph, const neo_node *node, int output, neo_dtype dt
 neo_status neo_op_axis(neo_ctx *ctx, const neo_node *node, int64_t axis, int rank, int *out);
 /* The integers of constant input k, else of the attribute; *n is -1 if both are absent. At most
  * cap. */
-neo_status neo_op_ints(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, int k,
-                       const char *attr, int64_t *out, int cap, int *n);
+neo_status neo_op_ints(const neo_op_site *at, int k, const char *attr, int64_t *out, int cap,
+                       int *n);
 /* A constant scalar input as a double; *present false if the input is absent. */
 neo_status neo_op_scalar(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, int k,
                          bool *present, double *out);
 /* The axes of input k or attribute `axes` as flags per dimension; all false and *given false if
  * absent. */
-neo_status neo_op_axes(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, int k, int rank,
-                       bool *flag, bool *given);
+neo_status neo_op_axes(const neo_op_site *at, int k, int rank, bool *flag, bool *given);
 bool neo_op_is(const neo_node *node, const char *name);
 bool neo_op_string_is(const neo_node *node, const char *attr, const char *otherwise,
                       const char *value);

@@ -122,7 +122,7 @@ static neo_status read_split(neo_ctx *ctx, const neo_graph *graph, const neo_nod
     return neo_op_fail(ctx, node, NEO_UNSUPPORTED, "%d outputs, at most %d supported", parts,
                        NEO_TE_MAX_BUFFERS - 1);
   NEO_TRY(neo_op_axis(ctx, node, neo_node_int(node, "axis", 0), shape->rank, axis));
-  NEO_TRY(neo_op_ints(ctx, graph, node, 1, "split", size, NEO_TE_MAX_BUFFERS, &n));
+  NEO_TRY(neo_op_ints(NEO_SITE, 1, "split", size, NEO_TE_MAX_BUFFERS, &n));
   int64_t whole = shape->dim[*axis], sum = 0;
   if (n > 0 && n != parts)
     return neo_op_fail(ctx, node, NEO_BAD_INPUT, "split has %d values for %d outputs", n, parts);
@@ -205,10 +205,10 @@ static neo_status read_slice(neo_ctx *ctx, const neo_graph *graph, const neo_nod
                              slicing *s) {
   int64_t starts[NEO_MAX_RANK], ends[NEO_MAX_RANK], axes[NEO_MAX_RANK], steps[NEO_MAX_RANK];
   int n, n_ends, n_axes, n_steps, axis;
-  NEO_TRY(neo_op_ints(ctx, graph, node, 1, "starts", starts, NEO_MAX_RANK, &n));
-  NEO_TRY(neo_op_ints(ctx, graph, node, 2, "ends", ends, NEO_MAX_RANK, &n_ends));
-  NEO_TRY(neo_op_ints(ctx, graph, node, 3, "axes", axes, NEO_MAX_RANK, &n_axes));
-  NEO_TRY(neo_op_ints(ctx, graph, node, 4, "steps", steps, NEO_MAX_RANK, &n_steps));
+  NEO_TRY(neo_op_ints(NEO_SITE, 1, "starts", starts, NEO_MAX_RANK, &n));
+  NEO_TRY(neo_op_ints(NEO_SITE, 2, "ends", ends, NEO_MAX_RANK, &n_ends));
+  NEO_TRY(neo_op_ints(NEO_SITE, 3, "axes", axes, NEO_MAX_RANK, &n_axes));
+  NEO_TRY(neo_op_ints(NEO_SITE, 4, "steps", steps, NEO_MAX_RANK, &n_steps));
   if (n < 0 || n_ends != n || (n_axes >= 0 && n_axes != n) || (n_steps >= 0 && n_steps != n))
     return neo_op_fail(ctx, node, NEO_BAD_INPUT, "%d starts, %d ends, %d axes, %d steps", n, n_ends,
                        n_axes, n_steps);
@@ -267,9 +267,9 @@ static neo_status read_pad(neo_ctx *ctx, const neo_graph *graph, const neo_node 
   int64_t pads[2 * NEO_MAX_RANK], axes[NEO_MAX_RANK];
   bool given;
   *p = (padding){.value = neo_node_float(node, "value", 0)};
-  NEO_TRY(neo_op_ints(ctx, graph, node, 1, "pads", pads, 2 * NEO_MAX_RANK, &n));
+  NEO_TRY(neo_op_ints(NEO_SITE, 1, "pads", pads, 2 * NEO_MAX_RANK, &n));
   NEO_TRY(neo_op_scalar(ctx, graph, node, 2, &given, &p->value));
-  NEO_TRY(neo_op_ints(ctx, graph, node, 3, "axes", axes, NEO_MAX_RANK, &n_axes));
+  NEO_TRY(neo_op_ints(NEO_SITE, 3, "axes", axes, NEO_MAX_RANK, &n_axes));
   int count = n_axes < 0 ? rank : n_axes;
   if (n != 2 * count)
     return neo_op_fail(ctx, node, NEO_BAD_INPUT, "pads has %d values, %d expected", n, 2 * count);
@@ -347,7 +347,8 @@ neo_status neo_lower_pad(neo_ctx *ctx, const neo_graph *graph, const neo_node *n
       index[d] = outside(&l, index[d], in->shape.dim[d]);
   }
   neo_te_block *b = neo_lower_output(&l, 0);
-  b->body = neo_expr_load_guarded(l.arena, in->dtype, x, rank, index, n_guards, guard, p.value);
+  b->body = neo_expr_load_guarded(l.arena, in->dtype, x, rank, index,
+                                  &(neo_guards){n_guards, guard, p.value});
   return NEO_OK;
 }
 
@@ -357,7 +358,7 @@ neo_status neo_infer_expand(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
   neo_shape to = {0}, shape;
   int n;
   NEO_TRY(neo_op_check_inputs(ctx, graph, node));
-  NEO_TRY(neo_op_ints(ctx, graph, node, 1, "shape", to.dim, NEO_MAX_RANK, &n));
+  NEO_TRY(neo_op_ints(NEO_SITE, 1, "shape", to.dim, NEO_MAX_RANK, &n));
   to.rank = n < 0 ? 0 : n;
   for (int d = 0; d < to.rank; d++) {
     if (to.dim[d] < 0)
@@ -385,7 +386,7 @@ neo_status neo_infer_tile(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
   int64_t repeats[NEO_MAX_RANK];
   int n;
   NEO_TRY(neo_op_check_inputs(ctx, graph, node));
-  NEO_TRY(neo_op_ints(ctx, graph, node, 1, "repeats", repeats, NEO_MAX_RANK, &n));
+  NEO_TRY(neo_op_ints(NEO_SITE, 1, "repeats", repeats, NEO_MAX_RANK, &n));
   neo_shape shape = neo_op_in(graph, node, 0)->shape;
   if (n != shape.rank)
     return neo_op_fail(ctx, node, NEO_BAD_INPUT, "%d repeats for rank %d", n, shape.rank);
@@ -500,7 +501,7 @@ neo_status neo_lower_trilu(neo_ctx *ctx, const neo_graph *graph, const neo_node 
   /* upper keeps j - i >= k, lower keeps j - i <= k */
   neo_guard guard = {upper ? neo_i_affine(&l, i, -1, j, -k) : neo_i_affine(&l, j, -1, i, k), 0,
                      4 * far};
-  neo_lower_output(&l, 0)->body =
-      neo_expr_load_guarded(l.arena, te->buffer[x].dtype, x, rank, index, 1, &guard, 0);
+  neo_lower_output(&l, 0)->body = neo_expr_load_guarded(l.arena, te->buffer[x].dtype, x, rank,
+                                                        index, &(neo_guards){1, &guard, 0});
   return NEO_OK;
 }

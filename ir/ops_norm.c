@@ -277,7 +277,7 @@ neo_status neo_lower_mvn(neo_ctx *ctx, const neo_graph *graph, const neo_node *n
   const neo_value *x = neo_op_in(graph, node, 0);
   stats s = {.dtype = neo_compute_dtype(x->dtype)};
   bool summed[NEO_MAX_RANK], given;
-  NEO_TRY(neo_op_axes(ctx, graph, node, -1, x->shape.rank, summed, &given));
+  NEO_TRY(neo_op_axes(NEO_SITE, -1, x->shape.rank, summed, &given));
   for (int d = 0; !given && d < x->shape.rank; d++)
     summed[d] = d != 1;
   stats_of_axes(&s, &x->shape, summed);
@@ -316,7 +316,8 @@ neo_status neo_lower_lrn(neo_ctx *ctx, const neo_graph *graph, const neo_node *n
   identity_index(&l, rank, index);
   index[1] = neo_i_affine(&l, neo_i_var(&l, var), 1, index[1], -((size - 1) / 2));
   neo_guard guard = {index[1], 0, x->shape.dim[1]};
-  const neo_expr *e = neo_expr_load_guarded(l.arena, x->dtype, buffer, rank, index, 1, &guard, 0);
+  const neo_expr *e =
+      neo_expr_load_guarded(l.arena, x->dtype, buffer, rank, index, &(neo_guards){1, &guard, 0});
   e = neo_expr_cast(l.arena, compute, e);
   sum->body = neo_x2(&l, NEO_EXPR_MUL, e, e);
   identity_index(&l, rank, index);

@@ -56,7 +56,7 @@ static const neo_expr *windowed(neo_lowering *l, const neo_window *w, int x, int
       guard[n_guards++] = (neo_guard){in[2 + d], 0, w->in[d]};
   }
   const neo_expr *e =
-      neo_expr_load_guarded(l->arena, dtype, x, w->n + 2, in, n_guards, guard, fill);
+      neo_expr_load_guarded(l->arena, dtype, x, w->n + 2, in, &(neo_guards){n_guards, guard, fill});
   return neo_expr_cast(l->arena, neo_compute_dtype(dtype), e);
 }
 

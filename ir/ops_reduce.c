@@ -67,7 +67,7 @@ static neo_status read_axes(neo_ctx *ctx, const neo_graph *graph, const neo_node
                             bool *none) {
   const neo_shape *shape = &neo_op_in(graph, node, 0)->shape;
   bool flag[NEO_MAX_RANK], given;
-  NEO_TRY(neo_op_axes(ctx, graph, node, 1, shape->rank, flag, &given));
+  NEO_TRY(neo_op_axes(NEO_SITE, 1, shape->rank, flag, &given));
   *none = !given && neo_node_int(node, "noop_with_empty_axes", 0);
   for (int d = 0; !given && !*none && d < shape->rank; d++)
     flag[d] = true;
@@ -529,7 +529,8 @@ neo_status neo_lower_cumsum(neo_ctx *ctx, const neo_graph *graph, const neo_node
   identity_index(&l, rank, index);
   index[axis] = neo_i_affine(&l, neo_i_var(&l, var), sign, index[axis], sign * skip);
   neo_guard guard = {index[axis], 0, shape->dim[axis]};
-  const neo_expr *e = neo_expr_load_guarded(l.arena, in, x, rank, index, 1, &guard, 0);
+  const neo_expr *e =
+      neo_expr_load_guarded(l.arena, in, x, rank, index, &(neo_guards){1, &guard, 0});
   neo_lower_body(&l, b, neo_expr_cast(l.arena, compute, e));
   if (narrow) {
     identity_index(&l, rank, index);

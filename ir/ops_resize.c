@@ -54,17 +54,16 @@ static ratio nearest_ratio(double v) {
   return (ratio){v < 0 ? -p1 : p1, q1 ? q1 : 1};
 }
 
-static neo_status read_floats(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, int k,
-                              double *out, int cap, int *n) {
-  const neo_value *v = neo_op_in(graph, node, k);
+static neo_status read_floats(const neo_op_site *at, int k, double *out, int cap, int *n) {
+  const neo_value *v = neo_op_in(at->graph, at->node, k);
   int64_t count = 0;
   *n = 0;
   if (!v)
     return NEO_OK;
   if (!v->constant)
-    return neo_op_fail(ctx, node, NEO_UNSUPPORTED, "input %d must be a constant", k);
+    return neo_op_fail(at->ctx, at->node, NEO_UNSUPPORTED, "input %d must be a constant", k);
   if (!neo_shape_elements(&v->shape, &count) || count > cap)
-    return neo_op_fail(ctx, node, NEO_BAD_INPUT, "input %d has too many values", k);
+    return neo_op_fail(at->ctx, at->node, NEO_BAD_INPUT, "input %d has too many values", k);
   *n = (int)count;
   for (int i = 0; i < *n; i++)
     out[i] = neo_tensor_get_f64(v->constant, i);
@@ -84,27 +83,34 @@ static neo_status read_resize_axes(neo_ctx *ctx, const neo_node *node, int rank,
   return NEO_OK;
 }
 
-static neo_status sizes_from_scales(neo_ctx *ctx, const neo_node *node, resizing *r,
-                                    const int *axis, int n, const double *scales, ratio *scale) {
-  for (int k = 0; k < n; k++) {
-    dimension *d = &r->dim[axis[k]];
+/* The dimensions that scales or sizes are given for, and what becomes of them. */
+typedef struct request {
+  resizing *r;
+  int n, axis[NEO_MAX_RANK];
+  ratio scale[NEO_MAX_RANK]; /* per dimension of the input */
+} request;
+
+static neo_status sizes_from_scales(neo_ctx *ctx, const neo_node *node, request *q,
+                                    const double *scales) {
+  for (int k = 0; k < q->n; k++) {
+    dimension *d = &q->r->dim[q->axis[k]];
     double out = floor((double)d->in * scales[k]);
     if (!(scales[k] > 0) || !(out < 1e9))
       return neo_op_fail(ctx, node, NEO_BAD_INPUT, "a scale of %g", scales[k]);
     d->out = (int64_t)out;
-    scale[axis[k]] = nearest_ratio(scales[k]);
+    q->scale[q->axis[k]] = nearest_ratio(scales[k]);
   }
   return NEO_OK;
 }
 
-static neo_status sizes_from_sizes(neo_ctx *ctx, const neo_node *node, resizing *r, const int *axis,
-                                   int n, const int64_t *sizes, ratio *scale) {
+static neo_status sizes_from_sizes(neo_ctx *ctx, const neo_node *node, request *q,
+                                   const int64_t *sizes) {
   bool larger = neo_op_string_is(node, "keep_aspect_ratio_policy", "stretch", "not_larger");
   bool smaller = neo_op_string_is(node, "keep_aspect_ratio_policy", "stretch", "not_smaller");
   double common = 0;
   int best = 0;
-  for (int k = 0; k < n; k++) {
-    dimension *d = &r->dim[axis[k]];
+  for (int k = 0; k < q->n; k++) {
+    dimension *d = &q->r->dim[q->axis[k]];
     if (sizes[k] < 0 || sizes[k] > INT32_MAX || d->in < 1)
       return neo_op_fail(ctx, node, NEO_BAD_INPUT, "a size of %" PRId64 " from %" PRId64, sizes[k],
                          d->in);
@@ -114,12 +120,12 @@ static neo_status sizes_from_sizes(neo_ctx *ctx, const neo_node *node, resizing 
       best = k;
     }
   }
-  for (int k = 0; k < n; k++) {
-    dimension *d = &r->dim[axis[k]];
-    scale[axis[k]] = (ratio){sizes[k], d->in};
+  for (int k = 0; k < q->n; k++) {
+    dimension *d = &q->r->dim[q->axis[k]];
+    q->scale[q->axis[k]] = (ratio){sizes[k], d->in};
     d->out = sizes[k];
     if (larger || smaller) {
-      scale[axis[k]] = (ratio){sizes[best], r->dim[axis[best]].in};
+      q->scale[q->axis[k]] = (ratio){sizes[best], q->r->dim[q->axis[best]].in};
       d->out = (int64_t)floor(common * (double)d->in + 0.5);
     }
   }
@@ -189,34 +195,34 @@ static neo_status read_resize(neo_ctx *ctx, const neo_graph *graph, const neo_no
   const neo_shape *in = &neo_op_in(graph, node, 0)->shape;
   double scales[NEO_MAX_RANK], roi[2 * NEO_MAX_RANK];
   int64_t sizes[NEO_MAX_RANK];
-  int axis[NEO_MAX_RANK] = {0}, n, n_roi, n_scales, n_sizes;
-  ratio scale[NEO_MAX_RANK];
+  int n_roi, n_scales, n_sizes;
+  request q = {.r = r};
   *r = (resizing){.rank = in->rank};
   for (int d = 0; d < in->rank; d++) {
     r->dim[d] = (dimension){.in = in->dim[d], .out = in->dim[d], .a = 1, .c = 1};
-    scale[d] = (ratio){1, 1};
+    q.scale[d] = (ratio){1, 1};
   }
-  NEO_TRY(read_resize_axes(ctx, node, in->rank, axis, &n));
-  NEO_TRY(read_floats(ctx, graph, node, 1, roi, 2 * NEO_MAX_RANK, &n_roi));
-  NEO_TRY(read_floats(ctx, graph, node, 2, scales, NEO_MAX_RANK, &n_scales));
-  NEO_TRY(neo_op_ints(ctx, graph, node, 3, NULL, sizes, NEO_MAX_RANK, &n_sizes));
+  NEO_TRY(read_resize_axes(ctx, node, in->rank, q.axis, &q.n));
+  NEO_TRY(read_floats(NEO_SITE, 1, roi, 2 * NEO_MAX_RANK, &n_roi));
+  NEO_TRY(read_floats(NEO_SITE, 2, scales, NEO_MAX_RANK, &n_scales));
+  NEO_TRY(neo_op_ints(NEO_SITE, 3, NULL, sizes, NEO_MAX_RANK, &n_sizes));
   r->crop =
       neo_op_string_is(node, "coordinate_transformation_mode", "half_pixel", "tf_crop_and_resize");
   bool by_size = n_sizes > 0;
-  if ((by_size ? n_sizes : n_scales) != n || (r->crop && n_roi != 2 * n))
+  if ((by_size ? n_sizes : n_scales) != q.n || (r->crop && n_roi != 2 * q.n))
     return neo_op_fail(ctx, node, NEO_BAD_INPUT,
                        "%d scales, %d sizes, %d roi values for %d dimensions", n_scales,
-                       n_sizes < 0 ? 0 : n_sizes, n_roi, n);
+                       n_sizes < 0 ? 0 : n_sizes, n_roi, q.n);
   if (by_size)
-    NEO_TRY(sizes_from_sizes(ctx, node, r, axis, n, sizes, scale));
+    NEO_TRY(sizes_from_sizes(ctx, node, &q, sizes));
   else
-    NEO_TRY(sizes_from_scales(ctx, node, r, axis, n, scales, scale));
-  for (int k = 0; k < n; k++) {
-    dimension *d = &r->dim[axis[k]];
-    NEO_TRY(set_coordinates(ctx, node, d, scale[axis[k]]));
-    d->scale = (double)scale[axis[k]].num / (double)scale[axis[k]].den;
+    NEO_TRY(sizes_from_scales(ctx, node, &q, scales));
+  for (int k = 0; k < q.n; k++) {
+    dimension *d = &r->dim[q.axis[k]];
+    NEO_TRY(set_coordinates(ctx, node, d, q.scale[q.axis[k]]));
+    d->scale = (double)q.scale[q.axis[k]].num / (double)q.scale[q.axis[k]].den;
     if (r->crop)
-      crop_position(d, roi[k], roi[n + k]);
+      crop_position(d, roi[k], roi[q.n + k]);
     d->resized = d->in != d->out || d->a != d->c || d->b != 0;
   }
   return NEO_OK;
@@ -293,9 +299,9 @@ static void lower_nearest(neo_lowering *l, const resizing *r, int x) {
   for (int d = 0; d < r->rank; d++)
     index[d] = r->dim[d].resized ? nearest_index(l, &r->dim[d], neo_i_var(l, d)) : neo_i_var(l, d);
   int n = inside_guards(l, r, guard);
-  neo_lower_output(l, 0)->body =
-      neo_expr_load_guarded(l->arena, l->te->buffer[x].dtype, x, r->rank, index, n, guard,
-                            neo_node_float(l->node, "extrapolation_value", 0));
+  neo_lower_output(l, 0)->body = neo_expr_load_guarded(
+      l->arena, l->te->buffer[x].dtype, x, r->rank, index,
+      &(neo_guards){n, guard, neo_node_float(l->node, "extrapolation_value", 0)});
 }
 
 /* Keys' cubic kernel at distance t, |t| < 2. */
@@ -400,9 +406,9 @@ static void lower_interpolation(neo_lowering *l, const resizing *r, int x, bool 
   sum->body = product ? neo_x2(l, NEO_EXPR_MUL, v, product) : v;
   neo_guard guard[NEO_MAX_GUARDS];
   int n_guards = inside_guards(l, r, guard);
-  const neo_expr *e =
-      neo_expr_load_guarded(l->arena, compute, sum->buffer, r->rank, identity, n_guards, guard,
-                            neo_node_float(l->node, "extrapolation_value", 0));
+  const neo_expr *e = neo_expr_load_guarded(
+      l->arena, compute, sum->buffer, r->rank, identity,
+      &(neo_guards){n_guards, guard, neo_node_float(l->node, "extrapolation_value", 0)});
   neo_lower_body(l, neo_lower_output(l, 0), e);
 }
 

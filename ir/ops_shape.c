@@ -59,7 +59,7 @@ neo_status neo_infer_constant_of_shape(neo_ctx *ctx, neo_graph *graph, neo_node 
   neo_shape shape = {0};
   int64_t n;
   NEO_TRY(neo_op_check_inputs(ctx, graph, node));
-  NEO_TRY(neo_op_ints(ctx, graph, node, 0, NULL, shape.dim, NEO_MAX_RANK, &shape.rank));
+  NEO_TRY(neo_op_ints(NEO_SITE, 0, NULL, shape.dim, NEO_MAX_RANK, &shape.rank));
   const neo_attr *value = neo_node_attr(node, "value");
   if (!neo_shape_elements(&shape, &n) || n > INT64_C(1) << 40)
     return neo_op_fail(ctx, node, NEO_BAD_INPUT, "the shape has a negative value or is too large");

@@ -31,7 +31,6 @@ neo_lower_fn neo_lower_arg, neo_lower_average_pool, neo_lower_batch_norm, neo_lo
     neo_lower_tile, neo_lower_transpose, neo_lower_trilu, neo_lower_unary, neo_lower_view,
     neo_lower_where;
 neo_eval_fn neo_eval_constant_of_shape, neo_eval_gather_nd, neo_eval_nonzero, neo_eval_range,
-    neo_eval_shape, neo_eval_size, neo_eval_view,
-    neo_eval_split;
+    neo_eval_shape, neo_eval_size, neo_eval_view, neo_eval_split;
 
 #endif

@@ -13,7 +13,7 @@ neo_status neo_infer_reshape(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
   int64_t n, known = 1;
   NEO_TRY(neo_op_check_inputs(ctx, graph, node));
   const neo_shape *in = &neo_op_in(graph, node, 0)->shape;
-  NEO_TRY(neo_op_ints(ctx, graph, node, 1, "shape", to.dim, NEO_MAX_RANK, &to.rank));
+  NEO_TRY(neo_op_ints(NEO_SITE, 1, "shape", to.dim, NEO_MAX_RANK, &to.rank));
   to.rank = to.rank < 0 ? 0 : to.rank;
   for (int d = 0; d < to.rank; d++) {
     if (to.dim[d] == 0 && !neo_node_int(node, "allowzero", 0) && d < in->rank)
@@ -54,7 +54,7 @@ neo_status neo_infer_squeeze(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
   bool flag[NEO_MAX_RANK], given;
   NEO_TRY(neo_op_check_inputs(ctx, graph, node));
   const neo_shape *in = &neo_op_in(graph, node, 0)->shape;
-  NEO_TRY(neo_op_axes(ctx, graph, node, 1, in->rank, flag, &given));
+  NEO_TRY(neo_op_axes(NEO_SITE, 1, in->rank, flag, &given));
   neo_shape to = {0};
   for (int d = 0; d < in->rank; d++) {
     bool drop = given ? flag[d] : in->dim[d] == 1;
@@ -74,7 +74,7 @@ neo_status neo_infer_unsqueeze(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
   int n, axis, from = 0;
   NEO_TRY(neo_op_check_inputs(ctx, graph, node));
   const neo_shape *in = &neo_op_in(graph, node, 0)->shape;
-  NEO_TRY(neo_op_ints(ctx, graph, node, 1, "axes", axes, NEO_MAX_RANK, &n));
+  NEO_TRY(neo_op_ints(NEO_SITE, 1, "axes", axes, NEO_MAX_RANK, &n));
   neo_shape to = {.rank = in->rank + (n < 0 ? 0 : n)};
   if (n < 0 || to.rank > NEO_MAX_RANK)
     return neo_op_fail(ctx, node, NEO_BAD_INPUT, "no axes, or a result of rank %d", to.rank);

@@ -180,7 +180,9 @@ static neo_status append(partitioner *p, region *r, int id) {
       r->te.n_blocks + consumer.n_blocks > NEO_TE_MAX_BLOCKS)
     return NEO_UNSUPPORTED;
   int before = r->te.n_buffers;
-  NEO_TRY(neo_te_append(p->ctx, &r->te, out, &consumer, in, true, shared, map));
+  NEO_TRY(
+      neo_te_append(p->ctx, &r->te, out, &consumer, in,
+                    &(neo_te_append_options){.keep = true, .shared = shared, .buffer_map = map}));
   for (int i = before; i < r->te.n_buffers; i++)
     r->value[i] = -1;
   for (int i = 0; i < consumer.n_buffers; i++)

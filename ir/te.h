@@ -83,14 +83,24 @@ neo_status neo_te_parse(neo_ctx *ctx, neo_arena *arena, const char *text,
                         neo_te *out); /* checks, too */
 
 /* Appends `consumer` to `te`: consumer's input buffer `in` becomes te's output buffer `out`, which
- * turns TMP unless keep; consumer's other buffers are added. buffer_map (may be NULL, size
- * NEO_TE_MAX_BUFFERS) receives consumer buffer -> new te buffer. shared[k] >= 0 says that
- * consumer's IN/CONST buffer k already is te's buffer shared[k] (may be NULL). If te's writing
- * block of `out` has a non-identity write map, the consumer's elementwise blocks are re-expressed
- * over that block's axes so that `out` can become a TMP with identity map; NEO_UNSUPPORTED (ctx
- * untouched) if that is not possible. */
+ * turns TMP unless options say keep; consumer's other buffers are added. If te's writing blocks of
+ * `out` are not one block with an identity write map, the consumer's elementwise blocks are
+ * re-expressed over those blocks' axes so that `out` can become a TMP (or several) with identity
+ * maps; NEO_UNSUPPORTED (ctx and te untouched) if that is not possible. options may be NULL. */
+typedef struct neo_te_append_options {
+  bool keep; /* `out` stays an output */
+  const int
+      *shared; /* shared[k] >= 0: consumer's IN/CONST buffer k already is te's buffer shared[k] */
+  int *buffer_map; /* receives consumer buffer -> te buffer; room for NEO_TE_MAX_BUFFERS */
+} neo_te_append_options;
+
 neo_status neo_te_append(neo_ctx *ctx, neo_te *te, int out, const neo_te *consumer, int in,
-                         bool keep, const int *shared, int *buffer_map);
+                         const neo_te_append_options *options);
+
+/* Turns the output `buffer`, which later blocks of the te itself read, into a TMP, re-expressing
+ * those blocks as neo_te_append does. Boundary buffers keep their numbers. NEO_UNSUPPORTED (ctx and
+ * te untouched) if that is not possible. */
+neo_status neo_te_hide(neo_ctx *ctx, neo_te *te, int buffer);
 
 /* Canonical form: drops unit axes' variables (i -> 0) but keeps the axes, substitutes single-use
  * elementwise TMPs into their reader, renumbers buffers and blocks. order receives, for each buffer

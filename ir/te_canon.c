@@ -118,7 +118,7 @@ static const neo_expr *guard_load(void *self, const neo_expr *load) {
   if (own)
     memcpy(guard + outer, load->u.load.guard, sizeof guard[0] * (size_t)own);
   return neo_expr_load_guarded(in->te->arena, load->dtype, load->u.load.buffer, load->n_args,
-                               load->arg, outer + own, guard, in->fill);
+                               load->arg, &(neo_guards){outer + own, guard, in->fill});
 }
 
 static const neo_expr *fill_load(void *self, const neo_expr *load) {
@@ -230,9 +230,9 @@ static void number_load(void *self, const neo_expr *load) {
 
 static const neo_expr *renumber_load(void *self, const neo_expr *load) {
   const numbering *m = self;
-  return neo_expr_load_guarded(m->te->arena, load->dtype, m->number[load->u.load.buffer],
-                               load->n_args, load->arg, load->u.load.n_guards, load->u.load.guard,
-                               load->u.load.fill);
+  return neo_expr_load_guarded(
+      m->te->arena, load->dtype, m->number[load->u.load.buffer], load->n_args, load->arg,
+      &(neo_guards){load->u.load.n_guards, load->u.load.guard, load->u.load.fill});
 }
 
 static void renumber(neo_te *te, int *order) {

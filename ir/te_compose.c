@@ -207,8 +207,9 @@ static const neo_expr *move_load(void *self, const neo_expr *load) {
     neo_te_identity(arena, n, index);
     return neo_expr_load(arena, load->dtype, a->piece_buffer[k][a->current], n, index);
   }
-  return neo_expr_load_guarded(arena, load->dtype, a->map[k], load->n_args, load->arg,
-                               load->u.load.n_guards, load->u.load.guard, load->u.load.fill);
+  return neo_expr_load_guarded(
+      arena, load->dtype, a->map[k], load->n_args, load->arg,
+      &(neo_guards){load->u.load.n_guards, load->u.load.guard, load->u.load.fill});
 }
 
 static void move_block(append *a, const neo_te_block *b) {
@@ -258,7 +259,10 @@ static void move_blocks(append *a) {
 }
 
 neo_status neo_te_append(neo_ctx *ctx, neo_te *te, int out, const neo_te *consumer, int in,
-                         bool keep, const int *shared, int *buffer_map) {
+                         const neo_te_append_options *options) {
+  static const neo_te_append_options none = {0};
+  options = options ? options : &none;
+  const int *shared = options->shared;
   append *a = neo_alloc(ctx, sizeof *a);
   if (!a)
     return neo_fail(ctx, NEO_NO_MEMORY, "te: no memory to append");
@@ -267,14 +271,14 @@ neo_status neo_te_append(neo_ctx *ctx, neo_te *te, int out, const neo_te *consum
   a->out = out;
   a->in = in;
   a->current = -1;
-  if (!feasible(a, keep, shared)) {
+  if (!feasible(a, options->keep, shared)) {
     neo_free(ctx, a);
     return NEO_UNSUPPORTED;
   }
   int pieces[MAX_PIECES];
   if (a->n_pieces)
     split_output(a, pieces);
-  if (!keep && te->buffer[out].role == NEO_TE_OUT)
+  if (!options->keep && te->buffer[out].role == NEO_TE_OUT)
     te->buffer[out].role = NEO_TE_TMP;
   for (int k = 0; k < consumer->n_buffers; k++) {
     if (a->n_pieces && (k == in || (shared && shared[k] == out)))
@@ -282,8 +286,50 @@ neo_status neo_te_append(neo_ctx *ctx, neo_te *te, int out, const neo_te *consum
   }
   add_buffers(a, shared);
   move_blocks(a);
-  if (buffer_map)
-    memcpy(buffer_map, a->map, sizeof a->map);
+  if (options->buffer_map)
+    memcpy(options->buffer_map, a->map, sizeof a->map);
   neo_free(ctx, a);
   return NEO_OK;
+}
+
+/* ---- hiding an output ---------------------------------------------------------------------------- */
+
+/* Cuts te in two behind the last block that writes `buffer`: the rest reads everything written
+ * before as an input. Buffers keep their numbers in both; TMPs that only the rest uses are `fresh`
+ * there. */
+static void cut(const neo_te *te, int buffer, neo_te *first, neo_te *rest, bool *fresh) {
+  int last = -1;
+  for (int k = 0; k < te->n_blocks; k++)
+    last = te->block[k].buffer == buffer ? k : last;
+  *first = *rest = *te;
+  first->n_blocks = last + 1;
+  rest->n_blocks = te->n_blocks - last - 1;
+  memcpy(rest->block, te->block + last + 1, sizeof te->block[0] * (size_t)rest->n_blocks);
+  for (int k = 0; k < te->n_buffers; k++)
+    fresh[k] = te->buffer[k].role == NEO_TE_TMP;
+  for (int k = 0; k <= last; k++) {
+    fresh[te->block[k].buffer] = false;
+    rest->buffer[te->block[k].buffer].role = NEO_TE_IN;
+  }
+}
+
+neo_status neo_te_hide(neo_ctx *ctx, neo_te *te, int buffer) {
+  if (one_identity_writer(te, buffer)) {
+    te->buffer[buffer].role = NEO_TE_TMP;
+    return NEO_OK;
+  }
+  neo_te *parts = neo_alloc(ctx, 2 * sizeof *parts);
+  if (!parts)
+    return neo_fail(ctx, NEO_NO_MEMORY, "te: no memory to hide a buffer");
+  bool fresh[NEO_TE_MAX_BUFFERS];
+  int shared[NEO_TE_MAX_BUFFERS];
+  cut(te, buffer, &parts[0], &parts[1], fresh);
+  for (int k = 0; k < te->n_buffers; k++)
+    shared[k] = fresh[k] ? -1 : k;
+  neo_status s = neo_te_append(ctx, &parts[0], buffer, &parts[1], buffer,
+                               &(neo_te_append_options){.shared = shared});
+  if (s == NEO_OK)
+    *te = parts[0];
+  neo_free(ctx, parts);
+  return s;
 }

@@ -35,8 +35,9 @@ static const neo_expr *widen_load(const widener *w, const neo_expr *e) {
     guard[k] = e->u.load.guard[k];
     guard[k].index = neo_expr_copy(w->arena, guard[k].index);
   }
-  const neo_expr *load = neo_expr_load_guarded(w->arena, dtype, buffer, e->n_args, index,
-                                               e->u.load.n_guards, guard, e->u.load.fill);
+  const neo_expr *load =
+      neo_expr_load_guarded(w->arena, dtype, buffer, e->n_args, index,
+                            &(neo_guards){e->u.load.n_guards, guard, e->u.load.fill});
   return is_float(dtype) ? neo_expr_cast(w->arena, NEO_F64, load) : load;
 }
 

@@ -88,8 +88,8 @@ static void add_copy(padder *self, pad *p, int rank) {
   neo_dtype dtype = te->buffer[p->source].dtype;
   p->buffer = neo_te_add_buffer(te, NEO_TE_TMP, dtype, &shape);
   neo_te_block *block = neo_te_add_block(te, p->buffer);
-  block->body =
-      neo_expr_load_guarded(te->arena, dtype, p->source, rank, index, n_guards, guard, p->fill);
+  block->body = neo_expr_load_guarded(te->arena, dtype, p->source, rank, index,
+                                      &(neo_guards){n_guards, guard, p->fill});
 }
 
 static const neo_expr *replace_load(void *context, const neo_expr *load) {

@@ -117,9 +117,9 @@ static const neo_expr *guard_load(void *context, const neo_expr *load) {
     guard[i] = load->u.load.guard[i];
   for (int i = 0; i < more; i++)
     guard[n + i] = self->outer->u.load.guard[i];
-  return neo_expr_load_guarded(self->te->arena, load->dtype, load->u.load.buffer, load->n_args,
-                               load->arg, n + more, guard,
-                               n ? load->u.load.fill : self->outer->u.load.fill);
+  return neo_expr_load_guarded(
+      self->te->arena, load->dtype, load->u.load.buffer, load->n_args, load->arg,
+      &(neo_guards){n + more, guard, n ? load->u.load.fill : self->outer->u.load.fill});
 }
 
 static const neo_expr *guard_condition(neo_arena *arena, const neo_expr *load) {

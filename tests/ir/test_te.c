@@ -297,7 +297,9 @@ static neo_te *assert_append_is_sequence(const neo_te *first, int out, const neo
   neo_te *te = neo_arena_alloc(&arena, sizeof *te);
   int map[NEO_TE_MAX_BUFFERS], order[NEO_TE_MAX_BUFFERS];
   neo_te_copy(te, &arena, first);
-  assert_int_equal(neo_te_append(&ctx, te, out, second, in, keep, NULL, map), NEO_OK);
+  assert_int_equal(neo_te_append(&ctx, te, out, second, in,
+                                 &(neo_te_append_options){.keep = keep, .buffer_map = map}),
+                   NEO_OK);
   assert_int_equal(neo_te_check(&ctx, te), NEO_OK);
   testing_run a, b, c;
   testing_begin(&a, &ctx, first, 11);
@@ -359,13 +361,32 @@ static void epilogue_of_phases_is_repeated_per_phase(void **state) {
                     "B1 b2[i0*2+1] s[6]\n  add(max(mul(b0[i0], f32:0.5), f32:0), b1[i0*2+1])\n");
 }
 
+static void outputs_hide_after_the_fact(void **state) {
+  (void)state;
+  neo_te *te = load("group_conv"), *direct = load("group_conv");
+  int map[NEO_TE_MAX_BUFFERS];
+  assert_int_equal(
+      neo_te_append(&ctx, te, 2, parse(bias_relu), 0, &(neo_te_append_options){true, NULL, map}),
+      NEO_OK);
+  assert_int_equal(neo_te_hide(&ctx, te, 2), NEO_OK);
+  assert_int_equal(te->buffer[map[3]].role, NEO_TE_OUT);
+  assert_int_equal(neo_te_append(&ctx, direct, 2, parse(bias_relu), 0, NULL), NEO_OK);
+  assert_int_equal(neo_te_canonicalise(&ctx, te, NULL), NEO_OK);
+  assert_int_equal(neo_te_canonicalise(&ctx, direct, NULL), NEO_OK);
+  neo_buf buf = {0};
+  neo_te_print(&buf, direct);
+  assert_prints(te, buf.data);
+  neo_buf_fini(&buf);
+}
+
 static void shared_inputs_join(void **state) {
   (void)state;
   neo_te *te = parse("te 1\nb0 in f32 [4]\nb1 out f32 [4]\nB0 b1[i0] s[4]\n  exp(b0[i0])\n");
   neo_te *mul = parse("te 1\nb0 in f32 [4]\nb1 in f32 [4]\nb2 out f32 [4]\nB0 b2[i0] s[4]\n  "
                       "mul(b0[i0], b1[i0])\n");
   int shared[NEO_TE_MAX_BUFFERS] = {-1, 0, -1};
-  assert_int_equal(neo_te_append(&ctx, te, 1, mul, 0, false, shared, NULL), NEO_OK);
+  assert_int_equal(neo_te_append(&ctx, te, 1, mul, 0, &(neo_te_append_options){.shared = shared}),
+                   NEO_OK);
   assert_int_equal(neo_te_canonicalise(&ctx, te, NULL), NEO_OK);
   assert_prints(
       te, "te 1\nb0 in f32 [4]\nb1 out f32 [4]\nB0 b1[i0] s[4]\n  mul(exp(b0[i0]), b0[i0])\n");
@@ -380,8 +401,8 @@ static void impossible_appends_leave_everything_alone(void **state) {
   neo_buf before = {0};
   neo_te_print(&before, te);
   neo_ctx_clear(&ctx);
-  assert_int_equal(neo_te_append(&ctx, te, 2, pool, 0, false, NULL, NULL), NEO_UNSUPPORTED);
-  assert_int_equal(neo_te_append(&ctx, te, 2, other, 0, false, NULL, NULL), NEO_UNSUPPORTED);
+  assert_int_equal(neo_te_append(&ctx, te, 2, pool, 0, NULL), NEO_UNSUPPORTED);
+  assert_int_equal(neo_te_append(&ctx, te, 2, other, 0, NULL), NEO_UNSUPPORTED);
   assert_int_equal(ctx.status, NEO_OK);
   assert_prints(te, before.data);
   neo_buf_fini(&before);
@@ -454,6 +475,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(epilogue_of_a_grouped_convolution_follows_its_axes, setup,
                                       teardown),
       cmocka_unit_test_setup_teardown(epilogue_of_phases_is_repeated_per_phase, setup, teardown),
+      cmocka_unit_test_setup_teardown(outputs_hide_after_the_fact, setup, teardown),
       cmocka_unit_test_setup_teardown(shared_inputs_join, setup, teardown),
       cmocka_unit_test_setup_teardown(impossible_appends_leave_everything_alone, setup, teardown),
       cmocka_unit_test_setup_teardown(widened_reductions_accumulate_in_f64, setup, teardown),
