@@ -194,40 +194,18 @@ static neo_status append(partitioner *p, region *r, int id) {
 
 /* ---- closing --------------------------------------------------------------------------------- */
 
-static int count_writers(const neo_te *te, int buffer, const neo_te_block **out) {
-  int n = 0;
-  for (int i = 0; i < te->n_blocks; i++)
-    if (te->block[i].buffer == buffer) {
-      *out = &te->block[i];
-      n++;
-    }
-  return n;
-}
-
-static bool has_identity_write(const neo_te *te, int buffer) {
-  const neo_te_block *block = NULL;
-  int rank = te->buffer[buffer].shape.rank;
-  int64_t zero;
-  if (count_writers(te, buffer, &block) != 1 || block->n_spatial != rank)
-    return false;
-  for (int d = 0; d < rank; d++) {
-    bool unit = te->buffer[buffer].shape.dim[d] == 1 && neo_expr_is_const(block->write[d], &zero);
-    if (!unit && (block->write[d]->op != NEO_EXPR_VAR || block->write[d]->u.var != d))
-      return false;
-  }
-  return true;
-}
-
 /* Values that stay inside become TMP; false if one of them cannot. */
 static bool hide_inner_values(const partitioner *p, region *r) {
   int last = p->graph->node[r->node[r->n - 1]].output[0];
   for (int i = 0; i < r->te.n_buffers; i++) {
     if (r->te.buffer[i].role != NEO_TE_OUT || r->n == 1 || r->value[i] == last)
       continue;
-    if (!has_identity_write(&r->te, i))
+    int before = r->te.n_buffers;
+    if (neo_te_hide(p->ctx, &r->te, i) != NEO_OK)
       return false;
-    r->te.buffer[i].role = NEO_TE_TMP;
     r->value[i] = -1;
+    for (int k = before; k < r->te.n_buffers; k++)
+      r->value[k] = -1;
   }
   return true;
 }
