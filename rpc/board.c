@@ -24,9 +24,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "runtime/cpu.h"
-#include "runtime/dtype.h"
-
 enum { SETUP_MS = 20000, GRACE_MS = 200, SEND_MS = 60000, CANARY_TRIES = 50, CANARY_FACTOR = 4 };
 
 typedef struct board {

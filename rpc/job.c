@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "rpc/rpc.h"
-#include "runtime/dtype.h"
 
 enum { MAX_THREADS = 1024, MAX_TIMEOUT_MS = 24 * 3600 * 1000 };
 #define MAX_BYTES ((int64_t)1 << 40)

@@ -3,7 +3,7 @@
 #ifndef NEO_RUNTIME_CPU_H
 #define NEO_RUNTIME_CPU_H
 
-#include "base/core.h"
+#include "runtime/runtime.h"
 
 /* X(enumerator, text): the bit is the position */
 #define NEO_CPU_FEATURES(X)                                                                        \
@@ -30,7 +30,5 @@ const char *neo_cpu_arch(void); /* "x86_64", "aarch64", "other" */
 uint64_t neo_cpu_isa(void);     /* supported by the processor and enabled by the system */
 /* "avx512, avx512vnni": the names of bits; "bit 17" where there is none. Cut at size. */
 void neo_cpu_names(uint64_t isa, char *out, size_t size);
-/* "AMD EPYC 9R14" or "unknown". */
-void neo_cpu_model(char *out, size_t size);
 
 #endif

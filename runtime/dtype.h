@@ -4,7 +4,7 @@
 #ifndef NEO_RUNTIME_DTYPE_H
 #define NEO_RUNTIME_DTYPE_H
 
-#include "base/core.h"
+#include "runtime/runtime.h"
 
 /* X(enumerator, text, bytes); the number is the position */
 #define NEO_RT_DTYPES(X)                                                                           \
@@ -29,7 +29,6 @@ typedef enum neo_rt_dtype {
       NEO_RT_DTYPE_COUNT
 } neo_rt_dtype;
 
-size_t neo_rt_dtype_size(int dtype);      /* 0: no such type */
 const char *neo_rt_dtype_name(int dtype); /* "?": no such type */
 /* Element i as a double (exact for all types but large 64-bit integers). */
 double neo_rt_element(const void *data, int dtype, int64_t i);

@@ -1,5 +1,5 @@
 /* runtime/ops.h: operators that the runtime computes itself, for what has no tensor expression. A
- * row of ops.def each; between session.c and op_*.c, nobody else. */
+ * row of runtime_ops.def each; between session.c and op_*.c, nobody else. */
 #ifndef NEO_RUNTIME_OPS_H
 #define NEO_RUNTIME_OPS_H
 
@@ -49,7 +49,7 @@ neo_status neo_op_parse(neo_ctx *ctx, const neo_op *op, const char *text, neo_op
 /* Order of elements i and j: < 0, 0, > 0; NaN above everything, as in numpy. */
 int neo_op_compare(const void *data, int dtype, int64_t i, int64_t j);
 /* axis in [-rank, rank) -> [0, rank) with the products of the dims before and after it. */
-neo_status neo_runtime_op_axis(neo_ctx *ctx, const char *op, const neo_plan_value *value, int64_t axis,
-                       int64_t out[3]);
+neo_status neo_runtime_op_axis(neo_ctx *ctx, const char *op, const neo_plan_value *value,
+                               int64_t axis, int64_t out[3]);
 
 #endif

@@ -53,7 +53,7 @@ typedef struct neo_plan_step {
   int64_t work_offset;   /* in the arena; -1: none */
   int64_t work_bytes;    /* of it: decode checks that it lies in the arena */
   int64_t scratch_bytes; /* per worker */
-  const char *runtime;   /* RUNTIME: row of runtime/runtime_ops.def and its attributes as text "k=v ..." */
+  const char *runtime;   /* RUNTIME: row of runtime/runtime_ops.def, its attributes as "k=v ..." */
   const char *attributes;
 } neo_plan_step;
 

@@ -8,6 +8,14 @@
 #include "neo/abi.h"
 #include "runtime/plan.h"
 
+/* ---- small facts ------------------------------------------------------------------------------ */
+
+/* Bytes of an element type by its number in plans and frames (docs/formats/plan.md); 0: no such
+ * type. */
+size_t neo_rt_dtype_size(int dtype);
+/* "AMD EPYC 9R14" or "unknown". */
+void neo_cpu_model(char *out, size_t size);
+
 /* ---- worker pools: one vtable, rows pthread and openmp -----------------------------------------
  */
 

@@ -9,8 +9,8 @@
 #include <spawn.h>
 #include <time.h>
 
+#include "tests/fail_alloc.h"
 #include "tests/rpc/board_fixture.h"
-#include "tests/runtime/nth_alloc.h"
 
 static test_data data;
 static neo_job job;
@@ -355,13 +355,13 @@ static void many_jobs(void **state) {
 /* The board with its n-th allocation failing: it may refuse, it never dies. Returns whether it went
  * well. */
 static bool attempt(int n) {
-  nth_alloc alloc;
-  nth_init(&alloc, n);
+  neo_fail_alloc alloc;
+  neo_fail_alloc_init(&alloc, n);
   neo_ctx ctx;
   neo_job_result r = {0};
   uint32_t id;
   neo_ctx_init(&ctx, 1);
-  board = board_start(&alloc.base, 4 << 20);
+  board = board_start(&alloc.allocator, 4 << 20);
   neo_hello hello;
   bool well = neo_board_hello(&ctx, board.fd, &hello, WAIT_MS) == NEO_OK &&
               neo_board_put(&ctx, board.fd, 6, data.blob, WAIT_MS) == NEO_OK;

@@ -43,8 +43,7 @@ neo_tiny(abi good -DTINY_ABI=99)
 add_custom_target(runtime_tiny_artifacts ALL DEPENDS ${neo_tiny_files})
 add_dependencies(test_session runtime_tiny_artifacts)
 add_dependencies(test_library runtime_tiny_artifacts)
-set(wrap -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc)
-target_link_options(test_session PRIVATE ${wrap})
+neo_wrap_malloc(test_session)
 target_link_libraries(test_session ${CMAKE_DL_LIBS})
 
 # libneo_rt itself, as an application sees it: what it exports, the example, and that runs do not allocate.

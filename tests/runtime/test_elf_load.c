@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "runtime/elf_load.h"
-#include "tests/runtime/nth_alloc.h"
+#include "tests/fail_alloc.h"
 
 static void read_object(const char *path, neo_buf *out) {
   FILE *file = fopen(path, "rb");
@@ -207,10 +207,10 @@ static void survives_failed_allocations(void **state) {
   kernel("scale", &b);
   for (int n = 1;; n++) {
     neo_ctx ctx;
-    nth_alloc alloc;
+    neo_fail_alloc alloc;
     neo_ctx_init(&ctx, 1);
-    nth_init(&alloc, n);
-    ctx.allocator = &alloc.base;
+    neo_fail_alloc_init(&alloc, n);
+    ctx.allocator = &alloc.allocator;
     neo_loaded *loaded = NULL;
     neo_status status = neo_object_load(&ctx, (const uint8_t *)b.data, b.size, &loaded);
     neo_object_unload(loaded);

@@ -11,7 +11,7 @@
 
 #include "runtime/dtype.h"
 #include "runtime/runtime.h"
-#include "tests/runtime/nth_alloc.h"
+#include "tests/fail_alloc.h"
 
 enum { N = 37, WORK = 64, SCRATCH = 16 };
 
@@ -341,14 +341,14 @@ static void survives_failed_allocations(void **state) {
   fixture_init(&f, honest, 2, 1);
   neo_timing_policy policy = {.min_batch_ns = 1000, .max_batches = 3, .cold = 1};
   for (int n = 1;; n++) {
-    nth_alloc alloc;
+    neo_fail_alloc alloc;
     neo_ctx ctx;
     neo_harness_memory *memory = NULL;
     neo_verify_result result;
     neo_timing timing;
     neo_ctx_init(&ctx, 1);
-    nth_init(&alloc, n);
-    ctx.allocator = &alloc.base;
+    neo_fail_alloc_init(&alloc, n);
+    ctx.allocator = &alloc.allocator;
     neo_status status = neo_harness_memory_create(&ctx, &f.kernel, 1, &memory);
     if (status == NEO_OK)
       status = neo_harness_verify(&ctx, f.pool, memory, &f.options, &result);
@@ -520,9 +520,9 @@ static void measures_bandwidth(void **state) {
   assert_int_equal(neo_pool_create(&ctx, NEO_POOL_DEFAULT, 2, NULL, &pool), NEO_OK);
   double bandwidth = neo_harness_bandwidth(&ctx, pool);
   assert_true(bandwidth > 0.01 && bandwidth < 10000);
-  nth_alloc alloc;
-  nth_init(&alloc, 1);
-  ctx.allocator = &alloc.base;
+  neo_fail_alloc alloc;
+  neo_fail_alloc_init(&alloc, 1);
+  ctx.allocator = &alloc.allocator;
   assert_true(neo_harness_bandwidth(&ctx, pool) == 0);
   neo_pool_destroy(pool);
 }

@@ -11,9 +11,20 @@
 
 #include "runtime/ops.h"
 
+typedef struct runner {
+  neo_ctx ctx;
+  int threads;
+} runner;
+
+static runner runner_of(int threads) {
+  runner r = {.threads = threads};
+  neo_ctx_init(&r.ctx, 1);
+  return r;
+}
+
 /* Prepares and runs one operator over the given values; work memory comes and goes here. */
-static neo_status run(const char *name, const char *attributes, int n, const neo_plan_value *values,
-                      void *const *data, int threads, neo_ctx *ctx) {
+static neo_status run(runner *r, const char *name, const char *attributes, int n,
+                      const neo_plan_value *values, void *const *data) {
   const neo_plan_value *pointers[4];
   for (int i = 0; i < n; i++)
     pointers[i] = &values[i];
@@ -23,10 +34,10 @@ static neo_status run(const char *name, const char *attributes, int n, const neo
                         .runtime = name,
                         .attributes = attributes};
   neo_op_call call;
-  NEO_TRY(neo_op_prepare(ctx, &step, pointers, &call));
+  NEO_TRY(neo_op_prepare(&r->ctx, &step, pointers, &call));
   call.data = data;
-  call.work = malloc(call.work_bytes * (size_t)threads + 1);
-  NEO_TRY(neo_pool_create(ctx, NEO_POOL_DEFAULT, threads, NULL, &call.pool));
+  call.work = malloc(call.work_bytes * (size_t)r->threads + 1);
+  NEO_TRY(neo_pool_create(&r->ctx, NEO_POOL_DEFAULT, r->threads, NULL, &call.pool));
   call.op->run(&call);
   neo_pool_destroy(call.pool);
   free(call.work);
@@ -78,9 +89,8 @@ static void top_k_along_any_axis(void **state) {
         void *data[] = {x, out, index};
         char attributes[64];
         snprintf(attributes, sizeof(attributes), "k=%d axis=-2 largest=%d", (int)k, largest);
-        neo_ctx ctx;
-        neo_ctx_init(&ctx, 1);
-        assert_int_equal(run("top_k", attributes, 3, values, data, threads, &ctx), NEO_OK);
+        runner runner_ = runner_of(threads);
+        assert_int_equal(run(&runner_, "top_k", attributes, 3, values, data), NEO_OK);
         for (int a = 0; a < A; a++)
           for (int b = 0; b < B; b++)
             for (int i = 0; i < (int)k; i++) {
@@ -97,25 +107,24 @@ static void arg_max_and_min(void **state) {
   float x[8] = {1, 5, 5, 2, -1, -3, -3, NAN};
   int64_t index[2];
   int32_t small[2];
-  neo_ctx ctx;
-  neo_ctx_init(&ctx, 1);
+  runner runner_ = runner_of(1);
   neo_plan_value values[] = {value(NEO_RT_F32, 2, dim, false), value(NEO_RT_I64, 1, out_dim, true)};
   void *data[] = {x, index};
-  assert_int_equal(run("arg_max", "axis=1", 2, values, data, 1, &ctx), NEO_OK);
+  assert_int_equal(run(&runner_, "arg_max", "axis=1", 2, values, data), NEO_OK);
   assert_true(index[0] == 1 && index[1] == 3); /* NaN is the greatest, as in numpy */
-  assert_int_equal(run("arg_max", "axis=1 last=1", 2, values, data, 1, &ctx), NEO_OK);
+  assert_int_equal(run(&runner_, "arg_max", "axis=1 last=1", 2, values, data), NEO_OK);
   assert_int_equal(index[0], 2);
   values[1] = value(NEO_RT_I32, 1, out_dim, true);
   data[1] = small;
-  assert_int_equal(run("arg_min", "axis=-1", 2, values, data, 1, &ctx), NEO_OK);
+  assert_int_equal(run(&runner_, "arg_min", "axis=-1", 2, values, data), NEO_OK);
   assert_true(small[0] == 0 && small[1] == 1);
   int64_t big[8] = {INT64_MAX - 1, INT64_MAX,     0, 0,
                     INT64_MIN,     INT64_MIN + 1, 0, 0}; /* not exact in double */
   values[0] = value(NEO_RT_I64, 2, dim, false);
   data[0] = big;
-  assert_int_equal(run("arg_max", "axis=1", 2, values, data, 1, &ctx), NEO_OK);
+  assert_int_equal(run(&runner_, "arg_max", "axis=1", 2, values, data), NEO_OK);
   assert_int_equal(small[0], 1);
-  assert_int_equal(run("arg_min", "axis=1", 2, values, data, 1, &ctx), NEO_OK);
+  assert_int_equal(run(&runner_, "arg_min", "axis=1", 2, values, data), NEO_OK);
   assert_int_equal(small[1], 0);
 }
 
@@ -159,9 +168,8 @@ static void suppresses_overlapping_boxes(void **state) {
         value(NEO_RT_F32, 3, box_dim, false), value(NEO_RT_F32, 3, score_dim, false),
         value(NEO_RT_I64, 2, out_dim, true), value(NEO_RT_I64, 1, one, true)};
     void *data[] = {inputs[rows[r].which], scores, out, &count};
-    neo_ctx ctx;
-    neo_ctx_init(&ctx, 1);
-    assert_int_equal(run("non_max_suppression", rows[r].attributes, 4, values, data, 1, &ctx),
+    runner runner_ = runner_of(1);
+    assert_int_equal(run(&runner_, "non_max_suppression", rows[r].attributes, 4, values, data),
                      NEO_OK);
     assert_int_equal(count, rows[r].n);
     for (int i = 0; i < 4; i++) {
@@ -181,20 +189,18 @@ static void nonzero_lists_indices(void **state) {
   neo_plan_value values[] = {value(NEO_RT_BOOL, 2, dim, false), value(NEO_RT_I64, 2, out_dim, true),
                              value(NEO_RT_I64, 1, one, true)};
   void *data[] = {x, out, &count};
-  neo_ctx ctx;
-  neo_ctx_init(&ctx, 1);
-  assert_int_equal(run("nonzero", "", 3, values, data, 1, &ctx), NEO_OK);
+  runner runner_ = runner_of(1);
+  assert_int_equal(run(&runner_, "nonzero", "", 3, values, data), NEO_OK);
   assert_int_equal(count, 3);
   assert_memory_equal(out, want, sizeof(want));
 }
 
 static void refused(const char *name, const char *attributes, int n, const neo_plan_value *values,
                     const char *word) {
-  neo_ctx ctx;
-  neo_ctx_init(&ctx, 1);
-  assert_int_not_equal(run(name, attributes, n, values, NULL, 1, &ctx), NEO_OK);
-  if (!strstr(ctx.message, word))
-    fail_msg("'%s' does not say '%s'", ctx.message, word);
+  runner runner_ = runner_of(1);
+  assert_int_not_equal(run(&runner_, name, attributes, n, values, NULL), NEO_OK);
+  if (!strstr(runner_.ctx.message, word))
+    fail_msg("'%s' does not say '%s'", runner_.ctx.message, word);
 }
 
 static void refuses_what_does_not_fit(void **state) {

@@ -10,7 +10,7 @@
 
 #include "ir/tensor.h"
 #include "runtime/plan.h"
-#include "tests/runtime/nth_alloc.h"
+#include "tests/fail_alloc.h"
 #include "tests/runtime/sample_plan.h"
 
 enum { FUNCTIONS = 2, HEADER = 24 };
@@ -198,10 +198,10 @@ static void survives_failed_allocations(void **state) {
   encode(sample_plan(), &b);
   for (int n = 1;; n++) {
     neo_ctx ctx;
-    nth_alloc alloc;
+    neo_fail_alloc alloc;
     neo_ctx_init(&ctx, 1);
-    nth_init(&alloc, n);
-    ctx.allocator = &alloc.base;
+    neo_fail_alloc_init(&alloc, n);
+    ctx.allocator = &alloc.allocator;
     neo_plan *plan = NULL;
     neo_status status = neo_plan_decode(&ctx, (const uint8_t *)b.data, b.size, FUNCTIONS, &plan);
     neo_plan_free(&ctx, plan);

@@ -12,7 +12,7 @@
 #include <time.h>
 
 #include "runtime/runtime.h"
-#include "tests/runtime/nth_alloc.h"
+#include "tests/fail_alloc.h"
 
 static const neo_pool_kind kinds[] = {NEO_POOL_DEFAULT, NEO_POOL_PTHREAD, NEO_POOL_OPENMP};
 static const int thread_counts[] = {1, 2, 5};
@@ -189,20 +189,20 @@ static void survives_failed_allocations(void **state) {
   for (int k = 0; k < NEO_COUNT(kinds); k++)
     for (int threads = 1; threads < 3; threads++) {
       neo_ctx ctx;
-      nth_alloc alloc;
+      neo_fail_alloc alloc;
       neo_pool *pool = NULL;
       neo_ctx_init(&ctx, 1);
-      nth_init(&alloc, 1);
-      ctx.allocator = &alloc.base;
+      neo_fail_alloc_init(&alloc, 1);
+      ctx.allocator = &alloc.allocator;
       assert_int_equal(neo_pool_create(&ctx, kinds[k], threads, NULL, &pool), NEO_NO_MEMORY);
       assert_null(pool);
-      nth_init(&alloc, 0);
+      neo_fail_alloc_init(&alloc, 0);
       neo_ctx_clear(&ctx);
       assert_int_equal(neo_pool_create(&ctx, kinds[k], threads, NULL, &pool), NEO_OK);
-      int calls = alloc.calls;
+      long calls = alloc.requests;
       atomic_int sum = 0;
       neo_pool_run(pool, 8, add_one, &sum);
-      assert_int_equal(alloc.calls, calls);
+      assert_int_equal(alloc.requests, calls);
       neo_pool_destroy(pool);
       assert_int_equal(alloc.live, 0);
     }
