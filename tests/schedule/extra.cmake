@@ -1,7 +1,7 @@
 # The fuzz targets of the text forms: with clang and -DNEO_FUZZ=ON as libFuzzer programs, always as replays of
 # their corpora with random changes.
 foreach(target schedule nest)
-  add_executable(replay_${target} ${CMAKE_SOURCE_DIR}/tests/fuzz/replay.c ${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_${target}.c)
+  add_executable(replay_${target} ${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_replay.c ${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_${target}.c)
   target_link_libraries(replay_${target} neo_schedule m)
   set_target_properties(replay_${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   add_test(NAME schedule/replay_${target}

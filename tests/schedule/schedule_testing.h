@@ -12,7 +12,8 @@ typedef struct schedule_testing {
   neo_ctx ctx;
   neo_arena arena;
   neo_te *te;
-  testing_run run; /* inputs and expected outputs */
+  testing_run run;  /* inputs and expected outputs */
+  const char *line; /* being checked, for messages */
 } schedule_testing;
 
 static inline void schedule_testing_begin(schedule_testing *t, const char *te_text, uint64_t seed) {
@@ -87,7 +88,7 @@ static inline void *schedule_testing_memory(schedule_testing *t, const neo_te *t
 }
 
 static inline void schedule_testing_compare(schedule_testing *t, int b, const neo_layout *layout,
-                                            const void *memory, double tolerance, const char *line,
+                                            const void *memory, double tolerance,
                                             const neo_nest *nest) {
   const neo_tensor *expected = &t->run.tensor[b];
   neo_layout plain = {0};
@@ -101,7 +102,7 @@ static inline void schedule_testing_compare(schedule_testing *t, int b, const ne
     if (x == y || (isnan(x) && isnan(y)) || fabs(x - y) <= tolerance * (1 + fabs(y)))
       continue;
     schedule_testing_show(nest);
-    fail_msg("%s\nb%d: element %d is %.9g, %.9g expected", line, b, (int)i, x, y);
+    fail_msg("%s\nb%d: element %d is %.9g, %.9g expected", t->line, b, (int)i, x, y);
   }
   neo_tensor_free(&t->ctx, &got);
 }
@@ -109,6 +110,7 @@ static inline void schedule_testing_compare(schedule_testing *t, int b, const ne
 /* Runs one schedule line; fails the test unless the nest computes what the te does. */
 static inline void schedule_testing_check(schedule_testing *t, const char *line, double tolerance) {
   neo_arena arena;
+  t->line = line;
   neo_arena_init(&arena);
   neo_ctx_clear(&t->ctx);
   neo_schedule *schedule = neo_arena_alloc(&arena, sizeof(*schedule));
@@ -133,8 +135,7 @@ static inline void schedule_testing_check(schedule_testing *t, const char *line,
   n = 0;
   for (int b = 0; b < te->n_buffers; b++) {
     if (te->buffer[b].role == NEO_TE_OUT)
-      schedule_testing_compare(t, b, neo_schedule_layout(schedule, b), params[n], tolerance, line,
-                               nest);
+      schedule_testing_compare(t, b, neo_schedule_layout(schedule, b), params[n], tolerance, nest);
     if (te->buffer[b].role != NEO_TE_TMP)
       free(params[n++]);
   }
