@@ -24,11 +24,11 @@ typedef struct model {
 } model;
 
 static const model models[] = {
-    {"mnist_cnn_op13", 2, 20, 3e-3},    {"mnist_cnn_dynamo", 2, 20, 3e-3},
-    {"mnist_cnn_tf2onnx", 2, 20, 3e-3}, {"resnet18_w8_op13", 0, 30, 1.85e-4},
-    {"resnet_small_tf2onnx", 0, 30},    {"mobilenet_v1_025_tf1_tf2onnx", 0, 40},
-    {"mobilenet_v2_035_dynamo", 0, 60}, {"mobilenet_v3_small_050_op13", 0, 90},
-    {"unet_op13", 1, 40, 7.86e-5},      {"unet_dynamo", 1, 40, 7.86e-5},
+    {"mnist_cnn_op13", 2, 7, 3e-3},    {"mnist_cnn_dynamo", 2, 7, 3e-3},
+    {"mnist_cnn_tf2onnx", 2, 8, 3e-3}, {"resnet18_w8_op13", 0, 24, 1.85e-4},
+    {"resnet_small_tf2onnx", 0, 20},    {"mobilenet_v1_025_tf1_tf2onnx", 0, 19},
+    {"mobilenet_v2_035_dynamo", 0, 54}, {"mobilenet_v3_small_050_op13", 0, 73},
+    {"unet_op13", 1, 17, 7.86e-5},      {"unet_dynamo", 1, 17, 7.86e-5},
 };
 
 static void path_of(const model *m, const char *file, char *out, size_t size) {

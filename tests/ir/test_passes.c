@@ -369,6 +369,15 @@ static void activations_join_convolutions(void **state) {
                    "%3 \"c\" ? ? = conv(%0, %1, %2) \"c\"\n%4 \"m\" ? ? = mul(%3, %3) \"m\"\n"
                    "output %4 \"m\"\n",
                    1);
+  /* grouped: its te writes through a map that is not the identity */
+  partitioned_into("graph 1 \"g\"\n%0 input \"x\" f32 [1,2,4,4]\n"
+                   "%1 const \"w\" f32 [4,1,1,1] {1,2,-3,4}\n"
+                   "%2 \"c\" ? ? = conv(%0, %1) {group=2} \"c\"\n%3 \"r\" ? ? = relu(%2) \"r\"\n"
+                   "output %3 \"r\"\n",
+                   1);
+  partitioned_into(CONV_HEAD "%3 \"c\" ? ? = concat(%0, %0) {axis=1} \"c\"\n"
+                             "%4 \"r\" ? ? = relu(%3) \"r\"\noutput %4 \"r\"\n",
+                   1);
   /* the convolution's own output is needed, too */
   partitioned_into(CONV_HEAD
                    "%3 \"c\" ? ? = conv(%0, %1, %2) \"c\"\n%4 \"r\" ? ? = relu(%3) \"r\"\n"
