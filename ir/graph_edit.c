@@ -127,12 +127,11 @@ neo_status neo_edit_sort(neo_ctx *ctx, neo_graph *graph) {
 /* ---- constants ------------------------------------------------------------------------------- */
 
 neo_status neo_edit_constant(neo_ctx *ctx, neo_graph *graph, const char *name, neo_dtype dtype,
-                             const neo_shape *shape, int *out_value, void **out_data) {
+                             const neo_shape *shape, int *out_value) {
   neo_tensor tensor;
   NEO_TRY(neo_tensor_create(ctx, dtype, shape, &tensor));
   neo_graph_adopt(graph, tensor.data);
   *out_value = neo_graph_add_constant(graph, name, &tensor);
-  *out_data = tensor.data;
   return NEO_OK;
 }
 

@@ -27,9 +27,9 @@ neo_node *neo_edit_producer(const neo_graph *graph, int value);
 bool neo_edit_is(const neo_node *node, const char *op); /* NULL is no operator */
 /* Stable topological order of live nodes; dead ones are dropped from the array. */
 neo_status neo_edit_sort(neo_ctx *ctx, neo_graph *graph);
-/* A constant with its own heap data (adopted); *data to fill in, zeroed. */
+/* A constant with its own heap data (adopted by the graph), zeroed, to be filled in. */
 neo_status neo_edit_constant(neo_ctx *ctx, neo_graph *graph, const char *name, neo_dtype dtype,
-                             const neo_shape *shape, int *out_value, void **out_data);
+                             const neo_shape *shape, int *out_value);
 int neo_edit_scalar(neo_graph *graph, const char *name, neo_dtype dtype, double v);
 /* The value of a constant with exactly one element (float or integer). */
 bool neo_edit_scalar_value(const neo_graph *graph, int value, double *out);

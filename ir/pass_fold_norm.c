@@ -185,17 +185,16 @@ static neo_status apply(neo_ctx *ctx, neo_graph *graph, const weights *w, const 
     shifted |= bias[i] != 0;
   }
   if (scaled) {
-    void *data;
-    NEO_TRY(neo_edit_constant(ctx, graph, old.name, NEO_F32, &old.shape, &weight, &data));
-    scale_weights(w, old.constant->data, data, a->scale);
+    NEO_TRY(neo_edit_constant(ctx, graph, old.name, NEO_F32, &old.shape, &weight));
+    scale_weights(w, old.constant->data, graph->value[weight].constant->data, a->scale);
   }
   if (shifted) {
-    void *data;
     neo_shape shape = {1, {a->n}};
     char *name = neo_arena_printf(graph->arena, "%s.bias", node->name);
-    NEO_TRY(neo_edit_constant(ctx, graph, name, NEO_F32, &shape, &bias_value, &data));
+    NEO_TRY(neo_edit_constant(ctx, graph, name, NEO_F32, &shape, &bias_value));
+    float *data = graph->value[bias_value].constant->data;
     for (int64_t i = 0; i < a->n; i++)
-      ((float *)data)[i] = (float)bias[i];
+      data[i] = (float)bias[i];
   }
   set_inputs(graph, node, weight, bias_value);
   return NEO_OK;
@@ -243,11 +242,11 @@ static neo_status split_norm(neo_ctx *ctx, neo_graph *graph, int id, neo_arena *
     shape.dim[d] = d == 0 ? a.n : 1;
   int value[2];
   for (int k = 0; k < 2; k++) {
-    void *data;
     char *name = neo_arena_printf(graph->arena, "%s.%s", node->name, k ? "offset" : "scale");
-    NEO_TRY(neo_edit_constant(ctx, graph, name, NEO_F32, &shape, &value[k], &data));
+    NEO_TRY(neo_edit_constant(ctx, graph, name, NEO_F32, &shape, &value[k]));
+    float *data = graph->value[value[k]].constant->data;
     for (int64_t i = 0; i < a.n; i++)
-      ((float *)data)[i] = (float)(k ? a.offset[i] : a.scale[i]);
+      data[i] = (float)(k ? a.offset[i] : a.scale[i]);
   }
   int inputs[2] = {node->input[0], value[0]};
   neo_node *mul = neo_graph_add_node(graph, "mul", node->name, 2, inputs, 1);

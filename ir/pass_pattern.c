@@ -224,8 +224,7 @@ static neo_status make_ones(neo_simplifier *s, const neo_node *node, int n, int 
   int64_t count;
   for (int i = 0; i < n; i++)
     shape.dim[i] = like->shape.dim[like->shape.rank - n + i];
-  void *data;
-  NEO_TRY(neo_edit_constant(s->ctx, s->graph, node->name, dtype, &shape, out, &data));
+  NEO_TRY(neo_edit_constant(s->ctx, s->graph, node->name, dtype, &shape, out));
   neo_shape_elements(&shape, &count);
   for (int64_t i = 0; i < count; i++)
     neo_tensor_set_f64(s->graph->value[*out].constant, i, 1);

@@ -129,10 +129,9 @@ static inline neo_buf build_tensor(const char *name, int type, int rank, const i
   return b;
 }
 
-static inline void add_tensor(onnx_build *m, const char *name, int type, int rank,
-                              const int64_t *dim, const void *raw, size_t size) {
-  neo_buf b = build_tensor(name, type, rank, dim, raw, size);
-  put_message(&m->graph, 5, &b);
+/* tensor is consumed. */
+static inline void add_tensor(onnx_build *m, neo_buf tensor) {
+  put_message(&m->graph, 5, &tensor);
 }
 
 static inline void add_opset(onnx_build *m, const char *domain, int64_t version) {

@@ -146,7 +146,7 @@ static void negative_dims(void **state) {
   finish_model(&m);
   expect(&m, NEO_BAD_INPUT, "dimension -5");
   begin(&m);
-  add_tensor(&m, "w", 1, 1, dim, "", 0);
+  add_tensor(&m, build_tensor("w", 1, 1, dim, "", 0));
   add_output(&m, "x");
   finish_model(&m);
   expect(&m, NEO_BAD_INPUT, "'w' has dimension -5");
@@ -157,7 +157,7 @@ static void sizes_that_overflow(void **state) {
   onnx_build m;
   const int64_t dim[] = {(int64_t)1 << 40, (int64_t)1 << 40};
   begin(&m);
-  add_tensor(&m, "w", 1, 2, dim, "abcd", 4);
+  add_tensor(&m, build_tensor("w", 1, 2, dim, "abcd", 4));
   add_output(&m, "x");
   finish_model(&m);
   expect(&m, NEO_BAD_INPUT, "overflows");
@@ -168,12 +168,12 @@ static void four_gigabytes_claimed(void **state) {
   onnx_build m;
   const int64_t dim[] = {1 << 30};
   begin(&m);
-  add_tensor(&m, "w", 1, 1, dim, NULL, 0);
+  add_tensor(&m, build_tensor("w", 1, 1, dim, NULL, 0));
   add_output(&m, "x");
   finish_model(&m);
   expect(&m, NEO_BAD_INPUT, "'w' has 0 values, 1073741824 needed");
   begin(&m);
-  add_tensor(&m, "w", 1, 1, dim, "abcdabcd", 8);
+  add_tensor(&m, build_tensor("w", 1, 1, dim, "abcdabcd", 8));
   add_output(&m, "x");
   finish_model(&m);
   expect(&m, NEO_BAD_INPUT, "'w' has 8 bytes of data");
@@ -267,7 +267,7 @@ static void every_truncation(void **state) {
   const float w[32] = {1};
   const int64_t dim[] = {32};
   begin(&m);
-  add_tensor(&m, "w", 1, 1, dim, w, sizeof w);
+  add_tensor(&m, build_tensor("w", 1, 1, dim, w, sizeof w));
   neo_buf attr = build_attr_int("axis", 0);
   add_node(&m, "Concat", "c", "w w", "y", &attr);
   add_output(&m, "y");

@@ -24,8 +24,8 @@ typedef struct model {
 } model;
 
 static const model models[] = {
-    {"mnist_cnn_op13", 2, 7, 3e-3},    {"mnist_cnn_dynamo", 2, 7, 3e-3},
-    {"mnist_cnn_tf2onnx", 2, 8, 3e-3}, {"resnet18_w8_op13", 0, 24, 1.85e-4},
+    {"mnist_cnn_op13", 2, 7, 3e-3},     {"mnist_cnn_dynamo", 2, 7, 3e-3},
+    {"mnist_cnn_tf2onnx", 2, 8, 3e-3},  {"resnet18_w8_op13", 0, 24, 1.85e-4},
     {"resnet_small_tf2onnx", 0, 20},    {"mobilenet_v1_025_tf1_tf2onnx", 0, 19},
     {"mobilenet_v2_035_dynamo", 0, 54}, {"mobilenet_v3_small_050_op13", 0, 73},
     {"unet_op13", 1, 17, 7.86e-5},      {"unet_dynamo", 1, 17, 7.86e-5},
