@@ -40,7 +40,7 @@ with zipfile.ZipFile(sys.argv[1]) as wheel, open(sys.argv[3], "wb") as out:
     out.write(wheel.read("rapidocr_onnxruntime/models/" + names[sys.argv[2]]))
 PY
   mv "$tmp/model.onnx" "$out/model.onnx"
-  for file in "$root/tests/data/onnx/real_ocr_$1"/*; do
+  for file in "$root/tests/data/ocr_$1"/*; do
     [ -e "$file" ] && cp -f "$file" "$out/"
   done
   rm -rf "$tmp"
