@@ -128,6 +128,43 @@ static void lay_out_areas(lowerer *l) {
   neo_nest_areas(nest);
 }
 
+/* ---- limits ------------------------------------------------------------------------------------------------- */
+
+#define MAX_STATEMENTS 32768
+
+/* Statements that a code generator prints, unrolled loops counted as often as they run. */
+static int64_t unrolled_statements(const neo_stmt *list) {
+  int64_t sum = 0, n, inside;
+  for (; list; list = list->next) {
+    switch (list->kind) {
+    case NEO_STMT_FOR:
+      n = list->u.loop.unrolled && neo_expr_is_const(list->u.loop.extent, &n) ? n : 1;
+      inside = unrolled_statements(list->u.loop.body);
+      sum += n > MAX_STATEMENTS ? MAX_STATEMENTS + 1 : n * inside;
+      break;
+    case NEO_STMT_IF:
+      sum +=
+          unrolled_statements(list->u.branch.then) + unrolled_statements(list->u.branch.otherwise);
+      break;
+    case NEO_STMT_LET:
+      sum += unrolled_statements(list->u.let.body);
+      break;
+    default:
+      sum++;
+    }
+    if (sum > MAX_STATEMENTS)
+      return MAX_STATEMENTS + 1;
+  }
+  return sum;
+}
+
+static bool check_size(lowerer *l) {
+  for (int i = 0; i < l->nest->n_launches; i++)
+    if (unrolled_statements(l->nest->launch[i].body) > MAX_STATEMENTS)
+      return lower_fail(l, "schedule: unrolling makes more than %d statements", MAX_STATEMENTS);
+  return true;
+}
+
 /* ---- the steps ------------------------------------------------------------------------------------------------ */
 
 static bool lower_blocks(lowerer *l) {
@@ -160,7 +197,7 @@ neo_status neo_schedule_lower(neo_ctx *ctx, const neo_te *te, const neo_schedule
   l->nest = neo_arena_alloc(arena, sizeof(*l->nest));
   l->nest->arena = arena;
   l->facts.range = l->range;
-  if (!lower_blocks(l))
+  if (!lower_blocks(l) || !check_size(l))
     return l->status;
   lay_out_areas(l);
   NEO_TRY(neo_nest_check(ctx, l->nest));
