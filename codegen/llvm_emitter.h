@@ -46,7 +46,7 @@ typedef struct llvm_memo {
 } llvm_memo;
 
 /* Operations that are no neo_expr_op, for keys. */
-enum { LLVM_OP_GEP = NEO_EXPR_OP_COUNT, LLVM_OP_BASE, LLVM_OP_ENV, LLVM_OP_LOAD };
+enum { LLVM_OP_GEP = NEO_EXPR_OP_COUNT, LLVM_OP_BASE, LLVM_OP_ENV, LLVM_OP_LOAD, LLVM_OP_LANE };
 
 typedef struct llvm_emitter {
   neo_ctx *ctx;
@@ -73,6 +73,7 @@ typedef struct llvm_emitter {
       *reg[NEO_NEST_MAX_BUFFERS];       /* current value of each vector register; NULL: none yet */
   uint32_t epoch[NEO_NEST_MAX_BUFFERS]; /* clock of the last store */
   LLVMValueRef stack[NEO_NEST_MAX_BUFFERS];
+  bool row[NEO_NEST_MAX_BUFFERS]; /* STACK buffers kept as scalars in reg: llvm_rows.c */
 } llvm_emitter;
 
 /* ---- llvm_scope.c ---- */
@@ -116,6 +117,9 @@ LLVMValueRef llvm_from_memory(llvm_emitter *em, neo_dtype dtype, LLVMValueRef a)
 llvm_val llvm_load(llvm_emitter *em, const neo_expr *e);
 void llvm_store(llvm_emitter *em, const neo_stmt *s);
 void llvm_prefetch(llvm_emitter *em, const neo_stmt *s);
+
+/* ---- llvm_rows.c ---- */
+void llvm_find_rows(llvm_emitter *em, const neo_stmt *body);
 
 /* ---- llvm_nest.c ---- */
 void llvm_emit_launch(llvm_emitter *em, int k, const char *symbol);

@@ -5,13 +5,19 @@
  * position independent and small: everything of one object sits together. */
 #include "codegen/llvm_machine.h"
 
+#include <llvm-c/Support.h>
 #include <llvm-c/Target.h>
 #include <pthread.h>
 #include <string.h>
 
 static pthread_once_t targets_once = PTHREAD_ONCE_INIT;
 
+/* Loop strength reduction takes a third of the build time of an ordinary kernel and most of that of
+ * a large one, and gains nothing here: addresses are already pointers that move with their loops.
+ * It has no other switch. */
 static void init_targets(void) {
+  const char *const options[] = {"neo", "-disable-lsr"};
+  LLVMParseCommandLineOptions(NEO_COUNT(options), options, NULL);
   LLVMInitializeX86TargetInfo();
   LLVMInitializeX86Target();
   LLVMInitializeX86TargetMC();

@@ -262,13 +262,14 @@ static void store_pieces(llvm_emitter *em, LLVMValueRef v, LLVMValueRef at, int6
 
 /* ---- registers ----------------------------------------------------------------------------------- */
 
-/* The number of the vector register that an offset means; -1 after a failure. */
-static int64_t reg_index(llvm_emitter *em, int buffer, const neo_expr *offset, int lanes) {
+/* The number of the first register that an offset means; -1 after a failure. */
+static int64_t reg_index(llvm_emitter *em, int buffer, const neo_expr *offset, int lanes,
+                         int active) {
   const neo_nest_buffer *b = &em->nest->buffer[buffer];
   linear sum = {0};
   add_linear(em, &sum, offset, 1);
-  if (sum.n || lanes != b->lanes || sum.base < 0 || sum.base % b->lanes ||
-      sum.base + lanes > b->elements) {
+  bool whole = em->row[buffer] || (lanes == b->lanes && sum.base % b->lanes == 0);
+  if (sum.n || !whole || sum.base < 0 || sum.base + active > b->elements) {
     llvm_fail(
         em, NEO_BAD_INPUT,
         "b%d: a register access of %d lanes at %lld%s, %d lanes at a constant multiple expected",
@@ -278,15 +279,46 @@ static int64_t reg_index(llvm_emitter *em, int buffer, const neo_expr *offset, i
   return sum.base / b->lanes;
 }
 
-static llvm_val load_reg(llvm_emitter *em, const neo_expr *e) {
-  LLVMTypeRef type = llvm_type(em, e->dtype, e->lanes);
-  int64_t k = reg_index(em, e->u.load.buffer, e->arg[0], e->lanes);
-  LLVMValueRef v = k < 0 ? NULL : em->reg[e->u.load.buffer][k];
+static llvm_val reg_value(llvm_emitter *em, LLVMValueRef v, LLVMTypeRef type) {
   if (!v)
     return llvm_constant(LLVMGetUndef(type));
   if (LLVMIsConstant(v))
     return llvm_constant(v);
   return (llvm_val){.v = v, .home = em->depth, .local = true, .seq = ++em->seq};
+}
+
+/* A vector of the scalars of a row. */
+static llvm_val load_row(llvm_emitter *em, const neo_expr *e, const LLVMValueRef *scalar) {
+  LLVMTypeRef type = llvm_type(em, e->dtype, e->lanes), element = LLVMGetElementType(type);
+  llvm_val v = llvm_constant(e->active < e->lanes ? LLVMConstNull(type) : LLVMGetPoison(type));
+  for (int k = 0; k < e->active && k < e->lanes; k++) {
+    llvm_val args[2] = {v, reg_value(em, scalar[k], element)}, found;
+    llvm_key key = {LLVM_OP_LANE, (uint16_t)e->dtype, e->lanes, {args[0].v, args[1].v}, k};
+    if (llvm_find(em, &key, &found)) {
+      v = found;
+      continue;
+    }
+    llvm_val where = llvm_place(em, 2, args);
+    LLVMValueRef index = LLVMConstInt(em->int64, (unsigned)k, false);
+    v = llvm_placed(em, &key, where,
+                    LLVMBuildInsertElement(em->builder, v.v, args[1].v, index, ""));
+  }
+  return v;
+}
+
+static llvm_val load_reg(llvm_emitter *em, const neo_expr *e) {
+  int buffer = e->u.load.buffer;
+  LLVMTypeRef type = llvm_type(em, e->dtype, e->lanes);
+  int64_t k = reg_index(em, buffer, e->arg[0], e->lanes, e->lanes == 1 ? 1 : e->active);
+  if (k < 0)
+    return llvm_constant(LLVMGetUndef(type));
+  if (em->row[buffer] && e->lanes > 1)
+    return load_row(em, e, em->reg[buffer] + k);
+  llvm_val v = reg_value(em, em->reg[buffer][k], type);
+  if (e->lanes > 1 && e->active < e->lanes)
+    v.v = LLVMBuildSelect(em->builder, prefix_mask(em, e->lanes, e->active), v.v,
+                          LLVMConstNull(type), "");
+  return reg_value(em, v.v, type);
 }
 
 /* ---- loads and stores of a nest ------------------------------------------------------------------ */
@@ -306,7 +338,7 @@ static LLVMValueRef load_memory(llvm_emitter *em, const neo_expr *e, LLVMValueRe
 
 llvm_val llvm_load(llvm_emitter *em, const neo_expr *e) {
   int buffer = e->u.load.buffer;
-  if (em->nest->buffer[buffer].scope == NEO_SCOPE_REG)
+  if (em->nest->buffer[buffer].scope == NEO_SCOPE_REG || em->row[buffer])
     return load_reg(em, e);
   int64_t bytes;
   llvm_val pointer = address(em, buffer, e->arg[0], &bytes), found;
@@ -320,10 +352,16 @@ llvm_val llvm_load(llvm_emitter *em, const neo_expr *e) {
   return llvm_placed(em, &key, where, load_memory(em, e, byte_offset(em, pointer.v, bytes)));
 }
 
+/* Lanes that are not active keep what they had. */
 static void store_reg(llvm_emitter *em, const neo_stmt *s, LLVMValueRef v, int lanes) {
-  int64_t k = reg_index(em, s->u.store.buffer, s->u.store.offset, lanes);
-  if (k >= 0)
-    em->reg[s->u.store.buffer][k] = v;
+  int active = lanes == 1 ? 1 : s->u.store.active;
+  int64_t k = reg_index(em, s->u.store.buffer, s->u.store.offset, lanes, active);
+  if (k < 0)
+    return;
+  LLVMValueRef *reg = &em->reg[s->u.store.buffer][k];
+  if (active < lanes && *reg)
+    v = LLVMBuildSelect(em->builder, prefix_mask(em, lanes, active), v, *reg, "");
+  *reg = v;
 }
 
 void llvm_store(llvm_emitter *em, const neo_stmt *s) {
@@ -331,7 +369,7 @@ void llvm_store(llvm_emitter *em, const neo_stmt *s) {
   const neo_nest_buffer *b = &em->nest->buffer[buffer];
   em->generation++;
   LLVMValueRef v = llvm_emit(em, s->u.store.value).v;
-  if (b->scope == NEO_SCOPE_REG) {
+  if (b->scope == NEO_SCOPE_REG || em->row[buffer]) {
     store_reg(em, s, v, lanes);
     return;
   }

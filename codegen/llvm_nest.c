@@ -41,7 +41,7 @@ static void stored(const neo_stmt *s, buffer_set *out) {
 
 static int64_t reg_count(const llvm_emitter *em, int buffer) {
   const neo_nest_buffer *b = &em->nest->buffer[buffer];
-  return b->scope == NEO_SCOPE_REG ? b->elements / b->lanes : 0;
+  return b->scope == NEO_SCOPE_REG || em->row[buffer] ? b->elements / b->lanes : 0;
 }
 
 static LLVMTypeRef reg_type(llvm_emitter *em, int buffer) {
@@ -333,13 +333,14 @@ void llvm_emit_launch(llvm_emitter *em, int k, const char *symbol) {
   LLVMBasicBlockRef entry = llvm_new_block(em);
   llvm_set_block(em, entry);
   em->depth = -1;
+  llvm_find_rows(em, launch->body);
   fresh_buffers(em);
   llvm_scope_open(em);
   LLVMValueRef begin = grid_bound(em, 0), end = grid_bound(em, 1);
   loop_state loop = {.guarded = true};
   stored(launch->body, &loop.set);
   for (int b = 0; b < em->nest->n_buffers; b++)
-    if (em->nest->buffer[b].scope == NEO_SCOPE_REG)
+    if (reg_count(em, b))
       loop.set.has[b] = false; /* nothing in a register outlives a grid index */
   open_loop(em, &loop, begin, end);
   em->range[launch->var] = (neo_range){0, launch->grid - 1};

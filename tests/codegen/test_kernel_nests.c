@@ -37,6 +37,7 @@ static void run_files(void *state, kernel_case *c) {
   c->warnings = true;
   run_file(state, c, "scale", 0);
   run_file(state, c, "gather", 0);
+  run_file(state, c, "gather_row", 0);
   run_file(state, c, "integers", 0);
   run_file(state, c, "math", 0);
   run_file(state, c, "matmul_reg", 0);
