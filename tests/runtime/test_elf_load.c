@@ -262,6 +262,28 @@ static void aarch64_relocations(void **state) {
   patched(9999, 0, 1, pc, NEO_UNSUPPORTED);
 }
 
+/* Objects of clang for aarch64: they cannot run here, but they load, each with the functions it
+ * exports. */
+static void aarch64_objects_load(void **state) {
+  (void)state;
+  static const char *const rows[][2] = {{"aarch64_pic", "many_1"}, {"aarch64_scale", "scale_0"}};
+  for (int i = 0; i < NEO_COUNT(rows); i++) {
+    neo_ctx ctx;
+    neo_ctx_init(&ctx, 1);
+    neo_buf b = {0};
+    char path[512];
+    snprintf(path, sizeof(path), "%s/tests/data/fuzz/elf/%s.elf", NEO_SOURCE_DIR, rows[i][0]);
+    read_object(path, &b);
+    neo_loaded *loaded = NULL;
+    if (neo_object_load_for(&ctx, &neo_elf_aarch64, (const uint8_t *)b.data, b.size, &loaded) !=
+        NEO_OK)
+      fail_msg("%s: %s", rows[i][0], ctx.message);
+    assert_non_null(neo_object_symbol(loaded, rows[i][1]));
+    neo_object_unload(loaded);
+    neo_buf_fini(&b);
+  }
+}
+
 static void other_machine_is_refused(void **state) {
   (void)state;
   neo_ctx ctx;
@@ -287,6 +309,7 @@ int main(void) {
       cmocka_unit_test(hostile_objects),
       cmocka_unit_test(survives_failed_allocations),
       cmocka_unit_test(aarch64_relocations),
+      cmocka_unit_test(aarch64_objects_load),
       cmocka_unit_test(other_machine_is_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
