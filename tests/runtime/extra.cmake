@@ -67,7 +67,7 @@ endif()
 # neo_fuzz_target(folder layer name rounds): tests/fuzz/fuzz_name.c as a replay of its corpus with random changes, and
 # with clang and -DNEO_FUZZ=ON as a libFuzzer program.
 macro(neo_fuzz_target folder layer name rounds)
-  add_executable(replay_${name} ${CMAKE_SOURCE_DIR}/tests/fuzz/replay.c ${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_${name}.c)
+  add_executable(replay_${name} ${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_replay.c ${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_${name}.c)
   target_link_libraries(replay_${name} neo_${layer} m)
   set_target_properties(replay_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   add_test(NAME ${folder}/replay_${name} COMMAND replay_${name} ${CMAKE_SOURCE_DIR}/tests/data/fuzz/${name} ${rounds})
