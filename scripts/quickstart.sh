@@ -15,7 +15,7 @@ threads=${NEO_THREADS:-$(nproc)}
 package=rapidocr-onnxruntime==1.4.4
 sha256=d2a7720d45a54257208b1e13e36a8479894cb74155a5efe29462512d42f49da9
 model=$out/ch_PP-OCRv4_det_infer.onnx
-data=tests/data/ocr_det
+data=tests/data/onnx/real_ocr_det
 shape=x=1,3,160,320
 mkdir -p "$out"
 

@@ -3,7 +3,7 @@
 
   quickstart_check.py GOT.npy WANT.npy PICTURE.png BOXES.svg
 
-Fails unless every element agrees within rtol 1e-3, atol 1e-3 (tests/data/ocr_det/meta.json). The boxes are the
+Fails unless every element agrees within rtol 1e-3, atol 1e-3 (tests/data/onnx/real_ocr_det/meta.json). The boxes are the
 bounding boxes of connected regions above 0.3, drawn over the picture.
 """
 import ast, base64, math, struct, sys
