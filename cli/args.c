@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
-#include "neo/neo_version.h"
+#include "neo/neo_rt.h"
 
 static volatile sig_atomic_t interrupted;
 
@@ -168,7 +168,7 @@ static void log_to_stderr(void *self, neo_log_level level, const char *text) {
 static bool special(const cli_program *program, int argc, char **argv) {
   const char *word = argc > 1 ? argv[1] : "--help";
   if (strcmp(word, "--version") == 0)
-    printf("%s %s\n", program->name, NEO_VERSION_TEXT);
+    printf("%s %s\n", program->name, NEO_RT_VERSION);
   else if (strcmp(word, "--man") == 0)
     cli_print_man(stdout, program);
   else if (strcmp(word, "--completion") == 0)

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
-#include "neo/neo_version.h"
+#include "neo/neo_rt.h"
 
 static void print_option(FILE *out, const cli_option *option) {
   char head[64];
@@ -85,7 +85,7 @@ static void man_command(FILE *out, const cli_program *program, const cli_command
 
 void cli_print_man(FILE *out, const cli_program *program) {
   fprintf(out, ".TH %s 1 \"\" \"neo %s\"\n.SH NAME\n%s \\- %s\n.SH COMMANDS\n", program->name,
-          NEO_VERSION_TEXT, program->name, program->summary);
+          NEO_RT_VERSION, program->name, program->summary);
   for (const cli_command *command = program->commands; command->run; command++)
     man_command(out, program, command);
   fprintf(out, ".SH EXIT STATUS\n0 done, 2 usage, 3 bad input, 4 unsupported, 5 nothing measured, "

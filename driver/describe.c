@@ -2,7 +2,7 @@
  * and compiled.meta (what made the artifact, and every task's schedule with its origin). */
 #include "base/host.h"
 #include "driver/stages.h"
-#include "neo/neo_version.h"
+#include "neo/neo_rt.h"
 
 static const char *const storage_names[] = {"input", "output", "arena", "param"};
 
@@ -75,7 +75,7 @@ void neo_describe_meta(neo_buf *out, const neo_project *project, const neo_built
   for (int g = 0; g < project->partition.n_groups; g++)
     runtime_ops += project->partition.group[g].kind == NEO_STEP_RUNTIME;
   json_t *meta = json_pack(
-      "{s:s, s:i, s:s, s:s, s:i, s:s, s:f, s:i, s:I, s:I, s:o}", "neo", NEO_VERSION_TEXT,
+      "{s:s, s:i, s:s, s:s, s:i, s:s, s:f, s:i, s:I, s:I, s:o}", "neo", NEO_RT_VERSION,
       "plan_version", NEO_PLAN_VERSION, "model", project->graph->name ? project->graph->name : "",
       "target", project->target_text, "threads", project->threads, "codegen", codegen, "flops",
       flops, "runtime_operators", runtime_ops, "params_bytes", (json_int_t)params->data.size,

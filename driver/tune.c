@@ -12,7 +12,7 @@
 
 #include "base/host.h"
 #include "driver/stages.h"
-#include "neo/neo_version.h"
+#include "neo/neo_rt.h"
 #include "schedule/algorithm.h"
 
 neo_status neo_tuner_init(neo_ctx *ctx, neo_tuner *tuner, const neo_project *project, neo_db *db,
@@ -287,7 +287,7 @@ static neo_status record(pump *p, const tuner_round *round, int i, const neo_tri
                       .error_class = error_class(schedule),
                       .origin = "search",
                       .board = neo_measurer_facts(p->measurer)->cpu_model,
-                      .tool = NEO_VERSION_TEXT};
+                      .tool = NEO_RT_VERSION};
   int64_t id = 0;
   neo_status status = neo_db_put_trial(p->ctx, p->tuner.db, &row, &id);
   if (status == NEO_OK && p->options->ack) {
@@ -468,7 +468,7 @@ static neo_status begin_run(pump *p) {
   const neo_machine_facts *facts = neo_measurer_facts(p->measurer);
   json_t *host =
       json_pack("{s:s, s:f, s:f, s:s}", "cpu", facts->cpu_model, "peak_gflops", facts->peak_gflops,
-                "bandwidth_gbs", facts->bandwidth, "neo", NEO_VERSION_TEXT);
+                "bandwidth_gbs", facts->bandwidth, "neo", NEO_RT_VERSION);
   neo_buf text = {0};
   neo_json_print(&text, host, false);
   json_decref(host);

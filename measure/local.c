@@ -137,6 +137,7 @@ static char *blob_name(neo_arena *arena, const neo_build *build, int c, int buff
 /* What a job's blobs are made from. */
 typedef struct shipment {
   local_task *task;
+  const neo_build *build;
   int n_cases;
   bool all; /* send everything, known or not */
   blob_set *set;
@@ -144,8 +145,9 @@ typedef struct shipment {
 
 /* Key of the bytes of one buffer for one case; makes and adds them to the set when not known before
  * or when all must be sent. */
-static neo_status buffer_blob(neo_ctx *ctx, const shipment *to, const neo_build *build, int c,
-                              int buffer, const neo_pack *pack, char out[33]) {
+static neo_status buffer_blob(neo_ctx *ctx, const shipment *to, int c, int buffer,
+                              const neo_pack *pack, char out[33]) {
+  const neo_build *build = to->build;
   local_task *task = to->task;
   neo_arena scratch;
   neo_arena_init(&scratch);
@@ -173,8 +175,8 @@ static neo_status buffer_blob(neo_ctx *ctx, const shipment *to, const neo_build 
   return status;
 }
 
-static neo_status fill_kernel(neo_ctx *ctx, const shipment *to, const neo_build *build,
-                              neo_job_kernel *out) {
+static neo_status fill_kernel(neo_ctx *ctx, const shipment *to, neo_job_kernel *out) {
+  const neo_build *build = to->build;
   memset(out, 0, sizeof *out);
   snprintf(out->symbol, sizeof out->symbol, "k");
   memcpy(out->object, blob_add(to->set, build->object.bytes.data, build->object.bytes.size, NULL),
@@ -196,7 +198,7 @@ static neo_status fill_kernel(neo_ctx *ctx, const shipment *to, const neo_build 
     const neo_pack *how = role == NEO_TE_CONST ? &build->packing.pack[pack++] : NULL;
     for (int c = 0; c < to->n_cases; c++)
       if (role != NEO_TE_OUT || to->n_cases > 1)
-        NEO_TRY(buffer_blob(ctx, to, build, c, b, how, out->data[c][n]));
+        NEO_TRY(buffer_blob(ctx, to, c, b, how, out->data[c][n]));
     n++;
   }
   out->n_buffers = (uint32_t)n;
@@ -219,7 +221,7 @@ static neo_status run_reference(neo_ctx *ctx, local *self, local_task *task, neo
     job->timeout_ms = (uint32_t)(60000 + fmin(task->flops / 1e4, 3e6));
     task->data[0] = task->data[c]; /* case 0 of this job is seed c */
     neo_map_fini(&task->blobs);
-    status = fill_kernel(ctx, &(shipment){task, 1, true, set}, build, &job->kernel);
+    status = fill_kernel(ctx, &(shipment){task, build, 1, true, set}, &job->kernel);
     neo_map_fini(&task->blobs);
     task->data[0] = swapped;
   }
@@ -448,10 +450,11 @@ static neo_status ship(neo_ctx *ctx, local *self, bool all) {
   job->timing = self->options.timing;
   set_tolerance(self, task, build, job);
   job->has_incumbent = task->incumbent != NULL;
-  shipment to = {task, CASES, all, set};
-  neo_status status = fill_kernel(ctx, &to, build, &job->kernel);
+  shipment to = {task, build, CASES, all, set}, incumbent = to;
+  incumbent.build = task->incumbent;
+  neo_status status = fill_kernel(ctx, &to, &job->kernel);
   if (status == NEO_OK && job->has_incumbent)
-    status = fill_kernel(ctx, &to, task->incumbent, &job->incumbent);
+    status = fill_kernel(ctx, &incumbent, &job->incumbent);
   if (status == NEO_OK)
     status = neo_board_put(ctx, self->board.fd, set->n, set->blob, PUT_MS);
   if (status == NEO_OK)

@@ -228,5 +228,5 @@ size_t neo_rt_activation_bytes(const neo_rt_model *model) {
 }
 
 const char *neo_rt_version(void) {
-  return "0.1.0";
+  return NEO_RT_VERSION;
 }

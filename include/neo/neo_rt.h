@@ -18,6 +18,7 @@
 extern "C" {
 #endif
 
+#define NEO_RT_VERSION "0.1.0" /* of Neo; the one place of it */
 #define NEO_RT_MAX_RANK 8
 
 typedef struct neo_rt_model neo_rt_model;
