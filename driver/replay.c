@@ -140,6 +140,8 @@ neo_status neo_replay(neo_ctx *ctx, const neo_project *project, neo_db *db, int6
   if (status == NEO_OK)
     status = neo_db_visit_trials(ctx, db, &(neo_db_query){0}, run, collect, r);
   if (status == NEO_OK)
+    status = neo_tuner_begin(ctx, &r->tuner);
+  if (status == NEO_OK)
     status = play(ctx, r, divergence, replayed);
   if (r->tuner.project)
     neo_tuner_fini(&r->tuner);

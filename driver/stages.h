@@ -103,6 +103,9 @@ typedef struct tuner_round {
 
 neo_status neo_tuner_init(neo_ctx *ctx, neo_tuner *tuner, const neo_project *project, neo_db *db,
                           uint64_t seed, const char *strategy);
+/* What the budget starts from, once the peak is known: every task's roofline, and what its earlier
+ * trials took and reached; a task that has some needs no first round. */
+neo_status neo_tuner_begin(neo_ctx *ctx, neo_tuner *tuner);
 void neo_tuner_fini(neo_tuner *tuner);
 /* The next round; n == 0 when every task is exhausted. */
 neo_status neo_tuner_propose(neo_ctx *ctx, neo_tuner *tuner, tuner_round *round);

@@ -51,14 +51,16 @@ typedef struct prior_visit {
   int task;
 } prior_visit;
 
+static bool is_later(const neo_tuner *tuner, const neo_db_trial *trial) {
+  return tuner->replaying ? trial->id >= tuner->first_trial : trial->run == tuner->run;
+}
+
 static bool add_prior(void *self, const neo_db_trial *trial) {
   prior_visit *visit = self;
   tuner_task *task = &visit->tuner->task[visit->task];
   neo_schedule schedule;
   neo_candidate candidate;
-  bool later = visit->tuner->replaying ? trial->id >= visit->tuner->first_trial
-                                       : trial->run == visit->tuner->run;
-  if (later)
+  if (is_later(visit->tuner, trial))
     return true;
   bool known = neo_schedule_parse(visit->ctx, trial->schedule, &schedule) == NEO_OK &&
                neo_space_find(task->space, &schedule, &candidate);
@@ -92,23 +94,49 @@ static double bound_of(const neo_tuner *tuner, const neo_task *task) {
   return fmax(compute / 4, neo_te_bytes(&task->group->te) / 400);
 }
 
+static bool count_prior(void *self, const neo_db_trial *trial) {
+  prior_visit *visit = self;
+  neo_budget_task *budget = &visit->tuner->budget[visit->task];
+  if (is_later(visit->tuner, trial))
+    return true;
+  budget->trials++;
+  budget->spent_ns += trial->measure_ns;
+  if (trial->ns > 0 && trial->ns < budget->best_ns)
+    budget->best_ns = trial->ns;
+  return true;
+}
+
+static neo_db_query query_of(const neo_tuner *tuner, const neo_task *task) {
+  return (neo_db_query){.workload = task->group->key,
+                        .target = tuner->project->target_text,
+                        .threads = tuner->project->threads,
+                        .layout = task->signature};
+}
+
+neo_status neo_tuner_begin(neo_ctx *ctx, neo_tuner *tuner) {
+  for (int t = 0; t < tuner->project->n_tasks; t++) {
+    const neo_task *task = &tuner->project->task[t];
+    neo_db_query query = query_of(tuner, task);
+    prior_visit visit = {ctx, tuner, t};
+    tuner->budget[t].bound_ns = bound_of(tuner, task);
+    NEO_TRY(neo_db_visit_trials(ctx, tuner->db, &query, 0, count_prior, &visit));
+  }
+  return NEO_OK;
+}
+
 /* A task's space and search, made when its first round comes. */
 static neo_status open_task(neo_ctx *ctx, neo_tuner *tuner, int t) {
   tuner_task *task = &tuner->task[t];
   if (task->search)
     return NEO_OK;
   const neo_task *what = &tuner->project->task[t];
-  tuner->budget[t].bound_ns = bound_of(tuner, what);
   NEO_TRY(neo_project_space(ctx, tuner->project, what, &task->space));
   neo_search_options options = {.seed = tuner->seed + (uint64_t)t,
                                 .strategy = tuner->strategy,
                                 .model = tuner->model,
                                 .group = t};
   NEO_TRY(neo_search_create(ctx, task->space, &options, &task->search));
-  neo_db_query query = {.workload = what->group->key,
-                        .target = tuner->project->target_text,
-                        .threads = tuner->project->threads,
-                        .layout = what->signature};
+  neo_db_query query = query_of(tuner, what);
   prior_visit visit = {ctx, tuner, t};
   NEO_TRY(neo_db_visit_trials(ctx, tuner->db, &query, 0, add_prior, &visit));
   seed_near(ctx, tuner, t);
@@ -531,6 +559,8 @@ neo_status neo_tune(neo_ctx *ctx, const neo_project *project, neo_db *db,
                                &project->target, &measure, &p->measurer);
   if (status == NEO_OK)
     status = begin_run(p);
+  if (status == NEO_OK)
+    status = neo_tuner_begin(ctx, &p->tuner);
   if (status == NEO_OK)
     status = run_pump(p);
   if (p->measurer)
