@@ -122,6 +122,22 @@ static void test_other_targets(void **state) {
     }
 }
 
+/* 64-byte vectors and mask registers where the target has them, whatever processor it is tuned for.
+ */
+static void test_avx512(void **state) {
+  (void)state;
+  neo_nest *nest = neo_arena_alloc(&arena, sizeof *nest);
+  neo_target target = kernel_target("skylake-avx512");
+  neo_buf out = {0};
+  const char *text = "nest 1\nb0 param f32 21\nb1 param out f32 21\nlaunch i0 1\n"
+                     "  b1.x16[0] = neg(b0.x16[0])\n  b1.x16a5[16] = neg(b0.x16a5[16])\n";
+  assert_int_equal(neo_nest_parse(&ctx, &arena, text, nest), NEO_OK);
+  assert_int_equal(neo_codegen_find("llvm")->text(&ctx, nest, &target, "sym", &out), NEO_OK);
+  assert_non_null(strstr(out.data, "%zmm0"));
+  assert_non_null(strstr(out.data, "{%k1}"));
+  neo_buf_fini(&out);
+}
+
 static void assert_fails(const char *generator, const char *target_name, const neo_nest *nest,
                          const char *says) {
   neo_target target = kernel_target(target_name);
@@ -167,6 +183,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
       cmocka_unit_test_setup_teardown(test_hash_is_of_the_code, setup, teardown),
       cmocka_unit_test_setup_teardown(test_other_targets, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_avx512, setup, teardown),
       cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
       cmocka_unit_test_setup_teardown(test_library_calls_are_found, setup, teardown),
   };
