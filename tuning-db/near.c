@@ -2,31 +2,41 @@
  *
  * Why: a schedule of a convolution on 56x56 is a good first guess for 28x28. A family is a
  * workload's text with every extent replaced by '#', so two texts of a family align character by
- * character and their extents pair up. The distance is the sum of |log2(a/b)| over the pairs:
- * doubling one extent and halving another costs the same wherever they stand; equal workloads are
- * at 0. */
+ * character and their extents pair up. The distance is the sum of |log2(a/b)| over the pairs (of
+ * their successors where one is 0): doubling one extent and halving another costs the same wherever
+ * they stand; equal workloads are at 0. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tuning-db/store.h"
 
-/* The number at *at, which is moved behind it; 0 if there is none. */
-static double take_extent(const char **at) {
+/* The number at *at ("56", "0.5", "1e-05"), which is moved behind it. What a number is, driver/'s
+ * neo_workload_family says: a family's '#' stands for the whole of it. */
+static double take_number(const char **at) {
+  neo_scan scan;
   double v = 0;
-  while (**at >= '0' && **at <= '9')
-    v = 10 * v + (*(*at)++ - '0');
+  neo_scan_init(&scan, *at);
+  if (**at >= '0' && **at <= '9' && neo_scan_double(&scan, &v))
+    *at = scan.at;
   return v;
+}
+
+/* Zeros (bounds of guards, f32:0) are ordinary: a pair with one is compared with 1 added to both.
+ */
+static double difference(double x, double y) {
+  return x > 0 && y > 0 ? fabs(log2(x / y)) : fabs(log2((x + 1) / (y + 1)));
 }
 
 double neo_workload_distance(const char *family, const char *a, const char *b) {
   double sum = 0;
   for (; *family; family++) {
     if (*family == '#') {
-      double x = take_extent(&a), y = take_extent(&b);
-      if (x <= 0 || y <= 0)
+      const char *was_a = a, *was_b = b;
+      double x = take_number(&a), y = take_number(&b);
+      if (a == was_a || b == was_b)
         return -1;
-      sum += fabs(log2(x / y));
+      sum += difference(x, y);
     } else if (*a++ != *family || *b++ != *family) {
       return -1;
     }

@@ -215,6 +215,11 @@ static void distance_is_the_sum_of_log_ratios(void **state) {
   assert_true(neo_workload_distance("a[#]", "a[4]", "b[4]") < 0);
   assert_true(neo_workload_distance("a[#]", "a[4]", "a[4]x") < 0);
   assert_true(neo_workload_distance("a[#]", "a[]", "a[4]") < 0);
+  /* convolutions had no neighbours: a zero in their guards counted as no number */
+  assert_true(neo_workload_distance("#<=i2-#<# f32:#", "0<=i2-1<28 f32:0", "0<=i2-1<56 f32:0") ==
+              1);
+  assert_true(neo_workload_distance("[#] f32:#", "[8] f32:1e-05", "[4] f32:1e-05") == 1);
+  assert_true(neo_workload_distance("[#] f32:#", "[8] f32:0.5", "[4] f32:0.25") == 2);
 }
 
 static bool take_run(void *self, const neo_db_run *run) {
