@@ -215,8 +215,21 @@ neo_status onnx_resize(onnx_import *im, onnx_node *node) {
   return finish(im, node, 4, inputs);
 }
 
-/* Upsample-7 (scales attribute), -9 and Resize-10 (scales input): asymmetric coordinates, nearest
- * takes the floor. */
+/* The old operators' nearest: the floor, except that onnxruntime's Resize-10 takes the ceiling of a
+ * dimension that shrinks. NULL if one shrinks and another grows: we have one rule for all. */
+static const char *old_nearest_mode(onnx_import *im, const onnx_node *node, int scales) {
+  const neo_tensor *tensor = onnx_const(im, scales);
+  bool shrinks = false, grows = false;
+  for (int64_t i = 0; tensor && tensor->shape.rank == 1 && i < tensor->shape.dim[0]; i++) {
+    shrinks |= neo_tensor_get_f64(tensor, i) < 1;
+    grows |= neo_tensor_get_f64(tensor, i) > 1;
+  }
+  if (shrinks && grows)
+    return NULL;
+  return shrinks && strcmp(node->row->name, "Resize") == 0 ? "ceil" : "floor";
+}
+
+/* Upsample-7 (scales attribute), -9 and Resize-10 (scales input): asymmetric coordinates. */
 neo_status onnx_upsample(onnx_import *im, onnx_node *node) {
   const double *scales;
   int n;
@@ -230,8 +243,11 @@ neo_status onnx_upsample(onnx_import *im, onnx_node *node) {
   if (!made)
     return NEO_OK;
   NEO_TRY(onnx_copy_attrs(im, node, made));
+  const char *nearest = old_nearest_mode(im, node, inputs[2]);
+  if (!nearest && strcmp(neo_node_string(made, "mode", ""), "nearest") == 0)
+    return onnx_unsupported(im, node, "scales both below and above 1");
   neo_node_set_string(im->graph, made, "coordinate_transformation_mode", "asymmetric");
-  neo_node_set_string(im->graph, made, "nearest_mode", "floor");
+  neo_node_set_string(im->graph, made, "nearest_mode", nearest ? nearest : "floor");
   if (strcmp(neo_node_string(made, "mode", ""), "bilinear") == 0)
     neo_node_set_string(im->graph, made, "mode", "linear");
   return NEO_OK;

@@ -147,6 +147,8 @@ bool onnx_detect(const char *path, const neo_mapping *file) {
   (void)path;
   static const uint8_t wire_of[26] = {[1] = 1, [2] = 3, [3] = 3,  [4] = 3,  [5] = 1, [6] = 3,
                                       [7] = 3, [8] = 3, [14] = 3, [20] = 3, [25] = 3};
+  if (file->size == 0)
+    return false;
   const uint8_t *at = file->data, *end = at + file->size;
   int known = 0;
   while (at < end) {

@@ -261,6 +261,34 @@ static void external_data_beside(void **state) {
   }
 }
 
+/* Names of different lengths put the data at every alignment: in place or copied, the numbers are
+ * right. */
+static void raw_data_at_any_alignment(void **state) {
+  (void)state;
+  float w[64];
+  const int64_t dim[] = {64};
+  for (int i = 0; i < 64; i++)
+    w[i] = (float)i * 0.5f;
+  for (int length = 1; length <= 8; length++) {
+    onnx_build m;
+    neo_graph *graph = NULL;
+    char name[16] = "wwwwwwww";
+    name[length] = 0;
+    begin(&m);
+    neo_buf tensor = build_tensor(name, 1, 1, dim, w, sizeof w);
+    add_tensor(&m, tensor);
+    add_output(&m, name);
+    finish_model(&m);
+    assert_int_equal(import_bytes(m.model.data, m.model.size, &graph), NEO_OK);
+    const neo_tensor *got = graph->value[graph->output[0]].constant;
+    assert_int_equal(got->size, sizeof w);
+    assert_int_equal((uintptr_t)got->data % 4, 0);
+    assert_memory_equal(got->data, w, sizeof w);
+    neo_graph_destroy(graph);
+    build_fini(&m);
+  }
+}
+
 static void every_truncation(void **state) {
   (void)state;
   onnx_build m;
@@ -496,6 +524,7 @@ int main(void) {
       cmocka_unit_test(external_data_outside),
       cmocka_unit_test(external_data_through_a_link),
       cmocka_unit_test(external_data_beside),
+      cmocka_unit_test(raw_data_at_any_alignment),
       cmocka_unit_test(every_truncation),
       cmocka_unit_test(deep_nesting),
       cmocka_unit_test(functions_that_explode),

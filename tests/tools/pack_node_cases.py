@@ -1,4 +1,5 @@
-"""Packs the onnx package's node cases of the operators that the ONNX reader claims into one file.
+"""Packs the onnx package's node cases of the operators that the ONNX reader claims into one file, and those
+of old_opsets.py.
 
 Reads the claimed operators from frontends/onnx_ops.def. A case is packed when every node of its model is
 claimed and all its tensors have types that Neo has. Layout of the file (tests/frontends/node_cases.c reads it):
@@ -19,6 +20,8 @@ import warnings
 import numpy as np
 import onnx
 from onnx.backend.test.case.node import collect_testcases
+
+import old_opsets
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 DTYPES = {"float32": "f32", "float64": "f64", "float16": "f16", "bfloat16": "bf16", "int8": "i8",
@@ -55,9 +58,13 @@ def tensor_bytes(value):
 def pack(case):
     if len(case.data_sets) != 1:
         raise ValueError("data sets: %d" % len(case.data_sets))
-    inputs, outputs = case.data_sets[0]
-    model = case.model.SerializeToString()
-    out = ("case %s %d %d %g %g %d\n" % (case.name, len(inputs), len(outputs), case.rtol, case.atol,
+    return pack_one(case.name, case.model, case.data_sets[0], (case.rtol, case.atol))
+
+
+def pack_one(name, model, data, tolerance):
+    inputs, outputs = data
+    model = model.SerializeToString()
+    out = ("case %s %d %d %g %g %d\n" % (name, len(inputs), len(outputs), *tolerance,
                                          len(model))).encode() + model
     for value in list(inputs) + list(outputs):
         if isinstance(value, (list, dict)):
@@ -81,6 +88,8 @@ def main():
         except ValueError as error:
             left[str(error)] += 1
             print("left out: %s: %s" % (case.name, error))
+    for name, model, inputs, outputs in old_opsets.cases():
+        packed.append(pack_one(name, model, (inputs, outputs), (1e-3, 1e-6)))
     with open(sys.argv[1], "wb") as file:
         file.write(b"NEONODES 1 %d\n" % len(packed))
         for case in packed:

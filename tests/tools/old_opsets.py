@@ -1,0 +1,110 @@
+"""Cases of operators whose form changed between opsets, at the old opsets, referenced by onnxruntime.
+
+The onnx package's node cases only hold each operator's newest form. cases() yields (name, model, inputs,
+outputs); pack_node_cases.py adds them to its file.
+"""
+import numpy as np
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+
+F = TensorProto.FLOAT
+
+
+def node_case(name, opset, op, shapes, constants=(), outputs=1, **attrs):
+    """shapes: of the f32 inputs x0, x1, ...; constants: arrays that follow them as initializers."""
+    rng = np.random.default_rng(len(name))
+    feeds = {"x%d" % k: rng.normal(0, 1, s).astype(np.float32) for k, s in enumerate(shapes)}
+    weights = [numpy_helper.from_array(np.asarray(c), "c%d" % k) for k, c in enumerate(constants)
+               if c is not None]
+    names = list(feeds) + ["" if c is None else "c%d" % k for k, c in enumerate(constants)]
+    outs = ["y%d" % k for k in range(outputs)]
+    node = helper.make_node(op, names, outs, name="n", **attrs)
+    infos = [helper.make_tensor_value_info(k, F, v.shape) for k, v in feeds.items()]
+    graph = helper.make_graph([node], name, infos, [helper.make_empty_tensor_value_info(o)
+                                                    for o in outs], weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=7)
+    return name, model, feeds
+
+
+def all_cases():
+    i64 = lambda *v: np.array(v, np.int64)
+    f32 = lambda *v: np.array(v, np.float32)
+    one = np.abs(np.random.default_rng(3).normal(0, 1, 3)).astype(np.float32)
+    yield node_case("old_squeeze_7", 7, "Squeeze", [(1, 3, 1, 2)], axes=[0, 2])
+    yield node_case("old_squeeze_7_all", 7, "Squeeze", [(1, 3, 1, 2)])
+    yield node_case("old_squeeze_11_negative", 11, "Squeeze", [(1, 3, 1, 2)], axes=[-2])
+    yield node_case("old_unsqueeze_7", 7, "Unsqueeze", [(3, 2)], axes=[0, 3])
+    yield node_case("old_unsqueeze_11_negative", 11, "Unsqueeze", [(3, 2)], axes=[-1])
+    for op in ("ReduceSum", "ReduceMean", "ReduceMax", "ReduceL2", "ReduceLogSumExp", "ReduceProd"):
+        yield node_case("old_%s_7" % op.lower(), 7, op, [(2, 3, 4)], axes=[1], keepdims=0)
+        yield node_case("old_%s_11" % op.lower(), 11, op, [(2, 3, 4)], axes=[-1, 0])
+        yield node_case("old_%s_7_all" % op.lower(), 7, op, [(2, 3, 4)])
+    yield node_case("old_reducemean_17", 17, "ReduceMean", [(2, 3, 4)], axes=[-1])
+    for axis in (0, 1, 2):
+        yield node_case("old_softmax_7_axis%d" % axis, 7, "Softmax", [(2, 3, 4)], axis=axis)
+        yield node_case("old_logsoftmax_11_axis%d" % axis, 11, "LogSoftmax", [(2, 3, 4)], axis=axis)
+        yield node_case("old_hardmax_7_axis%d" % axis, 7, "Hardmax", [(2, 3, 4)], axis=axis)
+    yield node_case("old_softmax_11_default", 11, "Softmax", [(2, 3, 4)])
+    yield node_case("old_softmax_11_negative", 11, "Softmax", [(2, 3, 4)], axis=-1)
+    yield node_case("old_clip_7", 7, "Clip", [(2, 5)], min=-0.5, max=0.25)
+    yield node_case("old_clip_7_min", 7, "Clip", [(2, 5)], min=-0.5)
+    yield node_case("old_clip_11_max", 11, "Clip", [(2, 5)], [None, np.float32(0.25)])
+    yield node_case("old_pad_7", 7, "Pad", [(2, 3)], pads=[1, 0, 2, 1], value=1.5)
+    yield node_case("old_pad_7_reflect", 7, "Pad", [(3, 4)], pads=[1, 2, 2, 0], mode="reflect")
+    yield node_case("old_pad_7_negative", 7, "Pad", [(3, 4)], pads=[-1, 0, 2, -1])
+    yield node_case("old_pad_11", 11, "Pad", [(2, 3)], [i64(0, 1, 1, 0), np.float32(2)])
+    yield node_case("old_slice_7", 7, "Slice", [(4, 5, 6)], starts=[1, -3], ends=[3, 1000], axes=[0, 2])
+    yield node_case("old_slice_7_no_axes", 7, "Slice", [(4, 5)], starts=[1, 0], ends=[-1, 3])
+    yield node_case("old_slice_10", 10, "Slice", [(4, 5)], [i64(3), i64(0), i64(0), i64(-2)])
+    yield node_case("old_split_7", 7, "Split", [(6, 2)], outputs=2, split=[4, 2], axis=0)
+    yield node_case("old_split_7_equal", 7, "Split", [(2, 6)], outputs=3, axis=1)
+    yield node_case("old_split_13", 13, "Split", [(6, 2)], [i64(1, 5)], outputs=2)
+    yield node_case("old_upsample_7", 7, "Upsample", [(1, 1, 3, 2)], scales=[1., 1., 2., 3.])
+    yield node_case("old_upsample_7_linear", 7, "Upsample", [(1, 1, 3, 2)], scales=[1., 1., 2., 2.],
+                    mode="linear")
+    yield node_case("old_upsample_9", 9, "Upsample", [(1, 1, 3, 2)], [f32(1, 1, 2, 1)])
+    yield node_case("old_upsample_9_linear", 9, "Upsample", [(1, 2, 3, 4)], [f32(1, 1, 2, 2.5)],
+                    mode="linear")
+    yield node_case("old_resize_10_up", 10, "Resize", [(1, 1, 4, 4)], [f32(1, 1, 1.5, 2)])
+    yield node_case("old_resize_10_down", 10, "Resize", [(1, 1, 5, 4)], [f32(1, 1, 0.6, 0.5)])
+    yield node_case("old_resize_10_linear", 10, "Resize", [(1, 1, 4, 4)], [f32(1, 1, 0.6, 1.5)],
+                    mode="linear")
+    roi = np.zeros(0, np.float32)
+    for mode in ("half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel"):
+        yield node_case("old_resize_11_%s" % mode, 11, "Resize", [(1, 1, 4, 4)],
+                        [roi, roi, i64(1, 1, 7, 3)], mode="linear",
+                        coordinate_transformation_mode=mode)
+    yield node_case("old_resize_11_nearest", 11, "Resize", [(1, 1, 4, 4)], [roi, f32(1, 1, 2, 3)],
+                    coordinate_transformation_mode="asymmetric", nearest_mode="floor")
+    yield node_case("old_resize_13_cubic", 13, "Resize", [(1, 1, 4, 4)],
+                    [None, f32(1, 1, 1.5, 2)], mode="cubic")
+    bn = [one, one * 0.5, one * 0.1, one + 0.5]
+    yield node_case("old_batchnorm_7", 7, "BatchNormalization", [(2, 3, 2)], bn, epsilon=1e-3,
+                    momentum=0.5)
+    yield node_case("old_batchnorm_9", 9, "BatchNormalization", [(2, 3, 2, 2)], bn)
+    yield node_case("old_batchnorm_14", 14, "BatchNormalization", [(2, 3, 2, 2)], bn)
+    yield node_case("old_dropout_7", 7, "Dropout", [(2, 3)], ratio=0.3)
+    yield node_case("old_dropout_12", 12, "Dropout", [(2, 3)], [np.float32(0.3)])
+    yield node_case("old_averagepool_7", 7, "AveragePool", [(1, 2, 5, 5)], kernel_shape=[3, 3],
+                    pads=[1, 1, 1, 1], strides=[2, 2])
+    yield node_case("old_averagepool_10_ceil", 10, "AveragePool", [(1, 2, 6, 6)],
+                    kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1, count_include_pad=1)
+    yield node_case("old_maxpool_8_same", 8, "MaxPool", [(1, 2, 5, 5)], kernel_shape=[2, 2],
+                    auto_pad="SAME_UPPER", strides=[2, 2])
+    yield node_case("old_gemm_7_broadcast", 7, "Gemm", [(2, 3), (4, 3)], [f32(1, 2, 3, 4)], transB=1,
+                    alpha=0.5, beta=2.0)
+    yield node_case("old_flatten_7", 7, "Flatten", [(2, 3, 4)], axis=2)
+    yield node_case("old_prelu_7", 7, "PRelu", [(2, 3, 4)], [one.reshape(3, 1)])
+    yield node_case("old_conv_7_valid", 7, "Conv", [(1, 2, 5, 5), (3, 2, 3, 3)], auto_pad="VALID")
+    yield node_case("old_convtranspose_7_same", 7, "ConvTranspose", [(1, 2, 3, 3), (2, 3, 3, 3)],
+                    auto_pad="SAME_LOWER", strides=[2, 2])
+    yield node_case("old_argmax_7", 7, "ArgMax", [(3, 4)], axis=1, keepdims=0)
+    yield node_case("old_onehot_free_cast_9", 9, "Cast", [(3, 4)], to=int(TensorProto.INT32))
+    yield node_case("old_layernorm_17_default", 17, "LayerNormalization", [(2, 3)], [one])
+
+
+def cases():
+    for name, model, feeds in all_cases():
+        session = onnxruntime.InferenceSession(model.SerializeToString(),
+                                               providers=["CPUExecutionProvider"])
+        yield name, model, list(feeds.values()), session.run(None, feeds)
