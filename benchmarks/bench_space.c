@@ -2,11 +2,12 @@
  *
  * usage: bench_space [--layer TEXT] [--top N] [--samples N] [--threads N] [--target T] [--accuracy
  * fast|default]
- *                    [--row-major] [--seed S] [--verbose] [--line SCHEDULE]
- * For each layer: the best N candidates by the model and N random ones are built with the LLVM
- * generator and timed warm in this process (minimum of batches). Columns: layer, predicted and
- * measured microseconds of the pick, its GFLOP/s, the best measured of the top list and of the
- * samples, Spearman's rank correlation between prediction and measurement. */
+ *                    [--row-major] [--seed S] [--verbose] [--line SCHEDULE] [--alg TEXT]
+ * --alg: random ones of this algorithm only. For each layer: the best N candidates by the model and
+ * N random ones are built with the LLVM generator and timed warm in this process (minimum of
+ * batches). Columns: layer, predicted and measured microseconds of the pick, its GFLOP/s, the best
+ * measured of the top list and of the samples, Spearman's rank correlation between prediction and
+ * measurement. */
 #include "codegen/codegen.h"
 #include "runtime/runtime.h"
 #include "schedule/schedule.h"
@@ -55,7 +56,7 @@ typedef struct bench {
   neo_ctx ctx;
   neo_target target;
   neo_pool *pool;
-  const char *only, *line;
+  const char *only, *line, *alg;
   int top, samples, threads, climb;
   bool row_major, verbose;
   neo_accuracy accuracy;
@@ -235,8 +236,12 @@ static void bench_space(bench *b, const layer *l, const neo_te *te, const neo_sp
   double analytic_ms = (double)(neo_now_ns(&b->ctx) - start) / 1e6;
   neo_rng rng;
   neo_rng_init(&rng, b->seed);
-  for (int i = 0; i < b->samples && n < MAX_CANDIDATES; i++)
-    neo_space_sample(space, &rng, &c[n++]);
+  for (int i = 0; i < 100000 && n < n_top + b->samples && n < MAX_CANDIDATES; i++) {
+    neo_schedule line;
+    neo_space_sample(space, &rng, &c[n]);
+    neo_space_schedule(space, &c[n], &line);
+    n += !b->alg || strstr(line.instr[0].name, b->alg);
+  }
   for (int i = 0; i < n; i++) {
     neo_schedule line;
     neo_space_schedule(space, &c[i], &line);
@@ -323,6 +328,8 @@ static bool parse_options(bench *b, int argc, char **argv, const char **target) 
       return false;
     else if (strcmp(argv[i], "--layer") == 0)
       b->only = argv[++i];
+    else if (strcmp(argv[i], "--alg") == 0)
+      b->alg = argv[++i];
     else if (strcmp(argv[i], "--line") == 0)
       b->line = argv[++i];
     else if (strcmp(argv[i], "--top") == 0)
@@ -354,7 +361,8 @@ int main(int argc, char **argv) {
     fprintf(stderr,
             "usage: bench_space [--layer TEXT] [--top N] [--samples N] [--climb N] [--threads N] "
             "[--target T] "
-            "[--accuracy fast|default] [--row-major] [--seed S] [--verbose] [--line SCHEDULE]\n");
+            "[--accuracy fast|default] [--row-major] [--seed S] [--verbose] [--line SCHEDULE] "
+            "[--alg TEXT]\n");
     return NEO_USAGE;
   }
   neo_status status = neo_target_find(&b.ctx, target, &b.target);

@@ -141,6 +141,10 @@ static int64_t dim_cover(const neo_access *access, int dim, const int64_t *cover
     if (access->coef[dim][a] != 0)
       size += (access->coef[dim][a] < 0 ? -access->coef[dim][a] : access->coef[dim][a]) *
               (cover[a] - 1);
+  if (access->divide[dim] > 0)
+    size = neo_ceil_div(size, access->divide[dim]);
+  if (access->modulo[dim] > 0)
+    size = neo_min_i64(size, access->modulo[dim]);
   return size;
 }
 
@@ -149,14 +153,21 @@ static int64_t dim_cover(const neo_access *access, int dim, const int64_t *cover
 static void widen(const plan *p, int producer, int consumer, const int64_t *cover, int64_t *out) {
   const neo_te_block *te = p->block[producer].te;
   const body *c = &p->block[consumer];
+  int64_t lo[NEO_MAX_RANK], hi[NEO_MAX_RANK];
+  bool reads = false;
   for (int i = 1; i < c->facts->n_access; i++) {
     const neo_access *read = &c->facts->access[i];
     if (read->buffer != te->buffer)
       continue;
-    for (int d = 0; d < read->rank && d < te->n_spatial; d++)
-      out[d] =
-          neo_min_i64(te->extent[d], neo_max_i64(out[d], dim_cover(read, d, cover, axes_of(c))));
+    for (int d = 0; d < read->rank && d < te->n_spatial; d++) {
+      int64_t end = read->base[d] + dim_cover(read, d, cover, axes_of(c));
+      lo[d] = reads ? neo_min_i64(lo[d], read->base[d]) : read->base[d];
+      hi[d] = reads ? neo_max_i64(hi[d], end) : end;
+    }
+    reads = true;
   }
+  for (int d = 0; reads && d < te->n_spatial; d++)
+    out[d] = neo_min_i64(te->extent[d], neo_max_i64(out[d], hi[d] - lo[d]));
 }
 
 static bool is_inside(const plan *p, int block, int consumer) {
@@ -306,40 +317,83 @@ static double tile_cycles(const micro *m, const int64_t *size, neo_cost *cost, d
   return m->steps * step + around;
 }
 
-static double register_cycles(const plan *p, const body *b, neo_cost *cost) {
-  micro m = {.plan = p,
-             .b = b,
-             .lanes = lanes_of(p, b),
-             .steps = 1,
-             .middle = 1,
-             .unroll = 1,
-             .long_axis = -1};
+/* The part of each spatial axis that one register tile covers; false if the accumulators are
+ * memory. */
+static bool find_tile(const body *b, int64_t *tile) {
+  bool in_reduction = false, attached = b->at >= 0 && b->scope == NEO_SCOPE_REG;
+  for (int a = 0; a < b->te->n_spatial; a++)
+    tile[a] = attached ? b->extent[a] : 1;
+  for (int i = 0; !attached && i < b->n_loops; i++) {
+    int axis = b->loops[i].axis, level = b->order ? b->order->arg[i] % 16 : 0;
+    in_reduction = in_reduction || axis >= b->te->n_spatial;
+    if (!in_reduction || axis >= b->te->n_spatial)
+      continue;
+    bool vector = axis == b->vector_axis && level == b->n_factors[axis];
+    if (!vector && !(b->unrolled[axis] >> level & 1))
+      return false;
+    tile[axis] *= b->loops[i].trip;
+  }
+  return true;
+}
+
+/* How often the reduce loops of one tile run, all and without the innermost one that is not
+ * unrolled. */
+static void count_steps(const body *b, micro *m) {
   int last = -1;
+  m->steps = m->middle = m->unroll = 1;
+  m->long_axis = -1;
   for (int i = 0; i < b->n_loops; i++) {
     int axis = b->loops[i].axis;
     if (axis < b->te->n_spatial)
       continue;
-    m.steps *= (double)b->loops[i].trip;
+    m->steps *= (double)b->loops[i].trip;
     if (b->n_factors[axis] > 0 && (b->unrolled[axis] & 2) && b->order->arg[i] % 16 == 1) {
-      m.unroll *= (double)b->loops[i].trip;
-      m.long_axis = axis;
-    } else
+      m->unroll *= (double)b->loops[i].trip;
+      m->long_axis = axis;
+    } else {
       last = i;
+    }
   }
   for (int i = 0; i < last; i++)
     if (b->loops[i].axis >= b->te->n_spatial)
-      m.middle *= (double)b->loops[i].trip;
+      m->middle *= (double)b->loops[i].trip;
+}
+
+static void note_largest(const body *b, const micro *m, const int64_t *tile, double copies,
+                         neo_cost *cost) {
+  double acc = 1, along = 1;
+  for (int a = 0; a < b->te->n_spatial; a++) {
+    double n = (double)(a == b->vector_axis ? neo_ceil_div(tile[a], m->lanes) : tile[a]);
+    acc *= n;
+    along = a == b->vector_axis ? n : along;
+  }
+  if (acc < cost->accumulators)
+    return;
+  cost->accumulators = acc;
+  cost->tile_v = along;
+  cost->tile_1 = acc / along;
+  cost->code = acc * m->unroll * copies;
+}
+
+/* Sums over full and tail tiles along up to three axes that the tile does not divide. */
+static double register_cycles(const plan *p, const body *b, const int64_t *tile, neo_cost *cost) {
+  micro m = {.plan = p, .b = b, .lanes = lanes_of(p, b)};
+  count_steps(b, &m);
+  bool attached = b->at >= 0 && b->scope == NEO_SCOPE_REG;
   int cut_axis[3], n = 0;
   tile_axis cuts[3];
   int64_t size[NEO_TE_MAX_AXES];
+  double runs = b->runs, sum = 0;
   for (int a = 0; a < b->te->n_spatial; a++) {
-    size[a] = b->extent[a];
-    if (b->extent[a] > 1 && n < 3 && b->te->extent[a] % b->extent[a] != 0) {
+    int64_t whole = attached ? b->te->extent[a] : b->extent[a];
+    size[a] = tile[a];
+    if (!attached)
+      runs *= (double)neo_ceil_div(whole, tile[a]);
+    if (tile[a] > 1 && n < 3 && whole % tile[a] != 0) {
       cut_axis[n] = a;
-      cuts[n++] = cut(b->te->extent[a], b->extent[a]);
+      cuts[n++] = cut(whole, tile[a]);
     }
   }
-  double sum = 0;
   for (int mask = 0; mask < 1 << n; mask++) {
     double share = 1;
     for (int i = 0; i < n; i++) {
@@ -347,18 +401,9 @@ static double register_cycles(const plan *p, const body *b, neo_cost *cost) {
       share *= cuts[i].share[mask >> i & 1];
     }
     if (share > 0)
-      sum += share * b->runs * tile_cycles(&m, size, cost, share * b->runs);
+      sum += share * runs * tile_cycles(&m, size, cost, share * runs);
   }
-  double acc = 1;
-  for (int a = 0; a < b->te->n_spatial; a++)
-    acc *= a == b->vector_axis ? (double)neo_ceil_div(b->extent[a], m.lanes) : (double)b->extent[a];
-  if (acc >= cost->accumulators) {
-    cost->accumulators = acc;
-    cost->tile_v =
-        b->vector_axis < 0 ? 1 : (double)neo_ceil_div(b->extent[b->vector_axis], m.lanes);
-    cost->tile_1 = acc / cost->tile_v;
-    cost->code = acc * m.unroll * (1 << n);
-  }
+  note_largest(b, &m, tile, 1 << n, cost);
   return sum;
 }
 
@@ -386,6 +431,8 @@ static double stream_cycles(const plan *p, const body *b, neo_cost *cost) {
         a == b->vector_axis ? (double)neo_ceil_div(b->extent[a], lanes) : (double)b->extent[a];
   for (int i = 1; i < b->facts->n_access; i++)
     loads += access_slots(p, b, &b->facts->access[i], lanes, &scattered);
+  if (b->facts->formulas > 1)
+    loads = fmin(loads, 1.3); /* unrolled, formulas share their operands */
   bool in_registers = b->scope == NEO_SCOPE_REG && b->at >= 0;
   stores = access_slots(p, b, &b->facts->access[0], lanes, &scattered);
   double step = fmax(b->facts->ops / p->target->fma_ports, fmax(loads / LOADS_PER_CYCLE, stores));
@@ -400,8 +447,9 @@ static double stream_cycles(const plan *p, const body *b, neo_cost *cost) {
 
 static double block_cycles(const plan *p, int k, neo_cost *cost) {
   const body *b = &p->block[k];
-  if (b->at >= 0 && b->scope == NEO_SCOPE_REG && b->te->n_reduce > 0)
-    return register_cycles(p, b, cost);
+  int64_t tile[NEO_TE_MAX_AXES];
+  if (b->te->n_reduce > 0 && find_tile(b, tile))
+    return register_cycles(p, b, tile, cost);
   double cycles = stream_cycles(p, b, cost);
   if (b->te->body->op == NEO_EXPR_LOAD)
     cost->copy += cycles;

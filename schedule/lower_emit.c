@@ -18,6 +18,7 @@
 #include "schedule/lower.h"
 
 #define MAX_REG_GROUPS 1024
+#define MAX_COPIES 16
 
 static const lower_lanes scalar = {-1, 1, 1};
 
@@ -213,14 +214,40 @@ static bool emit_iteration(lowerer *l, const step *s, const neo_expr *v, lower_l
   return emit_branch(l, s, cond, base, rest, out);
 }
 
+/* Does the body select by the value of this axis (transforms with one formula per position)? */
+static bool selects_by(const neo_expr *e, int axis) {
+  if (e->op == NEO_EXPR_EQ && e->arg[0]->op == NEO_EXPR_VAR && e->arg[0]->u.var == axis)
+    return true;
+  for (int i = 0; e->op != NEO_EXPR_LOAD && i < e->n_args; i++)
+    if (selects_by(e->arg[i], axis))
+      return true;
+  return false;
+}
+
+/* One copy per iteration, the loop variable a constant: selects by it fold to one formula each. */
+static bool emit_copies(lowerer *l, const step *s, int64_t n, int64_t peeled, lower_list *out) {
+  const lower_span *span = &s->f->span[s->loop->axis];
+  bool ok = true;
+  for (int64_t k = 0; ok && k < n; k++) {
+    const neo_expr *v = neo_expr_index(l->arena, k);
+    if (peeled > 0)
+      ok = emit_inside(l, s, plus(l, span->base, times(l, v, s->stride)), s->stride, NULL, out);
+    else
+      ok = emit_iteration(l, s, v, out);
+  }
+  return ok;
+}
+
 /* for v in extent { inside }; peeled > 0: the caller emits the tail, all iterations are full. */
 static bool emit_for(lowerer *l, const step *s, const neo_expr *extent, int64_t most,
                      int64_t peeled, lower_list *out) {
   const lower_span *span = &s->f->span[s->loop->axis];
-  int var = lower_new_var(l, most);
-  const neo_expr *v = neo_expr_var(l->arena, var);
   int64_t constant;
   bool unrolled = s->loop->unroll && neo_expr_is_const(extent, &constant);
+  if (unrolled && constant <= MAX_COPIES && selects_by(s->f->block->te->body, s->loop->axis))
+    return emit_copies(l, s, constant, peeled, out);
+  int var = lower_new_var(l, most);
+  const neo_expr *v = neo_expr_var(l->arena, var);
   l->unrolled[var] = unrolled;
   lower_list body;
   lower_list_init(&body);

@@ -21,6 +21,7 @@ typedef struct neo_access {
   bool store, guarded, indirect;
   uint32_t guard_axes;       /* bit per axis that a guard depends on */
   bool affine[NEO_MAX_RANK]; /* false: coef holds 1 for each axis that it uses */
+  int64_t divide[NEO_MAX_RANK], modulo[NEO_MAX_RANK]; /* of floordiv and floormod; else 0 */
   int64_t base[NEO_MAX_RANK];
   int64_t coef[NEO_MAX_RANK][NEO_TE_MAX_AXES]; /* dim x axis */
 } neo_access;
@@ -29,6 +30,7 @@ typedef struct neo_block_facts {
   int n_access; /* access[0] is the store; loads follow in body order, equal ones once */
   neo_access *access;
   bool contraction; /* reduction by add of a product of two different loads */
+  int formulas;     /* a body that selects among sums by an axis: how many; else 1 */
   double ops; /* arithmetic operations of one body evaluation; expensive functions count more */
 } neo_block_facts;
 

@@ -15,9 +15,26 @@
 #define MAX_CHOICES 3
 #define N_PLANS 3
 
-/* Algorithms to try, most useful first, besides "direct"; %L stands for the f32 lanes of the
- * target. */
-static const char *const alg_texts[] = {"pad"};
+/* Algorithms to try besides "direct", with the least accuracy setting that admits this form. */
+static const struct {
+  const char *text;
+  neo_accuracy accuracy;
+} forms[] = {
+    {"pad", NEO_ACCURACY_EXACT},
+    {"winograd m=2 n=2", NEO_ACCURACY_DEFAULT},
+    {"winograd m=4 n=4 fine=1", NEO_ACCURACY_DEFAULT},
+    {"winograd m=4 n=2 fine=1", NEO_ACCURACY_DEFAULT},
+    {"winograd m=6 n=6", NEO_ACCURACY_FAST},
+};
+
+static double constant_bytes(const neo_te *te) {
+  double sum = 0;
+  int64_t n;
+  for (int k = 0; k < te->n_buffers; k++)
+    if (te->buffer[k].role == NEO_TE_CONST && neo_shape_elements(&te->buffer[k].shape, &n))
+      sum += (double)n * (double)neo_dtype_size(te->buffer[k].dtype);
+  return sum;
+}
 
 static neo_status add_variant(neo_ctx *ctx, neo_space *space, const char *alg) {
   neo_ctx quiet;
@@ -36,6 +53,9 @@ static neo_status add_variant(neo_ctx *ctx, neo_space *space, const char *alg) {
     return NEO_OK;
   if (status != NEO_OK)
     return neo_fail(ctx, status, "%s", quiet.message);
+  if (constant_bytes(&variant->te) >
+      constant_bytes(&space->te) * (space->options.max_params_growth + 0.01))
+    return NEO_OK;
   strncpy(variant->alg, alg, sizeof(variant->alg) - 1);
   neo_facts_find(&space->arena, &variant->te, &variant->facts);
   space->variant[space->n_variants++] = variant;
@@ -46,12 +66,9 @@ static neo_status add_variants(neo_ctx *ctx, neo_space *space) {
   NEO_TRY(add_variant(ctx, space, "direct"));
   if (space->n_variants == 0)
     return neo_fail(ctx, NEO_INTERNAL, "space: algorithm 'direct' does not apply");
-  for (int i = 0; i < NEO_COUNT(alg_texts); i++) {
-    const neo_algorithm *row = neo_algorithm_find(alg_texts[i]);
-    if (row && row->error_class <= space->options.accuracy &&
-        space->n_variants < NEO_SPACE_VARIANTS)
-      NEO_TRY(add_variant(ctx, space, alg_texts[i]));
-  }
+  for (int i = 0; i < NEO_COUNT(forms); i++)
+    if (forms[i].accuracy <= space->options.accuracy && space->n_variants < NEO_SPACE_VARIANTS)
+      NEO_TRY(add_variant(ctx, space, forms[i].text));
   return NEO_OK;
 }
 
@@ -99,6 +116,13 @@ static bool same_sketch(const neo_sketch *a, const neo_sketch *b) {
          memcmp(a->slot, b->slot, sizeof(*a->slot) * (size_t)a->n_slots) == 0;
 }
 
+static bool rule_used(const neo_sketch *sketch, const char *name) {
+  for (int r = 0; r < neo_rule_count(); r++)
+    if (strcmp(neo_rule_get(r)->name, name) == 0)
+      return sketch->rules >> r & 1;
+  return false;
+}
+
 static bool lowers(neo_ctx *ctx, neo_space *space, const neo_sketch *sketch) {
   int number = space->n_sketches;
   neo_candidate *c = neo_alloc(ctx, sizeof(*c));
@@ -132,6 +156,9 @@ static bool lowers(neo_ctx *ctx, neo_space *space, const neo_sketch *sketch) {
 
 static void keep_sketch(neo_ctx *ctx, neo_space *space, neo_builder *b) {
   if (b->failed || space->n_sketches == NEO_MAX_SKETCHES)
+    return;
+  bool transformed = strncmp(b->variant->alg, "winograd", 8) == 0;
+  if (transformed && !rule_used(b->sketch, "winograd"))
     return;
   for (int i = 0; i < space->n_sketches; i++)
     if (same_sketch(space->sketch[i], b->sketch))

@@ -19,10 +19,17 @@ typedef struct collector {
 
 static void index_access(neo_access *out, int dim, const neo_expr *index, int n_axes) {
   neo_affine affine;
+  int64_t d;
   out->affine[dim] = neo_expr_affine(index, &affine);
+  bool cut = index->op == NEO_EXPR_FLOORDIV || index->op == NEO_EXPR_FLOORMOD;
+  bool known = out->affine[dim];
+  if (!known && cut && neo_expr_is_const(index->arg[1], &d) && d > 0 &&
+      neo_expr_affine(index->arg[0], &affine)) {
+    known = true;
+    *(index->op == NEO_EXPR_FLOORDIV ? &out->divide[dim] : &out->modulo[dim]) = d;
+  }
   for (int a = 0; a < n_axes; a++)
-    out->coef[dim][a] =
-        out->affine[dim] ? neo_affine_coef(&affine, a) : neo_expr_uses_var(index, a);
+    out->coef[dim][a] = known ? neo_affine_coef(&affine, a) : neo_expr_uses_var(index, a);
   out->base[dim] = out->affine[dim] ? affine.base : 0;
 }
 
@@ -106,6 +113,18 @@ static double body_cost(const neo_expr *e) {
   return sum;
 }
 
+/* select(axis == 0, f0, select(axis == 1, f1, ...)): the number of formulas and their mean cost. */
+static int count_formulas(const neo_expr *e, double *mean) {
+  int n = 1;
+  double sum = 0;
+  for (; e->op == NEO_EXPR_SELECT && e->arg[0]->op == NEO_EXPR_EQ &&
+         e->arg[0]->arg[0]->op == NEO_EXPR_VAR;
+       e = e->arg[2], n++)
+    sum += body_cost(e->arg[1]);
+  *mean = (sum + body_cost(e)) / n;
+  return n;
+}
+
 static const neo_expr *strip_cast(const neo_expr *e) {
   while (e->op == NEO_EXPR_CAST)
     e = e->arg[0];
@@ -146,7 +165,8 @@ static void block_facts(neo_arena *arena, const neo_te *te, const neo_te_block *
     out->access[i + 1] = load_access(te, loads.load[i], n_axes);
   out->n_access = loads.n + 1;
   out->contraction = block->n_reduce > 0 && is_contraction(block);
-  out->ops = body_cost(block->body) + (block->n_reduce > 0 && !out->contraction);
+  out->formulas = count_formulas(block->body, &out->ops);
+  out->ops += (block->n_reduce > 0 && !out->contraction);
 }
 
 void neo_facts_find(neo_arena *arena, const neo_te *te, neo_facts *out) {
