@@ -280,7 +280,8 @@ static int add_padded(winograd *s) {
   const neo_expr *index[4] = {var(s, 0), var(s, 3), affine(s, 1, 1, -s->pad_y),
                               affine(s, 2, 1, -s->pad_x)};
   neo_guard guard[2] = {{index[2], 0, s->in_rows}, {index[3], 0, s->in_columns}};
-  block->body = neo_expr_load_guarded(s->arena, NEO_F32, s->x, 4, index, 2, guard, 0);
+  block->body =
+      neo_expr_load_guarded(s->arena, NEO_F32, s->x, 4, index, &(neo_guards){2, guard, 0});
   return p;
 }
 
