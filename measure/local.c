@@ -363,6 +363,14 @@ static neo_trial_result result_of(const neo_build *build, neo_trial_kind kind) {
   return result;
 }
 
+/* Nanoseconds that the FMAs a nest executes need at the measured peak, with a tenth of slack; 0:
+ * unknown. */
+static double bound_of(const local *self, const neo_build *build) {
+  bool known = build->nest.n_params > 0 && build->nest.buffer[0].dtype == NEO_F32 &&
+               self->base.facts.peak_gflops > 0;
+  return known ? 0.9 * 2 * build->nest.fmas / self->base.facts.peak_gflops : 0;
+}
+
 /* A result from the board in terms of trials. */
 static neo_trial_result judge(const local *self, const local_task *task, const neo_build *build,
                               const neo_job_result *from) {
@@ -406,11 +414,7 @@ static neo_trial_result judge(const local *self, const local_task *task, const n
   out.ns = from->timing.median;
   if (from->timing.raced)
     out.kind = NEO_TRIAL_SLOW;
-  bool is_f32 =
-      task->te.n_buffers > 0 && build->nest.fmas > 0 && build->nest.buffer[0].dtype == NEO_F32;
-  double bound = is_f32 && self->base.facts.peak_gflops > 0
-                     ? 0.9 * 2 * build->nest.fmas / self->base.facts.peak_gflops
-                     : 0;
+  double bound = bound_of(self, build);
   if (out.ns < bound) {
     out.kind = NEO_TRIAL_IMPLAUSIBLE;
     snprintf(out.text, sizeof out.text,
@@ -448,6 +452,8 @@ static neo_status ship(neo_ctx *ctx, local *self, bool all) {
   job->timeout_ms = self->options.run_timeout_ms ? (uint32_t)self->options.run_timeout_ms
                                                  : (uint32_t)(5000 + fmin(task->flops / 2e4, 1e6));
   job->timing = self->options.timing;
+  if (self->confirming) /* a claim is looked at twice as long */
+    job->timing.min_batches *= 2;
   set_tolerance(self, task, build, job);
   job->has_incumbent = task->incumbent != NULL;
   shipment to = {task, build, CASES, all, set}, incumbent = to;
@@ -505,12 +511,17 @@ static neo_status revive(neo_ctx *ctx, local *self) {
   return NEO_OK;
 }
 
-static void scale_by_incumbent(local_task *task, neo_trial_result *result, double base_median) {
+/* Ratios to one incumbent compare better than times of different moments; a ratio that would put
+ * the candidate below the bound of its own FMAs was noise, then the plain median stands. */
+static void scale_by_incumbent(const local *self, local_task *task, neo_trial_result *result,
+                               double base_median) {
   if (result->ratio <= 0 || result->kind != NEO_TRIAL_OK)
     return;
   if (task->incumbent_ns <= 0)
     task->incumbent_ns = base_median;
-  result->ns = result->ratio * task->incumbent_ns;
+  double ns = result->ratio * task->incumbent_ns;
+  if (ns >= bound_of(self, self->flying))
+    result->ns = ns;
 }
 
 static neo_status finish_job(neo_ctx *ctx, local *self, const neo_job_result *from) {
@@ -529,7 +540,7 @@ static neo_status finish_job(neo_ctx *ctx, local *self, const neo_job_result *fr
     self->confirming = true;
     return ship(ctx, self, false);
   }
-  scale_by_incumbent(task, &result, from->timing.base_median);
+  scale_by_incumbent(self, task, &result, from->timing.base_median);
   land(self, &result);
   return NEO_OK;
 }
