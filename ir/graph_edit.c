@@ -47,6 +47,22 @@ void neo_edit_replace(neo_graph *graph, int from, int to) {
       graph->output[i] = to;
 }
 
+static int resolve(int value, const int *alias, int n) {
+  while (value >= 0 && value < n && alias[value] != value)
+    value = alias[value];
+  return value;
+}
+
+void neo_edit_resolve_inputs(neo_node *node, const int *alias, int n) {
+  for (int k = 0; k < node->n_inputs; k++)
+    node->input[k] = resolve(node->input[k], alias, n);
+}
+
+void neo_edit_resolve_outputs(neo_graph *graph, const int *alias, int n) {
+  for (int i = 0; i < graph->n_outputs; i++)
+    graph->output[i] = resolve(graph->output[i], alias, n);
+}
+
 neo_node *neo_edit_producer(const neo_graph *graph, int value) {
   if (value == NEO_NO_VALUE || graph->value[value].node < 0)
     return NULL;

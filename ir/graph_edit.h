@@ -22,6 +22,10 @@ void neo_uses_update(neo_uses *uses, const neo_graph *graph);
 
 /* Every use of `from` (nodes, outputs) becomes a use of `to`. */
 void neo_edit_replace(neo_graph *graph, int from, int to);
+/* Many replacements in one walk: alias[v] is v's successor, or v. Resolves a node's inputs; alias
+ * covers the first n values. At the end of the walk neo_edit_resolve_outputs. */
+void neo_edit_resolve_inputs(neo_node *node, const int *alias, int n);
+void neo_edit_resolve_outputs(neo_graph *graph, const int *alias, int n);
 /* Live producer of a value, or NULL. */
 neo_node *neo_edit_producer(const neo_graph *graph, int value);
 bool neo_edit_is(const neo_node *node, const char *op); /* NULL is no operator */

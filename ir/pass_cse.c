@@ -66,43 +66,61 @@ static neo_status first_of(neo_ctx *ctx, neo_map *seen, const neo_buf *key, int 
   return neo_fail(ctx, NEO_NO_MEMORY, "cse: out of memory");
 }
 
-static neo_status merge(neo_ctx *ctx, neo_graph *graph, neo_map *seen, neo_buf *key) {
+typedef struct merger {
+  neo_ctx *ctx;
+  neo_graph *graph;
+  neo_map seen;
+  neo_buf key;
   neo_uses uses;
+  int *alias;
+} merger;
+
+static neo_status merge_constants(merger *m) {
   int first;
-  neo_status status = NEO_OK;
-  neo_uses_init(&uses);
-  neo_uses_update(&uses, graph);
-  for (int i = 0; status == NEO_OK && i < graph->n_values; i++) {
-    if (!graph->value[i].constant || uses.count[i] == 0)
+  for (int i = 0; i < m->graph->n_values; i++) {
+    if (!m->graph->value[i].constant || m->uses.count[i] == 0)
       continue;
-    neo_buf_clear(key);
-    describe_constant(key, graph->value[i].constant);
-    status = first_of(ctx, seen, key, i, &first);
-    if (status == NEO_OK && first != i)
-      neo_edit_replace(graph, i, first);
+    neo_buf_clear(&m->key);
+    describe_constant(&m->key, m->graph->value[i].constant);
+    NEO_TRY(first_of(m->ctx, &m->seen, &m->key, i, &first));
+    m->alias[i] = first;
   }
-  for (int i = 0; status == NEO_OK && i < graph->n_nodes; i++) {
-    neo_node *node = &graph->node[i];
+  return NEO_OK;
+}
+
+static neo_status merge_nodes(merger *m) {
+  int first;
+  for (int i = 0; i < m->graph->n_nodes; i++) {
+    neo_node *node = &m->graph->node[i];
     if (node->dead)
       continue;
-    neo_buf_clear(key);
-    describe_node(key, node);
-    status = first_of(ctx, seen, key, i, &first);
-    if (status != NEO_OK || first == i)
-      continue;
-    for (int k = 0; k < node->n_outputs; k++)
-      neo_edit_replace(graph, node->output[k], graph->node[first].output[k]);
-    node->dead = true;
+    neo_edit_resolve_inputs(node, m->alias, m->graph->n_values);
+    neo_buf_clear(&m->key);
+    describe_node(&m->key, node);
+    NEO_TRY(first_of(m->ctx, &m->seen, &m->key, i, &first));
+    for (int k = 0; first != i && k < node->n_outputs; k++)
+      m->alias[node->output[k]] = m->graph->node[first].output[k];
+    node->dead = first != i;
   }
-  neo_uses_fini(&uses);
-  return status;
+  neo_edit_resolve_outputs(m->graph, m->alias, m->graph->n_values);
+  return NEO_OK;
+}
+
+static neo_status merge(merger *m) {
+  neo_uses_update(&m->uses, m->graph);
+  m->alias = neo_arena_alloc(&m->uses.arena, sizeof(int) * (size_t)(m->graph->n_values + 1));
+  for (int i = 0; i < m->graph->n_values; i++)
+    m->alias[i] = i;
+  NEO_TRY(merge_constants(m));
+  return merge_nodes(m);
 }
 
 neo_status neo_pass_cse(neo_ctx *ctx, neo_graph *graph) {
-  neo_map seen = {0};
-  neo_buf key = {0};
-  neo_status status = merge(ctx, graph, &seen, &key);
-  neo_map_fini(&seen);
-  neo_buf_fini(&key);
+  merger m = {.ctx = ctx, .graph = graph};
+  neo_uses_init(&m.uses);
+  neo_status status = merge(&m);
+  neo_uses_fini(&m.uses);
+  neo_map_fini(&m.seen);
+  neo_buf_fini(&m.key);
   return status == NEO_OK ? neo_pass_dce(ctx, graph) : status;
 }

@@ -13,8 +13,8 @@
 #define MAX_ROUNDS 8
 
 /* The node's only output is this value from now on. */
-static bool forward(neo_graph *graph, neo_node *node, int value) {
-  neo_edit_replace(graph, node->output[0], value);
+static bool forward(neo_simplifier *s, neo_node *node, int value) {
+  s->alias[node->output[0]] = value;
   node->dead = true;
   return true;
 }
@@ -67,14 +67,14 @@ static bool drop_identity(neo_simplifier *s, neo_node *node) {
     if (n == 0 && s->graph->value[node->input[0]].shape.rank > 1)
       return false;
   }
-  return forward(s->graph, node, node->input[0]);
+  return forward(s, node, node->input[0]);
 }
 
 static bool drop_dropout(neo_simplifier *s, neo_node *node) {
   if (!neo_edit_is(node, "dropout") || !may_forward(s, node) ||
       (node->n_outputs > 1 && s->uses.count[node->output[1]] > 0))
     return false;
-  return forward(s->graph, node, node->input[0]);
+  return forward(s, node, node->input[0]);
 }
 
 /* x + 0, x - 0, x * 1, x / 1, x ^ 1 with a constant that does not widen x. */
@@ -94,7 +94,7 @@ static bool drop_neutral(neo_simplifier *s, neo_node *node) {
       if (neo_edit_scalar_value(s->graph, node->input[k], &v) && v == rules[i].neutral &&
           same_type(s->graph, x, node->output[0]) &&
           (s->graph->value[x].node >= 0 || !s->uses.is_output[node->output[0]]))
-        return forward(s->graph, node, x);
+        return forward(s, node, x);
     }
   return false;
 }
@@ -260,12 +260,18 @@ static bool round_of_rules(neo_simplifier *s) {
   bool changed = false;
   int n = s->graph->n_nodes;
   neo_uses_update(&s->uses, s->graph);
-  for (int i = 0; i < n; i++)
-    for (int r = 0; r < NEO_COUNT(rules); r++) {
-      neo_node *node = &s->graph->node[i];
+  int n_values = s->graph->n_values;
+  s->alias = neo_arena_alloc(&s->uses.arena, sizeof(int) * (size_t)(n_values + 1));
+  for (int i = 0; i < n_values; i++)
+    s->alias[i] = i;
+  for (int i = 0; i < n; i++) {
+    neo_node *node = &s->graph->node[i];
+    neo_edit_resolve_inputs(node, s->alias, n_values);
+    for (int r = 0; r < NEO_COUNT(rules); r++)
       if (!node->dead && node->n_inputs > 0 && node->input[0] != NEO_NO_VALUE)
         changed |= rules[r](s, node);
-    }
+  }
+  neo_edit_resolve_outputs(s->graph, s->alias, n_values);
   return changed;
 }
 
