@@ -18,9 +18,8 @@ const char *neo_choice_name(neo_choice_kind kind) {
   return "?";
 }
 
-/* Does the line still mean a legal program for this task? */
-static bool replays(neo_ctx *ctx, const neo_project *project, const neo_task *task,
-                    const neo_schedule *schedule) {
+bool neo_task_replays(neo_ctx *ctx, const neo_project *project, const neo_task *task,
+                      const neo_schedule *schedule) {
   neo_arena arena;
   neo_arena_init(&arena);
   neo_nest *nest = neo_arena_alloc(&arena, sizeof *nest);
@@ -53,7 +52,7 @@ static bool from_record(neo_ctx *ctx, const neo_project *project, const neo_task
     return false;
   }
   bool good = neo_schedule_parse(ctx, row.trial.schedule, &out->schedule) == NEO_OK &&
-              replays(ctx, project, task, &out->schedule);
+              neo_task_replays(ctx, project, task, &out->schedule);
   if (good)
     out->ns = row.trial.ns;
   else
@@ -82,7 +81,7 @@ static bool from_near(neo_ctx *ctx, const neo_project *project, const neo_task *
         neo_space_transfer(space, &schedule, &candidate)) {
       neo_space_schedule(space, &candidate, &out->schedule);
       out->ns = neo_space_predict(space, &candidate);
-      good = replays(ctx, project, task, &out->schedule);
+      good = neo_task_replays(ctx, project, task, &out->schedule);
     }
     neo_ctx_clear(ctx);
     neo_db_row_fini(&row[i]);
@@ -110,7 +109,7 @@ neo_status neo_choose(neo_ctx *ctx, const neo_project *project, const neo_task *
     for (int i = 0; i < n && !good; i++) {
       neo_space_schedule(space, &best[i], &out->schedule);
       out->ns = neo_space_predict(space, &best[i]);
-      good = replays(ctx, project, task, &out->schedule);
+      good = neo_task_replays(ctx, project, task, &out->schedule);
       if (!good)
         neo_log(ctx, NEO_LOG_WARN, "%s: the analytic schedule does not replay: %s",
                 task->group->name, ctx->message);

@@ -49,13 +49,19 @@ static bool collect(void *self, const neo_db_trial *trial) {
   return true;
 }
 
-/* False when the proposal of an attempt is not what was recorded. Rows that the run did not reach
- * end the round. */
-static bool follow(replay *r, tuner_round *round, int64_t *divergence) {
+/* Notes in *divergence when the proposal of an attempt is not what was recorded. Rows that the run
+ * did not reach end the round: at most its last two, which were out together, have such. */
+static neo_status follow(replay *r, tuner_round *round, int64_t *divergence) {
   for (int i = 0; i < round->n; i++) {
     int64_t attempt = round->first_attempt + i;
-    if (attempt > r->n || !r->row[attempt].schedule)
-      return true;
+    bool recorded = attempt <= r->n && r->row[attempt].schedule;
+    if (!recorded && attempt <= r->n - 2 * TUNER_ROUND)
+      return neo_fail(r->ctx, NEO_BAD_INPUT,
+                      "run %lld: trial %lld is missing or damaged in the database, though later "
+                      "ones are there: the run cannot be replayed",
+                      (long long)r->run, (long long)attempt);
+    if (!recorded)
+      return NEO_OK;
     neo_schedule schedule;
     neo_buf line = {0};
     neo_space_schedule(r->tuner.task[round->task].space, &round->candidate[i], &schedule);
@@ -64,13 +70,13 @@ static bool follow(replay *r, tuner_round *round, int64_t *divergence) {
     neo_buf_fini(&line);
     if (!same) {
       *divergence = attempt;
-      return false;
+      return NEO_OK;
     }
     round->ns[i] = r->row[attempt].ns;
     round->spent_ns[i] = r->row[attempt].measure_ns;
     round->done++;
   }
-  return true;
+  return NEO_OK;
 }
 
 static neo_status read_notes(neo_ctx *ctx, replay *r, neo_db *db) {
@@ -100,17 +106,15 @@ static neo_status play(neo_ctx *ctx, replay *r, int64_t *divergence, int64_t *re
   int oldest = 0;
   for (int s = 0; s < 2; s++) {
     NEO_TRY(neo_tuner_propose(ctx, &r->tuner, &round[s]));
-    if (round[s].n > 0 && !follow(r, &round[s], divergence))
-      return NEO_OK;
+    NEO_TRY(follow(r, &round[s], divergence));
   }
-  while (round[oldest].n > 0) {
+  while (round[oldest].n > 0 && *divergence < 0) {
     *replayed += round[oldest].done;
     if (round[oldest].done < round[oldest].n)
       return NEO_OK;
     NEO_TRY(neo_tuner_tell(ctx, &r->tuner, &round[oldest]));
     NEO_TRY(neo_tuner_propose(ctx, &r->tuner, &round[oldest]));
-    if (round[oldest].n > 0 && !follow(r, &round[oldest], divergence))
-      return NEO_OK;
+    NEO_TRY(follow(r, &round[oldest], divergence));
     oldest = 1 - oldest;
   }
   return NEO_OK;

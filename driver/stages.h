@@ -18,6 +18,10 @@ typedef struct neo_description {
 void neo_task_describe(const neo_task *task, neo_description *out);
 void neo_description_fini(neo_description *description);
 
+/* choose.c: does the schedule still mean a legal program for this task? If not, ctx says why. */
+bool neo_task_replays(neo_ctx *ctx, const neo_project *project, const neo_task *task,
+                      const neo_schedule *schedule);
+
 /* build.c: a task with its schedule, nest and machine code. */
 typedef struct neo_built {
   neo_arena arena; /* owns nest and packing */

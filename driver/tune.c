@@ -49,6 +49,7 @@ typedef struct prior_visit {
   neo_ctx *ctx;
   neo_tuner *tuner;
   int task;
+  neo_schedule best; /* count_prior: of the budget's best_ns */
 } prior_visit;
 
 static bool is_later(const neo_tuner *tuner, const neo_db_trial *trial) {
@@ -101,8 +102,10 @@ static bool count_prior(void *self, const neo_db_trial *trial) {
     return true;
   budget->trials++;
   budget->spent_ns += trial->measure_ns;
-  if (trial->ns > 0 && trial->ns < budget->best_ns)
+  if (trial->ns > 0 && trial->ns < budget->best_ns &&
+      neo_schedule_parse(visit->ctx, trial->schedule, &visit->best) == NEO_OK)
     budget->best_ns = trial->ns;
+  neo_ctx_clear(visit->ctx);
   return true;
 }
 
@@ -117,9 +120,13 @@ neo_status neo_tuner_begin(neo_ctx *ctx, neo_tuner *tuner) {
   for (int t = 0; t < tuner->project->n_tasks; t++) {
     const neo_task *task = &tuner->project->task[t];
     neo_db_query query = query_of(tuner, task);
-    prior_visit visit = {ctx, tuner, t};
+    prior_visit visit = {.ctx = ctx, .tuner = tuner, .task = t};
     tuner->budget[t].bound_ns = bound_of(tuner, task);
     NEO_TRY(neo_db_visit_trials(ctx, tuner->db, &query, 0, count_prior, &visit));
+    if (isfinite(tuner->budget[t].best_ns) &&
+        !neo_task_replays(ctx, tuner->project, task, &visit.best))
+      tuner->budget[t].best_ns = INFINITY; /* a stale record must not end the task */
+    neo_ctx_clear(ctx);
   }
   return NEO_OK;
 }
@@ -137,7 +144,7 @@ static neo_status open_task(neo_ctx *ctx, neo_tuner *tuner, int t) {
                                 .group = t};
   NEO_TRY(neo_search_create(ctx, task->space, &options, &task->search));
   neo_db_query query = query_of(tuner, what);
-  prior_visit visit = {ctx, tuner, t};
+  prior_visit visit = {.ctx = ctx, .tuner = tuner, .task = t};
   NEO_TRY(neo_db_visit_trials(ctx, tuner->db, &query, 0, add_prior, &visit));
   seed_near(ctx, tuner, t);
   neo_candidate best;

@@ -69,8 +69,9 @@ static void sim_drop(neo_measurer *base, int number) {
   self->task[number] = NULL;
 }
 
-static double predicted(neo_ctx *ctx, simulated *self, sim_task *task,
-                        const neo_schedule *schedule) {
+/* *out 0: the space does not hold the schedule. */
+static neo_status predict(neo_ctx *ctx, simulated *self, sim_task *task,
+                          const neo_schedule *schedule, double *out) {
   static const neo_layout row_major = {0};
   neo_candidate candidate;
   if (!task->space) {
@@ -80,14 +81,12 @@ static double predicted(neo_ctx *ctx, simulated *self, sim_task *task,
       const neo_layout *layout = neo_schedule_layout(schedule, b);
       options.fixed[b] = layout ? layout : &row_major;
     }
-    if (neo_space_build(ctx, &task->te, &self->target, &options, &task->space) != NEO_OK) {
-      neo_ctx_clear(ctx);
-      return 0;
-    }
+    NEO_TRY(neo_space_build(ctx, &task->te, &self->target, &options, &task->space));
   }
-  return neo_space_find(task->space, schedule, &candidate)
+  *out = neo_space_find(task->space, schedule, &candidate)
              ? neo_space_predict(task->space, &candidate)
              : 0;
+  return NEO_OK;
 }
 
 static double unit_hash(const void *data, size_t size, uint64_t salt) {
@@ -97,15 +96,18 @@ static double unit_hash(const void *data, size_t size, uint64_t salt) {
   return (double)(h >> 11) / 9007199254740992.0;
 }
 
-static void synthesise(neo_ctx *ctx, simulated *self, sim_task *task, const neo_schedule *schedule,
-                       const neo_buf *line, neo_trial_result *out) {
-  double ns = predicted(ctx, self, task, schedule);
+static neo_status synthesise(neo_ctx *ctx, simulated *self, sim_task *task,
+                             const neo_schedule *schedule, const neo_buf *line,
+                             neo_trial_result *out) {
+  double ns = 0;
+  NEO_TRY(predict(ctx, self, task, schedule, &ns));
   if (ns <= 0)
     ns = fmax(task->flops, 1000.0);
   const char *tail = strchr(line->data, ';');
   size_t head = tail ? (size_t)(tail - line->data) : line->size;
   double rough = unit_hash(line->data, line->size, 1), smooth = unit_hash(line->data, head, 2);
   out->ns = ns * (0.8 + 0.5 * smooth) * (0.9 + 0.4 * rough * rough);
+  return NEO_OK;
 }
 
 static neo_status sim_submit(neo_ctx *ctx, neo_measurer *base, uint64_t id, int number,
@@ -125,19 +127,21 @@ static neo_status sim_submit(neo_ctx *ctx, neo_measurer *base, uint64_t id, int 
   neo_buf_printf(&name, "%s %s", task->key, line.data);
   neo_trial_result result = {.id = id, .kind = NEO_TRIAL_OK, .n_repeats = 1};
   const sim_record *known = neo_map_get(&self->recorded, name.data);
+  neo_status status = NEO_OK;
   if (known) {
     result.kind = known->kind;
     result.ns = known->ns;
   } else {
-    synthesise(ctx, self, task, schedule, &line, &result);
+    status = synthesise(ctx, self, task, schedule, &line, &result);
   }
   result.repeats[0] = result.ns;
   result.measure_ns = result.ns;
   neo_key_text(line.data, line.size, result.code_hash);
-  self->results[self->n_results++] = result;
+  if (status == NEO_OK)
+    self->results[self->n_results++] = result;
   neo_buf_fini(&line);
   neo_buf_fini(&name);
-  return NEO_OK;
+  return status;
 }
 
 static neo_status sim_poll(neo_ctx *ctx, neo_measurer *base, int timeout_ms, neo_trial_result *out,
