@@ -25,7 +25,8 @@ fetch_ocr() { # one of det rec cls
   tmp=$(mktemp -d "$dir/.ocr.XXXXXX")
   if [ ! -s "$dir/rapidocr.whl" ]; then
     echo "$ocr_wheel --hash=sha256:$ocr_hash" > "$tmp/requirements.txt"
-    python3 -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes \
+    python3 -m venv "$tmp/venv" # Debian's python3 alone has no pip
+    "$tmp/venv/bin/pip" download --quiet --disable-pip-version-check --no-deps --require-hashes \
       -d "$tmp" -r "$tmp/requirements.txt" ||
       { rm -rf "$tmp"; echo "models.sh: cannot download $ocr_wheel (offline?)" >&2; exit 6; }
     mv "$tmp"/*.whl "$dir/rapidocr.whl"

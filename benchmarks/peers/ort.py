@@ -18,6 +18,7 @@ def main():
     options = ort.SessionOptions()
     options.intra_op_num_threads = args.threads
     options.inter_op_num_threads = 1
+    options.log_severity_level = 3
     session = ort.InferenceSession(args.model, options, providers=["CPUExecutionProvider"])
     shapes = {text.split("=", 1)[0]: [int(d) for d in text.split("=", 1)[1].split(",")] for text in args.input}
     rng = np.random.default_rng(1)
