@@ -97,7 +97,7 @@ static neo_status read_sections(object *o) {
   for (size_t i = 0; i < count; i++) {
     Elf64_Shdr *s = &o->section[i].header;
     memcpy(s, o->data + h->e_shoff + i * sizeof(*s), sizeof(*s));
-    if (s->sh_type != SHT_NOBITS && s->sh_type != SHT_NULL && !in_file(o, s->sh_offset, s->sh_size))
+    if (s->sh_type != SHT_NOBITS && !in_file(o, s->sh_offset, s->sh_size))
       return bad(o, "section lies outside the file", i);
     if (s->sh_type == SHT_SYMTAB) {
       if (o->symtab || s->sh_entsize != sizeof(Elf64_Sym) || s->sh_link >= count)
