@@ -135,10 +135,10 @@ static void cover_from(const body *b, int k, int64_t *cover) {
     cover[a] = neo_min_i64(cover[a], b->extent[a]);
 }
 
-static int64_t dim_cover(const neo_access *access, int dim, const int64_t *cover, int n_axes) {
+static int64_t dim_cover(const neo_access *access, int dim, const int64_t *cover) {
   int64_t size = 1;
-  for (int a = 0; a < n_axes; a++)
-    if (access->coef[dim][a] != 0)
+  for (uint32_t left = access->axes[dim], a = 0; left; left >>= 1, a++)
+    if (left & 1)
       size += (access->coef[dim][a] < 0 ? -access->coef[dim][a] : access->coef[dim][a]) *
               (cover[a] - 1);
   if (access->divide[dim] > 0)
@@ -160,7 +160,7 @@ static void widen(const plan *p, int producer, int consumer, const int64_t *cove
     if (read->buffer != te->buffer)
       continue;
     for (int d = 0; d < read->rank && d < te->n_spatial; d++) {
-      int64_t end = read->base[d] + dim_cover(read, d, cover, axes_of(c));
+      int64_t end = read->base[d] + dim_cover(read, d, cover);
       lo[d] = reads ? neo_min_i64(lo[d], read->base[d]) : read->base[d];
       hi[d] = reads ? neo_max_i64(hi[d], end) : end;
     }
@@ -470,20 +470,18 @@ typedef struct traffic {
 
 /* Bytes that the access touches: contiguous runs, each with the ends of cache lines that it shares.
  */
-static double footprint(const plan *p, const body *b, const neo_access *access,
-                        const int64_t *cover) {
+static double footprint(const plan *p, const neo_access *access, const int64_t *cover) {
   const neo_te_buffer *buffer = &p->variant->te.buffer[access->buffer];
   const neo_layout *layout = p->layout[access->buffer];
   double size = (double)neo_dtype_size(buffer->dtype), run = size, runs = 1;
   bool contiguous = true;
-  int n_axes = axes_of(b);
   int n_dims = layout->n == 0 ? access->rank : layout->n;
   for (int i = n_dims - 1; i >= 0; i--) {
     neo_layout_dim dim = {(int8_t)i, ' ', 0};
     if (layout->n > 0)
       dim = layout->dim[i];
     int64_t whole = buffer->shape.dim[dim.dim];
-    int64_t n = neo_min_i64(whole, dim_cover(access, dim.dim, cover, n_axes));
+    int64_t n = neo_min_i64(whole, dim_cover(access, dim.dim, cover));
     if (dim.part == '/') {
       n = neo_ceil_div(n, dim.factor);
       whole = neo_ceil_div(whole, dim.factor);
@@ -548,10 +546,10 @@ static void note_block(const plan *p, traffic *t, int block, int k, const int64_
       for (int a = 0; a < w->te->n_spatial; a++)
         region *= (double)w->extent[a];
       note(t, access->buffer, weight_of(p, b, access), k,
-           fmin(region, footprint(p, b, access, cover)));
+           fmin(region, footprint(p, access, cover)));
       continue;
     }
-    note(t, access->buffer, weight_of(p, b, access), k, footprint(p, b, access, cover));
+    note(t, access->buffer, weight_of(p, b, access), k, footprint(p, access, cover));
   }
 }
 
@@ -627,6 +625,10 @@ static double bytes_into(const traffic *t, double capacity) {
   return sum;
 }
 
+static double cycles_to_ns(const neo_target *target, double cycles) {
+  return cycles / (target->ghz > 0 ? target->ghz : 3.0);
+}
+
 static void add_launch(const plan *p, int root, double cycles, neo_cost *cost) {
   const body *r = &p->block[root];
   const neo_target *target = p->target;
@@ -652,9 +654,8 @@ static void add_launch(const plan *p, int root, double cycles, neo_cost *cost) {
     most = fmax(most, term[i]);
     sum += term[i];
   }
-  double ghz = target->ghz > 0 ? target->ghz : 3.0;
-  cost->ns += (most + EXPOSED * (sum - most)) / ghz + LAUNCH_NS + (workers > 1 ? WAKE_NS : 0) +
-              grid * 4 / busy;
+  cost->ns += cycles_to_ns(target, most + EXPOSED * (sum - most)) + LAUNCH_NS +
+              (workers > 1 ? WAKE_NS : 0) + grid * 4 / busy;
   cost->l2_bytes += l2;
   cost->l3_bytes += l3;
   cost->dram_bytes += dram;
@@ -682,34 +683,44 @@ static void count_memory(const plan *p, neo_cost *cost) {
   }
 }
 
-void neo_cost_find(const neo_variant *variant, const neo_target *target, int threads,
-                   const neo_schedule *schedule, neo_cost *out) {
+/* Cycles of all blocks, added to their launches. */
+static void find_cycles(const plan *p, double *launch, neo_cost *cost) {
+  for (int k = 0; k < p->variant->te.n_blocks; k++) {
+    double own = block_cycles(p, k, cost);
+    int root = k;
+    while (p->block[root].at >= 0)
+      root = p->block[root].at;
+    launch[root] += own;
+    cost->compute += own;
+    if (!p->variant->facts.block[k].contraction)
+      continue;
+    double points = 1;
+    for (int a = 0; a < axes_of(&p->block[k]); a++)
+      points *= (double)p->block[k].te->extent[a];
+    cost->ideal += points / (p->target->vector_bytes / 4.0) / p->target->fma_ports;
+  }
+}
+
+void neo_cost_find(const neo_variant *variant, const neo_schedule *schedule,
+                   const neo_cost_options *options, neo_cost *out) {
   plan p;
   memset(p.block, 0, sizeof(p.block[0]) * (size_t)variant->te.n_blocks);
   p.variant = variant;
-  p.target = target;
-  p.threads = threads;
+  p.target = options->target;
+  p.threads = options->threads;
   decode(&p, schedule);
   neo_cost cost = {0};
-  double cycles[NEO_TE_MAX_BLOCKS] = {0};
-  int n = variant->te.n_blocks;
-  for (int k = 0; k < n; k++) {
-    double own = block_cycles(&p, k, &cost);
-    int root = k;
-    while (p.block[root].at >= 0)
-      root = p.block[root].at;
-    cycles[root] += own;
-    cost.compute += own;
-    if (variant->facts.block[k].contraction) {
-      double points = 1;
-      for (int a = 0; a < p.block[k].te->n_spatial + p.block[k].te->n_reduce; a++)
-        points *= (double)p.block[k].te->extent[a];
-      cost.ideal += points / (target->vector_bytes / 4.0) / target->fma_ports;
-    }
+  double launch[NEO_TE_MAX_BLOCKS] = {0};
+  find_cycles(&p, launch, &cost);
+  cost.ns = cycles_to_ns(p.target, cost.compute / p.threads);
+  if (options->limit > 0 && cost.ns > options->limit) {
+    *out = cost;
+    return;
   }
-  for (int k = 0; k < n; k++)
+  cost.ns = 0;
+  for (int k = 0; k < variant->te.n_blocks; k++)
     if (p.block[k].at < 0)
-      add_launch(&p, k, cycles[k], &cost);
+      add_launch(&p, k, launch[k], &cost);
   count_memory(&p, &cost);
   *out = cost;
 }

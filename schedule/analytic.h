@@ -22,7 +22,14 @@ typedef struct neo_cost {
   double packed_bytes, scratch_bytes;
 } neo_cost;
 
-void neo_cost_find(const neo_variant *variant, const neo_target *target, int threads,
-                   const neo_schedule *schedule, neo_cost *out);
+typedef struct neo_cost_options {
+  const neo_target *target;
+  int threads;
+  double limit; /* ns; 0: none. Above it out->ns may be any lower bound above it, and memory terms
+                   absent */
+} neo_cost_options;
+
+void neo_cost_find(const neo_variant *variant, const neo_schedule *schedule,
+                   const neo_cost_options *options, neo_cost *out);
 
 #endif

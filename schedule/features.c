@@ -76,7 +76,8 @@ void neo_space_features(const neo_space *space, const neo_candidate *candidate, 
   neo_schedule line;
   neo_cost cost;
   neo_space_schedule(space, candidate, &line);
-  neo_cost_find(variant, &space->target, space->options.threads, &line, &cost);
+  neo_cost_options options = {&space->target, space->options.threads, 0};
+  neo_cost_find(variant, &line, &options, &cost);
   cost_features(&cost, out);
   target_features(space, out);
   shape_features(variant, out);

@@ -22,6 +22,7 @@ typedef struct neo_access {
   uint32_t guard_axes;       /* bit per axis that a guard depends on */
   bool affine[NEO_MAX_RANK]; /* false: coef holds 1 for each axis that it uses */
   int64_t divide[NEO_MAX_RANK], modulo[NEO_MAX_RANK]; /* of floordiv and floormod; else 0 */
+  uint32_t axes[NEO_MAX_RANK];                        /* bit per axis with a coefficient */
   int64_t base[NEO_MAX_RANK];
   int64_t coef[NEO_MAX_RANK][NEO_TE_MAX_AXES]; /* dim x axis */
 } neo_access;
@@ -96,7 +97,7 @@ typedef struct neo_limit {
 #define NEO_SKETCH_LIMITS 64
 
 typedef struct neo_sketch {
-  int variant;
+  int variant, choice;
   uint64_t rules; /* rows of rules.def that wrote it */
   int n_slots, n_decisions, n_limits, cap_slots;
   neo_slot *slot;

@@ -154,6 +154,15 @@ static bool lowers(neo_ctx *ctx, neo_space *space, const neo_sketch *sketch) {
   return ok;
 }
 
+/* Another sketch that differs only in the plan of layouts was seen to lower. */
+static bool is_known(const neo_space *space, const neo_sketch *sketch) {
+  for (int i = 0; i < space->n_sketches; i++)
+    if (space->sketch[i]->variant == sketch->variant && space->sketch[i]->rules == sketch->rules &&
+        space->sketch[i]->choice == sketch->choice)
+      return true;
+  return false;
+}
+
 static void keep_sketch(neo_ctx *ctx, neo_space *space, neo_builder *b) {
   if (b->failed || space->n_sketches == NEO_MAX_SKETCHES)
     return;
@@ -163,7 +172,7 @@ static void keep_sketch(neo_ctx *ctx, neo_space *space, neo_builder *b) {
   for (int i = 0; i < space->n_sketches; i++)
     if (same_sketch(space->sketch[i], b->sketch))
       return;
-  if (lowers(ctx, space, b->sketch))
+  if (is_known(space, b->sketch) || lowers(ctx, space, b->sketch))
     space->sketch[space->n_sketches++] = b->sketch;
   else
     space->n_left_out++;
@@ -189,6 +198,7 @@ static bool compose(neo_ctx *ctx, neo_space *space, int variant, int plan, int c
   b->choice = choice;
   b->sketch = neo_arena_alloc(&space->arena, sizeof(*b->sketch));
   b->sketch->variant = variant;
+  b->sketch->choice = choice;
   neo_slot *alg = neo_builder_slot(b, NEO_INSTR_ALG, -1);
   memcpy(alg->instr.name, b->variant->alg, sizeof(alg->instr.name));
   lay_boundary(b, plan);

@@ -1,9 +1,10 @@
 /* The analytic model over a space: prediction of one candidate and the model's best ones.
  *
  * Why: the best by the model is the schedule that is used with an empty database.
- * How: coordinate descent over whole domains, from a few starts per sketch: the smallest candidate,
- * two with register tiles near the ceiling, and seeded samples. All candidates on the way compete
- * for the list. Deterministic: ties keep the one found first. */
+ * How: coordinate descent over whole domains, first from one start per sketch with a large register
+ * tile; sketches that come near the best get more starts: the smallest candidate and seeded
+ * samples. All candidates on the way compete for the list. Deterministic: ties keep the one found
+ * first. */
 #include "schedule/analytic.h"
 
 #include <math.h>
@@ -12,6 +13,7 @@
 #define MAX_BEST 256
 #define SAMPLED_STARTS 3
 #define MAX_SWEEPS 6
+#define HOPELESS 1.5 /* times the best: a sketch gets no further starts */
 
 typedef struct ranking {
   const neo_space *space;
@@ -20,14 +22,17 @@ typedef struct ranking {
   neo_candidate *out;
 } ranking;
 
-double neo_space_predict(const neo_space *space, const neo_candidate *candidate) {
+static double predict(const neo_space *space, const neo_candidate *candidate, double limit) {
   neo_schedule line;
   neo_cost cost;
+  neo_cost_options options = {&space->target, space->options.threads, limit};
   neo_space_schedule(space, candidate, &line);
-  const neo_sketch *sketch = space->sketch[candidate->sketch];
-  neo_cost_find(space->variant[sketch->variant], &space->target, space->options.threads, &line,
-                &cost);
+  neo_cost_find(space->variant[space->sketch[candidate->sketch]->variant], &line, &options, &cost);
   return cost.ns;
+}
+
+double neo_space_predict(const neo_space *space, const neo_candidate *candidate) {
+  return predict(space, candidate, 0);
 }
 
 static bool same(const neo_candidate *a, const neo_candidate *b) {
@@ -35,8 +40,10 @@ static bool same(const neo_candidate *a, const neo_candidate *b) {
          memcmp(a->decision, b->decision, sizeof(a->decision[0]) * (size_t)a->n) == 0;
 }
 
-static double consider(ranking *r, const neo_candidate *c) {
-  double ns = neo_space_predict(r->space, c);
+/* Above `limit` (and worse than the whole list) the result is only some number above it. */
+static double consider(ranking *r, const neo_candidate *c, double limit) {
+  limit = r->n == r->most ? fmax(limit, r->ns[r->n - 1]) : 0;
+  double ns = predict(r->space, c, limit);
   if (r->n == r->most && ns >= r->ns[r->n - 1])
     return ns;
   for (int i = 0; i < r->n; i++)
@@ -62,7 +69,7 @@ static bool improve(ranking *r, const neo_sketch *sketch, int d, neo_candidate *
     neo_sketch_repair(sketch, &r->space->target, &made);
     if (same(&made, c))
       continue;
-    double cost = consider(r, &made);
+    double cost = consider(r, &made, *ns);
     if (cost < *ns) {
       *ns = cost;
       best = made;
@@ -73,15 +80,17 @@ static bool improve(ranking *r, const neo_sketch *sketch, int d, neo_candidate *
   return better;
 }
 
-static void descend(ranking *r, neo_candidate c) {
+/* Returns the best time on the way. */
+static double descend(ranking *r, neo_candidate c) {
   const neo_sketch *sketch = r->space->sketch[c.sketch];
-  double ns = consider(r, &c);
+  double ns = consider(r, &c, INFINITY);
   bool better = true;
   for (int sweep = 0; better && sweep < MAX_SWEEPS; sweep++) {
     better = false;
     for (int d = 0; d < sketch->n_decisions; d++)
       better = improve(r, sketch, d, &c, &ns) || better;
   }
+  return ns;
 }
 
 /* A start whose k-th decision group is large: repair cuts it down to a legal register tile. */
@@ -106,8 +115,14 @@ int neo_space_analytic(const neo_space *space, int n, neo_candidate *out) {
   ranking r = {.space = space, .most = n < MAX_BEST ? n : MAX_BEST, .out = out};
   neo_rng rng;
   neo_rng_init(&rng, 20);
+  double best[NEO_MAX_SKETCHES], least = INFINITY;
+  for (int s = 0; s < space->n_sketches; s++) {
+    best[s] = descend(&r, start(space, s, 1, &rng));
+    least = fmin(least, best[s]);
+  }
   for (int s = 0; s < space->n_sketches; s++)
     for (int k = 0; k < 2 + SAMPLED_STARTS; k++)
-      descend(&r, start(space, s, k, &rng));
+      if (k != 1 && best[s] <= least * HOPELESS)
+        descend(&r, start(space, s, k, &rng));
   return r.n;
 }

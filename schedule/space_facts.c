@@ -28,8 +28,10 @@ static void index_access(neo_access *out, int dim, const neo_expr *index, int n_
     known = true;
     *(index->op == NEO_EXPR_FLOORDIV ? &out->divide[dim] : &out->modulo[dim]) = d;
   }
-  for (int a = 0; a < n_axes; a++)
+  for (int a = 0; a < n_axes; a++) {
     out->coef[dim][a] = known ? neo_affine_coef(&affine, a) : neo_expr_uses_var(index, a);
+    out->axes[dim] |= (uint32_t)(out->coef[dim][a] != 0) << a;
+  }
   out->base[dim] = out->affine[dim] ? affine.base : 0;
 }
 
@@ -188,10 +190,10 @@ void neo_facts_find(neo_arena *arena, const neo_te *te, neo_facts *out) {
 }
 
 bool neo_access_uses(const neo_access *access, int axis) {
+  uint32_t all = 0;
   for (int d = 0; d < access->rank; d++)
-    if (access->coef[d][axis] != 0)
-      return true;
-  return false;
+    all |= access->axes[d];
+  return all >> axis & 1;
 }
 
 static bool dim_is_only(const neo_access *access, int dim, int axis) {
