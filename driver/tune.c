@@ -250,8 +250,12 @@ static neo_status announce(pump *p, int t) {
     neo_schedule schedule;
     neo_space_schedule(p->tuner.task[t].space, &best, &schedule);
     p->state[t].first_ns = p->state[t].best_ns = ns;
-    if (neo_measurer_incumbent(p->ctx, p->measurer, t, &schedule) != NEO_OK)
+    if (neo_measurer_incumbent(p->ctx, p->measurer, t, &schedule, ns) != NEO_OK) {
+      neo_log(p->ctx, NEO_LOG_WARN, "%s: the best record does not hold here (%s)",
+              task->group->name, p->ctx->message);
+      p->state[t].first_ns = p->state[t].best_ns = 0;
       neo_ctx_clear(p->ctx);
+    }
   }
   emit(p, NEO_EVENT_TASK, t, NULL, NULL, false);
   return NEO_OK;
@@ -386,7 +390,8 @@ static neo_status take_result(pump *p, const neo_trial_result *trial) {
   neo_status status = record(p, round, i, trial, line.data, &schedule);
   bool improved = false;
   account(p, round, trial, &improved);
-  if (improved && neo_measurer_incumbent(p->ctx, p->measurer, round->task, &schedule) != NEO_OK)
+  if (improved &&
+      neo_measurer_incumbent(p->ctx, p->measurer, round->task, &schedule, trial->ns) != NEO_OK)
     neo_ctx_clear(p->ctx);
   bool news = !neo_trial_usable(trial->kind) && !p->kind_seen[trial->kind];
   if (news)

@@ -9,9 +9,16 @@
  * layouts and packing equal an earlier one's is answered with that one's time. Others are shipped
  * one at a time: blobs the board lacks, then the job: verify on two data seeds, then time, batches
  * interleaved with the task's incumbent. A claimed improvement is timed a second time and the worse
- * ratio counts. A time below 0.9 x (FMAs the nest executes / measured peak) is refused. With cores
- * to spare, building goes on while the board measures; without, phases alternate (builder paused).
- * A board that dies is started again; its job is tried once more, then reported as board-lost. */
+ * ratio counts; a gain too small to be worth that counts as a tie. A time below 0.9 x (FMAs the
+ * nest executes / measured peak), in cold mode also x (bytes that must move / bandwidth), is
+ * refused. With cores to spare, building goes on while the board measures; without, phases
+ * alternate (builder paused). A board that dies is started again; its job is tried once more, then
+ * reported as board-lost.
+ *
+ * Invariants
+ * 1. The incumbent changes only between jobs, in land() or after a vetting run: a ratio and
+ *    incumbent_ns always speak of the same kernel.
+ * 2. An incumbent has been verified by this measurer, wherever it was recorded. */
 #include <math.h>
 #include <poll.h>
 #include <string.h>
@@ -20,6 +27,7 @@
 #include "measure/parts.h"
 
 enum { CASES = 2, HELLO_MS = 10000, PUT_MS = 60000, GRACE_MS = 10000, MAX_RESTARTS = 3 };
+#define CONFIRM_BELOW 0.99
 
 typedef struct known_code {
   neo_trial_kind kind;
@@ -35,8 +43,8 @@ typedef struct local_task {
   double magnitude, flops;
   neo_map blobs; /* "case buffer layout pack" -> key text in arena */
   neo_map codes; /* identity -> known_code in arena */
-  neo_build *incumbent, *recent;
-  double incumbent_ns, recent_ns;
+  neo_build *incumbent;
+  double incumbent_ns; /* > 0 if there is one */
 } local_task;
 
 typedef struct local {
@@ -205,6 +213,28 @@ static neo_status fill_kernel(neo_ctx *ctx, const shipment *to, neo_job_kernel *
   return NEO_OK;
 }
 
+/* ---- jobs that are waited for -------------------------------------------------------------------------------- */
+
+static neo_status revive(neo_ctx *ctx, local *self);
+
+/* No job may be in flight. A board that is lost meanwhile is started again, once. */
+static neo_status call_board(neo_ctx *ctx, local *self, const blob_set *set, const neo_job *job,
+                             neo_job_result *result) {
+  for (int tries = 0;; tries++) {
+    uint32_t id = 0;
+    neo_status status = neo_board_put(ctx, self->board.fd, set->n, set->blob, PUT_MS);
+    if (status == NEO_OK)
+      status = neo_board_submit(ctx, self->board.fd, 0, job, PUT_MS);
+    if (status == NEO_OK)
+      status = neo_board_result(ctx, self->board.fd, &id, result, (int)job->timeout_ms + GRACE_MS);
+    if (status == NEO_OK)
+      self->restarts = 0;
+    if ((status != NEO_UNREACHABLE && status != NEO_BAD_INPUT) || tries > 0)
+      return status;
+    NEO_TRY(revive(ctx, self));
+  }
+}
+
 /* ---- references -------------------------------------------------------------------------------------------- */
 
 /* Runs the widened te's naive nest on the board for one case and keeps its outputs. */
@@ -225,16 +255,11 @@ static neo_status run_reference(neo_ctx *ctx, local *self, local_task *task, neo
     neo_map_fini(&task->blobs);
     task->data[0] = swapped;
   }
-  uint32_t id = 0;
   neo_job_result *result = neo_alloc(ctx, sizeof *result);
   if (!result && status == NEO_OK)
     status = neo_fail(ctx, NEO_NO_MEMORY, "measuring");
   if (status == NEO_OK)
-    status = neo_board_put(ctx, self->board.fd, set->n, set->blob, PUT_MS);
-  if (status == NEO_OK)
-    status = neo_board_submit(ctx, self->board.fd, 0, job, PUT_MS);
-  if (status == NEO_OK)
-    status = neo_board_result(ctx, self->board.fd, &id, result, (int)job->timeout_ms + GRACE_MS);
+    status = call_board(ctx, self, set, job, result);
   if (status == NEO_OK) {
     if (result->outcome != NEO_OUTCOME_OK)
       status = neo_fail(ctx, NEO_INTERNAL, "reference of %s failed in %s: %s", task->key,
@@ -283,7 +308,6 @@ static void task_destroy(local *self, local_task *task) {
   for (int c = 0; c < CASES; c++)
     neo_data_destroy(&self->ctx, &task->te, &task->data[c]);
   neo_build_destroy(task->incumbent);
-  neo_build_destroy(task->recent);
   neo_map_fini(&task->blobs);
   neo_map_fini(&task->codes);
   neo_arena_fini(&task->arena);
@@ -363,12 +387,16 @@ static neo_trial_result result_of(const neo_build *build, neo_trial_kind kind) {
   return result;
 }
 
-/* Nanoseconds that the FMAs a nest executes need at the measured peak, with a tenth of slack; 0:
- * unknown. */
-static double bound_of(const local *self, const neo_build *build) {
-  bool known = build->nest.n_params > 0 && build->nest.buffer[0].dtype == NEO_F32 &&
-               self->base.facts.peak_gflops > 0;
-  return known ? 0.9 * 2 * build->nest.fmas / self->base.facts.peak_gflops : 0;
+/* No honest run is faster: what the nest itself executes (an algorithm may execute less than the
+ * direct one's FLOPs) at the measured peak; with cold caches also what must come from memory. */
+static double least_ns(const local *self, const local_task *task, const neo_build *build) {
+  const neo_machine_facts *facts = &self->base.facts;
+  bool is_f32 = build->nest.n_params > 0 && build->nest.buffer[0].dtype == NEO_F32;
+  double compute = is_f32 && facts->peak_gflops > 0 ? 2 * build->nest.fmas / facts->peak_gflops : 0;
+  double memory = self->options.timing.cold && facts->bandwidth > 0
+                      ? neo_te_bytes(&task->te) / facts->bandwidth
+                      : 0;
+  return 0.9 * fmax(compute, memory);
 }
 
 /* A result from the board in terms of trials. */
@@ -414,36 +442,33 @@ static neo_trial_result judge(const local *self, const local_task *task, const n
   out.ns = from->timing.median;
   if (from->timing.raced)
     out.kind = NEO_TRIAL_SLOW;
-  double bound = bound_of(self, build);
+  double bound = least_ns(self, task, build);
   if (out.ns < bound) {
     out.kind = NEO_TRIAL_IMPLAUSIBLE;
     snprintf(out.text, sizeof out.text,
-             "%.0f ns for %.0f FMAs is above the measured peak of %.1f GFLOP/s", out.ns,
-             build->nest.fmas, self->base.facts.peak_gflops);
+             "%.0f ns for %.0f FMAs and %.0f bytes; at the measured %.1f GFLOP/s and %.1f GB/s no "
+             "kernel takes less than %.0f ns",
+             out.ns, build->nest.fmas, neo_te_bytes(&task->te), self->base.facts.peak_gflops,
+             self->base.facts.bandwidth, bound);
   }
   return out;
 }
 
 /* ---- shipping --------------------------------------------------------------------------------------------------- */
 
-static void set_tolerance(const local *self, const local_task *task, const neo_build *build,
-                          neo_job *job) {
+static void set_tolerance(const local_task *task, const neo_build *build, neo_job *job) {
   bool half = false;
   for (int b = 0; b < task->te.n_buffers; b++)
     half = half || task->te.buffer[b].dtype == NEO_F16 || task->te.buffer[b].dtype == NEO_BF16;
   bool direct = build->schedule.n > 0 && strncmp(build->schedule.instr[0].name, "winograd", 8) != 0;
   job->rtol = half ? 2e-2 : direct ? 1e-4 : 1e-3;
   job->atol = job->rtol * (direct ? 0.1 : 0.2) * task->magnitude + 1e-30;
-  (void)self;
 }
 
-static neo_status ship(neo_ctx *ctx, local *self, bool all) {
-  neo_build *build = self->flying;
-  local_task *task = self->task[build->task];
-  blob_set *set = neo_alloc(ctx, sizeof *set);
-  if (!set)
-    return neo_fail(ctx, NEO_NO_MEMORY, "measuring");
-  neo_job *job = self->job;
+/* The job that verifies and times a build, against an incumbent if there is one. */
+static neo_status fill_job(neo_ctx *ctx, const local *self, const shipment *to,
+                           const neo_build *incumbent, neo_job *job) {
+  const local_task *task = to->task;
   memset(job, 0, sizeof *job);
   job->kind = NEO_JOB_MEASURE;
   job->threads = (uint32_t)self->options.threads;
@@ -454,34 +479,47 @@ static neo_status ship(neo_ctx *ctx, local *self, bool all) {
   job->timing = self->options.timing;
   if (self->confirming) /* a claim is looked at twice as long */
     job->timing.min_batches *= 2;
-  set_tolerance(self, task, build, job);
-  job->has_incumbent = task->incumbent != NULL;
-  shipment to = {task, build, CASES, all, set}, incumbent = to;
-  incumbent.build = task->incumbent;
-  neo_status status = fill_kernel(ctx, &to, &job->kernel);
-  if (status == NEO_OK && job->has_incumbent)
-    status = fill_kernel(ctx, &incumbent, &job->incumbent);
+  set_tolerance(task, to->build, job);
+  job->has_incumbent = incumbent != NULL;
+  NEO_TRY(fill_kernel(ctx, to, &job->kernel));
+  shipment other = *to;
+  other.build = incumbent;
+  return incumbent ? fill_kernel(ctx, &other, &job->incumbent) : NEO_OK;
+}
+
+static neo_status ship(neo_ctx *ctx, local *self, bool all) {
+  neo_build *build = self->flying;
+  local_task *task = self->task[build->task];
+  blob_set *set = neo_alloc(ctx, sizeof *set);
+  if (!set)
+    return neo_fail(ctx, NEO_NO_MEMORY, "measuring");
+  neo_status status =
+      fill_job(ctx, self, &(shipment){task, build, CASES, all, set}, task->incumbent, self->job);
   if (status == NEO_OK)
     status = neo_board_put(ctx, self->board.fd, set->n, set->blob, PUT_MS);
   if (status == NEO_OK)
-    status = neo_board_submit(ctx, self->board.fd, 1, job, PUT_MS);
+    status = neo_board_submit(ctx, self->board.fd, 1, self->job, PUT_MS);
   self->flying_since = neo_now_ns(ctx);
   blob_release(ctx, set);
   neo_free(ctx, set);
   return status;
 }
 
+/* The fastest becomes what the next is timed against, here and now: the next job leaves before the
+ * caller has heard of this one. */
 static void land(local *self, const neo_trial_result *result) {
   neo_build *build = self->flying;
   local_task *task = self->task[build->task];
-  known_code *code = neo_arena_alloc(&task->arena, sizeof *code);
-  *code = (known_code){result->kind, result->ns};
-  neo_map_put(&task->codes, build->identity, code);
+  if (result->kind != NEO_TRIAL_BOARD_LOST) { /* which says nothing about the code */
+    known_code *code = neo_arena_alloc(&task->arena, sizeof *code);
+    *code = (known_code){result->kind, result->ns};
+    neo_map_put(&task->codes, build->identity, code);
+  }
   push_result(self, result);
-  if (neo_trial_usable(result->kind)) {
-    neo_build_destroy(task->recent);
-    task->recent = build;
-    task->recent_ns = result->ns;
+  if (result->kind == NEO_TRIAL_OK && (!task->incumbent || result->ns < task->incumbent_ns)) {
+    neo_build_destroy(task->incumbent);
+    task->incumbent = build;
+    task->incumbent_ns = result->ns;
   } else {
     neo_build_destroy(build);
   }
@@ -503,44 +541,47 @@ static neo_status revive(neo_ctx *ctx, local *self) {
   NEO_TRY(start_board(ctx, self, &hello));
   if (!self->flying)
     return NEO_OK;
-  if (self->flying_tries++ < 1)
-    return ship(ctx, self, true);
+  if (self->flying_tries++ < 1) {
+    neo_status status = ship(ctx, self, true);
+    return status == NEO_UNREACHABLE ? revive(ctx, self) : status;
+  }
   neo_trial_result lost = result_of(self->flying, NEO_TRIAL_BOARD_LOST);
   snprintf(lost.text, sizeof lost.text, "%s", reason);
   land(self, &lost);
   return NEO_OK;
 }
 
-/* Ratios to one incumbent compare better than times of different moments; a ratio that would put
- * the candidate below the bound of its own FMAs was noise, then the plain median stands. */
-static void scale_by_incumbent(const local *self, local_task *task, neo_trial_result *result,
-                               double base_median) {
-  if (result->ratio <= 0 || result->kind != NEO_TRIAL_OK)
+/* Times of one task are comparable whenever they were taken: ratio x the incumbent's. A small gain
+ * that was seen once is none; a ratio that would put the candidate below its bound was noise, then
+ * the plain median stands. */
+static void scale_by_incumbent(const local *self, bool confirmed, neo_trial_result *result) {
+  const local_task *task = self->task[self->flying->task];
+  if (!task->incumbent || result->ratio <= 0 || !neo_trial_usable(result->kind))
     return;
-  if (task->incumbent_ns <= 0)
-    task->incumbent_ns = base_median;
-  double ns = result->ratio * task->incumbent_ns;
-  if (ns >= bound_of(self, self->flying))
+  double ratio = result->ratio < 1 && !confirmed ? 1 : result->ratio;
+  double ns = ratio * task->incumbent_ns;
+  if (ns >= least_ns(self, task, self->flying))
     result->ns = ns;
 }
 
 static neo_status finish_job(neo_ctx *ctx, local *self, const neo_job_result *from) {
-  local_task *task = self->task[self->flying->task];
+  const local_task *task = self->task[self->flying->task];
   neo_trial_result result = judge(self, task, self->flying, from);
+  bool confirmed = self->confirming;
   if (result.kind == NEO_TRIAL_BOARD_LOST && self->flying_tries++ < 1)
     return ship(ctx, self, true); /* the board evicted a blob: send everything */
   self->restarts = 0;
-  if (self->confirming) {
-    self->confirming = false;
+  self->confirming = false;
+  if (confirmed) {
     result.measure_ns += self->first.measure_ns;
     if (result.kind == NEO_TRIAL_OK && self->first.ratio > result.ratio)
       result.ratio = self->first.ratio;
-  } else if (result.kind == NEO_TRIAL_OK && result.ratio > 0 && result.ratio < 0.99) {
+  } else if (result.kind == NEO_TRIAL_OK && result.ratio > 0 && result.ratio < CONFIRM_BELOW) {
     self->first = result;
     self->confirming = true;
     return ship(ctx, self, false);
   }
-  scale_by_incumbent(self, task, &result, from->timing.base_median);
+  scale_by_incumbent(self, confirmed, &result);
   land(self, &result);
   return NEO_OK;
 }
@@ -564,6 +605,9 @@ static void receive_builds(local *self, int timeout_ms) {
                                                 : neo_trial_usable(code->kind) ? NEO_TRIAL_DUPLICATE
                                                                                : code->kind);
       known.ns = code ? code->ns : 0;
+      if (code)
+        snprintf(known.text, sizeof known.text, "same machine code as an earlier trial (%s)",
+                 neo_trial_kind_name(code->kind));
       push_result(self, &known);
       neo_build_destroy(build);
       continue;
@@ -684,29 +728,53 @@ static void local_cancel(neo_measurer *base) {
   self->ready_tail = &self->ready;
 }
 
+/* Verifies and times a build for itself; it must not be wrong, whoever recorded it. */
+static neo_status vet(neo_ctx *ctx, local *self, neo_build *build, double *out_ns) {
+  blob_set *set = neo_alloc(ctx, sizeof *set);
+  neo_job_result *result = neo_alloc(ctx, sizeof *result);
+  local_task *task = self->task[build->task];
+  neo_status status = set && result ? settle(ctx, self) : neo_fail(ctx, NEO_NO_MEMORY, "measuring");
+  if (status == NEO_OK)
+    status = fill_job(ctx, self, &(shipment){task, build, CASES, true, set}, NULL, self->job);
+  if (status == NEO_OK)
+    status = call_board(ctx, self, set, self->job, result);
+  if (status == NEO_OK) {
+    neo_trial_result judged = judge(self, task, build, result);
+    *out_ns = judged.ns;
+    if (judged.kind != NEO_TRIAL_OK)
+      status = neo_fail(ctx, NEO_BAD_INPUT, "incumbent: %s in %s: %s",
+                        neo_trial_kind_name(judged.kind), judged.phase, judged.text);
+    neo_job_result_fini(result);
+  }
+  if (set)
+    blob_release(ctx, set);
+  neo_free(ctx, result);
+  neo_free(ctx, set);
+  return status;
+}
+
 static neo_status local_incumbent(neo_ctx *ctx, neo_measurer *base, int number,
-                                  const neo_schedule *schedule) {
+                                  const neo_schedule *schedule, double ns) {
   local *self = (local *)base;
   local_task *task = self->task[number];
-  neo_build *build = task->recent;
-  double ns = task->recent_ns;
-  if (build && memcmp(&build->schedule, schedule, sizeof *schedule) == 0) {
-    task->recent = NULL;
-  } else {
-    ns = 0;
-    build = neo_build_create(&self->ctx, 0, number, &task->te, schedule);
-    if (!build)
-      return neo_fail(ctx, NEO_NO_MEMORY, "measuring");
-    neo_build_run(ctx, build, self->codegen, &self->target);
-    if (build->status != NEO_OK) {
-      neo_status status = neo_fail(ctx, build->status, "incumbent: %s", build->text);
-      neo_build_destroy(build);
-      return status;
-    }
+  double own_ns = 0;
+  if (task->incumbent && ((ns > 0 && task->incumbent_ns <= ns) ||
+                          memcmp(&task->incumbent->schedule, schedule, sizeof *schedule) == 0))
+    return NEO_OK;
+  neo_build *build = neo_build_create(&self->ctx, 0, number, &task->te, schedule);
+  if (!build)
+    return neo_fail(ctx, NEO_NO_MEMORY, "measuring");
+  neo_build_run(ctx, build, self->codegen, &self->target);
+  neo_status status = build->status == NEO_OK
+                          ? vet(ctx, self, build, &own_ns)
+                          : neo_fail(ctx, build->status, "incumbent: %s", build->text);
+  if (status != NEO_OK) {
+    neo_build_destroy(build);
+    return status;
   }
   neo_build_destroy(task->incumbent);
   task->incumbent = build;
-  task->incumbent_ns = ns;
+  task->incumbent_ns = ns > 0 && ns >= least_ns(self, task, build) ? ns : own_ns;
   return NEO_OK;
 }
 

@@ -68,8 +68,8 @@ void neo_measurer_cancel(neo_measurer *measurer) {
 }
 
 neo_status neo_measurer_incumbent(neo_ctx *ctx, neo_measurer *measurer, int task,
-                                  const neo_schedule *schedule) {
-  return measurer->ops->incumbent(ctx, measurer, task, schedule);
+                                  const neo_schedule *schedule, double ns) {
+  return measurer->ops->incumbent(ctx, measurer, task, schedule, ns);
 }
 
 const neo_machine_facts *neo_measurer_facts(const neo_measurer *measurer) {

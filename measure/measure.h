@@ -92,10 +92,13 @@ int neo_measurer_pending(const neo_measurer *measurer);
 int neo_measurer_capacity(
     const neo_measurer *measurer); /* how many to keep queued so that the board never idles */
 void neo_measurer_cancel(neo_measurer *measurer); /* pending ones come back as cancelled */
-/* The best known schedule of a task: later candidates are timed interleaved against it. Before it
- * is set, there is none. */
+/* The best known schedule of a task and its recorded time (0: not known): later candidates are
+ * timed interleaved against it, and their ns is their ratio to it times its ns, so that times of
+ * several runs compare. It is verified first: one that fails here is NEO_BAD_INPUT and does not
+ * become the incumbent. May block for as long as one trial. A measurer takes a faster candidate as
+ * the incumbent by itself; a schedule slower than the present one changes nothing. */
 neo_status neo_measurer_incumbent(neo_ctx *ctx, neo_measurer *measurer, int task,
-                                  const neo_schedule *schedule);
+                                  const neo_schedule *schedule, double ns);
 
 /* Machine facts measured through the measurer at open. */
 typedef struct neo_machine_facts {

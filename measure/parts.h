@@ -21,7 +21,8 @@ typedef struct neo_measurer_ops {
   int (*pending)(const neo_measurer *self);
   int (*capacity)(const neo_measurer *self);
   void (*cancel)(neo_measurer *self);
-  neo_status (*incumbent)(neo_ctx *ctx, neo_measurer *self, int task, const neo_schedule *schedule);
+  neo_status (*incumbent)(neo_ctx *ctx, neo_measurer *self, int task, const neo_schedule *schedule,
+                          double ns);
 } neo_measurer_ops;
 
 /* Every measurer struct starts with this. */

@@ -171,8 +171,8 @@ static void sim_cancel(neo_measurer *base) {
 }
 
 static neo_status sim_incumbent(neo_ctx *ctx, neo_measurer *base, int number,
-                                const neo_schedule *schedule) {
-  (void)ctx, (void)base, (void)number, (void)schedule;
+                                const neo_schedule *schedule, double ns) {
+  (void)ctx, (void)base, (void)number, (void)schedule, (void)ns;
   return NEO_OK;
 }
 
