@@ -206,9 +206,16 @@ neo_status neo_npy_read(neo_ctx *ctx, const char *path, neo_tensor *out) {
   return NEO_OK;
 }
 
-static neo_status write_side_dtype(neo_ctx *ctx, const char *path) {
+/* PATH.dtype says what npy cannot; one left from an earlier bfloat16 file is removed. */
+static neo_status write_side_dtype(neo_ctx *ctx, const char *path, neo_dtype dtype) {
   neo_buf name = {0};
   neo_buf_printf(&name, "%s.dtype", path);
+  if (dtype != NEO_BF16) {
+    if (!name.failed)
+      remove(name.data);
+    neo_buf_fini(&name);
+    return NEO_OK;
+  }
   FILE *file = name.failed ? NULL : fopen(name.data, "w");
   bool ok = file && fputs("bfloat16\n", file) >= 0;
   if (file && fclose(file) != 0)
@@ -252,5 +259,5 @@ neo_status neo_npy_write(neo_ctx *ctx, const char *path, const neo_tensor *tenso
     return neo_fail(ctx, NEO_NO_MEMORY, "npy: %s: no memory for the header", path);
   if (!ok)
     return neo_fail(ctx, NEO_IO, "npy: %s: cannot write: %s", path, strerror(errno));
-  return tensor->dtype == NEO_BF16 ? write_side_dtype(ctx, path) : NEO_OK;
+  return write_side_dtype(ctx, path, tensor->dtype);
 }
