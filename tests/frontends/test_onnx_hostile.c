@@ -411,6 +411,39 @@ static void a_function_is_inlined(void **state) {
   build_fini(&m);
 }
 
+/* A branch: one node that reads the outer x. */
+static void put_branch(neo_buf *node, const char *name, const char *op) {
+  neo_buf graph = {0}, attr = {0};
+  neo_buf inner = build_node(op, "inner", "x", "z", NULL), out = build_value("z", 1, 1, four);
+  put_message(&graph, 1, &inner);
+  put_message(&graph, 12, &out);
+  put_text(&attr, 1, name);
+  put_int(&attr, 20, 5);
+  put_message(&attr, 6, &graph);
+  put_message(node, 5, &attr);
+}
+
+static void a_constant_if_is_its_branch(void **state) {
+  (void)state;
+  for (uint8_t condition = 0; condition < 2; condition++) {
+    onnx_build m;
+    neo_graph *graph = NULL;
+    begin(&m);
+    add_tensor(&m, build_tensor("c", 9, 0, NULL, &condition, 1));
+    neo_buf node = build_node("If", "if", "c", "y", NULL);
+    put_branch(&node, "then_branch", "Relu");
+    put_branch(&node, "else_branch", "Tanh");
+    put_message(&m.graph, 1, &node);
+    add_output(&m, "y");
+    finish_model(&m);
+    assert_int_equal(import_bytes(m.model.data, m.model.size, &graph), NEO_OK);
+    assert_int_equal(graph->n_nodes, 1);
+    assert_string_equal(graph->node[0].op->name, condition ? "relu" : "tanh");
+    neo_graph_destroy(graph);
+    build_fini(&m);
+  }
+}
+
 static void all_unsupported_things_in_one_error(void **state) {
   (void)state;
   onnx_build m;
@@ -530,6 +563,7 @@ int main(void) {
       cmocka_unit_test(functions_that_explode),
       cmocka_unit_test(a_function_that_calls_itself),
       cmocka_unit_test(a_function_is_inlined),
+      cmocka_unit_test(a_constant_if_is_its_branch),
       cmocka_unit_test(all_unsupported_things_in_one_error),
       cmocka_unit_test(a_long_list_is_logged),
       cmocka_unit_test(opsets_out_of_range),

@@ -409,8 +409,33 @@ static void views_are_steps_of_their_own(void **state) {
                    3);
 }
 
+static void one_binding_binds_the_name_everywhere(void **state) {
+  (void)state;
+  neo_graph *graph = NULL;
+  check(neo_graph_parse(&ctx,
+                        "graph 1 \"g\"\n%0 input \"a\" f32 [?\"n\",3]\n"
+                        "%1 input \"b\" i64 [?\"n\",?\"n\"]\n%2 input \"c\" f32 ?\n"
+                        "%3 \"y\" ? ? = relu(%0) \"y\"\noutput %3 \"y\"\n",
+                        &graph));
+  neo_binding first[] = {{"a", {2, {5, 4}}, false, NEO_F32}};
+  assert_int_equal(neo_pass_bind(&ctx, graph, 1, first), NEO_USAGE);
+  assert_non_null(strstr(ctx.message, "--input c=<shape>"));
+  assert_null(strstr(ctx.message, "--input b"));
+  neo_ctx_clear(&ctx);
+  neo_binding second[] = {{"c", {0, {0}}, true, NEO_F16}};
+  check(neo_pass_bind(&ctx, graph, 1, second));
+  assert_int_equal(graph->value[1].shape.dim[1], 5);
+  assert_int_equal(graph->value[0].shape.dim[1], 4);
+  assert_int_equal(graph->value[2].dtype, NEO_F16);
+  neo_binding negative[] = {{"a", {1, {-2}}, false, NEO_F32}};
+  assert_int_equal(neo_pass_bind(&ctx, graph, 1, negative), NEO_USAGE);
+  neo_ctx_clear(&ctx);
+  neo_graph_destroy(graph);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(one_binding_binds_the_name_everywhere),
       cmocka_unit_test(shape_computations_fold),
       cmocka_unit_test(batch_norm_folds_into_conv),
       cmocka_unit_test(channel_arithmetic_folds_into_conv),
