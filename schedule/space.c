@@ -21,6 +21,8 @@ static const struct {
   neo_accuracy accuracy;
 } forms[] = {
     {"pad", NEO_ACCURACY_EXACT},
+    {"rfactor lanes=8", NEO_ACCURACY_EXACT},
+    {"rfactor lanes=32", NEO_ACCURACY_EXACT},
     {"winograd m=2 n=2", NEO_ACCURACY_DEFAULT},
     {"winograd m=4 n=4 fine=1", NEO_ACCURACY_DEFAULT},
     {"winograd m=4 n=2 fine=1", NEO_ACCURACY_DEFAULT},

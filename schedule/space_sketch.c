@@ -199,6 +199,36 @@ int neo_builder_unit_axis(const neo_builder *b, int block, int lanes) {
   return -1;
 }
 
+/* How the block's laid operands move with its axis: -1 some lane by lane, 0 not at all, 1
+ * contiguously. */
+static int contiguity(const neo_builder *b, int block, int axis) {
+  const neo_te *te = &b->variant->te;
+  const neo_block_facts *facts = &b->variant->facts.block[block];
+  int found = 0;
+  for (int i = 1; i < facts->n_access; i++) {
+    const neo_access *load = &facts->access[i];
+    if (!b->laid[load->buffer])
+      continue;
+    int64_t stride = neo_access_stride(load, te, &b->layout[load->buffer], axis, 1);
+    if (stride != 0 && stride != 1)
+      return -1;
+    found = stride == 1 ? 1 : found;
+  }
+  return found;
+}
+
+/* The dim of a TMP that should be innermost: what its reader wants, unless only another one suits
+ * its writer. */
+static int innermost_dim(const neo_builder *b, int buffer, int wanted) {
+  int writer = b->variant->facts.writer[buffer];
+  if (writer < 0 || (wanted >= 0 && contiguity(b, writer, wanted) >= 0))
+    return wanted;
+  for (int a = b->variant->te.block[writer].n_spatial - 1; a >= 0; a--)
+    if (b->variant->te.block[writer].extent[a] > 1 && contiguity(b, writer, a) == 1)
+      return a;
+  return wanted;
+}
+
 void neo_builder_lay_reads(neo_builder *b, int block, int axis) {
   const neo_te *te = &b->variant->te;
   const neo_block_facts *facts = &b->variant->facts.block[block];
@@ -209,7 +239,10 @@ void neo_builder_lay_reads(neo_builder *b, int block, int axis) {
       continue;
     neo_layout layout = {0};
     int dim = axis < 0 ? -1 : neo_access_dim(load, axis);
-    if (dim >= 0 && neo_access_stride(load, te, &layout, axis, 1) != 1)
+    if (dim >= 0 && neo_access_stride(load, te, &layout, axis, 1) == 1)
+      dim = load->rank - 1;
+    dim = innermost_dim(b, load->buffer, dim);
+    if (dim >= 0)
       neo_layout_with_last(&layout, load->rank, dim);
     neo_builder_lay(b, load->buffer, &layout);
   }

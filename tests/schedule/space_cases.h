@@ -62,7 +62,7 @@ static const space_case space_cases[] = {
                    "B2 b4[i0, i1] s[5,19]\n"
                    "  mul(div(sub(b0[i0, i1], b2[i0]), sqrt(add(b3[i0], f32:0.0001))), b1[i1])\n"},
     {"reduce rows",
-     "te 1\nb0 in f32 [9,23]\nb1 out f32 [9]\nB0 b1[i0] s[9] r[23] add f32:0\n  b0[i0, i1]\n"},
+     "te 1\nb0 in f32 [9,83]\nb1 out f32 [9]\nB0 b1[i0] s[9] r[83] add f32:0\n  b0[i0, i1]\n"},
     {"add broadcast",
      "te 1\nb0 in f32 [2,5,3,7]\nb1 const f32 [5,1,1]\nb2 out f32 [2,5,3,7]\n"
      "B0 b2[i0, i1, i2, i3] s[2,5,3,7]\n  add(b0[i0, i1, i2, i3], b1[i1, 0, 0])\n"},
