@@ -211,17 +211,20 @@ static void push_dim(neo_layout *layout, int dim, char part) {
 /* Dims of a constant operand by their part in the walk; -1: none. */
 typedef struct roles {
   int block_dim; /* moves with the tiled axis: split into blocks of a tile */
+  int last_dim;  /* moves with the vector axis and others (groups): innermost, whole */
   int long_dim;  /* moves with the unrolled reduce axis */
   bool vector;   /* the tiled axis is v, else t1 */
 } roles;
 
 static roles find_roles(const tile *t, const neo_access *load) {
-  roles r = {-1, -1, neo_access_uses(load, t->v)};
+  roles r = {-1, -1, -1, neo_access_uses(load, t->v)};
   int tiled = r.vector ? t->v : t->t1;
   if (tiled >= 0)
     r.block_dim = neo_access_dim(load, tiled);
-  if (r.block_dim >= 0 && dim_axis(t, load, r.block_dim) < 0)
+  if (r.block_dim >= 0 && dim_axis(t, load, r.block_dim) < 0) {
+    r.last_dim = r.vector ? r.block_dim : -1;
     r.block_dim = -1;
+  }
   for (int d = 0; d < load->rank; d++)
     if (dim_axis(t, load, d) == t->long_axis)
       r.long_dim = d;
@@ -233,19 +236,21 @@ static roles find_roles(const tile *t, const neo_access *load) {
 static neo_layout panel_layout(const tile *t, const neo_access *load, roles r, bool split_long) {
   neo_layout layout = {0};
   for (int d = 0; d < load->rank; d++)
-    if (d != r.block_dim && !dim_reduces(t, load, d))
+    if (d != r.block_dim && d != r.last_dim && !dim_reduces(t, load, d))
       push_dim(&layout, d, ' ');
   if (r.block_dim >= 0)
     push_dim(&layout, r.block_dim, '/');
   if (split_long)
     push_dim(&layout, r.long_dim, '/');
   for (int d = 0; d < load->rank; d++)
-    if (d != r.block_dim && d != r.long_dim && dim_reduces(t, load, d))
+    if (d != r.block_dim && d != r.last_dim && d != r.long_dim && dim_reduces(t, load, d))
       push_dim(&layout, d, ' ');
   if (r.long_dim >= 0)
     push_dim(&layout, r.long_dim, split_long ? '%' : ' ');
   if (r.block_dim >= 0)
     push_dim(&layout, r.block_dim, '%');
+  if (r.last_dim >= 0)
+    push_dim(&layout, r.last_dim, ' ');
   return layout;
 }
 

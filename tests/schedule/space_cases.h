@@ -32,6 +32,21 @@ static const space_case space_cases[] = {
     {"grouped conv", "te 1\nb0 in f32 [1,8,5,5]\nb1 const f32 [12,4,3,3]\nb2 out f32 [1,12,3,3]\n"
                      "B0 b2[i0, i1, i2, i3] s[1,12,3,3] r[4,3,3] add f32:0\n"
                      "  mul(b0[0, floordiv(i1, 6)*4+i4, i2+i5, i3+i6], b1[i1, i4, i5, i6])\n"},
+    {"conv in groups",
+     "te 1\nb0 in f32 [1,6,5,5]\nb1 const f32 [20,3,3,3]\nb2 tmp f32 [1,2,10,3,3]\n"
+     "b3 out f32 [1,20,3,3]\n"
+     "B0 b2[i0, i1, i2, i3, i4] s[1,2,10,3,3] r[3,3,3] add f32:0\n"
+     "  mul(b0[0, i1*3+i5, i3+i6, i4+i7], b1[i1*10+i2, i5, i6, i7])\n"
+     "B1 b3[i0, i1*10+i2, i3, i4] s[1,2,10,3,3]\n  max(b2[0, i1, i2, i3, i4], f32:0)\n"},
+    {"conv transpose phases",
+     "te 1\nb0 in f32 [1,4,3,5]\nb1 const f32 [4,9,1,2]\nb2 tmp f32 [1,9,3,5]\n"
+     "b3 tmp f32 [1,9,3,5]\nb4 out f32 [1,9,3,10]\n"
+     "B0 b2[i0, i1, i2, i3] s[1,9,3,5] r[4] add f32:0\n"
+     "  mul(b0[0, i4, i2, i3], b1[i4, i1, 0, 0])\n"
+     "B1 b4[i0, i1, i2, i3*2] s[1,9,3,5]\n  b2[0, i1, i2, i3]\n"
+     "B2 b3[i0, i1, i2, i3] s[1,9,3,5] r[4] add f32:0\n"
+     "  mul(b0[0, i4, i2, i3], b1[i4, i1, 0, 1])\n"
+     "B3 b4[i0, i1, i2, i3*2+1] s[1,9,3,5]\n  b3[0, i1, i2, i3]\n"},
     {"matmul const", "te 1\nb0 in f32 [13,10]\nb1 const f32 [10,21]\nb2 out f32 [13,21]\n"
                      "B0 b2[i0, i1] s[13,21] r[10] add f32:0\n  mul(b0[i0, i2], b1[i2, i1])\n"},
     {"fully connected", "te 1\nb0 in f32 [1,24]\nb1 const f32 [30,24]\nb2 const f32 [30]\nb3 tmp "
