@@ -74,7 +74,7 @@ neo_status cli_duration(neo_ctx *ctx, const char *text, double *out) {
   neo_scan_init(&scan, text);
   if (neo_scan_double(&scan, &v) && v > 0)
     for (int u = 0; u < NEO_COUNT(units); u++)
-      if (strcmp(scan.at, units[u].unit) == 0) {
+      if (strcmp(scan.at, units[u].unit) == 0 && v * units[u].seconds <= 1e9) {
         *out = v * units[u].seconds;
         return NEO_OK;
       }

@@ -42,9 +42,11 @@ static neo_status inspect_artifact(neo_ctx *ctx, const cli_args *args, const cha
            json_string_value(json_object_get(meta, "target")),
            (long long)json_integer_value(json_object_get(meta, "threads")),
            json_number_value(json_object_get(meta, "flops")) / 1e9);
-    printf("generated kernels: %.2f %% of the FLOPs; runtime kernels: %lld steps (no FLOPs counted "
-           "for them)\n",
-           100.0, runtime);
+    const json_t *share = json_object_get(meta, "generated_share");
+    if (share)
+      printf("generated kernels: %.2f %% of the work (runtime kernels: %lld steps, counted as one "
+             "operation per element)\n",
+             100 * json_number_value(share), runtime);
   }
   json_decref(meta);
   neo_buf_fini(&text);

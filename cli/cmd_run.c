@@ -276,10 +276,12 @@ neo_status cli_bench(neo_ctx *ctx, const cli_args *args) {
   }
   if (status == NEO_OK)
     status = time_runs(ctx, &o, 1, &once);
-  if (status == NEO_OK && runs == 0)
-    runs = once > 0 ? (int64_t)(2e9 / once) : 100; /* about two seconds */
+  if (status == NEO_OK && runs == 0) {
+    double fitting = once > 0 ? 2e9 / once : 100; /* about two seconds */
+    runs = fitting < 10 ? 10 : fitting > 2000 ? 2000 : (int64_t)fitting;
+  }
   if (status == NEO_OK)
-    status = time_and_print(ctx, args, &o, (int)(runs < 10 ? 10 : runs > 2000 ? 2000 : runs));
+    status = time_and_print(ctx, args, &o, (int)runs);
   close_artifact(&o);
   return status;
 }

@@ -29,7 +29,7 @@ static void summarise(const neo_project *project, const neo_built *built, const 
   }
   out->params_bytes = params->data.size;
   out->weights_bytes = params->weights_bytes;
-  out->generated_share = 1; /* runtime operators count no FLOPs of te kind */
+  out->generated_share = neo_generated_share(project);
 }
 
 static neo_status write_artifact(neo_ctx *ctx, const neo_project *project, const neo_built *built,

@@ -51,6 +51,20 @@ void neo_describe_model(neo_buf *out, const neo_plan *plan) {
   json_decref(model);
 }
 
+double neo_generated_share(const neo_project *project) {
+  double generated = 0, runtime = 0;
+  for (int t = 0; t < project->n_tasks; t++)
+    generated += project->task[t].flops * project->task[t].weight;
+  for (int g = 0; g < project->partition.n_groups; g++) {
+    const neo_group *group = &project->partition.group[g];
+    for (int a = 0; a < group->n_args && group->kind == NEO_STEP_RUNTIME; a++)
+      if (group->arg[a] != NEO_NO_VALUE)
+        runtime += (double)neo_layout_elements(&(neo_layout){0},
+                                               &project->graph->value[group->arg[a]].shape);
+  }
+  return runtime > 0 ? generated / (generated + runtime) : 1;
+}
+
 static json_t *describe_task(const neo_task *task, const neo_built *built) {
   neo_buf schedule = {0};
   neo_schedule_print(&schedule, &built->choice.schedule);
@@ -75,11 +89,12 @@ void neo_describe_meta(neo_buf *out, const neo_project *project, const neo_built
   for (int g = 0; g < project->partition.n_groups; g++)
     runtime_ops += project->partition.group[g].kind == NEO_STEP_RUNTIME;
   json_t *meta = json_pack(
-      "{s:s, s:i, s:s, s:s, s:i, s:s, s:f, s:i, s:I, s:I, s:o}", "neo", NEO_RT_VERSION,
+      "{s:s, s:i, s:s, s:s, s:i, s:s, s:f, s:f, s:i, s:I, s:I, s:o}", "neo", NEO_RT_VERSION,
       "plan_version", NEO_PLAN_VERSION, "model", project->graph->name ? project->graph->name : "",
       "target", project->target_text, "threads", project->threads, "codegen", codegen, "flops",
-      flops, "runtime_operators", runtime_ops, "params_bytes", (json_int_t)params->data.size,
-      "weights_bytes", (json_int_t)params->weights_bytes, "tasks", tasks);
+      flops, "generated_share", neo_generated_share(project), "runtime_operators", runtime_ops,
+      "params_bytes", (json_int_t)params->data.size, "weights_bytes",
+      (json_int_t)params->weights_bytes, "tasks", tasks);
   neo_json_print(out, meta, true);
   json_decref(meta);
 }

@@ -103,7 +103,7 @@ typedef struct neo_compile_result {
   int n_tasks, hits, near, analytic;
   double predicted_ns;                /* sum over tasks of weight * ns */
   size_t params_bytes, weights_bytes; /* compiled.params against the model's own constants */
-  double generated_share;             /* of the model's FLOPs in generated kernels */
+  double generated_share; /* of the model's work in generated kernels, as neo_generated_share */
 } neo_compile_result;
 
 neo_status neo_compile(neo_ctx *ctx, const neo_project *project, neo_db *db,

@@ -72,7 +72,11 @@ neo_status neo_params_add(neo_ctx *ctx, neo_params *params, const neo_tensor *co
     neo_tensor_free(ctx, &made);
     if (status == NEO_OK && !neo_map_put(&params->offsets, name, known))
       status = neo_fail(ctx, NEO_NO_MEMORY, "parameters");
-    params->weights_bytes += constant->size;
+    char *own = neo_arena_printf(&params->arena, "constant %d", value);
+    if (!neo_map_get(&params->offsets, own)) /* stored in several forms, it counts once */
+      params->weights_bytes += constant->size;
+    if (status == NEO_OK && !neo_map_put(&params->offsets, own, known))
+      status = neo_fail(ctx, NEO_NO_MEMORY, "parameters");
   }
   if (status == NEO_OK)
     *out = *known;

@@ -67,6 +67,9 @@ neo_status neo_assemble(neo_ctx *ctx, const neo_project *project, const neo_buil
                         neo_params *params, neo_arena *arena, neo_assembled *out);
 
 /* describe.c: compiled_model.json and compiled.meta. */
+/* The share of the model's work that generated kernels do: their FLOPs against an estimate for the
+ * runtime operators, one operation for every element that they read or write. 0..1. */
+double neo_generated_share(const neo_project *project);
 void neo_describe_model(neo_buf *out, const neo_plan *plan);
 void neo_describe_meta(neo_buf *out, const neo_project *project, const neo_built *built,
                        const neo_params *params, const char *codegen);

@@ -275,8 +275,9 @@ static neo_status send_round(pump *p, int slot) {
   NEO_TRY(neo_tuner_propose(p->ctx, &p->tuner, round));
   if (round->n == 0)
     return NEO_OK;
-  NEO_TRY(announce(p, round->task));
   limit_round(p, round);
+  if (round->submitted > 0)
+    NEO_TRY(announce(p, round->task));
   for (int i = 0; i < round->submitted; i++) {
     neo_schedule schedule;
     neo_space_schedule(p->tuner.task[round->task].space, &round->candidate[i], &schedule);
@@ -536,6 +537,11 @@ static neo_status conclude(pump *p, neo_status status) {
     if (status == NEO_OK)
       status = neo_db_end_run(p->ctx, p->tuner.db, p->tuner.run, state);
   }
+  if (p->tuner.run > 0 && status != NEO_OK) { /* the first error is what counts */
+    neo_ctx own;
+    neo_ctx_fork(&own, p->ctx);
+    neo_db_end_run(&own, p->tuner.db, p->tuner.run, state);
+  }
   emit(p, NEO_EVENT_DONE, -1, NULL, NULL, false);
   if (status == NEO_OK && interrupted)
     return neo_fail(
@@ -546,6 +552,11 @@ static neo_status conclude(pump *p, neo_status status) {
     return neo_fail(p->ctx, NEO_NOTHING_MEASURED,
                     "none of %lld trials could be measured; the first: %s",
                     (long long)p->result->trials, p->first_failure);
+  if (status == NEO_OK && p->result->trials == 0 && p->deadline &&
+      neo_now_ns(p->ctx) >= p->deadline)
+    return neo_fail(p->ctx, NEO_NOTHING_MEASURED,
+                    "the budget of %.1f s ended before the first trial: give it more with --budget",
+                    (double)(p->deadline - p->start) / 1e9);
   return status;
 }
 
