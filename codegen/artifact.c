@@ -169,6 +169,7 @@ static neo_status run_linker(neo_ctx *ctx, const char *linker, const char *work,
                         "--no-undefined",
                         "--build-id=none",
                         "--hash-style=gnu",
+                        "--no-mmap-output-file", /* a full disk is an error, not SIGBUS */
                         "-z",
                         "noexecstack",
                         exports,
@@ -177,30 +178,52 @@ static neo_status run_linker(neo_ctx *ctx, const char *linker, const char *work,
                         objects,
                         NULL};
   neo_process_result result = {0};
-  NEO_TRY(neo_process_run(ctx, argv, LINK_TIMEOUT_MS, &result));
+  neo_ctx start;
+  neo_ctx_fork(&start, ctx);
+  if (neo_process_run(&start, argv, LINK_TIMEOUT_MS, &result) != NEO_OK)
+    return neo_fail(ctx, NEO_UNREACHABLE, "artifact: %s", start.message);
   neo_status status = NEO_OK;
-  if (result.exit_code != 0)
-    status = neo_fail(ctx, NEO_INTERNAL, "artifact: %s failed: %.600s", linker,
-                      result.output.size ? result.output.data : "no output");
+  if (result.exit_code != 0) {
+    const char *output = result.output.size ? result.output.data : "no output";
+    bool full = strstr(output, strerror(ENOSPC)) || strstr(output, strerror(EFBIG));
+    status = neo_fail(ctx, full ? NEO_IO : NEO_INTERNAL, "artifact: %s could not write %s: %.600s",
+                      linker, so, output);
+    while (ctx->message[0] && ctx->message[strlen(ctx->message) - 1] == '\n')
+      ctx->message[strlen(ctx->message) - 1] = '\0';
+  }
   neo_buf_fini(&result.output);
   return status;
 }
 
-/* Debian's versioned name first. NEO_IO means that it could not be started. */
-static neo_status link_so(neo_ctx *ctx, const neo_target *target, const neo_artifact *artifact,
-                          const char *so) {
-  char work[256];
+/* The linker's output goes through neo_file_write, as all files of an artifact. */
+static neo_status move_so(neo_ctx *ctx, const char *from, const char *dir) {
+  neo_buf bytes = {0};
+  neo_status status = neo_file_read(ctx, from, 0, &bytes);
+  if (status == NEO_OK)
+    status = write_part(ctx, dir, "compiled.so", bytes.data, bytes.size);
+  neo_buf_fini(&bytes);
+  return status;
+}
+
+/* Debian's versioned name first. NEO_UNREACHABLE means that it could not be started. */
+static neo_status link_so(neo_ctx *ctx, const char *dir, const neo_target *target,
+                          const neo_artifact *artifact) {
+  char work[256], so[PATH_SIZE];
   NEO_TRY(neo_dir_temp(ctx, NULL, work));
   neo_status status = write_inputs(ctx, work, target, artifact);
+  if (status == NEO_OK)
+    status = join(ctx, work, "compiled.so", so);
   if (status == NEO_OK) {
     neo_ctx attempt;
     neo_ctx_fork(&attempt, ctx);
     status = run_linker(&attempt, "ld.lld-19", work, so);
-    if (status == NEO_IO)
+    if (status == NEO_UNREACHABLE)
       status = run_linker(ctx, "ld.lld", work, so);
     else if (status != NEO_OK)
       neo_fail(ctx, status, "%s", attempt.message);
   }
+  if (status == NEO_OK)
+    status = move_so(ctx, so, dir);
   neo_ctx ignored;
   neo_ctx_fork(&ignored, ctx);
   neo_dir_remove(&ignored, work);
@@ -232,9 +255,7 @@ static neo_status write_params(neo_ctx *ctx, const char *dir, const neo_artifact
 
 static neo_status write_files(neo_ctx *ctx, const char *dir, const neo_target *target,
                               const neo_artifact *artifact) {
-  char so[PATH_SIZE];
-  NEO_TRY(join(ctx, dir, "compiled.so", so));
-  NEO_TRY(link_so(ctx, target, artifact, so));
+  NEO_TRY(link_so(ctx, dir, target, artifact));
   NEO_TRY(write_params(ctx, dir, artifact));
   NEO_TRY(write_part(ctx, dir, "compiled_model.json", artifact->model_json,
                      strlen(artifact->model_json)));

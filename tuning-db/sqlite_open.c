@@ -17,10 +17,12 @@
  *
  * docs/formats/db.md describes the tables. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include "tuning-db/sqlite_store.h"
 
@@ -52,6 +54,19 @@ static const char *const migrations[] = {
     "CREATE INDEX trials_by_layout ON trials(workload, target, threads, layout, rank, ns);",
 };
 
+/* Why a file cannot be opened: SQLite tries again read-only, so errno is about that. */
+static const char *open_defect(const char *path, const char *otherwise) {
+  char parent[1024];
+  const char *slash = strrchr(path, '/');
+  size_t length = slash ? (size_t)(slash - path) + 1 : 1;
+  if (length >= sizeof parent)
+    return otherwise;
+  memcpy(parent, slash ? path : ".", length);
+  parent[length] = '\0';
+  const char *asked = access(path, F_OK) == 0 ? path : parent;
+  return faccessat(AT_FDCWD, asked, R_OK | W_OK, AT_EACCESS) == 0 ? otherwise : strerror(errno);
+}
+
 neo_status neo_sqlite_fail(neo_ctx *ctx, const neo_sqlite *store, int rc) {
   const char *reason = store->handle ? sqlite3_errmsg(store->handle) : sqlite3_errstr(rc);
   switch (rc & 0xff) {
@@ -65,7 +80,7 @@ neo_status neo_sqlite_fail(neo_ctx *ctx, const neo_sqlite *store, int rc) {
                     store->path, reason);
   case SQLITE_CANTOPEN:
     return neo_fail(ctx, NEO_UNREACHABLE, "database %s: cannot be opened: %s", store->path,
-                    errno ? strerror(errno) : reason);
+                    open_defect(store->path, reason));
   case SQLITE_BUSY:
   case SQLITE_LOCKED:
     return neo_fail(ctx, NEO_UNREACHABLE, "database %s: another process has held it for %d s",

@@ -152,10 +152,12 @@ neo_status neo_dir_create(neo_ctx *ctx, const char *path) {
       continue;
     memcpy(part, path, i);
     part[i] = '\0';
-    if (mkdir(part, 0777) == 0 || is_directory(part))
+    if (mkdir(part, 0777) == 0)
       continue;
-    if (errno == EEXIST)
-      errno = ENOTDIR;
+    int error = errno; /* stat leaves its own */
+    if (is_directory(part))
+      continue;
+    errno = error == EEXIST ? ENOTDIR : error;
     return fail_errno(ctx, part, "create the directory");
   }
   return NEO_OK;
