@@ -9,17 +9,16 @@ static neo_status parse_shape(neo_ctx *ctx, const char *text, const char *whole,
   neo_scan scan;
   neo_scan_init(&scan, text);
   out->rank = 0;
-  while (!neo_scan_end(&scan)) {
+  bool more = !neo_scan_end(&scan);
+  while (more) {
     int64_t dim = 0;
-    if (out->rank == NEO_MAX_RANK || !neo_scan_int(&scan, &dim) || dim < 0)
+    bool good = out->rank < NEO_MAX_RANK && neo_scan_int(&scan, &dim) && dim >= 0;
+    more = good && (neo_scan_token(&scan, ",") || neo_scan_token(&scan, "x"));
+    if (!good || (!more && !neo_scan_end(&scan)))
       return neo_fail(ctx, NEO_USAGE,
                       "--input %s: '%s' is no shape; write sizes with commas, e.g. 1,3,224,224",
                       whole, text);
     out->dim[out->rank++] = dim;
-    if (!neo_scan_token(&scan, ",") && !neo_scan_token(&scan, "x") && !neo_scan_end(&scan))
-      return neo_fail(ctx, NEO_USAGE,
-                      "--input %s: '%s' is no shape; write sizes with commas, e.g. 1,3,224,224",
-                      whole, text);
   }
   return NEO_OK;
 }

@@ -867,10 +867,10 @@ static neo_status find_board(neo_ctx *ctx, local *self) {
   char dir[512];
   if (self->options.board_program) {
     snprintf(self->board_program, sizeof self->board_program, "%s", self->options.board_program);
-    return NEO_OK;
+  } else {
+    NEO_TRY(neo_self_dir(ctx, dir));
+    snprintf(self->board_program, sizeof self->board_program, "%s/neo-board", dir);
   }
-  NEO_TRY(neo_self_dir(ctx, dir));
-  snprintf(self->board_program, sizeof self->board_program, "%s/neo-board", dir);
   if (!neo_file_exists(self->board_program))
     return neo_fail(ctx, NEO_UNREACHABLE,
                     "%s is missing: build the target neo-board or pass --board",

@@ -38,7 +38,7 @@ static void bindings(void **state) {
 static void bad_bindings_are_named(void **state) {
   (void)state;
   static const char *const bad[] = {
-      "x", "=1", "x=1,,2", "x=a", "x=-1", "x=1:f33", "x=1,2,3,4,5,6,7,8,9"};
+      "x", "=1", "x=1,", "x=,", "x=1,,2", "x=a", "x=-1", "x=1:f33", "x=1,2,3,4,5,6,7,8,9"};
   for (int i = 0; i < NEO_COUNT(bad); i++) {
     neo_ctx ctx;
     neo_binding out;

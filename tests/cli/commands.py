@@ -1,0 +1,140 @@
+"""Every exit code by a real command; odd names and shapes; threads; completion and man pages."""
+import time
+
+from programs import *
+
+ONE = ["--input", "x=1,1,28,28", "--threads", "1"]
+
+
+def odd_model(path):
+    """in/x:0 [n] + s:r [] -> "o/1"; its double -> "o:1", which is the same file name; a third "o_1"."""
+    return onnx(path, [node("Add", ["in/x:0", "s:r"], ["o/1"]), node("Add", ["o/1", "o/1"], ["o:1"]),
+                       node("Neg", ["o/1"], ["o_1"])],
+                [value_info("in/x:0", ["n"]), value_info("s:r", [])],
+                [value_info("o/1", ["n"]), value_info("o:1", ["n"]), value_info("o_1", ["n"])])
+
+
+def odd_names(d):
+    model = odd_model(d("odd.onnx"))
+    _, err = run("neo", "compile", model, "--db", "none", "-o", d("art"), expect=2)
+    check("in/x:0" in err and "--input" in err, "free dimensions are not named: " + err)
+    run("neo", "compile", model, "--input", "in/x:0=3:float32", "--input", "s:r=:float32", "--db", "none", "--threads",
+        "1", "-o", d("art"))
+    floats(d("x.npy"), (3,), [1, 2, 3])
+    floats(d("r.npy"), (), [10])
+    inputs = ["--input", "in/x:0=" + d("x.npy"), "--input", "s:r=" + d("r.npy")]
+    run("neo", "run", d("art"), *inputs, "--output-dir", d("out"))
+    got = {name: read_floats(d("out", name)) for name in sorted(os.listdir(d("out")))}
+    check(got == {"o_1.npy": [11, 12, 13], "o_1.1.npy": [22, 24, 26], "o_1.2.npy": [-11, -12, -13]}, str(got))
+    _, err = run("neo", "run", d("art"), *inputs[:2], "--output-dir", d("out"), expect=2)
+    check("s:r" in err, "the missing input is not named: " + err)
+    floats(d("x.npy"), (4,), [1, 2, 3, 4])
+    _, err = run("neo", "run", d("art"), *inputs, "--output-dir", d("out"), expect=2)
+    check("in/x:0" in err and "4" in err and "3" in err, "the wrong shape is not explained: " + err)
+    for bad in ("in/x:0=3,", "in/x:0=3:float33", "in/x:0", "=3", "in/x:0=-3", "in/x:0=99999999999999999999"):
+        _, err = run("neo", "compile", model, "--input", bad, "--db", "none", "-o", d("no"), expect=2)
+        check(bad in err, f"{bad} is not named: {err}")
+    _, err = run("neo", "compile", model, "--input", "y=3", "--db", "none", "-o", d("no"), expect=2)
+    check("in/x:0" in err, "the inputs there are, are not listed: " + err)
+    check(not os.path.exists(d("no")), "an artifact appeared")
+
+
+def threads(d):
+    run("neo", "compile", MODEL, "--input", SHAPE, "--threads", "1", "--db", "none", "-o", d("art"))
+    data = ["--input", "x=" + os.path.join(MNIST, "input_0.npy")]
+    want = read_floats(os.path.join(MNIST, "output_0.npy"))
+    for n in ("1", "2", "3"):
+        out, err = run("neo", "run", d("art"), *data, "--threads", n, "--output-dir", d("out" + n))
+        check(("compiled for 1 thread" in err) == (n != "1"), f"{n} threads: {err}")
+        got = read_floats(d("out" + n, os.listdir(d("out" + n))[0]))
+        check(all(abs(a - b) <= 3e-3 + 1e-3 * abs(b) for a, b in zip(got, want)), f"{n} threads: wrong")
+    out, _ = run("neo", "bench", d("art"), "--runs", "10", "--json")
+    times = json.loads(out)
+    check(0 < times["latency_ms"]["min"] <= times["latency_ms"]["median"] <= times["latency_ms"]["p90"], out)
+    check(times["threads"] == 1 and times["runs"] == 10, out)
+    out, _ = run("neo", "inspect", MODEL, "--input", SHAPE, "--tasks", "--json")
+    json.loads(out)
+
+
+def only_failures(d):
+    """What the simulated measurer plays back: the first proposals of seed 1, all crashed."""
+    run("neo-tune", MODEL, *ONE, "--db", d("first.db"), "--measure", "simulated:", "--trials", "16", "--quiet")
+    rows, _ = run("neo-tune", "export", "--db", d("first.db"))
+    rows = [json.loads(line) for line in rows.splitlines()]
+    failed = [dict(row, kind="crash", ns=0) for row in rows if "schedule" in row]
+    check(len(failed) == 16, f"{len(failed)} trials were exported")
+    return write(d("failures.jsonl"), "".join(json.dumps(row) + "\n" for row in failed).encode())
+
+
+def interrupted(d):
+    tuner = subprocess.Popen([program("neo-tune"), MODEL, *ONE, "--db", d("int.db"), "--measure", "simulated:", "--acks",
+                              "--quiet", "--trials", "1000000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    ids = [tuner.stdout.readline() for _ in range(20)]
+    tuner.send_signal(signal.SIGINT)
+    rest, err = tuner.communicate(timeout=60)
+    check(tuner.returncode == 130 and "interrupted" in err, f"{tuner.returncode}: {err}")
+    n = len(ids) + len(rest.splitlines())
+    out, _ = run("neo-tune", "runs", "--db", d("int.db"))
+    check("interrupted" in out, out)
+    out, _ = run("neo-tune", "export", "--db", d("int.db"))
+    check(sum('"schedule"' in line for line in out.splitlines()) == n, f"{n} trials were acknowledged")
+    out, err = run("neo-tune", "replay", "--db", d("int.db"))
+    check("every proposal equal" in out, out + err)
+
+
+def broken_artifact(d):
+    os.mkdir(d("broken"))
+    for name in ("compiled.so", "compiled.params", "compiled.meta", "compiled_model.json"):
+        write(d("broken", name), b"no artifact" * 20)
+    return d("broken")
+
+
+def exit_codes(d):
+    db = ["--db", d("none.db")]
+    for code, argv in [
+            (0, ["neo", "targets"]), (0, ["neo", "--help"]), (0, ["neo-tune", "--version"]),
+            (2, ["neo", "fly"]), (2, ["neo", "compile", MODEL]), (2, ["neo-tune", MODEL, "--trials", "none", *db]),
+            (2, ["neo-tune", MODEL, *ONE, "--trials", "1", "--measure", "guessed:", *db]),
+            (2, ["neo-tune", "replay", "7", "--db", "none"]),
+            (3, ["neo", "compile", write(d("cut.onnx"), read(MODEL)[:100000]), *ONE, "--db", "none", "-o", d("no")]),
+            (3, ["neo", "compile", MODEL, *ONE, "--db", write(d("text.db"), b"hello" * 400), "-o", d("no")]),
+            (4, ["neo", "compile", write(d("op.onnx"), read(MODEL).replace(b"MaxPool", b"MaxPuul")), *ONE, "--db", "none",
+                 "-o", d("no")]),
+            (5, ["neo-tune", MODEL, *ONE, "--measure", "simulated:" + only_failures(d), "--trials", "16", *db]),
+            (6, ["neo-tune", MODEL, *ONE, "--db", d("absent", "x.db"), "--trials", "1"]),
+            (6, ["neo-tune", MODEL, *ONE, "--board", d("no-board"), "--trials", "1", *db]),
+            (8, ["neo", "compile", d("absent.onnx"), "--db", "none", "-o", d("no")]),
+            (8, ["neo", "run", d(), "--input", "x=y"]),
+            (3, ["neo", "run", broken_artifact(d), "--input", "x=y"])]:
+        _, err = run(*argv, expect=code)
+        check(code == 0 or err.startswith(argv[0] + ":"), f"{argv}: no message: {err}")
+    _, err = run("neo", "compile", d("op.onnx"), *ONE, "--db", "none", "-o", d("no"), expect=4)
+    check(err.count("MaxPuul") >= 2, "not all unsupported nodes are listed: " + err)
+    check(not os.path.exists(d("no")), "an artifact appeared")
+
+
+def shell(d):
+    for name in ("neo", "neo-tune"):
+        completion, _ = run(name, "--completion")
+        write(d("completion"), completion.encode())
+        done = subprocess.run(["bash", "-c", f"source {d('completion')} && complete -p {name}"], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True)
+        check(done.returncode == 0 and name in done.stdout and not done.stderr, f"{name}: {done.stderr}")
+        man, _ = run(name, "--man")
+        check(man.startswith(".TH"), man[:80])
+        if not shutil.which("groff"):
+            skip("groff is not there to check the man pages")
+            continue
+        done = subprocess.run(["groff", "-man", "-Tutf8", "-ww", "-z"], input=man, stderr=subprocess.PIPE, text=True)
+        check(done.returncode == 0 and not done.stderr, f"{name}: {done.stderr}")
+
+
+def main():
+    for part in (exit_codes, odd_names, threads, interrupted, shell):
+        with Scratch() as d:
+            part(d)
+        print(part.__name__, "ok", flush=True)
+    finish()
+
+
+main()
