@@ -10,6 +10,7 @@
 #include "schedule/sketch.h"
 
 #define MAX_GRID_DEPTH 4
+#define WORTH_SCATTERING 10 /* operations for which vectors pay although lanes are stored apart */
 
 /* The axis along which some input is contiguous while the output is not; -1 if none. */
 static int transposed_axis(const neo_builder *b, int block, int vector_axis, int lanes) {
@@ -25,6 +26,16 @@ static int transposed_axis(const neo_builder *b, int block, int vector_axis, int
           neo_access_stride(load, te, &b->layout[load->buffer], a, 1) == 1)
         return a;
   }
+  return -1;
+}
+
+/* The last axis of extent > 1, for stores that are not contiguous along any; -1 if there is none.
+ */
+static int innermost_axis(const neo_builder *b, int block) {
+  const neo_te_block *te_block = &b->variant->te.block[block];
+  for (int a = te_block->n_spatial - 1; a >= 0; a--)
+    if (te_block->extent[a] > 1)
+      return a;
   return -1;
 }
 
@@ -105,6 +116,10 @@ static bool apply(neo_builder *b, int block) {
     return false;
   map_plan p = {.block = block, .lanes = neo_builder_lanes(b, block)};
   p.vector_axis = neo_builder_unit_axis(b, block, p.lanes);
+  if (p.vector_axis < 0) {
+    p.vector_axis = innermost_axis(b, block);
+    p.lanes = b->variant->facts.block[block].ops >= WORTH_SCATTERING ? p.lanes : 1;
+  }
   if (p.vector_axis < 0)
     return false;
   neo_builder_lay_reads(b, block, p.vector_axis);

@@ -106,8 +106,16 @@ static int add_unique(int *list, int n, int axis) {
   return n;
 }
 
-/* Alternatives, best first: contiguous stores and good operands; good operands alone; contiguous
- * stores alone. */
+/* R's last spatial axis of extent > 1; -1 if there is none. */
+static int innermost(const tile *t) {
+  for (int a = t->te->block[t->red].n_spatial - 1; a >= 0; a--)
+    if (t->of_red[a] >= 0 && extent(t, a) > 1)
+      return a;
+  return -1;
+}
+
+/* Without an axis for vectors the tile is scalar. Alternatives, best first: contiguous stores and
+ * good operands; good operands alone; contiguous stores alone. */
 static bool choose_vector(tile *t) {
   int list[NEO_TE_MAX_AXES + 1], n = 0;
   int unit = neo_builder_unit_axis(t->b, t->out, t->lanes);
@@ -123,6 +131,10 @@ static bool choose_vector(tile *t) {
   n = add_unique(list, n, stored);
   if (n == 0)
     n = add_unique(list, n, widest);
+  if (n == 0 && (list[0] = innermost(t)) >= 0) {
+    t->lanes = 1;
+    n = 1;
+  }
   if (n == 0 || t->b->choice >= n)
     return false;
   t->b->more = t->b->more || t->b->choice + 1 < n;

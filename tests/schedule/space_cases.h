@@ -47,6 +47,13 @@ static const space_case space_cases[] = {
      "B2 b3[i0, i1, i2, i3] s[1,9,3,5] r[4] add f32:0\n"
      "  mul(b0[0, i4, i2, i3], b1[i4, i1, 0, 1])\n"
      "B3 b4[i0, i1, i2, i3*2+1] s[1,9,3,5]\n  b3[0, i1, i2, i3]\n"},
+    {"one channel, every second",
+     "te 1\nb0 in f32 [1,6,5,9]\nb1 const f32 [6]\nb2 tmp f32 [1,1,5,9]\n"
+     "b3 out f32 [1,1,5,18]\n"
+     "B0 b2[i0, i1, i2, i3] s[1,1,5,9] r[6] add f32:0\n  mul(b0[0, i4, i2, i3], b1[i4])\n"
+     "B1 b3[i0, i1, i2, i3*2] s[1,1,5,9]\n"
+     "  div(f32:1, add(exp(neg(b2[0, 0, i2, i3])), f32:1))\n"
+     "B2 b3[i0, i1, i2, i3*2+1] s[1,1,5,9]\n  exp(b0[0, 0, i2, i3])\n"},
     {"matmul const", "te 1\nb0 in f32 [13,10]\nb1 const f32 [10,21]\nb2 out f32 [13,21]\n"
                      "B0 b2[i0, i1] s[13,21] r[10] add f32:0\n  mul(b0[i0, i2], b1[i2, i1])\n"},
     {"fully connected", "te 1\nb0 in f32 [1,24]\nb1 const f32 [30,24]\nb2 const f32 [30]\nb3 tmp "
