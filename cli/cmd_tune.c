@@ -33,6 +33,11 @@ static neo_status tune_options(neo_ctx *ctx, const cli_args *args, neo_tune_opti
   if (budget)
     NEO_TRY(cli_duration(ctx, budget, &options->budget_s));
   options->seed = (uint64_t)seed;
+  const char *measurer = cli_value(args, "--measure", "local");
+  if (strncmp(measurer, "simulated", 9) == 0 && !cli_value(args, "--db", NULL))
+    return neo_fail(ctx, NEO_USAGE,
+                    "--measure %s: its times are not real; name a database of their own with --db",
+                    measurer);
   options->measurer = cli_value(args, "--measure", NULL);
   options->strategy = cli_value(args, "--strategy", NULL);
   options->board_program = cli_value(args, "--board", NULL);

@@ -25,7 +25,14 @@
 
 #include "search/strategy.h"
 
-enum { ANALYTIC = 16, SEEDS = 64, SCORE_CHUNK = 128, RANDOM_EVERY = 20, SAMPLE_TRIES = 64 };
+enum {
+  ANALYTIC = 16,
+  SEEDS = 64,
+  SCORE_CHUNK = 128,
+  RANDOM_EVERY = 20,
+  SAMPLE_TRIES = 64,
+  HOPELESS = 4
+};
 
 /* Candidate hashes with a mark: open addressing, at most 1/2 full. */
 typedef struct seen_set {
@@ -228,10 +235,19 @@ static bool propose_one(neo_search *search, const neo_candidate *candidate, neo_
   return true;
 }
 
+/* A candidate of the scalar sketch costs the board as much time as ten good ones and teaches
+ * nothing: those predicted far slower than the analytic pick are drawn again. */
+static bool hopeless(const neo_search *search, const neo_candidate *candidate) {
+  double best = search->n_first > 0 ? neo_space_predict(search->space, &search->first[0]) : 0;
+  return best > 0 && neo_space_predict(search->space, candidate) > HOPELESS * best;
+}
+
 static bool propose_random(neo_search *search, neo_candidate *out, int *n) {
   for (int i = 0; i < SAMPLE_TRIES; i++) {
     neo_candidate candidate;
     neo_space_sample(search->space, &search->rng, &candidate);
+    if (i < SAMPLE_TRIES / 2 && hopeless(search, &candidate))
+      continue;
     if (propose_one(search, &candidate, out, n))
       return true;
   }
