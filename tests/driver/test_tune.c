@@ -577,7 +577,7 @@ static void each_allocation_may_fail(void **state) {
 }
 
 typedef struct memory_watch {
-  int64_t trials, at_500, at_end;
+  int64_t trials, at_500, at_1500, at_end;
 } memory_watch;
 
 static int64_t resident_pages(void) {
@@ -598,10 +598,13 @@ static void watch_memory(void *self, const neo_project *project, const neo_task_
   watch->trials++;
   if (watch->trials == 500)
     watch->at_500 = resident_pages();
+  if (watch->trials == 1500)
+    watch->at_1500 = resident_pages();
   watch->at_end = resident_pages();
 }
 
-/* The bar of 20,000 trials is benchmarks/bench_rss.sh. */
+/* From when the cost model holds as many rows as it ever will. The whole way, to 20,000 trials, is
+ * benchmarks/bar_rss.sh. */
 static void memory_stays_flat(void **state) {
   fixture *f = *state;
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -616,10 +619,10 @@ static void memory_stays_flat(void **state) {
   options.self = &watch;
   must(&f->ctx, neo_tune(&f->ctx, &f->project, db, &options, &result));
   neo_db_close(db);
-  double growth = (double)watch.at_end / (double)watch.at_500 - 1;
-  print_message("resident: %lld KB at trial 500, %lld KB at %lld, %+.1f %%\n",
-                (long long)watch.at_500 * 4, (long long)watch.at_end * 4, (long long)watch.trials,
-                100 * growth);
+  double growth = (double)watch.at_end / (double)watch.at_1500 - 1;
+  print_message("resident: %lld KB at trial 500, %lld KB at 1500, %lld KB at %lld: %+.1f %%\n",
+                (long long)watch.at_500 * 4, (long long)watch.at_1500 * 4,
+                (long long)watch.at_end * 4, (long long)watch.trials, 100 * growth);
   assert_int_equal(watch.trials, 5000);
   assert_true(growth < 0.05);
 }

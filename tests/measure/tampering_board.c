@@ -1,0 +1,85 @@
+/* A board that is not honest, for tests of the measurer: passes frames between its tuner and a real
+ * neo-board, and spoils some, as $NEO_TAMPER says:
+ *
+ *   fast   a measured time comes back a million times shorter
+ *   wrong  a measured candidate comes back with another verdict
+ *   dies   exits when it gets a job to measure
+ *   mute   passes no result on
+ *
+ * The job that measures the machine's FMA peak is passed on as it is.
+ * usage: tampering-board (as neo-board); the real one is $NEO_TAMPER_BOARD */
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/host.h"
+#include "rpc/rpc.h"
+
+static bool last_measures;
+
+static void on_job(neo_ctx *ctx, const neo_frame *frame, const char *mode) {
+  static neo_job job;
+  if (neo_job_decode(ctx, (const uint8_t *)frame->payload.data, frame->payload.size, &job))
+    exit(9);
+  last_measures = job.kind == NEO_JOB_MEASURE && job.rtol < 1; /* 1: the peak */
+  if (last_measures && strcmp(mode, "dies") == 0)
+    exit(7);
+}
+
+/* False: not to be passed on. */
+static bool on_result(neo_ctx *ctx, neo_frame *frame, const char *mode) {
+  static neo_job_result result;
+  if (!last_measures)
+    return true;
+  if (neo_job_result_decode(ctx, (const uint8_t *)frame->payload.data, frame->payload.size,
+                            &result))
+    exit(9);
+  if (strcmp(mode, "fast") == 0) {
+    result.timing.median /= 1e6;
+    for (int i = 0; i < result.timing.n; i++)
+      result.timing.ns[i] /= 1e6;
+  } else if (strcmp(mode, "wrong") == 0) {
+    result.outcome = NEO_OUTCOME_VERDICT;
+    result.verify.verdict = NEO_VERDICT_REDZONE;
+  } else if (strcmp(mode, "mute") == 0) {
+    return false;
+  }
+  neo_buf_clear(&frame->payload);
+  neo_job_result_encode(&frame->payload, &result);
+  neo_job_result_fini(&result);
+  return true;
+}
+
+static void pass(neo_ctx *ctx, int from, int to, const char *mode) {
+  neo_frame frame = {0};
+  bool keep = true;
+  if (neo_frame_receive(ctx, from, &frame, 0) != NEO_OK)
+    exit(0);
+  if (frame.type == NEO_MESSAGE_JOB)
+    on_job(ctx, &frame, mode);
+  if (frame.type == NEO_MESSAGE_RESULT)
+    keep = on_result(ctx, &frame, mode);
+  if (keep && neo_frame_send(ctx, to, &frame, 0) != NEO_OK)
+    exit(0);
+  neo_buf_fini(&frame.payload);
+}
+
+int main(int argc, char **argv) {
+  neo_ctx ctx;
+  neo_process board;
+  const char *mode = getenv("NEO_TAMPER");
+  neo_ctx_init(&ctx, 1);
+  (void)argc;
+  argv[0] = getenv("NEO_TAMPER_BOARD");
+  if (!mode || !argv[0] || neo_process_spawn(&ctx, (const char *const *)argv, false, &board))
+    return 9;
+  for (;;) {
+    struct pollfd fds[] = {{STDIN_FILENO, POLLIN, 0}, {board.fd, POLLIN, 0}};
+    poll(fds, 2, -1);
+    if (fds[0].revents)
+      pass(&ctx, STDIN_FILENO, board.fd, mode);
+    if (fds[1].revents)
+      pass(&ctx, board.fd, STDIN_FILENO, mode);
+  }
+}
