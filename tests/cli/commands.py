@@ -71,7 +71,8 @@ def interrupted(d):
                               "--quiet", "--trials", "1000000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     ids = [tuner.stdout.readline() for _ in range(20)]
     tuner.send_signal(signal.SIGINT)
-    rest, err = tuner.communicate(timeout=60)
+    rest, err = tuner.stdout.read(), tuner.stderr.read()  # communicate() would lose what readline() buffered
+    tuner.wait(timeout=60)
     check(tuner.returncode == 130 and "interrupted" in err, f"{tuner.returncode}: {err}")
     n = len(ids) + len(rest.splitlines())
     out, _ = run("neo-tune", "runs", "--db", d("int.db"))
