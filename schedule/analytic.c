@@ -26,6 +26,7 @@
 #define L2_BYTES_PER_CYCLE 20.0
 #define L3_BYTES_PER_CYCLE 20.0
 #define DRAM_BYTES_PER_CYCLE 6.0
+#define COLD_CONSTANTS 0.5 /* a model's constants leave the caches between its runs */
 #define L1_SHARE 0.8
 #define L2_SHARE 0.7
 #define L3_SHARE 0.6
@@ -625,6 +626,14 @@ static double bytes_into(const traffic *t, double capacity) {
   return sum;
 }
 
+static double constant_bytes(const plan *p, const traffic *t) {
+  double sum = 0;
+  for (int i = 0; i < t->n_buffers; i++)
+    if (p->variant->te.buffer[t->buffer[i]].role == NEO_TE_CONST)
+      sum += t->bytes[i][0];
+  return sum;
+}
+
 static double cycles_to_ns(const neo_target *target, double cycles) {
   return cycles / (target->ghz > 0 ? target->ghz : 3.0);
 }
@@ -647,6 +656,7 @@ static void add_launch(const plan *p, int root, double cycles, neo_cost *cost) {
     whole += t.bytes[i][0];
   if (target->l3 > 0 && whole <= L3_SHARE * (double)target->l3)
     dram = 0;
+  dram += COLD_CONSTANTS * constant_bytes(p, &t);
   double term[4] = {cycles / busy, l2 / L2_BYTES_PER_CYCLE / busy, l3 / L3_BYTES_PER_CYCLE / busy,
                     dram / DRAM_BYTES_PER_CYCLE / fmin(busy, 1.5)};
   double most = 0, sum = 0;
