@@ -20,6 +20,7 @@ neo_status neo_dir_remove(neo_ctx *ctx, const char *path); /* recursive; absent 
 /* A fresh private directory below $TMPDIR or /tmp given by the caller as base (NULL: "/tmp"). */
 neo_status neo_dir_temp(neo_ctx *ctx, const char *base, char out[256]);
 bool neo_file_exists(const char *path);
+bool neo_dir_exists(const char *path); /* a folder, links followed */
 
 /* Read-only map of a file. */
 typedef struct neo_mapping {

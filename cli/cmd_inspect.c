@@ -70,15 +70,23 @@ static void print_tensors(const neo_graph *graph, const char *what, int n, const
   }
 }
 
+/* The model as read, with the --input options known to the reader. */
+static neo_status import_model(neo_ctx *ctx, const cli_args *args, neo_arena *arena,
+                               neo_binding binding[CLI_MAX_VALUES], int *n, neo_graph **out) {
+  const char *text;
+  *n = 0;
+  while ((text = cli_value_at(args, "--input", *n)))
+    NEO_TRY(cli_binding(ctx, arena, text, &binding[(*n)++]));
+  neo_import_options options = {.n_bindings = *n, .binding = binding};
+  return neo_import(ctx, args->argument[0], &options, out);
+}
+
 static neo_status inspect_passes(neo_ctx *ctx, const cli_args *args, neo_arena *arena) {
   neo_graph *graph = NULL;
   neo_binding binding[CLI_MAX_VALUES];
   int n = 0, n_passes = 0;
-  const char *text;
-  while ((text = cli_value_at(args, "--input", n)))
-    NEO_TRY(cli_binding(ctx, arena, text, &binding[n++]));
   const neo_pass *pass = neo_pass_list(&n_passes);
-  neo_status status = neo_import(ctx, args->argument[0], &graph);
+  neo_status status = import_model(ctx, args, arena, binding, &n, &graph);
   if (status == NEO_OK)
     status = neo_pass_bind(ctx, graph, n, binding);
   for (int p = -1; p < n_passes && status == NEO_OK; p++) {
@@ -180,7 +188,9 @@ static void print_operators(const neo_graph *graph, neo_arena *arena) {
 
 static neo_status inspect_summary(neo_ctx *ctx, const cli_args *args, neo_arena *arena) {
   neo_graph *graph = NULL;
-  NEO_TRY(neo_import(ctx, args->argument[0], &graph));
+  neo_binding binding[CLI_MAX_VALUES];
+  int n = 0;
+  NEO_TRY(import_model(ctx, args, arena, binding, &n, &graph));
   print_tensors(graph, "input", graph->n_inputs, graph->input);
   print_tensors(graph, "output", graph->n_outputs, graph->output);
   print_operators(graph, arena);

@@ -85,7 +85,8 @@ neo_status neo_project_open(neo_ctx *ctx, const neo_project_options *options, ne
   if (status != NEO_OK)
     goto out;
   project.threads = options->threads > 0 ? options->threads : cores.n;
-  status = neo_import(ctx, options->model, &project.graph);
+  neo_import_options import = {.n_bindings = options->n_bindings, .binding = options->bindings};
+  status = neo_import(ctx, options->model, &import, &project.graph);
   if (status == NEO_OK)
     status = neo_pass_bind(ctx, project.graph, options->n_bindings, options->bindings);
   if (status == NEO_OK)

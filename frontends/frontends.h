@@ -5,13 +5,23 @@
 
 #include "ir/graph.h"
 
-/* Reads the model at `path`; the format is recognised by content. The graph may hold on to the
- * mapped file (large weights are not copied), so the file must not change while the graph lives.
- * NEO_BAD_INPUT: damaged or hostile file, the thing named. NEO_UNSUPPORTED: one error that lists
- * every unsupported operator and attribute; a list too long for the message is logged line by line
- * at NEO_LOG_ERROR. NEO_IO: cannot be read. The graph is as the file says: nothing bound, inferred
- * or optimised. */
-neo_status neo_import(neo_ctx *ctx, const char *path, neo_graph **out);
+/* What a reader may know besides the file; NULL: nothing. Bindings are applied to the inputs as
+ * they are read, so that readers whose conversion depends on shapes see them; neo_pass_bind still
+ * checks them. */
+typedef struct neo_import_options {
+  int n_bindings;
+  const neo_binding *binding;
+  int64_t max_model_bytes; /* expanded archives and constants together; 0: 8 GB */
+} neo_import_options;
+
+/* Reads the model at `path`, a file or (SavedModel) a folder; the format is recognised by content.
+ * The graph may hold on to the mapped file (large weights are not copied), so the file must not
+ * change while the graph lives. NEO_BAD_INPUT: damaged or hostile file, the thing named.
+ * NEO_UNSUPPORTED: one error that lists every unsupported operator and attribute; a list too long
+ * for the message is logged line by line at NEO_LOG_ERROR. NEO_IO: cannot be read. The graph is as
+ * the file says: nothing bound, inferred or optimised. */
+neo_status neo_import(neo_ctx *ctx, const char *path, const neo_import_options *options,
+                      neo_graph **out);
 
 /* Name of the format that `path` would be read as, or NULL; for `neo inspect`. */
 const char *neo_import_format(neo_ctx *ctx, const char *path);

@@ -14,9 +14,9 @@ static const reader_row rows[] = {
 #undef X
 };
 
-static const reader_row *find_row(const char *path, const neo_mapping *file) {
+static const reader_row *find_row(const neo_source *source) {
   for (int i = 0; i < NEO_COUNT(rows); i++)
-    if (rows[i].detect(path, file))
+    if (rows[i].detect(source))
       return &rows[i];
   return NULL;
 }
@@ -32,21 +32,33 @@ static neo_status unknown_format(neo_ctx *ctx, const char *path) {
   return status;
 }
 
-neo_status neo_import(neo_ctx *ctx, const char *path, neo_graph **out) {
-  neo_mapping file;
-  NEO_TRY(neo_file_map(ctx, path, &file));
-  const reader_row *row = find_row(path, &file);
-  neo_status status = row ? row->read(ctx, path, &file, out) : unknown_format(ctx, path);
+static neo_status open_source(neo_ctx *ctx, const char *path, const neo_import_options *options,
+                              neo_source *out) {
+  *out = (neo_source){.path = path};
+  if (options)
+    out->options = *options;
+  if (out->options.max_model_bytes <= 0)
+    out->options.max_model_bytes = (int64_t)8 << 30;
+  out->folder = neo_dir_exists(path);
+  return out->folder ? NEO_OK : neo_file_map(ctx, path, &out->file);
+}
+
+neo_status neo_import(neo_ctx *ctx, const char *path, const neo_import_options *options,
+                      neo_graph **out) {
+  neo_source source;
+  NEO_TRY(open_source(ctx, path, options, &source));
+  const reader_row *row = find_row(&source);
+  neo_status status = row ? row->read(ctx, &source, out) : unknown_format(ctx, path);
   if (status != NEO_OK)
-    neo_file_unmap(&file);
+    neo_file_unmap(&source.file);
   return status;
 }
 
 const char *neo_import_format(neo_ctx *ctx, const char *path) {
-  neo_mapping file;
-  if (neo_file_map(ctx, path, &file) != NEO_OK)
+  neo_source source;
+  if (open_source(ctx, path, NULL, &source) != NEO_OK)
     return NULL;
-  const reader_row *row = find_row(path, &file);
-  neo_file_unmap(&file);
+  const reader_row *row = find_row(&source);
+  neo_file_unmap(&source.file);
   return row ? row->format : NULL;
 }

@@ -322,9 +322,9 @@ static neo_status convert_node(onnx_import *im, onnx_scope *scope, const Onnx__N
   } else {
     NEO_TRY(find_row(im, &node));
     if (node.row && !poisoned) {
-      int before = im->n_unsupported;
+      int before = im->unsupported.n;
       NEO_TRY(node.row->convert(im, &node));
-      if (im->n_unsupported == before)
+      if (im->unsupported.n == before)
         report_unread(im, &node);
     }
   }
@@ -378,8 +378,7 @@ static neo_status add_input(onnx_import *im, onnx_scope *scope, const Onnx__Valu
   }
   const Onnx__TensorType *type = info->type ? info->type->tensor_type : NULL;
   if (!type || onnx_dtype(type->elem_type, &dtype, &type_name) != NEO_OK) {
-    im->n_unsupported++;
-    neo_buf_printf(&im->unsupported, "input '%s': %s\n", name, type_name);
+    neo_unsupported_add(&im->unsupported, "input '%s': %s", name, type_name);
     return scope_put(im, scope, name, placeholder(im, name));
   }
   NEO_TRY(input_shape(im, name, type, &shape, dim_name));
@@ -400,8 +399,7 @@ static neo_status main_graph(onnx_import *im, onnx_scope *scope) {
   for (size_t i = 0; i < pb->n_initializer; i++)
     NEO_TRY(add_initializer(im, scope, pb->initializer[i]));
   if (pb->n_sparse_initializer > 0) {
-    im->n_unsupported++;
-    neo_buf_printf(&im->unsupported, "%zu sparse initializers\n", pb->n_sparse_initializer);
+    neo_unsupported_add(&im->unsupported, "%zu sparse initializers", pb->n_sparse_initializer);
   }
   for (size_t i = 0; i < pb->n_input; i++)
     NEO_TRY(add_input(im, scope, pb->input[i]));
@@ -418,42 +416,21 @@ static neo_status main_graph(onnx_import *im, onnx_scope *scope) {
   return NEO_OK;
 }
 
-/* One error with the whole list, as far as it fits; else the list is logged, too. */
-static neo_status fail_unsupported(onnx_import *im) {
-  neo_buf *list = &im->unsupported;
-  const char *text = list->data ? list->data : "";
-  size_t room = sizeof im->ctx->message - 200;
-  if (list->size <= room)
-    return neo_fail(im->ctx, NEO_UNSUPPORTED, "%s: %d unsupported:\n%s", im->path,
-                    im->n_unsupported, text);
-  for (const char *at = text; *at;) {
-    size_t length = strcspn(at, "\n");
-    neo_log(im->ctx, NEO_LOG_ERROR, "%.*s", (int)length, at);
-    at += length + (at[length] == '\n');
-  }
-  size_t cut = room;
-  while (cut > 0 && text[cut - 1] != '\n')
-    cut--;
-  return neo_fail(im->ctx, NEO_UNSUPPORTED,
-                  "%s: %d unsupported (all are in the log), the first:\n%.*s", im->path,
-                  im->n_unsupported, (int)cut, text);
-}
-
-static neo_status build(neo_ctx *ctx, const char *path, const Onnx__Model *model,
-                        const neo_mapping *file, neo_graph **out) {
-  onnx_import im = {.ctx = ctx, .path = path, .model = model};
+static neo_status build(neo_ctx *ctx, const neo_source *source, const Onnx__Model *model,
+                        neo_graph **out) {
+  onnx_import im = {.ctx = ctx, .path = source->path, .model = model};
   onnx_scope scope = {
       .prefix = "", .n_opsets = model->n_opset_import, .opsets = model->opset_import};
   NEO_TRY(neo_graph_create(ctx, text_or_empty(model->graph->name), &im.graph));
   im.files = neo_arena_alloc(im.graph->arena, sizeof *im.files);
-  im.files->model = *file;
+  im.files->model = source->file;
   neo_status status = main_graph(&im, &scope);
-  if (status == NEO_OK && im.n_unsupported > 0)
-    status = fail_unsupported(&im);
+  if (status == NEO_OK)
+    status = neo_unsupported_end(ctx, source->path, &im.unsupported);
   if (status == NEO_OK)
     status = neo_graph_check(ctx, im.graph);
   neo_map_fini(&scope.names);
-  neo_buf_fini(&im.unsupported);
+  neo_unsupported_fini(&im.unsupported);
   im.graph->keep = im.files;
   im.graph->keep_release = onnx_files_release;
   if (status == NEO_OK) {
@@ -475,7 +452,9 @@ static void pb_free(void *self, void *data) {
   neo_free(self, data);
 }
 
-neo_status onnx_read(neo_ctx *ctx, const char *path, const neo_mapping *file, neo_graph **out) {
+neo_status onnx_read(neo_ctx *ctx, const neo_source *source, neo_graph **out) {
+  const char *path = source->path;
+  const neo_mapping *file = &source->file;
   ProtobufCAllocator allocator = {pb_alloc, pb_free, ctx};
   neo_buf stripped = {0};
   Onnx__Model *model = NULL;
@@ -490,7 +469,7 @@ neo_status onnx_read(neo_ctx *ctx, const char *path, const neo_mapping *file, ne
   }
   neo_buf_fini(&stripped);
   if (status == NEO_OK)
-    status = build(ctx, path, model, file, out);
+    status = build(ctx, source, model, out);
   if (model)
     onnx__model__free_unpacked(model, &allocator);
   return status;

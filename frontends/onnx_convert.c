@@ -32,9 +32,9 @@ static neo_status emit_with_dtype(onnx_import *im, onnx_node *node, const char *
                                   bool required) {
   bool present;
   neo_dtype dtype;
-  int before = im->n_unsupported;
+  int before = im->unsupported.n;
   NEO_TRY(dtype_attr(im, node, name, &present, &dtype));
-  if (im->n_unsupported != before)
+  if (im->unsupported.n != before)
     return NEO_OK;
   if (required && !present)
     return onnx_bad(im, node, "no attribute '%s'", name);

@@ -8,6 +8,7 @@
 #ifndef NEO_FRONTENDS_ONNX_IMPORT_H
 #define NEO_FRONTENDS_ONNX_IMPORT_H
 
+#include "frontends/emit.h"
 #include "frontends/readers.h"
 #include "onnx.pb-c.h"
 
@@ -43,8 +44,8 @@ typedef struct onnx_import {
   const Onnx__Model *model;
   neo_graph *graph;
   onnx_files *files;
-  neo_buf unsupported; /* one line each */
-  int n_unsupported, n_inlined;
+  neo_unsupported unsupported;
+  int n_inlined;
 } onnx_import;
 
 /* One node being converted. */

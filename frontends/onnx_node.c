@@ -10,16 +10,15 @@
 /* ---- errors ---------------------------------------------------------------------------------- */
 
 neo_status onnx_unsupported(onnx_import *im, const onnx_node *node, const char *format, ...) {
+  char text[512];
   va_list args;
-  neo_buf_printf(&im->unsupported, "node '%s' (%s%s%s, opset %d): ", node->name,
-                 node->pb->domain ? node->pb->domain : "",
-                 node->pb->domain && *node->pb->domain ? ":" : "",
-                 node->pb->op_type ? node->pb->op_type : "", node->opset);
   va_start(args, format);
-  neo_buf_vprintf(&im->unsupported, format, args);
+  vsnprintf(text, sizeof text, format, args);
   va_end(args);
-  neo_buf_text(&im->unsupported, "\n");
-  im->n_unsupported++;
+  neo_unsupported_add(&im->unsupported, "node '%s' (%s%s%s, opset %d): %s", node->name,
+                      node->pb->domain ? node->pb->domain : "",
+                      node->pb->domain && *node->pb->domain ? ":" : "",
+                      node->pb->op_type ? node->pb->op_type : "", node->opset, text);
   return NEO_OK;
 }
 

@@ -260,8 +260,8 @@ neo_status onnx_tensor(onnx_import *im, const Onnx__Tensor *pb, const char *what
   const uint8_t *data = NULL;
   int64_t n = 0;
   if (onnx_dtype(pb->data_type, &tensor.dtype, &type_name) != NEO_OK) {
-    im->n_unsupported++;
-    neo_buf_printf(&im->unsupported, "tensor '%s': %s (%d)\n", what, type_name, (int)pb->data_type);
+    neo_unsupported_add(&im->unsupported, "tensor '%s': %s (%d)", what, type_name,
+                        (int)pb->data_type);
     tensor.dtype = NEO_F32;
     tensor.size = 4;
     tensor.data = neo_arena_alloc(im->graph->arena, 16);

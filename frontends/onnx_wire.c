@@ -143,8 +143,8 @@ neo_status onnx_wire_strip(neo_ctx *ctx, const char *path, const uint8_t *data, 
 
 /* ModelProto has no magic: the top-level fields seen before the end or a truncation must all be
  * ModelProto's, with their wire types, and the first ones be plausible. */
-bool onnx_detect(const char *path, const neo_mapping *file) {
-  (void)path;
+bool onnx_detect(const neo_source *source) {
+  const neo_mapping *file = &source->file;
   static const uint8_t wire_of[26] = {[1] = 1, [2] = 3, [3] = 3,  [4] = 3,  [5] = 1, [6] = 3,
                                       [7] = 3, [8] = 3, [14] = 3, [20] = 3, [25] = 3};
   if (file->size == 0)

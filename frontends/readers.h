@@ -5,16 +5,23 @@
 #include "base/host.h"
 #include "frontends/frontends.h"
 
-/* Does the file's beginning look like this format? Reads what is mapped, never fails. */
-typedef bool (*neo_detect_fn)(const char *path, const neo_mapping *file);
+/* The model as found: a mapped file, or a folder (then `file` is empty). */
+typedef struct neo_source {
+  const char *path;
+  bool folder;
+  neo_mapping file;
+  neo_import_options options; /* max_model_bytes is set */
+} neo_source;
+
+/* Does it look like this format? Reads what is mapped (or looks into the folder), never fails. */
+typedef bool (*neo_detect_fn)(const neo_source *source);
 /* Takes the mapping over: on success the graph's keep owns it, on failure it is still the caller's.
  */
-typedef neo_status (*neo_read_fn)(neo_ctx *ctx, const char *path, const neo_mapping *file,
-                                  neo_graph **out);
+typedef neo_status (*neo_read_fn)(neo_ctx *ctx, const neo_source *source, neo_graph **out);
 
 #define X(format, detect, read)                                                                    \
-  bool detect(const char *path, const neo_mapping *file);                                          \
-  neo_status read(neo_ctx *ctx, const char *path, const neo_mapping *file, neo_graph **out);
+  bool detect(const neo_source *source);                                                           \
+  neo_status read(neo_ctx *ctx, const neo_source *source, neo_graph **out);
 #include "frontends/frontends.def"
 #undef X
 

@@ -165,6 +165,10 @@ typedef struct neo_binding {
   neo_dtype dtype;
 } neo_binding;
 
+/* One live node, whose inputs' types are fully known: types of its outputs; small results of
+ * constant inputs become constants, the node then dies. neo_pass_infer does this for all, in order.
+ */
+neo_status neo_node_infer(neo_ctx *ctx, neo_graph *graph, int node);
 neo_status neo_pass_bind(neo_ctx *ctx, neo_graph *graph, int n, const neo_binding *bindings);
 neo_status
 neo_pass_infer(neo_ctx *ctx,

@@ -97,22 +97,23 @@ static void drop_empty_outputs(neo_graph *graph, neo_node *node) {
   neo_node_set_ints(graph, node, "split", kept, sizes);
 }
 
+neo_status neo_node_infer(neo_ctx *ctx, neo_graph *graph, int index) {
+  neo_node *node = &graph->node[index];
+  NEO_TRY(node->op->infer(ctx, graph, node));
+  node = &graph->node[index];
+  NEO_TRY(check_outputs(ctx, graph, node));
+  if (neo_edit_is(node, "concat"))
+    drop_empty_parts(graph, node);
+  if (neo_edit_is(node, "split"))
+    drop_empty_outputs(graph, node);
+  if (neo_edit_is(node, "shape") || neo_edit_is(node, "size"))
+    return fold_shape_query(ctx, graph, node);
+  return neo_fold_node(ctx, graph, node, SMALL);
+}
+
 neo_status neo_pass_infer(neo_ctx *ctx, neo_graph *graph) {
-  for (int i = 0; i < graph->n_nodes; i++) {
-    neo_node *node = &graph->node[i];
-    if (node->dead)
-      continue;
-    NEO_TRY(node->op->infer(ctx, graph, node));
-    node = &graph->node[i];
-    NEO_TRY(check_outputs(ctx, graph, node));
-    if (neo_edit_is(node, "concat"))
-      drop_empty_parts(graph, node);
-    if (neo_edit_is(node, "split"))
-      drop_empty_outputs(graph, node);
-    if (neo_edit_is(node, "shape") || neo_edit_is(node, "size"))
-      NEO_TRY(fold_shape_query(ctx, graph, node));
-    else
-      NEO_TRY(neo_fold_node(ctx, graph, node, SMALL));
-  }
+  for (int i = 0; i < graph->n_nodes; i++)
+    if (!graph->node[i].dead)
+      NEO_TRY(neo_node_infer(ctx, graph, i));
   return NEO_OK;
 }

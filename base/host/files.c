@@ -192,6 +192,11 @@ bool neo_file_exists(const char *path) {
   return access(path, F_OK) == 0;
 }
 
+bool neo_dir_exists(const char *path) {
+  struct stat info;
+  return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
 neo_status neo_file_map(neo_ctx *ctx, const char *path, neo_mapping *out) {
   int fd;
   size_t size;

@@ -35,7 +35,7 @@ static neo_status import_bytes(const void *data, size_t size, neo_graph **out) {
   snprintf(path, sizeof path, "%s/model.onnx", folder);
   neo_ctx_clear(&ctx);
   assert_int_equal(neo_file_write(&ctx, path, data, size), NEO_OK);
-  return neo_import(&ctx, path, out);
+  return neo_import(&ctx, path, NULL, out);
 }
 
 /* Imports what was built; the status and a part of the message must be these. */
@@ -538,7 +538,7 @@ static void other_files(void **state) {
   }
   neo_graph *graph = NULL;
   neo_ctx_clear(&ctx);
-  assert_int_equal(neo_import(&ctx, "/nonexistent/model.onnx", &graph), NEO_IO);
+  assert_int_equal(neo_import(&ctx, "/nonexistent/model.onnx", NULL, &graph), NEO_IO);
 }
 
 int main(void) {

@@ -52,7 +52,7 @@ static neo_graph *load(const model *m, const neo_shape *shape) {
   char path[512];
   neo_graph *graph = NULL;
   path_of(m, "model.onnx", path, sizeof path);
-  check(neo_import(&ctx, path, &graph));
+  check(neo_import(&ctx, path, NULL, &graph));
   assert_int_equal(graph->n_inputs, 1);
   neo_binding binding = {graph->value[graph->input[0]].name, *shape, false, NEO_F32};
   check(neo_pass_bind(&ctx, graph, 1, &binding));
@@ -132,7 +132,7 @@ static void free_dims_are_one_error(void **state) {
   char path[512];
   neo_graph *graph = NULL;
   path_of(&models[0], "model.onnx", path, sizeof path);
-  check(neo_import(&ctx, path, &graph));
+  check(neo_import(&ctx, path, NULL, &graph));
   neo_value *input = &graph->value[graph->input[0]];
   input->shape.dim[0] = -1;
   input->dim_name[0] = "batch";

@@ -174,7 +174,7 @@ static neo_status run_case(neo_ctx *ctx, const node_case *c, const char *path) {
   for (int i = 0; i < 3; i++) {
     neo_graph *graph = NULL;
     neo_ctx_clear(ctx);
-    NEO_TRY(neo_import(ctx, path, &graph));
+    NEO_TRY(neo_import(ctx, path, NULL, &graph));
     status = run_graph(ctx, c, graph, constants_from[i]);
     neo_graph_destroy(graph);
     if (status == NEO_OK || status == NEO_INTERNAL)

@@ -33,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     return 0;
   bool written = fwrite(data, 1, size, file) == size;
   fclose(file);
-  if (written && neo_import(&ctx, path, &graph) == NEO_OK) {
+  if (written && neo_import(&ctx, path, NULL, &graph) == NEO_OK) {
     use(&ctx, graph);
     neo_graph_destroy(graph);
   }

