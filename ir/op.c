@@ -1,4 +1,5 @@
 /* ir/op.c: the table of operators, and evaluation of nodes and graphs through it. */
+#include "ir/expand.h"
 #include "ir/ops_internal.h"
 #include "ir/ops_table.h"
 
@@ -85,8 +86,11 @@ static bool all_empty(const neo_node *node, const neo_tensor *out) {
 
 neo_status neo_node_eval(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
                          neo_tensor *const *in, neo_tensor *out) {
-  if (!node->op->eval && !node->op->lower)
+  if (!node->op->eval && !node->op->lower) {
+    if (neo_expansion_find(node->op))
+      return neo_expand_eval(ctx, graph, node, in, out);
     return neo_op_fail(ctx, node, NEO_UNSUPPORTED, "cannot be evaluated");
+  }
   NEO_TRY(create_outputs(ctx, graph, node, out));
   neo_status s = NEO_OK;
   if (!all_empty(node, out))

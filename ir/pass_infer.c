@@ -5,8 +5,11 @@
  * that the operators that need it as a constant find it. With bound inputs every dimension is
  * known, so `shape` is a constant, too.
  *
+ * Operators that are written as others (ir/expand.h) are replaced on the way, too.
+ *
  * Bounded on hostile files: results over SMALL elements are left to neo_pass_fold; a value may have
  * at most 2^40 elements. */
+#include "ir/expand.h"
 #include "ir/graph_edit.h"
 #include "ir/pass_internal.h"
 
@@ -112,8 +115,15 @@ neo_status neo_node_infer(neo_ctx *ctx, neo_graph *graph, int index) {
 }
 
 neo_status neo_pass_infer(neo_ctx *ctx, neo_graph *graph) {
-  for (int i = 0; i < graph->n_nodes; i++)
-    if (!graph->node[i].dead)
-      NEO_TRY(neo_node_infer(ctx, graph, i));
-  return NEO_OK;
+  bool expanded = false;
+  for (int i = 0; i < graph->n_nodes; i++) {
+    if (graph->node[i].dead)
+      continue;
+    NEO_TRY(neo_node_infer(ctx, graph, i));
+    if (graph->node[i].dead || !neo_expansion_find(graph->node[i].op))
+      continue;
+    NEO_TRY(neo_expand_node(ctx, graph, i, 0));
+    expanded = true;
+  }
+  return expanded ? neo_edit_sort(ctx, graph) : NEO_OK;
 }

@@ -2,6 +2,7 @@
 #ifndef NEO_TESTS_IR_OP_TESTING_H
 #define NEO_TESTS_IR_OP_TESTING_H
 
+#include "ir/expand.h"
 #include "ir/graph.h"
 #include "tests/ir/te_testing.h"
 

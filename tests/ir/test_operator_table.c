@@ -647,6 +647,24 @@ static const struct {
      "f32",
      {1, 1, 5},
      {1, 1, 3, 2, 2}},
+    {"lstm(%0, %1, %2) {activations=\"affine,affine,affine\"}",
+     {"const f32 [1,1,1] {2}", "const f32 [1,4,1] {1,1,1,1}", "const f32 [1,4,1] {1,1,1,1}"},
+     1,
+     "f32",
+     {1, 1, 1, 1},
+     {8}},
+    {"gru(%0, %1, %2) {activations=\"affine,affine\"}",
+     {"const f32 [1,1,1] {2}", "const f32 [1,3,1] {1,1,1}", "const f32 [1,3,1] {1,1,1}"},
+     1,
+     "f32",
+     {1, 1, 1, 1},
+     {-2}},
+    {"rnn(%0, %1, %2) {activations=\"relu\", direction=\"reverse\"}",
+     {"const f32 [2,1,1] {2,-1}", "const f32 [1,1,1] {2}", "const f32 [1,1,1] {3}"},
+     1,
+     "f32",
+     {2, 1, 1, 1},
+     {4, 0}},
 };
 
 static void golden_values(void **state) {
@@ -684,7 +702,7 @@ static void find_row(void *self, const neo_op *op) {
     found = strncmp(golden[k].call, op->name, n) == 0 && golden[k].call[n] == '(';
   if (!found)
     fail_msg("operator %s has no row in this test", op->name);
-  assert_true(op->infer && (op->lower || op->eval || op->runtime));
+  assert_true(op->infer && (op->lower || op->eval || op->runtime || neo_expansion_find(op)));
   assert_non_null(strchr("ecvmo", op->fuse));
 }
 

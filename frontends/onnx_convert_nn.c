@@ -1,0 +1,36 @@
+/* frontends/onnx_convert_nn.c: converters of layers whose attributes need more than copying:
+ * recurrent layers. */
+#include "frontends/onnx_import.h"
+
+#include <ctype.h>
+#include <string.h>
+
+/* Names joined by commas, lower case; NULL if absent. */
+static neo_status joined_strings(onnx_import *im, onnx_node *node, const char *name,
+                                 const char **out) {
+  const Onnx__Attribute *attr = onnx_attr(node, name);
+  neo_buf text = {0};
+  *out = NULL;
+  if (!attr || attr->n_strings == 0)
+    return NEO_OK;
+  for (size_t i = 0; i < attr->n_strings; i++) {
+    ProtobufCBinaryData s = attr->strings[i];
+    neo_buf_text(&text, i ? "," : "");
+    for (size_t k = 0; k < s.len; k++)
+      neo_buf_printf(&text, "%c", isalnum(s.data[k]) ? tolower(s.data[k]) : '?');
+  }
+  *out = neo_arena_strdup(im->graph->arena, text.data ? text.data : "");
+  neo_buf_fini(&text);
+  return NEO_OK;
+}
+
+neo_status onnx_recurrent(onnx_import *im, onnx_node *node) {
+  const char *activations;
+  NEO_TRY(joined_strings(im, node, "activations", &activations));
+  neo_node *made = onnx_emit_row(im, node, node->n_inputs, node->input);
+  if (!made)
+    return NEO_OK;
+  if (activations)
+    neo_node_set_string(im->graph, made, "activations", activations);
+  return onnx_copy_attrs(im, node, made);
+}
