@@ -180,10 +180,11 @@ neo_status neo_pass_fold_norm(
     neo_graph *graph); /* BN, and mul/add by per-channel constants, into conv/gemm weights */
 neo_status neo_pass_cse(neo_ctx *ctx, neo_graph *graph);
 neo_status neo_pass_dce(neo_ctx *ctx, neo_graph *graph);
-neo_status
-neo_pass_simplify(neo_ctx *ctx,
-                  neo_graph *graph); /* identities, transpose pairs, pad into conv, reshape chains,
-                                        decomposed gelu/hardswish/layer norm patterns */
+neo_status neo_pass_simplify(neo_ctx *ctx,
+                             neo_graph *graph); /* identities, pad into conv, reshape chains,
+                                                   decomposed gelu/hardswish/layer norm patterns */
+neo_status neo_pass_transpose(neo_ctx *ctx,
+                              neo_graph *graph); /* transposes move through operators and cancel */
 neo_status neo_graph_optimise(neo_ctx *ctx, neo_graph *graph);
 /* Names of the passes in order, and one at a time, for `neo inspect --passes`. */
 typedef struct neo_pass {

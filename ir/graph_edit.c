@@ -175,3 +175,16 @@ void neo_edit_become(neo_graph *graph, neo_node *node, const char *op, int n_inp
   node->n_attrs = 0;
   node->attr = NULL;
 }
+
+void neo_edit_become_reshape(neo_graph *graph, neo_node *node, int x, const neo_shape *shape) {
+  neo_tensor target = {NEO_I64, {1, {shape->rank}}, NULL, sizeof(int64_t) * (size_t)shape->rank};
+  target.data = neo_arena_alloc(graph->arena, target.size + 8);
+  if (shape->rank > 0)
+    memcpy(target.data, shape->dim, target.size);
+  char *name = neo_arena_printf(graph->arena, "%s.shape", node->name);
+  int value = neo_graph_add_constant(graph, name, &target);
+  neo_edit_become(graph, node, "reshape", 2, (int[2]){x, value});
+  for (int i = 0; i < shape->rank; i++)
+    if (shape->dim[i] == 0)
+      neo_node_set_int(graph, node, "allowzero", 1);
+}

@@ -41,5 +41,7 @@ bool neo_edit_scalar_value(const neo_graph *graph, int value, double *out);
  * are dropped. */
 void neo_edit_become(neo_graph *graph, neo_node *node, const char *op, int n_inputs,
                      const int *inputs);
+/* The same for a reshape of x to this shape. */
+void neo_edit_become_reshape(neo_graph *graph, neo_node *node, int x, const neo_shape *shape);
 
 #endif

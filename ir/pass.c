@@ -1,13 +1,22 @@
 /* ir/pass.c: the passes in their order.
  *
- * Simplifying comes before and after the weights change: before, to bring a batch normalisation
- * next to its convolution; after, for what folding left behind. Every pass leaves a sound graph. */
+ * Simplifying comes before transposes move (patterns of several nodes are still as the framework
+ * wrote them), after, and after the weights change, for what folding left behind. Every pass leaves
+ * a sound graph. */
 #include "ir/graph.h"
 
 static const neo_pass passes[] = {
-    {"infer", neo_pass_infer},       {"dce", neo_pass_dce},   {"fold", neo_pass_fold},
-    {"simplify", neo_pass_simplify}, {"cse", neo_pass_cse},   {"fold_norm", neo_pass_fold_norm},
-    {"simplify", neo_pass_simplify}, {"fold", neo_pass_fold}, {"cse", neo_pass_cse},
+    {"infer", neo_pass_infer},
+    {"dce", neo_pass_dce},
+    {"fold", neo_pass_fold},
+    {"simplify", neo_pass_simplify},
+    {"transpose", neo_pass_transpose},
+    {"simplify", neo_pass_simplify},
+    {"cse", neo_pass_cse},
+    {"fold_norm", neo_pass_fold_norm},
+    {"simplify", neo_pass_simplify},
+    {"fold", neo_pass_fold},
+    {"cse", neo_pass_cse},
     {"dce", neo_pass_dce},
 };
 

@@ -3,7 +3,8 @@
  * A rule looks at one node and its producers; it either redirects the node's output to an existing
  * value or turns the node into another operator in place. Rules are rows of a table; the walk
  * repeats until no rule fires (each makes the graph smaller or its operators simpler, so that
- * ends). Patterns of several nodes that stand for one operator are in pass_pattern.c. Shapes must
+ * ends). Patterns of several nodes that stand for one operator are in pass_pattern.c, transposes in
+ * pass_transpose.c. Shapes must
  * be inferred. */
 #include "ir/graph_edit.h"
 #include "ir/pass_internal.h"
@@ -33,9 +34,9 @@ static bool may_forward(const neo_simplifier *s, const neo_node *node) {
 }
 
 static bool drop_identity(neo_simplifier *s, neo_node *node) {
-  static const char *const names[] = {"identity", "cast",    "expand",  "slice",
-                                      "tile",     "pad",     "concat",  "transpose",
-                                      "reshape",  "flatten", "squeeze", "unsqueeze"};
+  static const char *const names[] = {"identity", "cast",    "expand",   "slice",
+                                      "tile",     "pad",     "concat",   "reshape",
+                                      "flatten",  "squeeze", "unsqueeze"};
   bool candidate = false;
   for (int i = 0; i < NEO_COUNT(names); i++)
     candidate |= neo_edit_is(node, names[i]);
@@ -58,15 +59,6 @@ static bool drop_identity(neo_simplifier *s, neo_node *node) {
   }
   if (neo_edit_is(node, "pad")) /* pads and crops could cancel out */
     return false;
-  if (neo_edit_is(node, "transpose")) {
-    int64_t perm[NEO_MAX_RANK];
-    int n = neo_node_ints(node, "perm", perm, NEO_MAX_RANK);
-    for (int i = 0; i < n; i++)
-      if (perm[i] != i)
-        return false;
-    if (n == 0 && s->graph->value[node->input[0]].shape.rank > 1)
-      return false;
-  }
   return forward(s, node, node->input[0]);
 }
 
@@ -114,21 +106,7 @@ static bool cheaper_power(neo_simplifier *s, neo_node *node) {
   return true;
 }
 
-/* ---- views and transposes -------------------------------------------------------------------- */
-
-static void become_reshape(neo_graph *graph, neo_node *node, int x) {
-  neo_shape shape = graph->value[node->output[0]].shape;
-  neo_tensor target = {NEO_I64, {1, {shape.rank}}, NULL, sizeof(int64_t) * (size_t)shape.rank};
-  target.data = neo_arena_alloc(graph->arena, target.size + 8);
-  for (int i = 0; i < shape.rank; i++)
-    ((int64_t *)target.data)[i] = shape.dim[i];
-  char *name = neo_arena_printf(graph->arena, "%s.shape", node->name);
-  int value = neo_graph_add_constant(graph, name, &target);
-  neo_edit_become(graph, node, "reshape", 2, (int[2]){x, value});
-  for (int i = 0; i < shape.rank; i++)
-    if (shape.dim[i] == 0)
-      neo_node_set_int(graph, node, "allowzero", 1);
-}
+/* ---- views ----------------------------------------------------------------------------------- */
 
 /* A view of a view is one reshape. */
 static bool merge_views(neo_simplifier *s, neo_node *node) {
@@ -137,49 +115,8 @@ static bool merge_views(neo_simplifier *s, neo_node *node) {
   const neo_node *before = neo_edit_producer(s->graph, node->input[0]);
   if (!before || before->op->fuse != 'v')
     return false;
-  become_reshape(s->graph, node, before->input[0]);
-  return true;
-}
-
-/* The permutation of a transpose; false if it is not sound. */
-static bool read_perm(const neo_graph *graph, const neo_node *node, int *perm, int *rank) {
-  int64_t given[NEO_MAX_RANK];
-  *rank = graph->value[node->input[0]].shape.rank;
-  int n = neo_node_ints(node, "perm", given, NEO_MAX_RANK);
-  for (int i = 0; i < *rank; i++)
-    perm[i] = n == *rank ? (int)given[i] : *rank - 1 - i;
-  return n == *rank || n == 0;
-}
-
-static bool merge_transposes(neo_simplifier *s, neo_node *node) {
-  const neo_node *before = neo_edit_producer(s->graph, node->input[0]);
-  int outer[NEO_MAX_RANK], inner[NEO_MAX_RANK], rank, rank_inner;
-  if (!neo_edit_is(node, "transpose") || !neo_edit_is(before, "transpose") ||
-      !read_perm(s->graph, node, outer, &rank) ||
-      !read_perm(s->graph, before, inner, &rank_inner) || rank != rank_inner)
-    return false;
-  int64_t perm[NEO_MAX_RANK];
-  for (int i = 0; i < rank; i++)
-    perm[i] = inner[outer[i]];
-  neo_edit_become(s->graph, node, "transpose", 1, &before->input[0]);
-  neo_node_set_ints(s->graph, node, "perm", rank, perm);
-  return true;
-}
-
-/* A transpose that keeps the order of all dimensions over 1 moves nothing. */
-static bool transpose_to_view(neo_simplifier *s, neo_node *node) {
-  int perm[NEO_MAX_RANK], rank, last = -1;
-  if (!neo_edit_is(node, "transpose") || !read_perm(s->graph, node, perm, &rank))
-    return false;
-  const neo_shape *in = &s->graph->value[node->input[0]].shape;
-  for (int i = 0; i < rank; i++) {
-    if (in->dim[perm[i]] == 1)
-      continue;
-    if (perm[i] < last)
-      return false;
-    last = perm[i];
-  }
-  become_reshape(s->graph, node, node->input[0]);
+  neo_shape shape = s->graph->value[node->output[0]].shape;
+  neo_edit_become_reshape(s->graph, node, before->input[0], &shape);
   return true;
 }
 
@@ -253,8 +190,8 @@ static bool absorb_pad(neo_simplifier *s, neo_node *node) {
 
 typedef bool (*rule)(neo_simplifier *s, neo_node *node);
 
-static const rule rules[] = {drop_identity, drop_dropout,     drop_neutral,      cheaper_power,
-                             merge_views,   merge_transposes, transpose_to_view, absorb_pad};
+static const rule rules[] = {drop_identity, drop_dropout, drop_neutral,
+                             cheaper_power, merge_views,  absorb_pad};
 
 static bool round_of_rules(neo_simplifier *s) {
   bool changed = false;

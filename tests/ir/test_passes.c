@@ -212,16 +212,6 @@ static void simple_rules(void **state) {
                      "%3 \"c\" ? ? = cast(%2) {to=\"f32\"} \"c\"\noutput %3 \"c\"\n",
                 1, "relu");
   simplified_to(HEAD "%1 \"a\" ? ? = identity(%0) \"a\"\noutput %1 \"a\"\n", 1, "identity");
-  simplified_to(HEAD "%1 \"a\" ? ? = transpose(%0) {perm=[0,2,3,1]} \"a\"\n"
-                     "%2 \"r\" ? ? = relu(%1) \"r\"\n"
-                     "%3 \"b\" ? ? = transpose(%2) {perm=[0,3,1,2]} \"b\"\n"
-                     "%4 \"c\" ? ? = transpose(%3) {perm=[0,2,3,1]} \"c\"\n"
-                     "%5 \"d\" ? ? = relu(%4) \"d\"\noutput %5 \"d\"\n",
-                3, "transpose");
-  simplified_to(HEAD "%1 \"a\" ? ? = transpose(%0) {perm=[1,0,2,3]} \"a\"\n"
-                     "%2 \"b\" ? ? = flatten(%1) {axis=1} \"b\"\n"
-                     "%3 \"d\" ? ? = relu(%2) \"d\"\noutput %3 \"d\"\n",
-                2, "reshape");
   simplified_to(HEAD "%1 const \"one\" f32 [1] {1}\n%2 const \"zero\" f32 [] {0}\n"
                      "%3 \"a\" ? ? = relu(%0) \"a\"\n%4 \"b\" ? ? = mul(%1, %3) \"b\"\n"
                      "%5 \"c\" ? ? = add(%4, %2) \"c\"\noutput %5 \"c\"\n",
