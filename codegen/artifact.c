@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <llvm-c/Core.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -310,12 +311,49 @@ static neo_status sibling(neo_ctx *ctx, const char *dir, char out[PATH_SIZE]) {
   return NEO_OK;
 }
 
+/* Of a compile that is gone: DIR.tmp.PID of no living process, holding nothing but an artifact's
+ * files. */
+static bool is_stale(neo_ctx *ctx, const char *path, const char *pid) {
+  neo_scan scan;
+  neo_ctx quiet;
+  int64_t number = 0;
+  bool exists = false;
+  neo_scan_init(&scan, pid);
+  if (!neo_scan_int(&scan, &number) || !neo_scan_end(&scan) || number < 1 || number > INT32_MAX)
+    return false;
+  if (kill((pid_t)number, 0) == 0 || errno != ESRCH)
+    return false;
+  neo_ctx_fork(&quiet, ctx);
+  return check_replaceable(&quiet, path, &exists) == NEO_OK && exists;
+}
+
+/* Removes what killed compiles to the same directory left. fresh: our own DIR.tmp.PID. */
+static void remove_stale(neo_ctx *ctx, const char *fresh) {
+  const char *slash = strrchr(fresh, '/');
+  size_t parent = slash ? (size_t)(slash - fresh) + 1 : 0;
+  size_t stem = (size_t)(strrchr(fresh, '.') - fresh) + 1 - parent;
+  char path[PATH_SIZE];
+  snprintf(path, sizeof path, "%.*s", (int)parent, parent ? fresh : "");
+  DIR *d = opendir(parent ? path : ".");
+  for (struct dirent *entry; d && (entry = readdir(d));) {
+    int n = snprintf(path, sizeof path, "%.*s%s", (int)parent, fresh, entry->d_name);
+    neo_ctx ignored;
+    neo_ctx_fork(&ignored, ctx);
+    if (n > 0 && n < PATH_SIZE && strncmp(entry->d_name, fresh + parent, stem) == 0 &&
+        is_stale(ctx, path, entry->d_name + stem))
+      neo_dir_remove(&ignored, path);
+  }
+  if (d)
+    closedir(d);
+}
+
 neo_status neo_artifact_write(neo_ctx *ctx, const char *dir, const neo_target *target,
                               const neo_artifact *artifact) {
   char fresh[PATH_SIZE];
   bool exists = false;
   NEO_TRY(sibling(ctx, dir, fresh));
   NEO_TRY(check_replaceable(ctx, dir, &exists));
+  remove_stale(ctx, fresh);
   NEO_TRY(neo_dir_remove(ctx, fresh));
   NEO_TRY(neo_dir_create(ctx, fresh));
   neo_status status = write_files(ctx, fresh, target, artifact);

@@ -39,7 +39,7 @@ static void solo_run(neo_pool *pool, int64_t n, neo_pool_fn fn, void *self) {
 static const neo_pool_row solo = {NEO_POOL_DEFAULT, solo_create, solo_destroy, solo_run};
 
 void neo_pool_pin(int cpu) {
-  if (cpu < 0 || cpu >= CPU_SETSIZE || sched_getcpu() == cpu)
+  if (cpu < 0 || cpu >= CPU_SETSIZE)
     return;
   cpu_set_t set;
   CPU_ZERO(&set);

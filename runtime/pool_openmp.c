@@ -9,6 +9,7 @@
 #include "runtime/pool.h"
 
 #include <omp.h>
+#include <sched.h>
 #include <string.h>
 
 typedef struct openmp_pool {
@@ -23,7 +24,7 @@ static void run(neo_pool *base, int64_t n, neo_pool_fn fn, void *self) {
 #pragma omp parallel num_threads(threads)
   {
     int me = omp_get_thread_num(), team = omp_get_num_threads();
-    if (pool->pinned)
+    if (pool->pinned && sched_getcpu() != pool->cpu[me]) /* the team may be another's since */
       neo_pool_pin(pool->cpu[me]);
     for (int worker = me; worker < threads; worker += team)
       neo_pool_part(threads, worker, n, fn, self);

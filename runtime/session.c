@@ -34,6 +34,7 @@ struct neo_rt_session {
   neo_kernel_fn *function;
   int64_t *grid;
   char *arena, *scratch, *op_work;
+  int caller_cpu; /* the thread that runs the session is pinned to it while it does; -1: not */
   bool profile;
   double *ns; /* by step */
 };
@@ -54,6 +55,8 @@ static neo_status create_pool(neo_ctx *ctx, neo_rt_session *s, const neo_rt_opti
         cpu[n++] = i;
   for (int i = n; n > 0 && i < threads; i++)
     cpu[i] = cpu[i % n];
+  s->caller_cpu = n ? cpu[0] : -1;
+  cpu[0] = -1; /* not the pool's: whoever runs the session is worker 0, for as long as it runs */
   return neo_pool_create(ctx, (neo_pool_kind)options->pool, threads, n ? cpu : NULL, &s->pool);
 }
 
@@ -369,7 +372,7 @@ static int failed_run(neo_rt_error *error, int code, const char *format, const c
   return code;
 }
 
-int neo_rt_run(neo_rt_session *session, neo_rt_error *error) {
+static int run_steps(neo_rt_session *session, neo_rt_error *error) {
   const neo_plan *p = session->model->plan;
   for (uint32_t i = 0; i < p->n_inputs; i++)
     if (!session->given[i])
@@ -393,6 +396,21 @@ int neo_rt_run(neo_rt_session *session, neo_rt_error *error) {
     error->text[0] = '\0';
   }
   return NEO_RT_OK;
+}
+
+int neo_rt_run(neo_rt_session *session, neo_rt_error *error) {
+  cpu_set_t before;
+  bool pinned = session->caller_cpu >= 0 && sched_getaffinity(0, sizeof(before), &before) == 0;
+  if (pinned) {
+    cpu_set_t only;
+    CPU_ZERO(&only);
+    CPU_SET(session->caller_cpu, &only);
+    sched_setaffinity(0, sizeof(only), &only);
+  }
+  int code = run_steps(session, error);
+  if (pinned)
+    sched_setaffinity(0, sizeof(before), &before);
+  return code;
 }
 
 int neo_rt_output(neo_rt_session *session, int i, const void **data, neo_rt_error *error) {

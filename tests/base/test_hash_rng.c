@@ -68,6 +68,24 @@ static void test_crc32_vectors(void **state) {
   assert_int_equal(neo_crc32(0, NULL, 0), 0);
 }
 
+/* Every length and every start within a step of sixteen, against the definition bit by bit. */
+static void test_crc32_in_steps_is_the_crc_of_the_bits(void **state) {
+  (void)state;
+  uint8_t data[96];
+  for (int i = 0; i < (int)sizeof data; i++)
+    data[i] = (uint8_t)(i * 151 + 7);
+  for (size_t start = 0; start < 16; start++)
+    for (size_t size = 0; start + size <= sizeof data; size++) {
+      uint32_t crc = ~0u;
+      for (size_t i = 0; i < size; i++) {
+        crc ^= data[start + i];
+        for (int bit = 0; bit < 8; bit++)
+          crc = (crc >> 1) ^ (crc & 1 ? 0xedb88320u : 0);
+      }
+      assert_int_equal(neo_crc32(0, data + start, size), ~crc);
+    }
+}
+
 static void test_hash64_spreads(void **state) {
   (void)state;
   int seen[64] = {0};
@@ -141,6 +159,7 @@ int main(void) {
       cmocka_unit_test(test_sha256_of_every_length),
       cmocka_unit_test(test_key_is_first_half_of_sha256),
       cmocka_unit_test(test_crc32_vectors),
+      cmocka_unit_test(test_crc32_in_steps_is_the_crc_of_the_bits),
       cmocka_unit_test(test_hash64_spreads),
       cmocka_unit_test(test_rng_golden_values),
       cmocka_unit_test(test_rng_below_is_in_range_and_uniform),

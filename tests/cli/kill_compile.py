@@ -45,6 +45,8 @@ def main():
             check(all(abs(a - b) <= 3e-3 + 1e-3 * abs(b) for a, b in zip(got, want)), "the artifact is wrong")
         subprocess.run(command(d, 2), check=True)
         check(sorted(os.listdir(d("artifact"))) == FILES, "no artifact at the end")
+        left = [name for name in os.listdir(d()) if name.startswith("artifact.tmp.")]
+        check(not left, f"killed compiles left {left}")
         print(outcomes)
     finish()
 

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,6 +61,28 @@ static void run_once(neo_rt_session *session, const float *x, float factor) {
   if (neo_rt_run(session, &error))
     fail_msg("%s", error.text);
   check_outputs(session, x, factor);
+}
+
+/* The thread that made a pinned session stayed on one cpu for good. */
+static void pinning_ends_with_the_run(void **state) {
+  (void)state;
+  cpu_set_t before, after;
+  assert_int_equal(sched_getaffinity(0, sizeof(before), &before), 0);
+  neo_rt_model *model = load(TINY("good"));
+  for (int pool = 0; pool <= 2; pool++)
+    for (int threads = 1; threads <= 2; threads++) {
+      neo_rt_error error = {0};
+      neo_rt_options options = {.threads = threads, .pool = pool, .pin = 1};
+      neo_rt_session *session = NULL;
+      assert_int_equal(neo_rt_session_create(model, &options, &session, &error), 0);
+      run_once(session, sample_x, 2);
+      assert_int_equal(sched_getaffinity(0, sizeof(after), &after), 0);
+      assert_true(CPU_EQUAL(&before, &after));
+      neo_rt_session_destroy(session);
+      assert_int_equal(sched_getaffinity(0, sizeof(after), &after), 0);
+      assert_true(CPU_EQUAL(&before, &after));
+    }
+  neo_rt_unload(model);
 }
 
 static void describes_itself(void **state) {
@@ -349,6 +372,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(describes_itself),
       cmocka_unit_test(runs_with_any_pool),
+      cmocka_unit_test(pinning_ends_with_the_run),
       cmocka_unit_test(binds_memory_in_place),
       cmocka_unit_test(wrong_inputs_say_what_is_expected),
       cmocka_unit_test(a_failing_kernel_is_named),
