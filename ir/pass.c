@@ -17,6 +17,7 @@ static const neo_pass passes[] = {
     {"simplify", neo_pass_simplify},
     {"fold", neo_pass_fold},
     {"cse", neo_pass_cse},
+    {"tree", neo_pass_tree},
     {"dce", neo_pass_dce},
 };
 
