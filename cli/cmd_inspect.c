@@ -91,7 +91,7 @@ static neo_status inspect_passes(neo_ctx *ctx, const cli_args *args, neo_arena *
     status = neo_pass_bind(ctx, graph, n, binding);
   for (int p = -1; p < n_passes && status == NEO_OK; p++) {
     if (p >= 0)
-      status = pass[p].run(ctx, graph);
+      status = neo_pass_run(ctx, &pass[p], graph);
     if (status != NEO_OK)
       break;
     neo_buf out = {0};

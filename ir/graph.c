@@ -10,8 +10,9 @@
  *   2. value.node/value.output and node.output name each other; inputs and constants have node -1.
  *   3. The number of inputs and outputs of a node lies in its operator's bounds.
  *   4. A constant's dtype, shape and byte count agree with its value.
- *   5. A value whose type is not inferred yet has rank -1 and dtype NEO_DTYPE_COUNT. */
-#include "ir/graph.h"
+ *   5. A value whose type is not inferred yet has rank -1 and dtype NEO_DTYPE_COUNT.
+ *   6. Graphs in attributes hold all this, too, and nest at most NEO_MAX_GRAPH_DEPTH deep. */
+#include "ir/graph_edit.h"
 
 #include <string.h>
 
@@ -21,6 +22,8 @@ typedef struct graph_box {
   const neo_allocator *allocator;
   int n_owned, cap_owned;
   void **owned; /* aligned heap blocks */
+  int n_children, cap_children;
+  neo_graph **child; /* graphs of attributes, present or replaced */
 } graph_box;
 
 neo_status neo_graph_create(neo_ctx *ctx, const char *name, neo_graph **out) {
@@ -39,6 +42,8 @@ void neo_graph_destroy(neo_graph *graph) {
   if (!graph)
     return;
   graph_box *box = (graph_box *)graph;
+  for (int i = 0; i < box->n_children; i++)
+    neo_graph_destroy(box->child[i]);
   if (graph->keep_release)
     graph->keep_release(graph->keep);
   neo_ctx ctx;
@@ -57,6 +62,16 @@ void neo_graph_adopt(neo_graph *graph, void *data) {
   box->owned = neo_arena_grow(&box->arena, box->owned, &box->cap_owned, box->n_owned + 1,
                               sizeof *box->owned);
   box->owned[box->n_owned++] = data;
+}
+
+void neo_graph_own(neo_graph *graph, neo_graph *sub) {
+  graph_box *box = (graph_box *)graph;
+  for (int i = 0; i < box->n_children; i++)
+    if (box->child[i] == sub)
+      return;
+  box->child = neo_arena_grow(&box->arena, box->child, &box->cap_children, box->n_children + 1,
+                              sizeof *box->child);
+  box->child[box->n_children++] = sub;
 }
 
 /* ---- values ---------------------------------------------------------------------------------- */
@@ -206,11 +221,23 @@ void neo_node_set_tensor(neo_graph *graph, neo_node *node, const char *name,
   attr->tensor = copy;
 }
 
+void neo_node_set_graph(neo_graph *graph, neo_node *node, const char *name, neo_graph *sub) {
+  neo_attr *attr = attr_slot(graph, node, name);
+  attr->kind = NEO_ATTR_GRAPH;
+  attr->graph = sub;
+  neo_graph_own(graph, sub);
+}
+
 const neo_attr *neo_node_attr(const neo_node *node, const char *name) {
   for (int i = 0; i < node->n_attrs; i++)
     if (strcmp(node->attr[i].name, name) == 0)
       return &node->attr[i];
   return NULL;
+}
+
+neo_graph *neo_node_graph(const neo_node *node, const char *name) {
+  const neo_attr *attr = neo_node_attr(node, name);
+  return attr && attr->kind == NEO_ATTR_GRAPH ? attr->graph : NULL;
 }
 
 int64_t neo_node_int(const neo_node *node, const char *name, int64_t otherwise) {
@@ -269,6 +296,8 @@ static neo_status check_value(neo_ctx *ctx, const neo_graph *graph, int id) {
   return NEO_OK;
 }
 
+static neo_status check_deep(neo_ctx *ctx, const neo_graph *graph, int depth);
+
 /* ready[v]: the value is available to the next node. */
 static neo_status check_node(neo_ctx *ctx, const neo_graph *graph, int id, bool *ready) {
   const neo_node *node = &graph->node[id];
@@ -308,7 +337,19 @@ static neo_status check_node(neo_ctx *ctx, const neo_graph *graph, int id, bool 
   return NEO_OK;
 }
 
-static neo_status check_all(neo_ctx *ctx, const neo_graph *graph, bool *ready) {
+static neo_status check_attr_graphs(neo_ctx *ctx, const neo_node *node, int depth) {
+  for (int i = 0; i < node->n_attrs; i++)
+    if (node->attr[i].kind == NEO_ATTR_GRAPH) {
+      if (depth == NEO_MAX_GRAPH_DEPTH || !node->attr[i].graph)
+        return neo_fail(ctx, NEO_UNSUPPORTED,
+                        "graph: node '%s' (%s): graphs nest more than %d deep", node->name,
+                        node->op->name, NEO_MAX_GRAPH_DEPTH);
+      NEO_TRY(check_deep(ctx, node->attr[i].graph, depth + 1));
+    }
+  return NEO_OK;
+}
+
+static neo_status check_all(neo_ctx *ctx, const neo_graph *graph, int depth, bool *ready) {
   for (int i = 0; i < graph->n_values; i++) {
     NEO_TRY(check_value(ctx, graph, i));
     ready[i] = graph->value[i].constant != NULL;
@@ -320,8 +361,10 @@ static neo_status check_all(neo_ctx *ctx, const neo_graph *graph, bool *ready) {
     ready[value] = true;
   }
   for (int i = 0; i < graph->n_nodes; i++)
-    if (!graph->node[i].dead)
+    if (!graph->node[i].dead) {
       NEO_TRY(check_node(ctx, graph, i, ready));
+      NEO_TRY(check_attr_graphs(ctx, &graph->node[i], depth));
+    }
   for (int i = 0; i < graph->n_outputs; i++) {
     int value = graph->output[i];
     if (value < 0 || value >= graph->n_values || !ready[value])
@@ -331,11 +374,66 @@ static neo_status check_all(neo_ctx *ctx, const neo_graph *graph, bool *ready) {
   return NEO_OK;
 }
 
-neo_status neo_graph_check(neo_ctx *ctx, const neo_graph *graph) {
+static neo_status check_deep(neo_ctx *ctx, const neo_graph *graph, int depth) {
   bool *ready = neo_alloc(ctx, sizeof *ready * (size_t)(graph->n_values + 1));
   if (!ready)
     return neo_fail(ctx, NEO_NO_MEMORY, "graph '%s': out of memory", graph->name);
-  neo_status status = check_all(ctx, graph, ready);
+  neo_status status = check_all(ctx, graph, depth, ready);
   neo_free(ctx, ready);
+  return status;
+}
+
+neo_status neo_graph_check(neo_ctx *ctx, const neo_graph *graph) {
+  return check_deep(ctx, graph, 0);
+}
+
+/* ---- copies ---------------------------------------------------------------------------------- */
+
+neo_status neo_node_copy_attrs(neo_ctx *ctx, neo_graph *graph, neo_node *to, const neo_node *from) {
+  to->attr = neo_arena_copy(graph->arena, from->attr, sizeof *from->attr * (size_t)from->n_attrs);
+  to->n_attrs = from->n_attrs;
+  for (int i = 0; i < to->n_attrs; i++) {
+    if (to->attr[i].kind != NEO_ATTR_GRAPH)
+      continue;
+    NEO_TRY(neo_graph_clone(ctx, from->attr[i].graph, &to->attr[i].graph));
+    neo_graph_own(graph, to->attr[i].graph);
+  }
+  return NEO_OK;
+}
+
+static neo_status copy_nodes(neo_ctx *ctx, neo_graph *to, const neo_graph *from) {
+  to->n_nodes = to->cap_nodes = from->n_nodes;
+  to->node = neo_arena_copy(to->arena, from->node, sizeof *from->node * (size_t)from->n_nodes);
+  for (int i = 0; i < from->n_nodes; i++) {
+    neo_node *node = &to->node[i];
+    node->input =
+        neo_arena_copy(to->arena, node->input, sizeof *node->input * (size_t)node->n_inputs);
+    node->output =
+        neo_arena_copy(to->arena, node->output, sizeof *node->output * (size_t)node->n_outputs);
+    if (!node->dead)
+      NEO_TRY(neo_node_copy_attrs(ctx, to, node, &from->node[i]));
+  }
+  return NEO_OK;
+}
+
+neo_status neo_graph_clone(neo_ctx *ctx, const neo_graph *graph, neo_graph **out) {
+  neo_graph *to = NULL;
+  NEO_TRY(neo_graph_create(ctx, "", &to));
+  neo_arena *arena = to->arena;
+  to->name = graph->name;
+  to->n_values = to->cap_values = graph->n_values;
+  to->value = neo_arena_copy(arena, graph->value, sizeof *graph->value * (size_t)graph->n_values);
+  to->n_inputs = to->cap_inputs = graph->n_inputs;
+  to->input = neo_arena_copy(arena, graph->input, sizeof *graph->input * (size_t)graph->n_inputs);
+  to->n_outputs = to->cap_outputs = graph->n_outputs;
+  to->output =
+      neo_arena_copy(arena, graph->output, sizeof *graph->output * (size_t)graph->n_outputs);
+  to->output_name = neo_arena_copy(arena, graph->output_name,
+                                   sizeof *graph->output_name * (size_t)graph->n_outputs);
+  neo_status status = copy_nodes(ctx, to, graph);
+  if (status == NEO_OK)
+    *out = to;
+  else
+    neo_graph_destroy(to);
   return status;
 }

@@ -14,7 +14,10 @@
  *   %3 "a" ? ?, %4 "b" ? ? = topk(%2, %1) {axis=-1} "t"   types not inferred yet; _ is an absent
  * input output %2 "prob" Attribute values: 3, 0.5 (floats always show a point, exponent or name),
  * "text", [1,2], [0.5,1.0],
- * [.] (no floats), f32 [2] {1,2}. */
+ * [.] (no floats), f32 [2] {1,2}, graph "name" {the lines of that graph, two blanks deeper}.
+ *
+ * Control flow: the operators `if` and `loop` hold graphs as attributes (ir/ops.def has their
+ * signatures). Such a graph is closed: what it needs from outside comes through its inputs. */
 #ifndef NEO_IR_GRAPH_H
 #define NEO_IR_GRAPH_H
 
@@ -26,8 +29,12 @@ typedef enum neo_attr_kind {
   NEO_ATTR_STRING,
   NEO_ATTR_INTS,
   NEO_ATTR_FLOATS,
-  NEO_ATTR_TENSOR
+  NEO_ATTR_TENSOR,
+  NEO_ATTR_GRAPH
 } neo_attr_kind;
+
+#define NEO_MAX_GRAPH_DEPTH                                                                        \
+  16 /* graphs within graphs: neo_graph_check and the parser refuse more */
 
 typedef struct neo_attr {
   const char *name;
@@ -39,6 +46,7 @@ typedef struct neo_attr {
   const int64_t *ints;
   const double *floats;
   const neo_tensor *tensor;
+  struct neo_graph *graph; /* owned by the graph whose node this is */
 } neo_attr;
 
 #define NEO_NO_VALUE (-1) /* an absent optional input */
@@ -106,6 +114,12 @@ void neo_node_set_floats(neo_graph *graph, neo_node *node, const char *name, int
 /* Borrows tensor->data. */
 void neo_node_set_tensor(neo_graph *graph, neo_node *node, const char *name,
                          const neo_tensor *tensor);
+/* graph owns sub from now on, as long as itself, also if the attribute is replaced. */
+void neo_node_set_graph(neo_graph *graph, neo_node *node, const char *name, neo_graph *sub);
+neo_graph *neo_node_graph(const neo_node *node, const char *name); /* NULL if absent */
+/* A copy that can be changed on its own. It shares names and tensor data with the original, which
+ * must live as long. */
+neo_status neo_graph_clone(neo_ctx *ctx, const neo_graph *graph, neo_graph **out);
 const neo_attr *neo_node_attr(const neo_node *node, const char *name); /* NULL if absent */
 int64_t neo_node_int(const neo_node *node, const char *name, int64_t otherwise);
 double neo_node_float(const neo_node *node, const char *name, double otherwise);
@@ -194,6 +208,8 @@ typedef struct neo_pass {
   neo_status (*run)(neo_ctx *ctx, neo_graph *graph);
 } neo_pass;
 const neo_pass *neo_pass_list(int *n);
+/* The pass on the graph and on the graphs inside its nodes. */
+neo_status neo_pass_run(neo_ctx *ctx, const neo_pass *pass, neo_graph *graph);
 
 /* ---- partition: the graph as fused operators ------------------------------------------------- */
 

@@ -7,6 +7,11 @@
 
 #include "ir/graph.h"
 
+/* graph destroys sub with itself. */
+void neo_graph_own(neo_graph *graph, neo_graph *sub);
+/* to, a node of graph, gets from's attributes; graphs among them are cloned. */
+neo_status neo_node_copy_attrs(neo_ctx *ctx, neo_graph *graph, neo_node *to, const neo_node *from);
+
 /* Uses of every value by live nodes and graph outputs. Rebuilt by neo_uses_update. */
 typedef struct neo_uses {
   neo_arena arena;

@@ -80,7 +80,29 @@ static void print_type(neo_buf *buf, const neo_value *value) {
   print_shape(buf, &value->shape, value->is_input ? value->dim_name : NULL);
 }
 
-static void print_attr(neo_buf *buf, const neo_attr *attr) {
+/* How a graph is printed: its depth inside others, and whether large constants are. */
+typedef struct printing {
+  int depth;
+  bool all;
+} printing;
+
+static void print_graph(neo_buf *buf, const neo_graph *graph, printing how);
+
+static void print_indent(neo_buf *buf, int depth) {
+  for (int i = 0; i < depth; i++)
+    neo_buf_text(buf, "  ");
+}
+
+static void print_inner_graph(neo_buf *buf, const neo_graph *graph, printing how) {
+  neo_buf_text(buf, "graph ");
+  print_quoted(buf, graph->name);
+  neo_buf_text(buf, " {\n");
+  print_graph(buf, graph, (printing){how.depth + 1, how.all});
+  print_indent(buf, how.depth);
+  neo_buf_text(buf, "}");
+}
+
+static void print_attr(neo_buf *buf, const neo_attr *attr, printing how) {
   neo_buf_printf(buf, "%s=", attr->name);
   switch (attr->kind) {
   case NEO_ATTR_INT:
@@ -113,11 +135,16 @@ static void print_attr(neo_buf *buf, const neo_attr *attr) {
     neo_buf_text(buf, " ");
     print_elements(buf, attr->tensor);
     break;
+  case NEO_ATTR_GRAPH:
+    print_inner_graph(buf, attr->graph, how);
+    break;
   }
 }
 
-static void print_node(neo_buf *buf, const neo_graph *graph, const neo_node *node, int *number,
-                       int *next) {
+static void print_node(neo_buf *buf, const neo_graph *graph, const neo_node *node, printing how,
+                       int *number) {
+  int *next = &number[graph->n_values];
+  print_indent(buf, how.depth);
   for (int i = 0; i < node->n_outputs; i++) {
     const neo_value *value = &graph->value[node->output[i]];
     number[node->output[i]] = (*next)++;
@@ -136,7 +163,7 @@ static void print_node(neo_buf *buf, const neo_graph *graph, const neo_node *nod
   neo_buf_text(buf, ")");
   for (int i = 0; i < node->n_attrs; i++) {
     neo_buf_text(buf, i ? ", " : " {");
-    print_attr(buf, &node->attr[i]);
+    print_attr(buf, &node->attr[i], how);
   }
   neo_buf_text(buf, node->n_attrs ? "} " : " ");
   print_quoted(buf, node->name);
@@ -152,19 +179,20 @@ static void mark_used(const neo_graph *graph, bool *used) {
     used[graph->output[i]] = true;
 }
 
-static void print_constants(neo_buf *buf, const neo_graph *graph, bool all, const bool *used,
-                            int *number, int *next) {
+static void print_constants(neo_buf *buf, const neo_graph *graph, printing how, const bool *used,
+                            int *number) {
   for (int i = 0; i < graph->n_values; i++) {
     const neo_value *value = &graph->value[i];
     int64_t n;
     if (!value->constant || !used[i])
       continue;
-    number[i] = (*next)++;
+    number[i] = number[graph->n_values]++;
+    print_indent(buf, how.depth);
     neo_buf_printf(buf, "%%%d const ", number[i]);
     print_quoted(buf, value->name);
     print_type(buf, value);
     neo_buf_text(buf, " ");
-    if (all || (neo_shape_elements(&value->shape, &n) && n <= SMALL_CONSTANT))
+    if (how.all || (neo_shape_elements(&value->shape, &n) && n <= SMALL_CONSTANT))
       print_elements(buf, value->constant);
     else
       print_hash(buf, value->constant);
@@ -172,34 +200,40 @@ static void print_constants(neo_buf *buf, const neo_graph *graph, bool all, cons
   }
 }
 
-void neo_graph_print(neo_buf *buf, const neo_graph *graph, bool all_constants) {
+/* The lines below the first. number: of every value, and after them the next free one. */
+static void print_graph(neo_buf *buf, const neo_graph *graph, printing how) {
   neo_arena scratch;
   neo_arena_init(&scratch);
-  int next = 0;
   int *number = neo_arena_alloc(&scratch, sizeof *number * (size_t)(graph->n_values + 1));
   bool *used = neo_arena_alloc(&scratch, sizeof *used * (size_t)(graph->n_values + 1));
   mark_used(graph, used);
-  neo_buf_text(buf, "graph 1 ");
-  print_quoted(buf, graph->name);
-  neo_buf_text(buf, "\n");
   for (int i = 0; i < graph->n_inputs; i++) {
     const neo_value *value = &graph->value[graph->input[i]];
-    number[graph->input[i]] = next;
-    neo_buf_printf(buf, "%%%d input ", next++);
+    number[graph->input[i]] = number[graph->n_values]++;
+    print_indent(buf, how.depth);
+    neo_buf_printf(buf, "%%%d input ", number[graph->input[i]]);
     print_quoted(buf, value->name);
     print_type(buf, value);
     neo_buf_text(buf, "\n");
   }
-  print_constants(buf, graph, all_constants, used, number, &next);
+  print_constants(buf, graph, how, used, number);
   for (int i = 0; i < graph->n_nodes; i++)
     if (!graph->node[i].dead)
-      print_node(buf, graph, &graph->node[i], number, &next);
+      print_node(buf, graph, &graph->node[i], how, number);
   for (int i = 0; i < graph->n_outputs; i++) {
+    print_indent(buf, how.depth);
     neo_buf_printf(buf, "output %%%d ", number[graph->output[i]]);
     print_quoted(buf, graph->output_name[i]);
     neo_buf_text(buf, "\n");
   }
   neo_arena_fini(&scratch);
+}
+
+void neo_graph_print(neo_buf *buf, const neo_graph *graph, bool all_constants) {
+  neo_buf_text(buf, "graph 1 ");
+  print_quoted(buf, graph->name);
+  neo_buf_text(buf, "\n");
+  print_graph(buf, graph, (printing){0, all_constants});
 }
 
 /* ---- reading --------------------------------------------------------------------------------- */
@@ -219,6 +253,7 @@ typedef struct parser {
   neo_graph *graph;
   neo_scan scan;
   node_head *head; /* reused by every node */
+  int depth;
 } parser;
 
 static neo_status bad(parser *p, const char *what) {
@@ -368,6 +403,37 @@ static neo_status parse_list(parser *p, neo_node *node, const char *name) {
   return NEO_OK;
 }
 
+static neo_status parse_line(parser *p);
+
+/* graph "name" { lines }, of which `graph` is read. The graph is owned at once, so that a failure
+ * leaks nothing. */
+static neo_status parse_graph(parser *p, neo_node *node, const char *attr) {
+  neo_graph *outer = p->graph, *inner = NULL;
+  const char *name;
+  neo_status status = NEO_OK;
+  NEO_TRY(parse_quoted(p, &name));
+  if (!neo_scan_token(&p->scan, "{"))
+    return bad(p, "{");
+  if (p->depth == NEO_MAX_GRAPH_DEPTH)
+    return neo_fail(p->ctx, NEO_UNSUPPORTED, "graph: line %d: graphs nest more than %d deep",
+                    p->scan.line, NEO_MAX_GRAPH_DEPTH);
+  NEO_TRY(neo_graph_create(p->ctx, name, &inner));
+  neo_node_set_graph(outer, node, attr, inner);
+  p->graph = inner;
+  p->depth++;
+  while (status == NEO_OK) {
+    if (!neo_scan_newline(&p->scan))
+      status = bad(p, "a new line");
+    else if (neo_scan_token(&p->scan, "}"))
+      break;
+    else
+      status = parse_line(p);
+  }
+  p->graph = outer;
+  p->depth--;
+  return status;
+}
+
 static neo_status parse_attr(parser *p, neo_node *node) {
   char name[64];
   neo_dtype dtype;
@@ -387,6 +453,8 @@ static neo_status parse_attr(parser *p, neo_node *node) {
   }
   if (neo_scan_token(&p->scan, "["))
     return parse_list(p, node, name);
+  if (neo_scan_token(&p->scan, "graph "))
+    return parse_graph(p, node, name);
   if (neo_scan_double(&p->scan, &f)) {
     if (strcspn(start.at, ".einfa") < (size_t)(p->scan.at - start.at)) {
       neo_node_set_float(p->graph, node, name, f);

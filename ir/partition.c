@@ -299,6 +299,11 @@ static neo_status visit_node(partitioner *p, int id) {
     return NEO_OK;
   if (node->op->fuse == 'v')
     plain_group(p, id, NEO_STEP_VIEW);
+  else if (!node->op->lower && !node->op->runtime)
+    return neo_fail(p->ctx, NEO_UNSUPPORTED,
+                    "node '%s' (%s): there is no code for it that could run with values known only "
+                    "at run time",
+                    node->name, node->op->name);
   else if (!node->op->lower)
     plain_group(p, id, NEO_STEP_RUNTIME);
   else

@@ -2,7 +2,9 @@
  *
  * Simplifying comes before transposes move (patterns of several nodes are still as the framework
  * wrote them), after, and after the weights change, for what folding left behind. Every pass leaves
- * a sound graph. */
+ * a sound graph.
+ *
+ * Graphs inside nodes go through the same passes, before the graph around them. */
 #include "ir/graph.h"
 
 static const neo_pass passes[] = {
@@ -26,8 +28,16 @@ const neo_pass *neo_pass_list(int *n) {
   return passes;
 }
 
+neo_status neo_pass_run(neo_ctx *ctx, const neo_pass *pass, neo_graph *graph) {
+  for (int i = 0; i < graph->n_nodes && pass->run != neo_pass_infer; i++)
+    for (int k = 0; k < graph->node[i].n_attrs && !graph->node[i].dead; k++)
+      if (graph->node[i].attr[k].kind == NEO_ATTR_GRAPH)
+        NEO_TRY(neo_pass_run(ctx, pass, graph->node[i].attr[k].graph));
+  return pass->run(ctx, graph);
+}
+
 neo_status neo_graph_optimise(neo_ctx *ctx, neo_graph *graph) {
   for (int i = 0; i < NEO_COUNT(passes); i++)
-    NEO_TRY(passes[i].run(ctx, graph));
+    NEO_TRY(neo_pass_run(ctx, &passes[i], graph));
   return neo_graph_check(ctx, graph);
 }

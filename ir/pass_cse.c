@@ -35,6 +35,9 @@ static void describe_attr(neo_buf *key, const neo_attr *attr) {
   case NEO_ATTR_TENSOR:
     neo_buf_printf(key, "%p", attr->tensor->data);
     break;
+  case NEO_ATTR_GRAPH:
+    neo_buf_printf(key, "%p", (const void *)attr->graph);
+    break;
   }
 }
 

@@ -5,12 +5,14 @@
  * that the operators that need it as a constant find it. With bound inputs every dimension is
  * known, so `shape` is a constant, too.
  *
- * Operators that are written as others (ir/expand.h) are replaced on the way, too.
+ * Operators that are written as others (ir/expand.h) are replaced on the way, too, and control flow
+ * is solved (ir/pass_flow.c): what takes a node's place is appended, inferred already, and the walk
+ * ends with a sort.
  *
  * Bounded on hostile files: results over SMALL elements are left to neo_pass_fold; a value may have
  * at most 2^40 elements. */
 #include "ir/expand.h"
-#include "ir/graph_edit.h"
+#include "ir/flow.h"
 #include "ir/pass_internal.h"
 
 #define SMALL 65536
@@ -114,16 +116,70 @@ neo_status neo_node_infer(neo_ctx *ctx, neo_graph *graph, int index) {
   return neo_fold_node(ctx, graph, node, SMALL);
 }
 
-neo_status neo_pass_infer(neo_ctx *ctx, neo_graph *graph) {
-  bool expanded = false;
-  for (int i = 0; i < graph->n_nodes; i++) {
-    if (graph->node[i].dead)
-      continue;
-    NEO_TRY(neo_node_infer(ctx, graph, i));
-    if (graph->node[i].dead || !neo_expansion_find(graph->node[i].op))
-      continue;
-    NEO_TRY(neo_expand_node(ctx, graph, i, 0));
-    expanded = true;
+/* What a walk changes on its way: alias[v] stands for v, an output of control flow that is gone. */
+typedef struct walk {
+  neo_arena arena;
+  int n_nodes, n_values; /* at the start: nodes appended later are inferred already */
+  int *alias;            /* NULL until needed */
+  bool appended;
+} walk;
+
+static neo_status infer_flow(neo_ctx *ctx, neo_graph *graph, int i, neo_flow_budget *budget,
+                             walk *w) {
+  neo_flow flow;
+  if (!w->alias) {
+    w->alias = neo_arena_alloc(&w->arena, sizeof *w->alias * (size_t)(w->n_values + 1));
+    for (int k = 0; k < w->n_values; k++)
+      w->alias[k] = k;
   }
-  return expanded ? neo_edit_sort(ctx, graph) : NEO_OK;
+  NEO_TRY(neo_flow_solve(ctx, graph, &graph->node[i], budget, &flow));
+  w->appended |= flow.inlined;
+  neo_status status = neo_flow_commit(ctx, graph, i, &flow, w->alias);
+  neo_flow_free(&flow);
+  if (status == NEO_OK && !graph->node[i].dead) {
+    NEO_TRY(check_outputs(ctx, graph, &graph->node[i]));
+    status = neo_fold_node(ctx, graph, &graph->node[i], SMALL);
+  }
+  return status;
+}
+
+static neo_status infer_all(neo_ctx *ctx, neo_graph *graph, neo_flow_budget *budget, walk *w) {
+  int seen = graph->n_nodes;
+  for (int i = 0; i < w->n_nodes; i++) {
+    neo_node *node = &graph->node[i];
+    if (node->dead)
+      continue;
+    if (budget->depth > 0 && (budget->nodes -= 1 + graph->n_nodes - seen) < 0)
+      return neo_fail(ctx, NEO_UNSUPPORTED,
+                      "infer: node '%s' (%s): control flow is nested and repeated too often",
+                      node->name, node->op->name);
+    seen = graph->n_nodes;
+    if (w->alias)
+      neo_edit_resolve_inputs(node, w->alias, w->n_values);
+    if (neo_flow_is(node)) {
+      NEO_TRY(infer_flow(ctx, graph, i, budget, w));
+      continue;
+    }
+    NEO_TRY(neo_node_infer(ctx, graph, i));
+    if (!graph->node[i].dead && neo_expansion_find(graph->node[i].op)) {
+      NEO_TRY(neo_expand_node(ctx, graph, i, 0));
+      w->appended = true;
+    }
+  }
+  if (w->alias)
+    neo_edit_resolve_outputs(graph, w->alias, w->n_values);
+  return w->appended ? neo_edit_sort(ctx, graph) : NEO_OK;
+}
+
+neo_status neo_infer_within(neo_ctx *ctx, neo_graph *graph, neo_flow_budget *budget) {
+  walk w = {.n_nodes = graph->n_nodes, .n_values = graph->n_values};
+  neo_arena_init(&w.arena);
+  neo_status status = infer_all(ctx, graph, budget, &w);
+  neo_arena_fini(&w.arena);
+  return status;
+}
+
+neo_status neo_pass_infer(neo_ctx *ctx, neo_graph *graph) {
+  neo_flow_budget budget = NEO_FLOW_BUDGET;
+  return neo_infer_within(ctx, graph, &budget);
 }

@@ -665,6 +665,21 @@ static const struct {
      "f32",
      {2, 1, 1, 1},
      {4, 0}},
+    {"if(%0, %1) {else=graph \"e\" {\n%0 input \"x\" f32 [2]\n%1 \"y\" f32 [2] = neg(%0) \"y\"\n"
+     "output %1 \"y\"\n}, then=graph \"t\" {\n%0 input \"x\" f32 [2]\noutput %0 \"x\"\n}}",
+     {"const bool [] {0}", "const f32 [2] {1,2}"},
+     1,
+     "f32",
+     {2},
+     {-1, -2}},
+    {"loop(%0, _, %1) {body=graph \"b\" {\n%0 input \"i\" i64 []\n%1 input \"c\" bool []\n"
+     "%2 input \"x\" f32 [2]\n%3 \"y\" f32 [2] = add(%2, %2) \"y\"\n"
+     "output %1 \"c\"\noutput %3 \"y\"\n}, n_state=1}",
+     {"const i64 [] {3}", "const f32 [2] {1,2}"},
+     1,
+     "f32",
+     {2},
+     {8, 16}},
 };
 
 static void golden_values(void **state) {
