@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "codegen/c_printer.h"
+#include "schedule/intrinsic.h"
 
 enum { LONG_TEXT = 96, PREC_SUM = 0, PREC_PRODUCT = 1, PREC_UNARY = 2 };
 
@@ -114,8 +115,9 @@ static void print_load(c_printer *p, neo_buf *out, const neo_expr *e) {
   int buffer = e->u.load.buffer;
   bool tail = e->lanes > 1 && e->active < e->lanes;
   p->buffer_used[buffer] = true;
+  const char *lane = p->lane ? p->lane : "l";
   if (tail)
-    neo_buf_printf(out, "(l < %d ? ", e->active);
+    neo_buf_printf(out, "(%s < %d ? ", lane, e->active);
   if (is_sixteen(e->dtype)) {
     c_helper_name(p, out, e->dtype == NEO_F16 ? C_HELPER_FROM_F16 : C_HELPER_FROM_BF16, NEO_F32,
                   NEO_F32);
@@ -123,7 +125,9 @@ static void print_load(c_printer *p, neo_buf *out, const neo_expr *e) {
   }
   neo_buf_printf(out, e->dtype == NEO_BOOL ? "(b%d[" : "b%d[", buffer);
   c_print_index(p, out, e->arg[0]);
-  neo_buf_printf(out, "%s]%s", e->lanes > 1 ? " + l" : "", e->dtype == NEO_BOOL ? " != 0)" : "");
+  if (e->lanes > 1)
+    neo_buf_printf(out, " + %s", lane);
+  neo_buf_text(out, e->dtype == NEO_BOOL ? "] != 0)" : "]");
   neo_buf_text(out, is_sixteen(e->dtype) ? ")" : "");
   neo_buf_text(out, tail ? " : 0)" : "");
 }
@@ -442,9 +446,6 @@ static void print_operation(c_printer *p, neo_buf *out, const neo_expr *e, const
   case NEO_EXPR_NE:
     neo_buf_printf(out, "(%s%s%s)", x[0].data, infix(e->op), x[1].data);
     return;
-  case NEO_EXPR_INTRINSIC:
-    c_fail(p, NEO_UNSUPPORTED, "intrinsic row %d", e->u.row);
-    return;
   default:
     break;
   }
@@ -452,6 +453,47 @@ static void print_operation(c_printer *p, neo_buf *out, const neo_expr *e, const
     print_float_op(p, out, e, x);
   else
     print_int_op(p, out, e, x);
+}
+
+/* ---- dot products -------------------------------------------------------------------------------- */
+
+/* Element j of lane l's group, or of the group that all lanes share. No temporaries: their lane
+ * would be another one. */
+static void print_member(c_printer *p, neo_buf *out, const neo_expr *e, int group, int j) {
+  char lane[32];
+  const char *outer = p->lane;
+  if (e->lanes == group)
+    snprintf(lane, sizeof lane, "%d", j);
+  else
+    snprintf(lane, sizeof lane, "(%d * l + %d)", group, j);
+  p->lane = lane;
+  print_operand(p, e, NULL, out);
+  p->lane = outer;
+}
+
+static void print_intrinsic(c_printer *p, neo_buf *out, const neo_expr *e, neo_buf *lines) {
+  const neo_intrinsic *row = neo_intrinsic_get(e->u.row);
+  bool f = is_float(e->dtype);
+  for (int j = 0; f && j < row->group; j++) {
+    c_helper_name(p, out, C_HELPER_FMA, e->dtype, e->dtype);
+    neo_buf_text(out, "(");
+    print_member(p, out, e->arg[1], row->group, j);
+    neo_buf_text(out, ", ");
+    print_member(p, out, e->arg[2], row->group, j);
+    neo_buf_text(out, ", ");
+  }
+  neo_buf_text(out, f ? "" : "(int32_t)((uint32_t)");
+  print_operand(p, e->arg[0], lines, out);
+  neo_buf_text(out, f ? "" : " + (uint32_t)(");
+  for (int j = 0; !f && j < row->group; j++) {
+    neo_buf_text(out, j ? " + " : "");
+    print_member(p, out, e->arg[1], row->group, j);
+    neo_buf_text(out, " * ");
+    print_member(p, out, e->arg[2], row->group, j);
+  }
+  neo_buf_text(out, f ? "" : "))");
+  for (int j = 0; f && j < row->group; j++)
+    neo_buf_text(out, ")");
 }
 
 /* ---- operands ------------------------------------------------------------------------------------ */
@@ -462,8 +504,8 @@ static void print_node(c_printer *p, const neo_expr *e, neo_buf *lines, neo_buf 
     print_load(p, out, e);
     return;
   }
-  if (e->n_args > 3) {
-    c_fail(p, NEO_UNSUPPORTED, "intrinsic row %d", e->u.row);
+  if (e->op == NEO_EXPR_INTRINSIC) {
+    print_intrinsic(p, out, e, lines);
     return;
   }
   for (int k = 0; k < e->n_args; k++) {

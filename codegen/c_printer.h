@@ -55,6 +55,7 @@ typedef struct c_printer {
   bool used[C_HELPER_COUNT][NEO_DTYPE_COUNT][NEO_DTYPE_COUNT];
   bool buffer_used[NEO_NEST_MAX_BUFFERS];
   bool *var_used;
+  const char *lane; /* the lane's number, as text; NULL: l */
   int n_names;
   int n_nodes, n_slots;
   c_node *nodes; /* hash table of n_slots */

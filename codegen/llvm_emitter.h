@@ -46,7 +46,15 @@ typedef struct llvm_memo {
 } llvm_memo;
 
 /* Operations that are no neo_expr_op, for keys. */
-enum { LLVM_OP_GEP = NEO_EXPR_OP_COUNT, LLVM_OP_BASE, LLVM_OP_ENV, LLVM_OP_LOAD, LLVM_OP_LANE };
+enum {
+  LLVM_OP_GEP = NEO_EXPR_OP_COUNT,
+  LLVM_OP_BASE,
+  LLVM_OP_ENV,
+  LLVM_OP_LOAD,
+  LLVM_OP_LANE,
+  LLVM_OP_WORDS,
+  LLVM_OP_PART
+};
 
 typedef struct llvm_emitter {
   neo_ctx *ctx;
@@ -104,6 +112,12 @@ LLVMValueRef llvm_select(llvm_emitter *em, LLVMValueRef c, LLVMValueRef a, LLVMV
 LLVMValueRef llvm_call(llvm_emitter *em, const char *name, int n_types, LLVMTypeRef *types,
                        int n_args, LLVMValueRef *args);
 LLVMValueRef llvm_call_same(llvm_emitter *em, const char *name, int n_args, LLVMValueRef *args);
+
+/* x[0] * x[1] + x[2] of floats, rounded once where the target can. */
+LLVMValueRef llvm_multiply_add(llvm_emitter *em, LLVMValueRef *x);
+
+/* ---- llvm_intrinsic.c ---- */
+llvm_val llvm_intrinsic(llvm_emitter *em, const neo_expr *e);
 
 /* ---- llvm_cast.c: F16 and BF16 are floats in registers, always on the grid of their type ---- */
 LLVMValueRef llvm_cast(llvm_emitter *em, neo_dtype to, neo_dtype from, LLVMValueRef a);

@@ -140,7 +140,7 @@ static LLVMValueRef float_unary(llvm_emitter *em, const neo_expr *e, LLVMValueRe
 }
 
 /* x[0] * x[1] + x[2], rounded once where the target can. */
-static LLVMValueRef multiply_add(llvm_emitter *em, LLVMValueRef *x) {
+LLVMValueRef llvm_multiply_add(llvm_emitter *em, LLVMValueRef *x) {
   if (neo_target_has(em->target, NEO_ISA_FMA) || neo_target_has(em->target, NEO_ISA_AVX512) ||
       neo_target_has(em->target, NEO_ISA_NEON))
     return llvm_call_same(em, "llvm.fma", 3, x);
@@ -164,7 +164,7 @@ static LLVMValueRef float_mod(llvm_emitter *em, const neo_expr *e, LLVMValueRef 
   LLVMValueRef q = LLVMBuildFDiv(b, n, d, "");
   q = llvm_call_same(em, "llvm.trunc", 1, &q);
   LLVMValueRef terms[3] = {LLVMBuildFNeg(b, q, ""), d, n};
-  LLVMValueRef r = multiply_add(em, terms);
+  LLVMValueRef r = llvm_multiply_add(em, terms);
   LLVMValueRef magnitude = llvm_call_same(em, "llvm.fabs", 1, &d);
   LLVMValueRef huge =
       LLVMBuildFCmp(b, LLVMRealOEQ, magnitude, llvm_splat_float(type, (double)INFINITY), "");
@@ -376,7 +376,7 @@ static LLVMValueRef fused(llvm_emitter *em, const neo_expr *e, LLVMValueRef *x) 
   LLVMBuilderRef b = em->builder;
   if (neo_dtype_class(e->dtype) != 'f')
     return LLVMBuildAdd(b, LLVMBuildMul(b, x[0], x[1], ""), x[2], "");
-  return llvm_round_to(em, e->dtype, multiply_add(em, x));
+  return llvm_round_to(em, e->dtype, llvm_multiply_add(em, x));
 }
 
 static LLVMValueRef apply(llvm_emitter *em, const neo_expr *e, LLVMValueRef *x) {
@@ -399,9 +399,6 @@ static LLVMValueRef apply(llvm_emitter *em, const neo_expr *e, LLVMValueRef *x) 
   case NEO_EXPR_EQ:
   case NEO_EXPR_NE:
     return compare(em, e, x[0], x[1]);
-  case NEO_EXPR_INTRINSIC:
-    llvm_fail(em, NEO_UNSUPPORTED, "intrinsic row %d", e->u.row);
-    return LLVMGetPoison(llvm_type(em, e->dtype, e->lanes));
   default:
     break;
   }
@@ -419,10 +416,8 @@ static llvm_val emit_constant(llvm_emitter *em, const neo_expr *e) {
 static llvm_val emit_operation(llvm_emitter *em, const neo_expr *e) {
   llvm_val arg[3];
   LLVMValueRef x[3] = {NULL};
-  if (e->op == NEO_EXPR_INTRINSIC || e->n_args > 3) {
-    llvm_fail(em, NEO_UNSUPPORTED, "intrinsic row %d", e->u.row);
-    return llvm_constant(LLVMGetPoison(llvm_type(em, e->dtype, e->lanes)));
-  }
+  if (e->op == NEO_EXPR_INTRINSIC)
+    return llvm_intrinsic(em, e);
   for (int k = 0; k < e->n_args; k++) {
     arg[k] = llvm_emit(em, e->arg[k]);
     if (e->arg[k]->lanes != e->lanes)

@@ -11,6 +11,8 @@
  * a 2-core x86 with AVX2 and one with AVX-512. */
 #include "schedule/analytic.h"
 
+#include "schedule/intrinsic.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -50,7 +52,8 @@ typedef struct body {
   int32_t factor[NEO_TE_MAX_AXES][3];
   uint8_t unrolled[NEO_TE_MAX_AXES]; /* bit per level */
   int vector_axis, at, depth, scope, grid;
-  int64_t extent[NEO_TE_MAX_AXES]; /* of the region that one run covers */
+  int row, tensor_axis, tensor_level; /* tensorized loop; row -1: none */
+  int64_t extent[NEO_TE_MAX_AXES];    /* of the region that one run covers */
   double runs;
 } body;
 
@@ -90,6 +93,11 @@ static void decode_instr(plan *p, const neo_instr *instr) {
     break;
   case NEO_INSTR_VECTOR:
     b->vector_axis = instr->axis;
+    break;
+  case NEO_INSTR_TENSORIZE:
+    b->row = neo_intrinsic_find(instr->name);
+    b->tensor_axis = instr->axis;
+    b->tensor_level = instr->level;
     break;
   case NEO_INSTR_UNROLL:
     b->unrolled[instr->axis] |= (uint8_t)(1u << instr->level);
@@ -203,7 +211,7 @@ static void decode(plan *p, const neo_schedule *schedule) {
   for (int k = 0; k < te->n_blocks; k++) {
     p->block[k].te = &te->block[k];
     p->block[k].facts = &p->variant->facts.block[k];
-    p->block[k].vector_axis = p->block[k].at = -1;
+    p->block[k].vector_axis = p->block[k].at = p->block[k].row = -1;
   }
   for (int i = 1; i < schedule->n; i++)
     decode_instr(p, &schedule->instr[i]);
@@ -284,7 +292,7 @@ static bool shares_window(const body *b, const neo_access *load, int axis) {
 static double tile_cycles(const micro *m, const int64_t *size, neo_cost *cost, double weight) {
   const body *b = m->b;
   const neo_target *target = m->plan->target;
-  double acc = 1, loads = 0;
+  double acc = 1, loads = 0, parts = 0;
   bool window = false;
   for (int a = 0; a < b->te->n_spatial; a++)
     acc *= a == b->vector_axis ? (double)neo_ceil_div(size[a], m->lanes) : (double)size[a];
@@ -295,7 +303,11 @@ static double tile_cycles(const micro *m, const int64_t *size, neo_cost *cost, d
     for (int a = 0; a < b->te->n_spatial; a++)
       if (neo_access_uses(load, a))
         count *= a == b->vector_axis ? (double)neo_ceil_div(size[a], m->lanes) : (double)size[a];
-    double slots = access_slots(m->plan, b, load, m->lanes, &scattered);
+    bool moves = neo_access_uses(load, b->vector_axis < 0 ? 0 : b->vector_axis);
+    double slots = b->row >= 0 ? (moves ? 1 : BROADCAST)
+                               : access_slots(m->plan, b, load, m->lanes, &scattered);
+    if (b->row >= 0)
+      parts += count * (moves ? 3 : 2);
     loads += count * (slots + (load->guarded ? UNIFORM_GUARD : 0));
     if (!neo_access_uses(load, b->vector_axis < 0 ? 0 : b->vector_axis) &&
         shares_window(b, load, m->long_axis))
@@ -303,8 +315,14 @@ static double tile_cycles(const micro *m, const int64_t *size, neo_cost *cost, d
   }
   double ops = b->facts->contraction ? acc * (1 + neo_max_i64(0, (int64_t)b->facts->ops - 1))
                                      : acc * b->facts->ops;
+  double latency = target->fma_latency, issued = ops;
+  if (b->row >= 0) { /* expanded: two multiplications, two additions, and parts of operands */
+    bool native = neo_intrinsic_native(b->row, target);
+    ops = native ? acc : 2 * acc;
+    issued = native ? acc : 4 * acc + parts;
+  }
   double fma = ops / target->fma_ports, load = loads / LOADS_PER_CYCLE;
-  double latency = target->fma_latency, issue = (ops + loads) / ISSUE_WIDTH;
+  double issue = (issued + loads) / ISSUE_WIDTH;
   double step = fmax(fmax(fma, load), fmax(latency, issue));
   double live = 2 * acc + m->unroll - target->vector_registers;
   if (window && m->unroll > 1 && live > 0)
@@ -346,6 +364,8 @@ static void count_steps(const body *b, micro *m) {
   for (int i = 0; i < b->n_loops; i++) {
     int axis = b->loops[i].axis;
     if (axis < b->te->n_spatial)
+      continue;
+    if (b->row >= 0 && axis == b->tensor_axis && b->order->arg[i] % 16 == b->tensor_level)
       continue;
     m->steps *= (double)b->loops[i].trip;
     if (b->n_factors[axis] > 0 && (b->unrolled[axis] & 2) && b->order->arg[i] % 16 == 1) {

@@ -18,6 +18,7 @@
 typedef struct lower_loop {
   int8_t axis, level;
   bool unroll, vector, reduce;
+  int8_t tensor;    /* 1 + row of intrinsics.def that this loop becomes; 0: none */
   bool exact;       /* tiles inside must have static sizes: tails are peeled or branched here */
   int16_t prefetch; /* te buffer or -1 */
   int32_t ahead;    /* iterations */
@@ -38,6 +39,7 @@ typedef struct lower_block {
   int n_loops;
   lower_loop loop[LOWER_MAX_LOOPS];
   int first_reduce;    /* position of the outermost reduce loop; n_loops if none */
+  int tensor;          /* 1 + row of intrinsics.def; 0: none */
   int lanes;           /* of the vector loop; 1: scalar */
   int vector_axis;     /* -1: none */
   int consumer, depth; /* consumer < 0: a root */
@@ -83,9 +85,12 @@ typedef struct lower_list {
   neo_stmt *head, **tail;
 } lower_list;
 
-/* The vector loop around an expression. var < 0: scalar. */
+/* The vector loop around an expression. var < 0: scalar. In a tensorized loop also its variable
+ * and how many of the row's group are there. */
 typedef struct lower_lanes {
   int var, lanes, active;
+  int tensor; /* 1 + row; 0: none */
+  int group_var, group_active;
 } lower_lanes;
 
 #define LOWER_MAX_ROWS 48

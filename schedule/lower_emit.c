@@ -20,7 +20,7 @@
 #define MAX_REG_GROUPS 1024
 #define MAX_COPIES 16
 
-static const lower_lanes scalar = {-1, 1, 1};
+static const lower_lanes scalar = {.var = -1, .lanes = 1, .active = 1};
 
 static bool emit(lowerer *l, lower_frame *f, int pos, lower_pass pass, lower_list *out);
 static bool emit_loops(lowerer *l, lower_frame *f, int pos, lower_pass pass, lower_list *out);
@@ -148,6 +148,7 @@ typedef struct step {
   lower_pass pass;
   const lower_loop *loop;
   int64_t stride;
+  const lower_lanes *group; /* of the tensorized loop around a vector loop; else NULL */
 } step;
 
 /* What is inside, with the loop's axis narrowed to this span; into a new list. */
@@ -298,12 +299,42 @@ static bool emit_dynamic_loop(lowerer *l, const step *s, lower_list *out) {
 
 static bool emit_vector(lowerer *l, const step *s, lower_list *out) {
   lower_span *span = &s->f->span[s->loop->axis], saved = *span;
-  lower_lanes lanes = {-1, s->f->block->lanes, (int)saved.size};
+  lower_lanes lanes = {.var = -1, .lanes = s->f->block->lanes, .active = (int)saved.size};
+  if (s->group)
+    lanes = (lower_lanes){-1,
+                          lanes.lanes,
+                          lanes.active,
+                          s->group->tensor,
+                          s->group->group_var,
+                          s->group->group_active};
   if (saved.left || saved.size > lanes.lanes)
     return lower_fail(l, "schedule: B%d: the vector loop's size is not static", s->f->block->index);
   lanes.var = lower_new_var(l, lanes.active);
   span->base = plus(l, saved.base, neo_expr_var(l->arena, lanes.var));
   bool ok = lower_store(l, s->f, s->pass, &lanes, out);
+  *span = saved;
+  return ok;
+}
+
+/* A tensorized loop and the vector loop in it are one statement. */
+static bool emit_tensor(lowerer *l, const step *s, lower_list *out) {
+  const lower_block *b = s->f->block;
+  lower_span *span = &s->f->span[s->loop->axis], saved = *span;
+  lower_lanes lanes = {.var = -1, .lanes = 1, .active = 1, .tensor = s->loop->tensor};
+  if (saved.left)
+    return lower_fail(l, "schedule: B%d: the tensorized loop's size is not static", b->index);
+  lanes.group_active = (int)saved.size;
+  lanes.group_var = lower_new_var(l, saved.size);
+  span->base = plus(l, saved.base, neo_expr_var(l->arena, lanes.group_var));
+  bool ok;
+  if (s->pos + 1 < b->n_loops) {
+    step inner = {.f = s->f, .pos = s->pos + 1, .pass = s->pass, .loop = &b->loop[s->pos + 1]};
+    inner.stride = 1;
+    inner.group = &lanes;
+    ok = emit_vector(l, &inner, out);
+  } else {
+    ok = lower_store(l, s->f, s->pass, &lanes, out);
+  }
   *span = saved;
   return ok;
 }
@@ -359,9 +390,11 @@ static bool emit_grid_loop(lowerer *l, const step *s, lower_list *out) {
 
 static bool emit_loop(lowerer *l, lower_frame *f, int pos, lower_pass pass, lower_list *out) {
   const lower_loop *loop = &f->block->loop[pos];
-  step s = {f, pos, pass, loop, f->block->axis[loop->axis].stride[loop->level]};
+  step s = {f, pos, pass, loop, f->block->axis[loop->axis].stride[loop->level], NULL};
   if (pass != LOWER_MAIN && loop->reduce)
     return emit(l, f, pos + 1, pass, out);
+  if (loop->tensor)
+    return emit_tensor(l, &s, out);
   if (loop->vector)
     return emit_vector(l, &s, out);
   if (f->grid && pos < f->block->parallel)

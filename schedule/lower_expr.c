@@ -11,6 +11,7 @@
  *
  * Invariants: 1. no load leaves its buffer, even where a select discards its value; 2. tails load
  * only active lanes, unless the buffer is known to extend past them (padded layouts). */
+#include "schedule/intrinsic.h"
 #include "schedule/lower.h"
 
 typedef struct converter {
@@ -171,7 +172,7 @@ static const neo_expr *guarded(converter *c, const neo_expr *load, int buffer,
   return cond ? neo_expr_select(arena, cond, value, fill_of(arena, load)) : value;
 }
 
-static const lower_lanes scalar_lanes = {-1, 1, 1};
+static const lower_lanes scalar_lanes = {.var = -1, .lanes = 1, .active = 1};
 
 /* A STACK row that this statement does not use yet. */
 static int take_row(converter *c, neo_dtype dtype) {
@@ -296,6 +297,69 @@ static const neo_expr *convert(converter *c, const neo_expr *e) {
   }
 }
 
+/* ---- dot products ---------------------------------------------------------------------------------------------- */
+
+/* An operand of a tensorized statement: `lanes` elements of memory, whole groups. */
+typedef struct operand {
+  const neo_expr *value;
+  bool zero; /* what a group lacks in a tail is 0 */
+} operand;
+
+/* Stored in blocks of whole groups, so that zeros follow the last element? */
+static bool padded(const converter *c, const lower_binding *binding, int group) {
+  const neo_layout_dim *last = &binding->layout.dim[binding->layout.n - 1];
+  return binding->layout.n > 0 && last->part == '%' && last->factor % group == 0 &&
+         c->l->nest->buffer[binding->buffer].constant;
+}
+
+static bool make_operand(converter *c, const neo_expr *load, int group, operand *out) {
+  lowerer *l = c->l;
+  const lower_binding *binding = bound(c, load->u.load.buffer);
+  if (l->status != NEO_OK)
+    return false;
+  const lower_lanes *at = c->lanes;
+  const neo_expr *offset = flat_offset(c, binding, load->arg), *cond = guard_condition(c, load);
+  const neo_expr *start = contiguous(l, offset, at->group_var);
+  bool moves = at->var >= 0 && neo_expr_uses_var(offset, at->var);
+  bool odd = cond && (neo_expr_uses_var(cond, at->group_var) ||
+                      (at->var >= 0 && neo_expr_uses_var(cond, at->var)));
+  for (int k = 0; start && moves && k < group; k++)
+    start = neo_expr_binary(l->arena, NEO_EXPR_SUB, start, neo_expr_var(l->arena, at->var));
+  if (!start || odd || (at->var >= 0 && neo_expr_uses_var(start, at->var)) ||
+      l->nest->buffer[binding->buffer].scope == NEO_SCOPE_REG)
+    return lower_fail(l, "schedule: tensorize B%d: b%d is not in groups of %d", c->f->block->index,
+                      load->u.load.buffer, group);
+  lower_lanes lanes = {.var = -1, .lanes = group, .active = at->group_active};
+  neo_range r;
+  if (moves) {
+    lanes.lanes = group * at->lanes;
+    lanes.active = group * (at->active - 1) + at->group_active;
+    if (neo_facts_range(&l->facts, start, &r) &&
+        r.hi + lanes.lanes <= l->nest->buffer[binding->buffer].elements)
+      lanes.active = lanes.lanes;
+  }
+  out->value = guarded(c, load, binding->buffer, start, cond, lanes);
+  out->zero = padded(c, binding, group) || (!moves && (!cond || load->u.load.fill == 0));
+  return l->status == NEO_OK;
+}
+
+/* acc + products of the group. In a tail the products of what is not there must be 0. */
+static const neo_expr *tensor_value(converter *c, const neo_expr *acc) {
+  int row = c->lanes->tensor - 1;
+  const neo_intrinsic *r = neo_intrinsic_get(row);
+  const neo_expr *a, *b;
+  operand x, y;
+  bool matches = neo_intrinsic_match(row, c->f->block->te, &a, &b);
+  neo_assert(matches);
+  if (!make_operand(c, a, r->group, &x) || !make_operand(c, b, r->group, &y))
+    return acc;
+  bool is_float = neo_dtype_class(r->acc) == 'f';
+  if (c->lanes->group_active < r->group && !(is_float ? x.zero && y.zero : x.zero || y.zero))
+    lower_fail(c->l, "schedule: tensorize B%d: the last group is not padded", c->f->block->index);
+  const neo_expr *arg[3] = {acc, x.value, y.value};
+  return neo_expr_intrinsic(c->l->arena, row, r->acc, c->lanes->lanes, 3, arg);
+}
+
 /* ---- stores ------------------------------------------------------------------------------------------------------- */
 
 static const neo_expr *combine(neo_arena *arena, neo_combine how, const neo_expr *acc,
@@ -357,6 +421,8 @@ static const neo_expr *element_value(converter *c, lower_pass pass, const lower_
     return constant_of(arena, dtype, te->init);
   if (pass == LOWER_FLUSH)
     return read_back(c, c->f->acc, flat_offset(c, c->f->acc, index), dtype);
+  if (c->lanes->tensor)
+    return tensor_value(c, read_back(c, target, offset, dtype));
   const neo_expr *value = convert(c, te->body);
   if (te->n_reduce == 0 || c->l->status != NEO_OK)
     return value;

@@ -5,6 +5,7 @@
  * then the instructions in order, then the checks and what follows from them: loops that register
  * tiles need unrolled, and the loops at which a tail must be split off so that everything inside
  * has static sizes. */
+#include "schedule/intrinsic.h"
 #include "schedule/lower.h"
 
 static bool instr_fail(lowerer *l, int i, const char *what) {
@@ -121,6 +122,25 @@ static bool apply_vector(lowerer *l, int i, lower_block *b) {
   return true;
 }
 
+static bool apply_tensorize(lowerer *l, int i, lower_block *b) {
+  const neo_instr *instr = &l->schedule->instr[i];
+  lower_loop *loop = find_loop(b, instr->axis, instr->level);
+  int row = neo_intrinsic_find(instr->name);
+  const neo_expr *x, *y;
+  if (row < 0)
+    return instr_fail(l, i, "no such intrinsic");
+  if (!loop || !loop->reduce || b->tensor || instr->level < 1 ||
+      instr->level != b->axis[instr->axis].n_levels - 1)
+    return instr_fail(l, i, "not the last of several levels of a reduce axis");
+  if (b->axis[instr->axis].factor[instr->level] != neo_intrinsic_get(row)->group)
+    return instr_fail(l, i, "the loop's extent is not the group of the intrinsic");
+  if (!neo_intrinsic_match(row, b->te, &x, &y))
+    return instr_fail(l, i, "the block does not sum such products");
+  b->tensor = loop->tensor = (int8_t)(row + 1);
+  loop->unroll = true;
+  return true;
+}
+
 static bool apply_at(lowerer *l, int i, lower_block *b) {
   const neo_instr *instr = &l->schedule->instr[i];
   int consumer = instr->arg[0];
@@ -158,6 +178,8 @@ static bool apply_block(lowerer *l, int i, lower_block *b) {
     return apply_at(l, i, b);
   case NEO_INSTR_PREFETCH:
     return apply_prefetch(l, i, b);
+  case NEO_INSTR_TENSORIZE:
+    return apply_tensorize(l, i, b);
   case NEO_INSTR_INLINE:
     b->inlined = true;
     return true;
@@ -260,6 +282,10 @@ static bool check_block(lowerer *l, lower_block *b) {
   if (b->parallel > b->first_reduce)
     return lower_fail(l, "schedule: parallel B%d: a reduce loop is among the outer %d", b->index,
                       b->parallel);
+  int innermost = b->n_loops - 1 - (b->n_loops > 0 && b->loop[b->n_loops - 1].vector);
+  if (b->tensor && !b->loop[innermost].tensor)
+    return lower_fail(l, "schedule: tensorize B%d: a loop is inside that is not the vector loop",
+                      b->index);
   for (int k = 0; k < b->parallel; k++) {
     if (b->loop[k].vector)
       return lower_fail(l, "schedule: parallel B%d: the vector loop is among the outer %d",

@@ -9,6 +9,7 @@
  * with buffers; 4. REG offsets use variables of unrolled loops only and are multiples of the
  * buffer's lanes; 5. IN and CONST params are not stored to; 6. areas hold their buffers, and stack
  * buffers are small. */
+#include "schedule/intrinsic.h"
 #include "schedule/nest.h"
 #include "schedule/nest_range.h"
 #include "schedule/ptr_map.h"
@@ -98,6 +99,8 @@ static bool check_expr(checker *c, neo_ptr_map *seen, const neo_expr *e) {
       return false;
   if (e->lanes < 1 || e->lanes > NEO_NEST_MAX_LANES)
     return fail(c, "bad number of lanes", e->lanes);
+  if (e->op == NEO_EXPR_INTRINSIC && !neo_intrinsic_check(e))
+    return fail(c, "not as its row of intrinsics.def: intrinsic", e->u.row);
   if (e->op == NEO_EXPR_VAR)
     return check_var(c, e->u.var);
   if (e->op != NEO_EXPR_LOAD)

@@ -6,6 +6,7 @@
  * others multiply. A list that no such variable touches is counted once. Variables decoded from the
  * grid by lets count as independent loops when their ranges multiply to the grid. A budget bounds
  * the walk on hostile texts. Masked lanes count: the machine executes them. */
+#include "schedule/intrinsic.h"
 #include "schedule/nest.h"
 #include "schedule/ptr_map.h"
 
@@ -122,9 +123,12 @@ static void count_expr(neo_ptr_map *seen, const neo_expr *e, cost *out) {
   neo_ptr_map_at(seen, e, &first);
   if (!first)
     return;
-  if (e->op == NEO_EXPR_FMA)
+  bool dot = e->op == NEO_EXPR_INTRINSIC && neo_dtype_class(e->dtype) == 'f';
+  if (e->op == NEO_EXPR_FMA || dot) /* one instruction is one FMA, whatever it sums */
     out->fmas += e->lanes;
-  if (is_float_op(e))
+  if (dot)
+    out->flops += 2 * (double)e->lanes * neo_intrinsic_get(e->u.row)->group;
+  else if (is_float_op(e))
     out->flops += e->op == NEO_EXPR_FMA ? 2 * e->lanes : e->lanes;
   if (e->op == NEO_EXPR_LOAD) {
     out->touched[e->u.load.buffer] += e->active;

@@ -6,12 +6,20 @@
  * neo_expr_apply, the semantics shared with te and constant folding. SCRATCH, STACK and REG memory
  * is filled with 0xff (NaN) before each grid index, so that reading what was never written shows.
  */
+#include "schedule/intrinsic.h"
 #include "schedule/nest.h"
 #include "schedule/ptr_map.h"
 
 #include <string.h>
 
-typedef enum node_kind { NODE_CONST, NODE_AFFINE, NODE_LOAD, NODE_BROADCAST, NODE_APPLY } node_kind;
+typedef enum node_kind {
+  NODE_CONST,
+  NODE_AFFINE,
+  NODE_LOAD,
+  NODE_BROADCAST,
+  NODE_APPLY,
+  NODE_INTRINSIC
+} node_kind;
 
 typedef struct node {
   node_kind kind;
@@ -125,6 +133,8 @@ static node_kind kind_of(const neo_expr *e) {
     return NODE_LOAD;
   case NEO_EXPR_BROADCAST:
     return NODE_BROADCAST;
+  case NEO_EXPR_INTRINSIC:
+    return NODE_INTRINSIC;
   default:
     return NODE_APPLY;
   }
@@ -135,8 +145,7 @@ static int flatten_new(compiler *c, const neo_expr *e) {
   if (e->op != NEO_EXPR_CONST && neo_expr_affine(e, &made.affine)) {
     made.kind = NODE_AFFINE;
   } else {
-    if (e->n_args > 3 || e->op == NEO_EXPR_INTRINSIC)
-      return fail(c->r, NEO_UNSUPPORTED, "the interpreter has no intrinsic", e->u.row), -1;
+    neo_assert(e->n_args <= 3);
     for (int i = 0; i < e->n_args; i++)
       if ((made.arg[i] = flatten(c, e->arg[i])) < 0)
         return -1;
@@ -198,6 +207,15 @@ static void run_apply(const program *p, const node *n) {
   }
 }
 
+static void run_intrinsic(const program *p, const node *n) {
+  int group = neo_intrinsic_get(n->e->u.row)->group;
+  const node *acc = &p->nodes[n->arg[0]], *a = &p->nodes[n->arg[1]], *b = &p->nodes[n->arg[2]];
+  for (int i = 0; i < n->e->lanes; i++)
+    n->lane[i] = neo_intrinsic_apply(n->e->u.row, acc->lane[i],
+                                     a->lane + (a->e->lanes == group ? 0 : group * i),
+                                     b->lane + (b->e->lanes == group ? 0 : group * i));
+}
+
 static int64_t run_affine(const runner *r, const neo_affine *a) {
   int64_t sum = a->base;
   for (int i = 0; i < a->n; i++)
@@ -217,6 +235,8 @@ static const neo_scalar *run_expr(runner *r, const neo_expr *e) {
       return NULL;
     else if (n->kind == NODE_APPLY)
       run_apply(p, n);
+    else if (n->kind == NODE_INTRINSIC)
+      run_intrinsic(p, n);
     else if (n->kind == NODE_BROADCAST)
       for (int i = 0; i < n->e->lanes; i++)
         n->lane[i] = p->nodes[n->arg[0]].lane[0];

@@ -26,7 +26,8 @@
  * outermost loops are fused into the launch grid vector BK.A.L         innermost loop of the block:
  * its extent is the number of lanes unroll BK.A.L         emitted unrolled (loops in reg-scope
  * tiles must be) prefetch bK BK.A.L d  prefetch bK's element d iterations of that loop ahead
- *   tensorize BK ROW      innermost loops match row ROW of schedule/intrinsics.def
+ *   tensorize BK.A.L ROW  this reduce loop, innermost but for the vector loop, becomes row ROW of
+ *                         schedule/intrinsics.def; its extent is the row's group
  *   choose NAME v         `ext` workloads: pick variant v
  *
  * Tails. Split factors need not divide. The deepest loop of an axis that is neither unrolled nor

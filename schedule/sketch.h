@@ -98,7 +98,8 @@ typedef struct neo_limit {
 
 typedef struct neo_sketch {
   int variant, choice;
-  uint64_t rules; /* rows of rules.def that wrote it */
+  uint64_t rules;      /* rows of rules.def that wrote it */
+  uint64_t intrinsics; /* rows of intrinsics.def that it uses */
   int n_slots, n_decisions, n_limits, cap_slots;
   neo_slot *slot;
   neo_decision decision[NEO_SKETCH_DECISIONS];

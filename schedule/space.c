@@ -8,11 +8,12 @@
  * row `small` (scalar, serial) is last and always there. A sketch whose first candidate does not
  * lower is left out and counted. */
 #include "schedule/algorithm.h"
+#include "schedule/intrinsic.h"
 #include "schedule/sketch.h"
 
 #include <string.h>
 
-#define MAX_CHOICES 3
+#define MAX_CHOICES 4
 #define N_PLANS 3
 
 /* Algorithms to try besides "direct", with the least accuracy setting that admits this form. */
@@ -160,6 +161,7 @@ static bool lowers(neo_ctx *ctx, neo_space *space, const neo_sketch *sketch) {
 static bool is_known(const neo_space *space, const neo_sketch *sketch) {
   for (int i = 0; i < space->n_sketches; i++)
     if (space->sketch[i]->variant == sketch->variant && space->sketch[i]->rules == sketch->rules &&
+        space->sketch[i]->intrinsics == sketch->intrinsics &&
         space->sketch[i]->choice == sketch->choice)
       return true;
   return false;
@@ -329,6 +331,9 @@ void neo_space_print(neo_buf *buf, const neo_space *space) {
     for (int r = 0; r < neo_rule_count(); r++)
       if (sketch->rules >> r & 1)
         neo_buf_printf(buf, " %s", neo_rule_get(r)->name);
+    for (int r = 0; r < neo_intrinsic_count(); r++)
+      if (sketch->intrinsics >> r & 1)
+        neo_buf_printf(buf, "; intrinsic %s", neo_intrinsic_get(r)->name);
     neo_buf_printf(buf, "; about %.3g candidates\n", sketch_size(space, i));
     for (int d = 0; d < sketch->n_decisions; d++)
       print_decision(buf, &sketch->decision[d]);

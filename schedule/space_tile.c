@@ -10,11 +10,17 @@
  * R's input (padding) is a launch of its own or computed inside. Constants are packed so that a
  * tile's operand is one contiguous stream.
  *
+ * Where the products are those of a row of intrinsics.def and the reduce axis g that both operands
+ * hold contiguously can be had in groups, a further alternative sums whole groups with that
+ * instruction (`tensorize`): the constant is packed with a group innermost, v outside of it.
+ *
  * Outer orders, r = row axis with cache level, v0 = vector tiles, w = tiles of the other axis:
  *   A: v0 r0 r1 w    one packed panel serves the whole output (large weights)
  *   B: r0 v0 r1 w    rows stay in cache, all panels pass
  *   C: r0 r1 w v0    one tile of the input serves all panels (small weights) */
 #include "schedule/space_tile.h"
+
+#include "schedule/intrinsic.h"
 
 #include <string.h>
 
@@ -27,8 +33,9 @@ typedef struct tile {
   int out, red, producer;      /* blocks O, R, P (-1: none) */
   int of_red[NEO_TE_MAX_AXES]; /* R's spatial axis -> O's axis, -1: unit */
   int lanes;
-  int v, t1, t2, row;                     /* R's axes; t1, t2 -1: none; row is t2 or t1 */
-  int long_axis;                          /* reduce axis with unrolling */
+  int v, t1, t2, row; /* R's axes; t1, t2 -1: none; row is t2 or t1 */
+  int long_axis;      /* reduce axis with unrolling */
+  int dot, group;     /* row of intrinsics.def and its group along long_axis; none: -1 and 1 */
   int nv, d1, d2, hb, unroll, walk, plan; /* decisions */
   int n_rest, rest[NEO_TE_MAX_AXES];      /* O's axes outside */
 } tile;
@@ -114,6 +121,95 @@ static int innermost(const tile *t) {
   return -1;
 }
 
+/* ---- dot-product instructions ---------------------------------------------------------------------------- */
+
+/* The access of R that this load is. */
+static const neo_access *access_of(const tile *t, const neo_expr *load) {
+  const neo_block_facts *red = &t->b->variant->facts.block[t->red];
+  const neo_access *found = NULL;
+  for (int i = 1; i < red->n_access; i++)
+    if (red->access[i].buffer == load->u.load.buffer)
+      found = found ? NULL : &red->access[i];
+  return found;
+}
+
+static bool is_open(const tile *t, int buffer) {
+  return !t->b->laid[buffer] && t->te->buffer[buffer].role != NEO_TE_IN;
+}
+
+/* Can the operand that all lanes share be read in groups along axis g? */
+static bool shares_groups(const tile *t, const neo_access *load, int g, int group) {
+  const neo_layout *layout = &t->b->layout[load->buffer];
+  int dim = neo_access_dim(load, g);
+  if (dim < 0 || neo_access_uses(load, t->v) || (load->guard_axes >> g & 1) ||
+      (load->guard_axes >> t->v & 1))
+    return false;
+  if (is_open(t, load->buffer))
+    return true;
+  for (int i = 0; i < layout->n; i++)
+    if (layout->dim[i].dim == dim && layout->dim[i].part == '%' && layout->dim[i].factor != group)
+      return false;
+  return neo_access_stride(load, t->te, layout, g, group) == 1;
+}
+
+static int dim_axis(const tile *t, const neo_access *load, int dim);
+
+/* Can the constant be packed in groups along g, lanes along v? */
+static bool packs_groups(const tile *t, const neo_access *load, int g) {
+  int dim = neo_access_dim(load, g), across = neo_access_dim(load, t->v);
+  return t->te->buffer[load->buffer].role == NEO_TE_CONST && !t->b->laid[load->buffer] &&
+         !load->guarded && dim >= 0 && across >= 0 && dim_axis(t, load, dim) == g &&
+         dim_axis(t, load, across) == t->v;
+}
+
+static bool fits_row(const tile *t, int row, int g) {
+  const neo_expr *x, *y;
+  if (!neo_intrinsic_match(row, &t->te->block[t->red], &x, &y))
+    return false;
+  const neo_access *a = access_of(t, x), *b = access_of(t, y);
+  int group = neo_intrinsic_get(row)->group;
+  return a && b &&
+         ((shares_groups(t, a, g, group) && packs_groups(t, b, g)) ||
+          (shares_groups(t, b, g, group) && packs_groups(t, a, g)));
+}
+
+/* Row and longest axis for vectors along t->v; false if there is none. */
+static bool find_row(const tile *t, int *out_row, int *out_axis) {
+  const neo_te_block *red = &t->te->block[t->red];
+  *out_row = -1;
+  for (int row = 0; row < neo_intrinsic_count(); row++)
+    for (int g = red->n_spatial; g < red->n_spatial + red->n_reduce; g++)
+      if (red->extent[g] > 1 && (*out_row < 0 || red->extent[g] >= red->extent[*out_axis]) &&
+          fits_row(t, row, g)) {
+        *out_row = row;
+        *out_axis = g;
+      }
+  return *out_row >= 0;
+}
+
+/* Of the n axes for vectors, and each of them with an instruction first, takes the builder's
+ * choice. */
+static bool take_choice(tile *t, const int *list, int n) {
+  int with[NEO_TE_MAX_AXES + 1], n_with = 0, row, axis;
+  for (int i = 0; i < n; i++) {
+    t->v = list[i];
+    if (find_row(t, &row, &axis))
+      with[n_with++] = list[i];
+  }
+  int choice = t->b->choice, all = n + n_with;
+  if (choice >= all)
+    return false;
+  t->b->more = t->b->more || choice + 1 < all;
+  t->v = choice < n_with ? with[choice] : list[choice - n_with];
+  if (choice < n_with && find_row(t, &row, &axis)) {
+    t->dot = row;
+    t->long_axis = axis;
+    t->group = neo_intrinsic_get(row)->group;
+    t->b->sketch->intrinsics |= UINT64_C(1) << row;
+  }
+  return true;
+}
+
 /* Without an axis for vectors the tile is scalar. Alternatives, best first: contiguous stores and
  * good operands; good operands alone; contiguous stores alone. */
 static bool choose_vector(tile *t) {
@@ -135,11 +231,7 @@ static bool choose_vector(tile *t) {
     t->lanes = 1;
     n = 1;
   }
-  if (n == 0 || t->b->choice >= n)
-    return false;
-  t->b->more = t->b->more || t->b->choice + 1 < n;
-  t->v = list[t->b->choice];
-  return true;
+  return n > 0 && take_choice(t, list, n);
 }
 
 /* How much a register tile along the axis saves: operands that need not be read again. */
@@ -166,8 +258,9 @@ static void choose_axes(tile *t) {
   t->t1 = best_axis(t, -1);
   t->t2 = t->t1 < 0 ? -1 : best_axis(t, t->t1);
   t->row = t->t2 >= 0 ? t->t2 : t->t1;
-  t->long_axis = red->n_spatial;
-  for (int a = red->n_spatial; a < red->n_spatial + red->n_reduce; a++)
+  if (t->dot < 0)
+    t->long_axis = red->n_spatial;
+  for (int a = red->n_spatial; t->dot < 0 && a < red->n_spatial + red->n_reduce; a++)
     if (red->extent[a] >= red->extent[t->long_axis])
       t->long_axis = a;
   int walk[NEO_TE_MAX_AXES], n = neo_builder_walk(t->b, t->out, walk);
@@ -252,17 +345,22 @@ static neo_layout panel_layout(const tile *t, const neo_access *load, roles r, b
       push_dim(&layout, d, ' ');
   if (r.block_dim >= 0)
     push_dim(&layout, r.block_dim, '/');
+  bool grouped = t->dot >= 0 && r.long_dim >= 0;
   if (split_long)
     push_dim(&layout, r.long_dim, '/');
   for (int d = 0; d < load->rank; d++)
     if (d != r.block_dim && d != r.last_dim && d != r.long_dim && dim_reduces(t, load, d))
       push_dim(&layout, d, ' ');
-  if (r.long_dim >= 0)
+  if (r.long_dim >= 0 && grouped && !split_long)
+    push_dim(&layout, r.long_dim, '/');
+  if (r.long_dim >= 0 && !grouped)
     push_dim(&layout, r.long_dim, split_long ? '%' : ' ');
   if (r.block_dim >= 0)
     push_dim(&layout, r.block_dim, '%');
   if (r.last_dim >= 0)
     push_dim(&layout, r.last_dim, ' ');
+  if (grouped)
+    push_dim(&layout, r.long_dim, '%');
   return layout;
 }
 
@@ -275,6 +373,10 @@ static void pack_constant(tile *t, const neo_access *load, bool outermost) {
     if (dim->part == ' ')
       continue;
     bool is_long = dim->dim == r.long_dim;
+    if (is_long && t->dot >= 0) {
+      dim->factor = t->group;
+      continue;
+    }
     dim->factor = !is_long && r.vector ? t->lanes : 1;
     neo_slot_hole(slot, NEO_HOLE_LAYOUT + i,
                   is_long    ? t->unroll
@@ -294,8 +396,13 @@ static void lay_temporary(tile *t, const neo_access *load, int producer) {
       layout = t->b->layout[facts->access[i].buffer];
       break;
     }
-  int64_t stride = neo_access_stride(load, t->te, &layout, t->v, t->lanes);
-  int dim = neo_access_dim(load, t->v);
+  int inner = t->dot >= 0 ? t->long_axis : t->v;
+  int64_t stride = neo_access_stride(load, t->te, &layout, inner, t->lanes);
+  int dim = neo_access_dim(load, inner);
+  if (t->dot >= 0 && dim >= 0) {
+    neo_layout_with_last(&layout, load->rank, dim);
+    stride = 1;
+  }
   if (stride != 0 && stride != 1 && dim >= 0)
     neo_layout_with_last(&layout, load->rank, dim);
   neo_builder_lay(t->b, load->buffer, &layout);
@@ -318,7 +425,7 @@ static void lay_operands(tile *t) {
       lay_temporary(t, load, t->producer);
     }
   }
-  neo_builder_lay_reads(t->b, t->red, t->v);
+  neo_builder_lay_reads(t->b, t->red, t->dot >= 0 ? t->long_axis : t->v);
   neo_builder_lay_reads(t->b, t->out, t->of_red[t->v]);
 }
 
@@ -344,7 +451,9 @@ static void add_decisions(tile *t) {
   t->d1 = t->t1 < 0 ? -1 : count_decision(b, "tile", neo_min_i64(extent(t, t->t1), most));
   t->d2 = t->t2 < 0 ? -1 : count_decision(b, "tile rows", neo_min_i64(extent(t, t->t2), 8));
   int d[4] = {t->nv, t->d1, t->d2, -1};
-  neo_builder_limit(b, NEO_LIMIT_REGISTERS, registers, 0, 3, d);
+  bool expanded = t->dot >= 0 && !neo_intrinsic_native(t->dot, &b->space->target);
+  int taken = expanded && registers > 8 ? 3 : 0; /* by parts of the operands */
+  neo_builder_limit(b, NEO_LIMIT_REGISTERS, registers - taken, 0, 3, d);
   t->hb = -1;
   if (t->row >= 0) {
     t->hb = neo_builder_decision(b, "rows in cache", false);
@@ -353,9 +462,9 @@ static void add_decisions(tile *t) {
     neo_builder_limit(b, NEO_LIMIT_COVER, 1, extent(t, t->row), 2, cover);
   }
   t->unroll = neo_builder_decision(b, "unroll", false);
-  neo_builder_divisors(b, t->unroll, extent(t, t->long_axis), 8);
+  neo_builder_divisors(b, t->unroll, neo_ceil_div(extent(t, t->long_axis), t->group), 8);
   int code[4] = {t->unroll, t->d2, t->d1, t->nv};
-  neo_builder_limit(b, NEO_LIMIT_PRODUCT, 1, MAX_CODE, 4, code);
+  neo_builder_limit(b, NEO_LIMIT_PRODUCT, expanded ? 3 : 1, MAX_CODE, 4, code);
   t->walk = -1;
   const neo_te_block *red = &t->te->block[t->red];
   for (int a = red->n_spatial; a < red->n_spatial + red->n_reduce; a++)
@@ -501,6 +610,8 @@ static void order_reduction(tile *t, bool long_outermost) {
   if (t->t1 >= 0)
     neo_slot_loop(order, t->t1, 0);
   neo_slot_loop(order, t->v, 0);
+  if (t->dot >= 0)
+    neo_slot_loop(order, t->long_axis, 2);
   if (t->lanes > 1)
     neo_slot_loop(order, t->v, 1);
   if (t->walk >= 0)
@@ -511,7 +622,7 @@ static void schedule_reduction(tile *t, int depth) {
   const neo_te_block *red = &t->te->block[t->red];
   if (t->lanes > 1)
     add_split(t->b, t->red, t->v, constant(t->lanes), constant(0));
-  add_split(t->b, t->red, t->long_axis, by(t->unroll), constant(0));
+  add_split(t->b, t->red, t->long_axis, by(t->unroll), constant(t->dot >= 0 ? t->group : 0));
   order_reduction(t, false);
   if (t->walk >= 0)
     order_reduction(t, true);
@@ -521,6 +632,10 @@ static void schedule_reduction(tile *t, int depth) {
   neo_slot_arg(at, NEO_SCOPE_REG);
   if (t->lanes > 1)
     neo_builder_mark(t->b, NEO_INSTR_VECTOR, t->red, t->v, 1);
+  if (t->dot >= 0) {
+    neo_slot *slot = neo_builder_mark(t->b, NEO_INSTR_TENSORIZE, t->red, t->long_axis, 2);
+    strncpy(slot->instr.name, neo_intrinsic_get(t->dot)->name, sizeof(slot->instr.name) - 1);
+  }
   neo_builder_mark(t->b, NEO_INSTR_UNROLL, t->red, t->long_axis, 1);
   for (int a = 0; a < red->n_spatial; a++)
     neo_builder_mark(t->b, NEO_INSTR_UNROLL, t->red, a, 0);
@@ -556,7 +671,7 @@ static void schedule_producer(tile *t, const outer_plan *plans, int n) {
 }
 
 bool neo_tile_apply(neo_builder *b, int block, bool contraction) {
-  tile t = {.b = b, .te = &b->variant->te, .out = block};
+  tile t = {.b = b, .te = &b->variant->te, .out = block, .dot = -1, .group = 1};
   if (!find_reduction(&t, contraction))
     return false;
   t.lanes = neo_builder_lanes(b, t.red);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/host.h"
+#include "schedule/intrinsic.h"
 #include "tests/codegen/kernel_case.h"
 
 enum { THREADS = 4, BUILDS = 20 };
@@ -138,6 +139,60 @@ static void test_avx512(void **state) {
   neo_buf_fini(&out);
 }
 
+/* The assembly of row `row` with `lanes` lanes on the target, into out. */
+static void row_text(const char *target_name, const char *row, int lanes, neo_buf *out) {
+  neo_nest *nest = neo_arena_alloc(&arena, sizeof *nest);
+  neo_target target = kernel_target(target_name);
+  const neo_intrinsic *r = neo_intrinsic_get(neo_intrinsic_find(row));
+  const char *acc = neo_dtype_name(r->acc);
+  const char *text = neo_arena_printf(
+      &arena,
+      "nest 1\nb0 param %s %d\nb1 param %s %d\nb2 param out %s %d\nlaunch i0 1\n"
+      "  b2.x%d[0] = intrinsic.%d.%s.x%d(b2.x%d[0], b0.x%d[0], b1.x%d[0])\n",
+      neo_dtype_name(r->a), r->group, neo_dtype_name(r->b), r->group * lanes, acc, lanes, lanes,
+      neo_intrinsic_find(row), acc, lanes, lanes, r->group, r->group * lanes);
+  if (neo_nest_parse(&ctx, &arena, text, nest) != NEO_OK ||
+      neo_codegen_find("llvm")->text(&ctx, nest, &target, "sym", out) != NEO_OK)
+    fail_msg("%s %s: %s", target_name, row, ctx.message);
+}
+
+/* Targets with the instruction get it (this machine may not run it: the text is what we can look
+ * at), others pairs of 16 bits or plain code. */
+static void test_intrinsics(void **state) {
+  (void)state;
+  static const struct {
+    const char *target, *row;
+    int lanes;
+    const char *has, *has_not;
+  } cases[] = {
+      {"cascadelake", "vpdpbusd", 16, "vpdpbusd\t", "vpmaddwd"},
+      {"cascadelake", "vpdpbusd", 8, "vpdpbusd\t", "vpmaddwd"},
+      {"cascadelake", "vpdpbusd", 4, "vpdpbusd\t", "vpmaddwd"},
+      {"alderlake", "vpdpbusd", 8, "{vex}\tvpdpbusd\t", "vpmaddwd"},
+      {"alderlake", "vpdpbusd", 4, "{vex}\tvpdpbusd\t", "vpmaddwd"},
+      {"znver4", "sdot", 16, "vpdpbusd\t", "vpmaddwd"},
+      {"alderlake", "udot", 8, "{vex}\tvpdpbusd\t", "vpmaddwd"},
+      {"skylake-avx512", "vpdpbusd", 16, "vpmaddwd\t", "vpdpbusd\t"},
+      {"x86-64-v3", "vpdpbusd", 8, "vpmaddwd\t", "vpdpbusd\t"},
+      {"x86-64-v2", "sdot", 4, "pmaddwd\t", "vpdpbusd\t"},
+      {"rasp5", "sdot", 4, "sdot\tv", "mul\t"},
+      {"rasp5", "udot", 4, "udot\tv", "mul\t"},
+      {"rasp5", "vpdpbusd", 4, "sdot\tv", "mul\t"},
+      {"rasp4b", "sdot", 4, "mla\tv", "sdot\tv"},
+      {"znver4", "vdpbf16ps", 16, "vdpbf16ps\t", "vfmadd"},
+      {"sapphirerapids", "vdpbf16ps", 8, "vdpbf16ps\t", "vfmadd"},
+      {"x86-64-v3", "vdpbf16ps", 8, "vfmadd", "vdpbf16ps\t"},
+  };
+  for (int k = 0; k < NEO_COUNT(cases); k++) {
+    neo_buf out = {0};
+    row_text(cases[k].target, cases[k].row, cases[k].lanes, &out);
+    if (!strstr(out.data, cases[k].has) || strstr(out.data, cases[k].has_not))
+      fail_msg("%s %s x%d: '%s' expected, '%s' not: %s", cases[k].target, cases[k].row,
+               cases[k].lanes, cases[k].has, cases[k].has_not, out.data);
+    neo_buf_fini(&out);
+  }
+}
+
 static void assert_fails(const char *generator, const char *target_name, const neo_nest *nest,
                          const char *says) {
   neo_target target = kernel_target(target_name);
@@ -184,6 +239,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_hash_is_of_the_code, setup, teardown),
       cmocka_unit_test_setup_teardown(test_other_targets, setup, teardown),
       cmocka_unit_test_setup_teardown(test_avx512, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_intrinsics, setup, teardown),
       cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
       cmocka_unit_test_setup_teardown(test_library_calls_are_found, setup, teardown),
   };

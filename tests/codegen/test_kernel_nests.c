@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/host.h"
+#include "schedule/intrinsic.h"
 #include "tests/codegen/kernel_case.h"
 
 static void visit(void (*fn)(void *self, kernel_case *c)) {
@@ -48,6 +49,58 @@ static void run_files(void *state, kernel_case *c) {
 static void test_files(void **state) {
   (void)state;
   visit(run_files);
+}
+
+/* ---- dot products -------------------------------------------------------------------------------- */
+
+/* Row `row` with both operands in memory order, one shared, one guarded, and with a tail of
+ * groups. */
+static void run_row(neo_ctx *ctx, kernel_case *c, int row, int lanes) {
+  const neo_intrinsic *r = neo_intrinsic_get(row);
+  const char *acc = neo_dtype_name(r->acc);
+  int g = r->group, n = g * lanes, tail = n - g + 1;
+  neo_buf text = {0};
+  neo_buf_printf(&text, "nest 1\nb0 param %s %d\nb1 param %s %d\nb2 param out %s %d\nlaunch i0 3\n",
+                 neo_dtype_name(r->a), 3 * n, neo_dtype_name(r->b), 3 * n, acc, 12 * lanes);
+  char vector[32] = "", load[32], operand[32];
+  if (lanes > 1)
+    snprintf(vector, sizeof vector, ".x%d", lanes);
+  snprintf(load, sizeof load, "b2%s", vector);
+  snprintf(operand, sizeof operand, "intrinsic.%d.%s.x%d", row, acc, lanes);
+  for (int form = 0; form < 4; form++) {
+    int at = form * 3 * lanes;
+    neo_buf_printf(&text, "  b2%s[i0*%d+%d] = %s(%s[i0*%d+%d], ", vector, lanes, at, operand, load,
+                   lanes, at);
+    if (form == 0)
+      neo_buf_printf(&text, "b0.x%d[i0*%d], b1.x%d[i0*%d])\n", n, n, n, n);
+    else if (form == 1)
+      neo_buf_printf(&text, "b0.x%d[i0*%d], b1.x%d[i0*%d])\n", g, g, n, n);
+    else if (form == 2)
+      neo_buf_printf(&text, "b0.x%da%d[i0*%d], b1.x%d[i0*%d])\n", n, tail, n, g, g);
+    else
+      neo_buf_printf(
+          &text, "select(bcast.x%d(lt(i0, 2)), b0.x%d[i0*%d], bcast.x%d(%s:3)), b1.x%d[i0*%d])\n",
+          g, g, g, g, neo_dtype_name(r->a), n, n);
+  }
+  kernel_case_run_text(ctx, c, text.data);
+  neo_buf_fini(&text);
+}
+
+static void run_rows(void *state, kernel_case *c) {
+  static const int lanes[] = {1, 4, 8, 16, 5};
+  c->warnings = strcmp(c->codegen->name, "c") == 0;
+  for (int row = 0; row < neo_intrinsic_count(); row++)
+    for (int k = 0; k < NEO_COUNT(lanes); k++) {
+      bool is_float = neo_dtype_class(neo_intrinsic_get(row)->acc) == 'f';
+      c->special = !is_float; /* all bytes */
+      c->ulps = is_float && !neo_target_has(&c->target, NEO_ISA_FMA) ? 1e6 : 0;
+      run_row(state, c, row, lanes[k]);
+    }
+}
+
+static void test_rows(void **state) {
+  (void)state;
+  visit(run_rows);
 }
 
 /* ---- tails --------------------------------------------------------------------------------------- */
@@ -230,7 +283,7 @@ static void test_random(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_files), cmocka_unit_test(test_tails),
-                                     cmocka_unit_test(test_random)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_files), cmocka_unit_test(test_rows),
+                                     cmocka_unit_test(test_tails), cmocka_unit_test(test_random)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

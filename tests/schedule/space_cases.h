@@ -111,6 +111,26 @@ static const space_case space_cases[] = {
     {"int8 matmul",
      "te 1\nb0 in i8 [6,16]\nb1 const i8 [16,20]\nb2 out i32 [6,20]\n"
      "B0 b2[i0, i1] s[6,20] r[16] add i32:0\n  mul(cast.i32(b0[i0, i2]), cast.i32(b1[i2, i1]))\n"},
+    {"conv3x3 u8 s8", /* vpdpbusd; channels are no multiple of a group */
+     "te 1\nb0 in u8 [1,6,5,7]\nb1 const i8 [19,6,3,3]\nb2 const f32 [19]\nb3 tmp i32 "
+     "[1,19,5,7]\nb4 out u8 [1,19,5,7]\n"
+     "B0 b3[i0, i1, i2, i3] s[1,19,5,7] r[6,3,3] add i32:0\n"
+     "  mul(cast.i32(b0[0, i4, i2+i5-1, i3+i6-1 | 0<=i2+i5-1<5, 0<=i3+i6-1<7 else 3]), "
+     "cast.i32(b1[i1, i4, i5, i6]))\n"
+     "B1 b4[i0, i1, i2, i3] s[1,19,5,7]\n"
+     "  cast.u8(round(max(mul(cast.f32(b3[0, i1, i2, i3]), b2[i1]), f32:0)))\n"},
+    {"int8 matmul transposed", /* sdot */
+     "te 1\nb0 in i8 [7,30]\nb1 const i8 [20,30]\nb2 out i32 [7,20]\n"
+     "B0 b2[i0, i1] s[7,20] r[30] add i32:0\n  mul(cast.i32(b0[i0, i2]), cast.i32(b1[i1, i2]))\n"},
+    {"uint8 matmul", /* udot */
+     "te 1\nb0 in u8 [2,5,16]\nb1 const u8 [16,12]\nb2 out i32 [2,5,12]\n"
+     "B0 b2[i0, i1, i2] s[2,5,12] r[16] add i32:0\n"
+     "  mul(cast.i32(b1[i3, i2]), cast.i32(b0[i0, i1, i3]))\n"},
+    {"bf16 matmul", /* vdpbf16ps */
+     "te 1\nb0 in bf16 [9,15]\nb1 const bf16 [15,21]\nb2 tmp f32 [9,21]\nb3 out bf16 [9,21]\n"
+     "B0 b2[i0, i1] s[9,21] r[15] add f32:0\n"
+     "  mul(cast.f32(b0[i0, i2]), cast.f32(b1[i2, i1]))\n"
+     "B1 b3[i0, i1] s[9,21]\n  cast.bf16(b2[i0, i1])\n"},
     {"scalar", "te 1\nb0 in f32 []\nb1 out f32 []\nB0 b1[] s[]\n  neg(b0[])\n"},
 };
 

@@ -31,6 +31,8 @@ static void fill_tensor(neo_tensor *t, neo_rng *rng, int64_t limit) {
   for (int64_t i = 0; i < n; i++) {
     if (neo_dtype_class(t->dtype) == 'f')
       neo_tensor_set_f64(t, i, neo_rng_unit(rng) * 2 - 1);
+    else if (neo_dtype_size(t->dtype) == 1 && t->dtype != NEO_BOOL)
+      neo_tensor_set_i64(t, i, (int64_t)neo_rng_below(rng, 256) - (t->dtype == NEO_I8 ? 128 : 0));
     else
       neo_tensor_set_i64(t, i, (int64_t)neo_rng_below(rng, (uint64_t)limit));
   }
@@ -142,6 +144,10 @@ static void compare(fixture *f, const neo_schedule *line, int b, const void *mem
     if (!(w == g))
       most = fmax(most, isnan(g) ? INFINITY : fabs(w - g));
   }
+  if (neo_dtype_class(want->dtype) != 'f')
+    tolerance = 0;
+  else if (neo_dtype_size(want->dtype) == 2)
+    tolerance = 1e-2;
   if (most > tolerance * largest) {
     neo_buf text = {0};
     neo_schedule_print(&text, line);

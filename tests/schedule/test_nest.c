@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "schedule/intrinsic.h"
 #include "tests/schedule/schedule_testing.h"
 
 static neo_arena arena;
@@ -91,6 +92,29 @@ static void matmul_multiplies(void **state) {
   assert_true(nest->flops == 6 * 16 * (2 * 7 + 1));
 }
 
+static void dot_products_sum_groups(void **state) {
+  (void)state;
+  neo_nest *nest = load("dot");
+  uint8_t a[24];
+  int8_t b[64];
+  int32_t c[24];
+  for (int i = 0; i < 24; i++)
+    a[i] = (uint8_t)(250 - 7 * i);
+  for (int i = 0; i < 64; i++)
+    b[i] = (int8_t)(i * 5 - 128);
+  void *params[] = {a, b, c};
+  assert_int_equal(neo_nest_interpret(&ctx, nest, params), NEO_OK);
+  for (int row = 0; row < 3; row++)
+    for (int l = 0; l < 8; l++) {
+      int32_t sum = 0;
+      for (int k = 0; k < 8; k++)
+        sum += a[row * 8 + k] * b[k / 4 * 32 + l * 4 + k % 4];
+      assert_int_equal(c[row * 8 + l], sum);
+    }
+  neo_scalar wraps = {.i = INT32_MAX}, one[4] = {{.i = 1}, {.i = 0}, {.i = 0}, {.i = 0}};
+  assert_int_equal(neo_intrinsic_apply(0, wraps, one, one).i, INT32_MIN);
+}
+
 static void launches_see_each_other(void **state) {
   (void)state;
   neo_nest *nest = load("two_launches");
@@ -112,6 +136,20 @@ static void launches_see_each_other(void **state) {
 static const struct {
   const char *what, *text;
 } refused[] = {
+    {"no such intrinsic", "nest 1\nb0 param u8 4\nb1 param i8 4\nb2 param out i32 1\nlaunch i0 1\n"
+                          "  b2[0] = intrinsic.99.i32.x1(b2[0], b0.x4[0], b1.x4[0])\n"},
+    {"intrinsic of other types",
+     "nest 1\nb0 param i8 4\nb1 param i8 4\nb2 param out i32 1\nlaunch i0 1\n"
+     "  b2[0] = intrinsic.0.i32.x1(b2[0], b0.x4[0], b1.x4[0])\n"},
+    {"intrinsic of other lanes",
+     "nest 1\nb0 param u8 8\nb1 param i8 4\nb2 param out i32 1\nlaunch i0 1\n"
+     "  b2[0] = intrinsic.0.i32.x1(b2[0], b0.x8[0], b1.x4[0])\n"},
+    {"intrinsic without its third operand",
+     "nest 1\nb0 param u8 8\nb1 param i8 4\nb2 param out i32 1\nlaunch i0 1\n"
+     "  b2[0] = intrinsic.0.i32.x1(b2[0], b0.x4[0])\n"},
+    {"intrinsic of a computed operand",
+     "nest 1\nb0 param u8 8\nb1 param i8 4\nb2 param out i32 1\nlaunch i0 1\n"
+     "  b2[0] = intrinsic.0.i32.x1(b2[0], neg(b0.x4[0]), b1.x4[0])\n"},
     {"past the end", "nest 1\nb0 param out f32 4\nlaunch i0 5\n  b0[i0] = f32:0\n"},
     {"before the start", "nest 1\nb0 param out f32 4\nlaunch i0 4\n  b0[i0-1] = f32:0\n"},
     {"vector past the end",
@@ -178,9 +216,10 @@ static void checker_accepts_tails(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(texts_round_trip),  cmocka_unit_test(vector_tail_adds),
-      cmocka_unit_test(matmul_multiplies), cmocka_unit_test(launches_see_each_other),
-      cmocka_unit_test(checker_refuses),   cmocka_unit_test(checker_accepts_tails),
+      cmocka_unit_test(texts_round_trip),        cmocka_unit_test(vector_tail_adds),
+      cmocka_unit_test(matmul_multiplies),       cmocka_unit_test(dot_products_sum_groups),
+      cmocka_unit_test(launches_see_each_other), cmocka_unit_test(checker_refuses),
+      cmocka_unit_test(checker_accepts_tails),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -6,6 +6,7 @@
  * interpreter on small shapes, and compared with the te's own interpreter. At the end every row of
  * rules.def and algorithms.def must have been used. */
 #include "schedule/algorithm.h"
+#include "schedule/intrinsic.h"
 #include "tests/schedule/space_run.h"
 
 #define N_SCHEDULES 100000
@@ -17,6 +18,7 @@ static const char *const target_names[] = {"x86-64-v3", "x86-64-v4", "generic-c"
 typedef struct coverage {
   int64_t schedules, executed;
   int64_t rule[64], rule_run[64];
+  int64_t intrinsic[64], intrinsic_run[64];
   int64_t alg[NEO_ALGORITHMS_MAX], alg_run[NEO_ALGORITHMS_MAX];
 } coverage;
 
@@ -28,6 +30,10 @@ static void count(const fixture *f, const neo_candidate *c, bool executed) {
   for (int r = 0; r < neo_rule_count(); r++) {
     covered.rule[r] += sketch->rules >> r & 1;
     covered.rule_run[r] += executed && (sketch->rules >> r & 1);
+  }
+  for (int r = 0; r < neo_intrinsic_count(); r++) {
+    covered.intrinsic[r] += sketch->intrinsics >> r & 1;
+    covered.intrinsic_run[r] += executed && (sketch->intrinsics >> r & 1);
   }
   for (int a = 0; a < neo_algorithm_count(); a++)
     if (neo_algorithm_get(a) == neo_algorithm_find(alg)) {
@@ -246,6 +252,11 @@ static void test_coverage(void **state) {
     print_message("algorithm %-10s %8lld schedules %6lld executed\n", neo_algorithm_get(a)->name,
                   (long long)covered.alg[a], (long long)covered.alg_run[a]);
     all = all && covered.alg_run[a] > 0;
+  }
+  for (int r = 0; r < neo_intrinsic_count(); r++) {
+    print_message("intrinsic %-10s %8lld schedules %6lld executed\n", neo_intrinsic_get(r)->name,
+                  (long long)covered.intrinsic[r], (long long)covered.intrinsic_run[r]);
+    all = all && covered.intrinsic_run[r] > 0;
   }
   assert_true(all);
 }

@@ -9,6 +9,7 @@
 #include "codegen/codegen.h"
 #include "runtime/runtime.h"
 #include "schedule/algorithm.h"
+#include "schedule/intrinsic.h"
 #include "tests/schedule/space_run.h"
 
 #include <dlfcn.h>
@@ -16,7 +17,7 @@
 #define N_EACH 2000
 #define BATCH 200
 
-static int64_t rule_runs[64];
+static int64_t rule_runs[64], intrinsic_runs[64];
 
 /* ---- running -------------------------------------------------------------------------------------------- */
 
@@ -37,6 +38,8 @@ static void run_kernel(fixture *f, space_run *r, neo_kernel_fn const *fn) {
 static void count_rules(const fixture *f, const neo_candidate *c) {
   for (int r = 0; r < neo_rule_count(); r++)
     rule_runs[r] += f->space->sketch[c->sketch]->rules >> r & 1;
+  for (int r = 0; r < neo_intrinsic_count(); r++)
+    intrinsic_runs[r] += f->space->sketch[c->sketch]->intrinsics >> r & 1;
 }
 
 static void run_llvm(fixture *f, const neo_candidate *c) {
@@ -162,7 +165,13 @@ static void check_rules(void) {
     print_message("rule %-10s %6lld kernels\n", neo_rule_get(r)->name, (long long)rule_runs[r]);
     all = all && rule_runs[r] > 0;
   }
+  for (int r = 0; r < neo_intrinsic_count(); r++) {
+    print_message("intrinsic %-10s %6lld kernels\n", neo_intrinsic_get(r)->name,
+                  (long long)intrinsic_runs[r]);
+    all = all && intrinsic_runs[r] > 0;
+  }
   memset(rule_runs, 0, sizeof(rule_runs));
+  memset(intrinsic_runs, 0, sizeof(intrinsic_runs));
   assert_true(all);
 }
 
