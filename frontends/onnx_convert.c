@@ -72,6 +72,15 @@ neo_status onnx_cast_like(onnx_import *im, onnx_node *node) {
   return onnx_copy_attrs(im, node, made);
 }
 
+/* QuantizeLinear and DequantizeLinear: saturate concerns float8 only; precision says in what type
+ * to divide, which is f32 here. */
+neo_status onnx_quantize(onnx_import *im, onnx_node *node) {
+  int64_t ignored = 0;
+  NEO_TRY(onnx_attr_int(im, node, "saturate", &ignored));
+  NEO_TRY(onnx_attr_int(im, node, "precision", &ignored));
+  return emit_with_dtype(im, node, "output_dtype", false);
+}
+
 /* ---- constants ------------------------------------------------------------------------------- */
 
 static neo_status constant_value(onnx_import *im, onnx_node *node, int *out) {

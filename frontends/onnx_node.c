@@ -217,7 +217,9 @@ static neo_dtype guess_dtype(const neo_graph *graph, const neo_node *node) {
   for (int i = 0; i < NEO_COUNT(indices); i++)
     if (strcmp(node->op->name, indices[i]) == 0)
       return NEO_I64;
-  if (strcmp(node->op->name, "constant_of_shape") == 0 || strcmp(node->op->name, "cast") == 0 ||
+  if (strcmp(node->op->name, "constant_of_shape") == 0 ||
+      strstr(node->op->name, "quantize_linear") || strcmp(node->op->name, "matmul_integer") == 0 ||
+      strcmp(node->op->name, "conv_integer") == 0 || strcmp(node->op->name, "cast") == 0 ||
       from >= node->n_inputs || node->input[from] == NEO_NO_VALUE)
     return NEO_DTYPE_COUNT;
   return graph->value[node->input[from]].dtype;

@@ -183,6 +183,8 @@ typedef struct neo_binding {
  * constant inputs become constants, the node then dies. neo_pass_infer does this for all, in order.
  */
 neo_status neo_node_infer(neo_ctx *ctx, neo_graph *graph, int node);
+/* dequantize -> operator -> quantize as integer operators; needs no types. */
+neo_status neo_pass_qdq(neo_ctx *ctx, neo_graph *graph);
 neo_status neo_pass_bind(neo_ctx *ctx, neo_graph *graph, int n, const neo_binding *bindings);
 neo_status
 neo_pass_infer(neo_ctx *ctx,

@@ -65,6 +65,24 @@ neo_status neo_op_same_dtype(neo_ctx *ctx, const neo_graph *graph, const neo_nod
   return NEO_OK;
 }
 
+neo_status neo_op_contraction(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
+                              neo_dtype *out) {
+  *out = neo_op_in(graph, node, 0)->dtype;
+  if (!neo_op_string_is(node, "to", "", "i32")) {
+    NEO_TRY(neo_op_same_dtype(ctx, graph, node, 0, 1));
+    return neo_op_same_dtype(ctx, graph, node, 0, 2);
+  }
+  for (int k = 0; k < node->n_inputs; k++) {
+    const neo_value *v = neo_op_in(graph, node, k);
+    char cls = v ? neo_dtype_class(v->dtype) : 'i';
+    if (cls != 'i' && cls != 'u')
+      return neo_op_fail(ctx, node, NEO_BAD_INPUT, "input %d is %s, an integer needed", k,
+                         neo_dtype_name(v->dtype));
+  }
+  *out = NEO_I32;
+  return NEO_OK;
+}
+
 void neo_op_set(neo_graph *graph, const neo_node *node, int output, neo_dtype dtype,
                 const neo_shape *shape) {
   if (output >= node->n_outputs || node->output[output] == NEO_NO_VALUE)

@@ -104,7 +104,7 @@ const neo_expr *neo_window_index(neo_lowering *l, const neo_window *w, int d, co
 typedef struct convolution {
   neo_window w;
   int64_t batch, group, in_per_group, out_per_group;
-  neo_dtype compute;
+  neo_dtype out, compute;
 } convolution;
 
 static neo_status read_convolution(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
@@ -116,9 +116,8 @@ static neo_status read_convolution(neo_ctx *ctx, const neo_graph *graph, const n
     return neo_op_fail(ctx, node, NEO_UNSUPPORTED,
                        "input of rank %d and weights of rank %d, 3 to 5 and equal needed", rank,
                        f->shape.rank);
-  NEO_TRY(neo_op_same_dtype(ctx, graph, node, 0, 1));
-  NEO_TRY(neo_op_same_dtype(ctx, graph, node, 0, 2));
-  if (neo_dtype_class(x->dtype) != 'f')
+  NEO_TRY(neo_op_contraction(ctx, graph, node, &c->out));
+  if (neo_dtype_class(c->out) != 'f' && (c->out != NEO_I32 || transposed))
     return neo_op_fail(ctx, node, NEO_BAD_INPUT, "not defined for %s", neo_dtype_name(x->dtype));
   c->group = neo_node_int(node, "group", 1);
   int64_t channels = x->shape.dim[1], first = f->shape.dim[0], second = f->shape.dim[1];
@@ -131,7 +130,7 @@ static neo_status read_convolution(neo_ctx *ctx, const neo_graph *graph, const n
   c->batch = x->shape.dim[0];
   c->in_per_group = channels / c->group;
   c->out_per_group = transposed ? second : first / c->group;
-  c->compute = neo_compute_dtype(x->dtype);
+  c->compute = neo_compute_dtype(c->out);
   if (b && (b->shape.rank != 1 || b->shape.dim[0] != c->group * c->out_per_group))
     return neo_op_fail(ctx, node, NEO_BAD_INPUT, "the bias does not have %" PRId64 " values",
                        c->group * c->out_per_group);
@@ -148,7 +147,7 @@ static neo_status read_convolution(neo_ctx *ctx, const neo_graph *graph, const n
 static void set_output(neo_graph *graph, const neo_node *node, const convolution *c) {
   neo_shape shape = {.rank = c->w.n + 2, .dim = {c->batch, c->group * c->out_per_group}};
   memcpy(shape.dim + 2, c->w.out, sizeof c->w.out[0] * (size_t)c->w.n);
-  neo_op_set(graph, node, 0, neo_op_in(graph, node, 0)->dtype, &shape);
+  neo_op_set(graph, node, 0, c->out, &shape);
 }
 
 neo_status neo_infer_conv(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
@@ -245,10 +244,12 @@ static const neo_expr *product(neo_lowering *l, const frame *f, const neo_expr *
                                const neo_expr *const *weight, int n_guards,
                                const neo_guard *guard) {
   neo_dtype dtype = l->te->buffer[f->x].dtype;
-  const neo_expr *x = neo_expr_load_guarded(l->arena, dtype, f->x, f->c->w.n + 2, in,
-                                            &(neo_guards){n_guards, guard, 0});
+  const neo_expr *x = neo_expr_load_guarded(
+      l->arena, dtype, f->x, f->c->w.n + 2, in,
+      &(neo_guards){n_guards, guard, neo_node_float(l->node, "pad_value", 0)});
   x = neo_expr_cast(l->arena, f->c->compute, x);
-  return neo_x2(l, NEO_EXPR_MUL, x, neo_lower_load(l, f->f, weight));
+  const neo_expr *w = neo_expr_cast(l->arena, f->c->compute, neo_lower_load(l, f->f, weight));
+  return neo_x2(l, NEO_EXPR_MUL, x, w);
 }
 
 /* ---- conv ---------------------------------------------------------------------------------------- */

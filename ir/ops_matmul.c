@@ -73,13 +73,14 @@ static neo_status read_product(neo_ctx *ctx, const neo_graph *graph, const neo_n
 
 neo_status neo_infer_matmul(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
   product p = {0};
+  neo_dtype out;
   NEO_TRY(neo_op_check_inputs(ctx, graph, node));
-  NEO_TRY(neo_op_same_dtype(ctx, graph, node, 0, 1));
+  NEO_TRY(neo_op_contraction(ctx, graph, node, &out));
   NEO_TRY(read_product(ctx, graph, node, &p));
   const neo_value *a = neo_op_in(graph, node, 0);
   if (a->dtype == NEO_BOOL)
     return neo_op_fail(ctx, node, NEO_BAD_INPUT, "not defined for bool");
-  neo_op_set(graph, node, 0, a->dtype, &p.out);
+  neo_op_set(graph, node, 0, out, &p.out);
   return NEO_OK;
 }
 

@@ -21,6 +21,9 @@ neo_infer_fn neo_infer_arg, neo_infer_batch_norm, neo_infer_binary, neo_infer_ca
     neo_infer_softmax, neo_infer_split, neo_infer_squeeze, neo_infer_tile, neo_infer_transpose,
     neo_infer_trilu, neo_infer_unary, neo_infer_unsqueeze, neo_infer_where;
 neo_infer_fn neo_infer_recurrent;
+neo_infer_fn neo_infer_quantize, neo_infer_matmul_integer, neo_infer_conv_integer,
+    neo_infer_qlinear, neo_infer_dynamic_quantize;
+neo_lower_fn neo_lower_quantize;
 neo_lower_fn neo_lower_arg, neo_lower_average_pool, neo_lower_batch_norm, neo_lower_binary,
     neo_lower_cast, neo_lower_channel_norm, neo_lower_clip, neo_lower_concat, neo_lower_conv,
     neo_lower_conv_transpose, neo_lower_cumsum, neo_lower_depth_space, neo_lower_dropout,

@@ -8,6 +8,7 @@
 #include "ir/graph.h"
 
 static const neo_pass passes[] = {
+    {"qdq", neo_pass_qdq},
     {"infer", neo_pass_infer},
     {"dce", neo_pass_dce},
     {"fold", neo_pass_fold},

@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-#define OP_MAX 6
+#define OP_MAX 12
 
 typedef struct op_run {
   neo_ctx *ctx;

@@ -191,7 +191,7 @@ static void half_floats_round_once(void **state) {
 
 static const struct {
   const char *call;
-  const char *specs[6];
+  const char *specs[10];
   int outputs;
   const char *dtype;
   int64_t shape[5]; /* 0-terminated; {-1}: rank 0 */
@@ -680,6 +680,46 @@ static const struct {
      "f32",
      {2},
      {8, 16}},
+    {"quantize_linear(%0, %1, %2)",
+     {"const f32 [3] {1,-300,2.5}", "const f32 [] {1}", "const i8 [] {3}"},
+     1,
+     "i8",
+     {3},
+     {4, -128, 5}},
+    {"dequantize_linear(%0, %1, %2) {axis=0}",
+     {"const u8 [2,1] {3,200}", "const f32 [2] {2,0.5}", "const u8 [2] {1,0}"},
+     1,
+     "f32",
+     {2, 1},
+     {4, 100}},
+    {"matmul_integer(%0, %1, %2, %3)",
+     {"const u8 [1,2] {5,7}", "const u8 [2,1] {130,126}", "const u8 [] {1}", "const u8 [] {128}"},
+     1,
+     "i32",
+     {1, 1},
+     {-4}},
+    {"conv_integer(%0, %1, %2) {pads=[1,0]}",
+     {"const u8 [1,1,2] {5,7}", "const i8 [1,1,2] {2,-1}", "const u8 [] {5}"},
+     1,
+     "i32",
+     {1, 1, 2},
+     {0, -2}},
+    {"qlinear_matmul(%0, %1, %2, %3, %4, %5, %6, %7)",
+     {"const u8 [1,2] {5,7}", "const f32 [] {0.5}", "const u8 [] {1}", "const i8 [2,1] {2,3}",
+      "const f32 [] {1}", "const i8 [] {0}", "const f32 [] {2}", "const u8 [] {10}"},
+     1,
+     "u8",
+     {1, 1},
+     {16}},
+    {"qlinear_conv(%0, %1, %2, %3, %4, %5, %6, %7, %8)",
+     {"const u8 [1,1,1] {5}", "const f32 [] {0.5}", "const u8 [] {1}", "const i8 [1,1,1] {2}",
+      "const f32 [1] {1}", "const i8 [1] {0}", "const f32 [] {1}", "const u8 [] {10}",
+      "const i32 [1] {-4}"},
+     1,
+     "u8",
+     {1, 1, 1},
+     {12}},
+    {"dynamic_quantize_linear(%0)", {"const f32 [3] {-1,0,254}"}, 3, "u8", {3}, {0, 1, 255}},
 };
 
 static void golden_values(void **state) {

@@ -1,0 +1,143 @@
+/* frontends/onnx_convert_ms.c: operators of onnxruntime's own domain that need more than a
+ * template: fused activations, quantised operators whose operands depend on attributes. */
+#include "frontends/onnx_import.h"
+
+#include <string.h>
+
+static int emit(onnx_import *im, onnx_node *node, const char *op, int n, const int *in) {
+  neo_node *made = onnx_emit(im, node, op, n, in, 1);
+  return made ? made->output[0] : NEO_NO_VALUE;
+}
+
+static int emit2(onnx_import *im, onnx_node *node, const char *op, int a, int b) {
+  return emit(im, node, op, 2, (int[]){a, b});
+}
+
+/* ---- FusedConv, FusedGemm -------------------------------------------------------------------- */
+
+static const struct {
+  const char *name, *op, *first, *second; /* names of its parameters, in order */
+} activations[] = {
+    {"Relu", "relu", NULL, NULL},
+    {"Tanh", "tanh", NULL, NULL},
+    {"Sigmoid", "sigmoid", NULL, NULL},
+    {"LeakyRelu", "leaky_relu", "alpha", NULL},
+    {"Clip", "clip", "min", "max"},
+    {"HardSigmoid", "hard_sigmoid", "alpha", "beta"},
+    {"HardSwish", "hard_swish", NULL, NULL},
+};
+
+static neo_status activate(onnx_import *im, onnx_node *node, int value) {
+  const char *name = "";
+  const double *params;
+  double single[2] = {0.01, 0};
+  int n, has = 0;
+  NEO_TRY(onnx_attr_string(im, node, "activation", &name));
+  NEO_TRY(onnx_attr_floats(im, node, "activation_params", &n, &params));
+  if (onnx_attr(node, "activation_alpha")) {
+    NEO_TRY(onnx_attr_float(im, node, "activation_alpha", &single[0]));
+    NEO_TRY(onnx_attr_float(im, node, "activation_beta", &single[1]));
+    has = 2;
+  }
+  for (int i = 0; i < NEO_COUNT(activations); i++) {
+    if (strcmp(activations[i].name, name) != 0)
+      continue;
+    neo_node *made = onnx_emit(im, node, activations[i].op, 1, &value, 1);
+    const double *p = n > 0 ? params : single;
+    has = n > 0 ? n : has;
+    if (made && activations[i].first && has > 0)
+      neo_node_set_float(im->graph, made, activations[i].first, p[0]);
+    if (made && activations[i].second && has > 1)
+      neo_node_set_float(im->graph, made, activations[i].second, p[1]);
+    if (made)
+      onnx_bind(im, node, 0, made->output[0]);
+    return NEO_OK;
+  }
+  if (*name)
+    return onnx_unsupported(im, node, "activation '%s'", name);
+  onnx_bind(im, node, 0, value);
+  return NEO_OK;
+}
+
+/* FusedConv's input 3 is added before the activation. */
+neo_status onnx_fused_conv(onnx_import *im, onnx_node *node) {
+  bool conv = strcmp(node->row->name, "com.microsoft:FusedConv") == 0;
+  int in[3] = {onnx_input(node, 0), onnx_input(node, 1), onnx_input(node, 2)};
+  neo_node *made = onnx_emit(im, node, conv ? "conv" : "gemm", 3, in, 1);
+  if (!made)
+    return NEO_OK;
+  int value = made->output[0], more = conv ? onnx_input(node, 3) : NEO_NO_VALUE;
+  NEO_TRY(onnx_copy_attrs(im, node, made));
+  if (more != NEO_NO_VALUE)
+    value = emit2(im, node, "add", value, more);
+  return activate(im, node, value);
+}
+
+/* ---- quantised ------------------------------------------------------------------------------- */
+
+static int transposed(onnx_import *im, onnx_node *node, int value, bool yes) {
+  return yes ? emit(im, node, "transpose", 1, &value) : value;
+}
+
+/* a, a_scale, a_zero, b, b_scale, b_zero, c?, y_scale?, y_zero?; without y the result is f32. */
+neo_status onnx_qgemm(onnx_import *im, onnx_node *node) {
+  int64_t ta = 0, tb = 0;
+  double alpha = 1;
+  NEO_TRY(onnx_attr_int(im, node, "transA", &ta));
+  NEO_TRY(onnx_attr_int(im, node, "transB", &tb));
+  NEO_TRY(onnx_attr_float(im, node, "alpha", &alpha));
+  int in[9], *a = &in[0], *b = &in[3], *scale = &in[1];
+  for (int k = 0; k < 9; k++)
+    in[k] = onnx_input(node, k);
+  *a = transposed(im, node, *a, ta != 0);
+  *b = transposed(im, node, *b, tb != 0);
+  if (alpha != 1)
+    *scale =
+        emit2(im, node, "mul", *scale, onnx_make_scalar_like(im, node, "alpha", NEO_F32, alpha));
+  if (in[7] != NEO_NO_VALUE) {
+    int q[9] = {in[0], in[1], in[2], in[3], in[4], in[5], in[7], in[8], in[6]};
+    if (in[8] == NEO_NO_VALUE)
+      return onnx_unsupported(im, node, "y_zero_point is absent");
+    int y = emit(im, node, "qlinear_matmul", 9, q);
+    if (y != NEO_NO_VALUE)
+      onnx_bind(im, node, 0, y);
+    return NEO_OK;
+  }
+  int sum = emit(im, node, "matmul_integer", 4, (int[]){in[0], in[3], in[2], in[5]});
+  if (in[6] != NEO_NO_VALUE)
+    sum = emit2(im, node, "add", sum, in[6]);
+  neo_node *cast = onnx_emit(im, node, "cast", 1, &sum, 1);
+  neo_node_set_string(im->graph, cast, "to", "f32");
+  int y = emit2(im, node, "mul", cast->output[0], emit2(im, node, "mul", in[1], in[4]));
+  onnx_bind(im, node, 0, y);
+  return NEO_OK;
+}
+
+/* y_scale, y_zero, then triples. */
+neo_status onnx_qlinear_concat(onnx_import *im, onnx_node *node) {
+  int n = (node->n_inputs - 2) / 3;
+  if (n < 1 || node->n_inputs != 2 + 3 * n)
+    return onnx_bad(im, node, "%d inputs", node->n_inputs);
+  int *parts = neo_arena_alloc(im->graph->arena, sizeof(int) * (size_t)n);
+  for (int k = 0; k < n; k++)
+    parts[k] = emit(im, node, "dequantize_linear", 3, node->input + 2 + 3 * k);
+  neo_node *joined = onnx_emit(im, node, "concat", n, parts, 1);
+  NEO_TRY(onnx_copy_attrs(im, node, joined));
+  int y = emit(im, node, "quantize_linear", 3,
+               (int[]){joined->output[0], onnx_input(node, 0), onnx_input(node, 1)});
+  onnx_bind(im, node, 0, y);
+  return NEO_OK;
+}
+
+neo_status onnx_qlinear_gap(onnx_import *im, onnx_node *node) {
+  int64_t last = 0;
+  NEO_TRY(onnx_attr_int(im, node, "channels_last", &last));
+  if (last)
+    return onnx_unsupported(im, node, "channels_last=%lld", (long long)last);
+  int x = emit(im, node, "dequantize_linear", 3, node->input);
+  x = emit(im, node, "global_average_pool", 1, &x);
+  onnx_bind(
+      im, node, 0,
+      emit(im, node, "quantize_linear", 3, (int[]){x, onnx_input(node, 3), onnx_input(node, 4)}));
+  return NEO_OK;
+}
