@@ -59,6 +59,14 @@ static void summarise(FILE *out, const neo_tune_result *result) {
           result->after_ns / 1e6);
 }
 
+/* Code generation that never ended runs in threads of ours: destructors must not run under it. */
+static void leave_builds_behind(neo_ctx *ctx, neo_status status) {
+  if (status != NEO_OK)
+    fprintf(stderr, "neo-tune: %s\n", ctx->message);
+  fflush(NULL);
+  _exit((int)status);
+}
+
 neo_status cli_tune(neo_ctx *ctx, const cli_args *args) {
   neo_arena arena;
   neo_project project = {0};
@@ -90,6 +98,8 @@ neo_status cli_tune(neo_ctx *ctx, const cli_args *args) {
   neo_db_close(db);
   neo_buf_fini(&arguments);
   neo_arena_fini(&arena);
+  if (result.given_up > 0)
+    leave_builds_behind(ctx, status);
   return status;
 }
 

@@ -132,6 +132,7 @@ typedef struct neo_task_state {
   double first_ns, best_ns; /* 0 until known */
   double bound_ns;          /* roofline */
   double baseline_ns;       /* OpenBLAS, 0 if not GEMM-shaped */
+  bool no_reference;        /* nothing to compare its candidates with: none was measured */
   bool done;
 } neo_task_state;
 
@@ -154,9 +155,11 @@ typedef struct neo_tune_result {
   int64_t run, trials, ok, failed;
   double seconds, busy_share; /* of the measuring core */
   double before_ns, after_ns; /* sums over tasks of weight * (first | best) */
+  int given_up; /* builds that never ended, in threads of this process: end it by _exit */
 } neo_tune_result;
 
-/* NEO_NOTHING_MEASURED if no trial of the run was usable. */
+/* NEO_NOTHING_MEASURED if no trial of the run was usable, or a task could not be measured at all
+ * for want of a reference: the others are tuned all the same. */
 neo_status neo_tune(neo_ctx *ctx, const neo_project *project, neo_db *db,
                     const neo_tune_options *options, neo_tune_result *out);
 /* Replays a run's recorded measurements through the search: *divergence is the first attempt whose

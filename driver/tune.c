@@ -56,12 +56,18 @@ static bool is_later(const neo_tuner *tuner, const neo_db_trial *trial) {
   return tuner->replaying ? trial->id >= tuner->first_trial : trial->run == tuner->run;
 }
 
+/* Failures that say nothing about the candidate. */
+static bool says_nothing(const neo_db_trial *trial) {
+  return strcmp(trial->kind, neo_trial_kind_name(NEO_TRIAL_REFERENCE)) == 0 ||
+         strcmp(trial->kind, neo_trial_kind_name(NEO_TRIAL_BOARD_LOST)) == 0;
+}
+
 static bool add_prior(void *self, const neo_db_trial *trial) {
   prior_visit *visit = self;
   tuner_task *task = &visit->tuner->task[visit->task];
   neo_schedule schedule;
   neo_candidate candidate;
-  if (is_later(visit->tuner, trial))
+  if (is_later(visit->tuner, trial) || says_nothing(trial))
     return true;
   bool known = neo_schedule_parse(visit->ctx, trial->schedule, &schedule) == NEO_OK &&
                neo_space_find(task->space, &schedule, &candidate);
@@ -98,7 +104,7 @@ static double bound_of(const neo_tuner *tuner, const neo_task *task) {
 static bool count_prior(void *self, const neo_db_trial *trial) {
   prior_visit *visit = self;
   neo_budget_task *budget = &visit->tuner->budget[visit->task];
-  if (is_later(visit->tuner, trial))
+  if (is_later(visit->tuner, trial) || says_nothing(trial))
     return true;
   budget->trials++;
   budget->spent_ns += trial->measure_ns;
@@ -232,6 +238,18 @@ static bool time_is_up(pump *p) {
   return p->deadline && neo_now_ns(p->ctx) >= p->deadline;
 }
 
+static void time_baseline(pump *p, int t) {
+  const neo_te *te = &p->tuner.project->task[t].group->te;
+  char core[32];
+  if (neo_measurer_is_simulated(p->measurer) || !neo_measure_has_baseline(te))
+    return;
+  neo_measurer_quiet(p->measurer, true);
+  if (neo_measure_baseline(p->ctx, te, p->tuner.project->threads, &p->state[t].baseline_ns, core) !=
+      NEO_OK)
+    neo_ctx_clear(p->ctx);
+  neo_measurer_quiet(p->measurer, false);
+}
+
 /* Tells the measurer about a task, with the best prior schedule as the incumbent. */
 static neo_status announce(pump *p, int t) {
   const neo_task *task = &p->tuner.project->task[t];
@@ -239,11 +257,9 @@ static neo_status announce(pump *p, int t) {
     return NEO_OK;
   NEO_TRY(neo_measurer_task(p->ctx, p->measurer, t, &task->group->te, task->group->key));
   p->announced[t] = true;
+  p->state[t].no_reference = false;
   p->state[t].bound_ns = p->tuner.budget[t].bound_ns;
-  char core[32];
-  if (neo_measure_baseline(p->ctx, &task->group->te, p->tuner.project->threads,
-                           &p->state[t].baseline_ns, core) != NEO_OK)
-    neo_ctx_clear(p->ctx);
+  time_baseline(p, t);
   neo_candidate best;
   double ns;
   if (neo_search_best(p->tuner.task[t].search, &best, &ns)) {
@@ -270,14 +286,35 @@ static void limit_round(pump *p, tuner_round *round) {
   round->submitted = left < round->n ? (left > 0 ? (int)left : 0) : round->n;
 }
 
+static neo_status take_result(pump *p, const neo_trial_result *trial);
+
+/* The task cannot be measured, for a reason of its own (ctx says which): each of its candidates
+ * fails with that reason, and the run goes on. */
+static neo_status fail_round(pump *p, int slot, neo_status reason) {
+  const tuner_round *round = &p->round[slot];
+  neo_trial_result trial = {.kind = NEO_TRIAL_REFERENCE, .phase = "reference"};
+  if (reason == NEO_UNREACHABLE || reason == NEO_NO_MEMORY || reason == NEO_INTERRUPTED)
+    return reason;
+  snprintf(trial.text, sizeof trial.text, "%.399s", p->ctx->message);
+  neo_ctx_clear(p->ctx);
+  p->state[round->task].no_reference = true;
+  p->out[slot] = true;
+  for (int i = 0; i < round->submitted; i++) {
+    trial.id = (uint64_t)(round->first_attempt + i);
+    NEO_TRY(take_result(p, &trial));
+  }
+  return NEO_OK;
+}
+
 static neo_status send_round(pump *p, int slot) {
   tuner_round *round = &p->round[slot];
   NEO_TRY(neo_tuner_propose(p->ctx, &p->tuner, round));
   if (round->n == 0)
     return NEO_OK;
   limit_round(p, round);
-  if (round->submitted > 0)
-    NEO_TRY(announce(p, round->task));
+  neo_status status = round->submitted > 0 ? announce(p, round->task) : NEO_OK;
+  if (status != NEO_OK)
+    return fail_round(p, slot, status);
   for (int i = 0; i < round->submitted; i++) {
     neo_schedule schedule;
     neo_space_schedule(p->tuner.task[round->task].space, &round->candidate[i], &schedule);
@@ -527,6 +564,13 @@ static neo_status begin_run(pump *p) {
   return status == NEO_OK ? note_prior(p->ctx, &p->tuner) : status;
 }
 
+static const neo_task *first_without_reference(const pump *p) {
+  for (int t = 0; t < p->tuner.project->n_tasks; t++)
+    if (p->state[t].no_reference)
+      return &p->tuner.project->task[t];
+  return NULL;
+}
+
 static neo_status conclude(pump *p, neo_status status) {
   bool interrupted = p->options->interrupted && p->options->interrupted(p->options->self);
   p->result->seconds = (double)(neo_now_ns(p->ctx) - p->start) / 1e9;
@@ -552,6 +596,12 @@ static neo_status conclude(pump *p, neo_status status) {
     return neo_fail(p->ctx, NEO_NOTHING_MEASURED,
                     "none of %lld trials could be measured; the first: %s",
                     (long long)p->result->trials, p->first_failure);
+  const neo_task *orphan = first_without_reference(p);
+  if (status == NEO_OK && orphan)
+    return neo_fail(p->ctx, NEO_NOTHING_MEASURED,
+                    "task %s could not be measured, the others are tuned and recorded; the first "
+                    "failure: %s",
+                    orphan->group->name, p->first_failure);
   if (status == NEO_OK && p->result->trials == 0 && p->deadline &&
       neo_now_ns(p->ctx) >= p->deadline)
     return neo_fail(p->ctx, NEO_NOTHING_MEASURED,
@@ -587,8 +637,10 @@ neo_status neo_tune(neo_ctx *ctx, const neo_project *project, neo_db *db,
     status = neo_tuner_begin(ctx, &p->tuner);
   if (status == NEO_OK)
     status = run_pump(p);
-  if (p->measurer)
+  if (p->measurer) {
     status = conclude(p, status);
+    out->given_up = neo_measurer_given_up(p->measurer);
+  }
   neo_measurer_close(p->measurer);
   if (p->tuner.project)
     neo_tuner_fini(&p->tuner);

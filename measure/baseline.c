@@ -78,6 +78,11 @@ static neo_status time_gemm(neo_ctx *ctx, sgemm_fn sgemm, const gemm_shape *shap
   return NEO_OK;
 }
 
+bool neo_measure_has_baseline(const neo_te *te) {
+  gemm_shape shape;
+  return gemm_of(te, &shape) && shape.m <= INT32_MAX && shape.n <= INT32_MAX;
+}
+
 neo_status neo_measure_baseline(neo_ctx *ctx, const neo_te *te, int threads, double *out_ns,
                                 char core[32]) {
   gemm_shape shape;

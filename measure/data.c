@@ -35,29 +35,40 @@ static void fill(neo_tensor *tensor, neo_rng *rng, bool positive) {
   }
 }
 
-neo_status neo_data_create(neo_ctx *ctx, const neo_te *te, const char *key, uint64_t seed,
-                           neo_data *out) {
-  neo_data data = {0};
+static neo_status make_tensor(neo_ctx *ctx, const neo_te *te, const char *key, uint64_t seed, int b,
+                              neo_tensor *out) {
   bool positive = false;
-  for (int b = 0; b < te->n_blocks; b++)
-    positive = positive || wants_positive(te->block[b].body);
-  for (int b = 0; b < te->n_buffers; b++) {
-    if (te->buffer[b].role == NEO_TE_TMP)
-      continue;
-    neo_status status =
-        neo_tensor_create(ctx, te->buffer[b].dtype, &te->buffer[b].shape, &data.tensor[b]);
-    if (status != NEO_OK) {
-      neo_data_destroy(ctx, te, &data);
-      return status;
-    }
-    neo_rng rng;
-    neo_rng_init(&rng,
-                 neo_hash64(key, strlen(key)) ^ (seed * 0x9e3779b97f4a7c15u) ^ ((uint64_t)b << 56));
-    if (te->buffer[b].role != NEO_TE_OUT)
-      fill(&data.tensor[b], &rng, positive);
-  }
-  *out = data;
+  neo_rng rng;
+  for (int k = 0; k < te->n_blocks; k++)
+    positive = positive || wants_positive(te->block[k].body);
+  NEO_TRY(neo_tensor_create(ctx, te->buffer[b].dtype, &te->buffer[b].shape, out));
+  neo_rng_init(&rng,
+               neo_hash64(key, strlen(key)) ^ (seed * 0x9e3779b97f4a7c15u) ^ ((uint64_t)b << 56));
+  if (te->buffer[b].role != NEO_TE_OUT)
+    fill(out, &rng, positive);
   return NEO_OK;
+}
+
+neo_status neo_data_create(neo_ctx *ctx, const neo_te *te, const char *key, uint64_t seed,
+                           neo_data *data) {
+  for (int b = 0; b < te->n_buffers; b++)
+    if (te->buffer[b].role != NEO_TE_TMP && !data->tensor[b].data)
+      NEO_TRY(make_tensor(ctx, te, key, seed, b, &data->tensor[b]));
+  return NEO_OK;
+}
+
+void neo_data_drop_inputs(neo_ctx *ctx, const neo_te *te, neo_data *data) {
+  for (int b = 0; b < te->n_buffers; b++)
+    if (te->buffer[b].role != NEO_TE_OUT)
+      neo_tensor_free(ctx, &data->tensor[b]);
+}
+
+size_t neo_data_input_bytes(const neo_te *te, const neo_data *data) {
+  size_t sum = 0;
+  for (int b = 0; b < te->n_buffers; b++)
+    if (te->buffer[b].role != NEO_TE_OUT)
+      sum += data->tensor[b].size;
+  return sum;
 }
 
 void neo_data_destroy(neo_ctx *ctx, const neo_te *te, neo_data *data) {

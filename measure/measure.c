@@ -72,6 +72,19 @@ neo_status neo_measurer_incumbent(neo_ctx *ctx, neo_measurer *measurer, int task
   return measurer->ops->incumbent(ctx, measurer, task, schedule, ns);
 }
 
+void neo_measurer_quiet(neo_measurer *measurer, bool quiet) {
+  if (measurer->ops->quiet)
+    measurer->ops->quiet(measurer, quiet);
+}
+
+bool neo_measurer_is_simulated(const neo_measurer *measurer) {
+  return measurer->ops->simulated;
+}
+
+int neo_measurer_given_up(const neo_measurer *measurer) {
+  return measurer->ops->given_up ? measurer->ops->given_up(measurer) : 0;
+}
+
 const neo_machine_facts *neo_measurer_facts(const neo_measurer *measurer) {
   return &measurer->facts;
 }

@@ -23,6 +23,7 @@
   X(SLOW, "raced")              /* stopped: far slower than the incumbent; ns is an estimate */    \
   X(DUPLICATE, "duplicate")     /* same machine code as an earlier trial; ns is that trial's */    \
   X(BOARD_LOST, "board-lost")                                                                      \
+  X(REFERENCE, "no-reference") /* the task's reference could not be made: not the candidate's */   \
   X(CANCELLED, "cancelled")
 
 typedef enum neo_trial_kind {
@@ -58,12 +59,12 @@ typedef struct neo_measure_options {
   int threads;       /* of the kernels; >= 1 */
   int build_threads; /* 0: from neo_cores_split */
   neo_timing_policy timing;
-  int run_timeout_ms; /* verify + time of one candidate; 0: 5000 plus what the reference's speed
-                         says */
+  int build_timeout_ms; /* of one candidate: 0: 60000 */
+  int run_timeout_ms;   /* verify + time of one candidate; 0: 5000 plus what the reference's speed
+                           says */
   const char *board_program; /* path of neo-board; NULL: beside the running executable */
   const char *codegen;       /* NULL: llvm */
   uint64_t seed;             /* of the data */
-  bool baseline;             /* also time OpenBLAS on GEMM-shaped tasks */
 } neo_measure_options;
 
 /* url: "local" (neo-board --stdio), "simulated:FILE" (plays recorded times back; no code runs; FILE
@@ -74,8 +75,8 @@ neo_status neo_measurer_open(neo_ctx *ctx, const char *url, const neo_target *ta
 void neo_measurer_close(neo_measurer *measurer);
 
 /* Announces a task; id is the caller's number for it. Reference outputs are made here once per
- * (workload, seed) (the naive nest of the widened te); rtol/atol 0: derived from dtype and the
- * number of accumulations. */
+ * (workload, seed) (the naive nest of the widened te). NEO_UNREACHABLE and NEO_NO_MEMORY are the
+ * machine's trouble, any other failure is this task's alone. */
 neo_status neo_measurer_task(neo_ctx *ctx, neo_measurer *measurer, int task, const neo_te *te,
                              const char *key);
 void neo_measurer_drop(neo_measurer *measurer,
@@ -100,6 +101,14 @@ void neo_measurer_cancel(neo_measurer *measurer); /* pending ones come back as c
 neo_status neo_measurer_incumbent(neo_ctx *ctx, neo_measurer *measurer, int task,
                                   const neo_schedule *schedule, double ns);
 
+/* Makes this machine quiet, for something else to be timed on it: no builds run until it is called
+ * again with false. Waits for those that run. */
+void neo_measurer_quiet(neo_measurer *measurer, bool quiet);
+/* Are its times made up? Then they must not be used for compiling. */
+bool neo_measurer_is_simulated(const neo_measurer *measurer);
+/* Builds that were given up and still run in threads of this process: it should end by _exit. */
+int neo_measurer_given_up(const neo_measurer *measurer);
+
 /* Machine facts measured through the measurer at open. */
 typedef struct neo_machine_facts {
   double peak_gflops; /* FMA peak at these threads, generated code, f32 */
@@ -114,6 +123,7 @@ neo_status neo_measure_native(neo_ctx *ctx, const neo_te *te, neo_tensor *const 
 
 /* OpenBLAS sgemm time in ns for a GEMM-shaped te (loaded at run time with dlopen); NEO_UNSUPPORTED
  * if it is not one or the library is absent. core receives openblas_get_corename(). */
+bool neo_measure_has_baseline(const neo_te *te);
 neo_status neo_measure_baseline(neo_ctx *ctx, const neo_te *te, int threads, double *out_ns,
                                 char core[32]);
 

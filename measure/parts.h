@@ -23,6 +23,9 @@ typedef struct neo_measurer_ops {
   void (*cancel)(neo_measurer *self);
   neo_status (*incumbent)(neo_ctx *ctx, neo_measurer *self, int task, const neo_schedule *schedule,
                           double ns);
+  void (*quiet)(neo_measurer *self, bool quiet); /* NULL: nothing to do */
+  int (*given_up)(const neo_measurer *self);     /* NULL: none */
+  bool simulated;
 } neo_measurer_ops;
 
 /* Every measurer struct starts with this. */
@@ -40,9 +43,9 @@ typedef struct neo_build {
   const neo_allocator *allocator;
   uint64_t id;
   int task;
-  const neo_te *te; /* borrowed: the task outlives its builds */
+  neo_te te; /* a copy: a build that is given up may outlive its task */
   neo_schedule schedule;
-  neo_arena arena; /* owns nest, rewritten te and packing */
+  neo_arena arena; /* owns te, nest, rewritten te and packing */
   neo_te rewritten;
   neo_packing packing;
   neo_nest nest;
@@ -54,10 +57,18 @@ typedef struct neo_build {
   struct neo_build *next;
 } neo_build;
 
+/* A build that takes longer than its time limit is given up: it comes back as failed, its thread is
+ * left to itself and replaced by another. */
 typedef struct neo_builder neo_builder;
-neo_status neo_builder_create(neo_ctx *ctx, int threads, const int *cpus,
-                              const neo_codegen *codegen, const neo_target *target,
-                              neo_builder **out);
+typedef struct neo_builder_options {
+  int threads;
+  const int *cpus; /* one per thread to pin to; NULL: not pinned */
+  const neo_codegen *codegen;
+  const neo_target *target;
+  int timeout_ms; /* of one build; 0: 60000 */
+} neo_builder_options;
+neo_status neo_builder_create(neo_ctx *ctx, const neo_builder_options *options, neo_builder **out);
+/* Does not wait for threads that were given up: they hold memory of their own. */
 void neo_builder_destroy(neo_builder *builder);
 void neo_builder_submit(neo_builder *builder, neo_build *build); /* takes it over */
 neo_build *neo_builder_take(neo_builder *builder,
@@ -65,6 +76,12 @@ neo_build *neo_builder_take(neo_builder *builder,
 int neo_builder_busy(const neo_builder *builder); /* queued or being built */
 /* Holds back starting new builds while the cores are needed for measuring. */
 void neo_builder_pause(neo_builder *builder, bool pause);
+/* Waits until nothing is being built. Paused: then nothing will be. */
+void neo_builder_settle(neo_builder *builder);
+/* Builds at once, paused or not, and waits. Takes the build over and returns it, or a failed one in
+ * its place; NULL without memory. */
+neo_build *neo_builder_run(neo_builder *builder, neo_build *build);
+int neo_builder_given_up(const neo_builder *builder); /* threads that still build */
 neo_build *neo_build_create(neo_ctx *ctx, uint64_t id, int task, const neo_te *te,
                             const neo_schedule *schedule);
 void neo_build_destroy(neo_build *build);
@@ -80,8 +97,13 @@ typedef struct neo_data {
   neo_tensor tensor[NEO_TE_MAX_BUFFERS];
 } neo_data;
 
+/* Makes the tensors that are not there; data starts as zeros, and is destroyed by the caller on
+ * failure too. */
 neo_status neo_data_create(neo_ctx *ctx, const neo_te *te, const char *key, uint64_t seed,
-                           neo_data *out);
+                           neo_data *data);
+/* Frees inputs and constants, which neo_data_create can make again; references stay. */
+void neo_data_drop_inputs(neo_ctx *ctx, const neo_te *te, neo_data *data);
+size_t neo_data_input_bytes(const neo_te *te, const neo_data *data); /* of those that are there */
 void neo_data_destroy(neo_ctx *ctx, const neo_te *te, neo_data *data);
 /* The bytes a kernel sees: an input or constant packed (through the pack te where there is one), or
  * an output's reference as f32 (f32 outputs) or f64 with NaN in padding. Heap block, free with

@@ -250,4 +250,5 @@ const neo_measurer_ops neo_measurer_simulated = {
     .capacity = sim_capacity,
     .cancel = sim_cancel,
     .incumbent = sim_incumbent,
+    .simulated = true,
 };

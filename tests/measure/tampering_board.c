@@ -5,6 +5,7 @@
  *   wrong  a measured candidate comes back with another verdict
  *   dies   exits when it gets a job to measure
  *   mute   passes no result on
+ *   orphan the reference of the first task crashes, whenever it is run
  *
  * The job that measures the machine's FMA peak is passed on as it is.
  * usage: tampering-board (as neo-board); the real one is $NEO_TAMPER_BOARD */
@@ -16,12 +17,17 @@
 #include "base/host.h"
 #include "rpc/rpc.h"
 
-static bool last_measures;
+static bool last_measures, last_is_first_reference;
+static char first_reference[33]; /* its object */
 
 static void on_job(neo_ctx *ctx, const neo_frame *frame, const char *mode) {
   static neo_job job;
   if (neo_job_decode(ctx, (const uint8_t *)frame->payload.data, frame->payload.size, &job))
     exit(9);
+  if (job.kind == NEO_JOB_RUN && !first_reference[0])
+    snprintf(first_reference, sizeof first_reference, "%s", job.kernel.object);
+  last_is_first_reference =
+      job.kind == NEO_JOB_RUN && strcmp(job.kernel.object, first_reference) == 0;
   last_measures = job.kind == NEO_JOB_MEASURE && job.rtol < 1; /* 1: the peak */
   if (last_measures && strcmp(mode, "dies") == 0)
     exit(7);
@@ -30,12 +36,18 @@ static void on_job(neo_ctx *ctx, const neo_frame *frame, const char *mode) {
 /* False: not to be passed on. */
 static bool on_result(neo_ctx *ctx, neo_frame *frame, const char *mode) {
   static neo_job_result result;
-  if (!last_measures)
+  bool orphan = last_is_first_reference && strcmp(mode, "orphan") == 0;
+  if (!last_measures && !orphan)
     return true;
   if (neo_job_result_decode(ctx, (const uint8_t *)frame->payload.data, frame->payload.size,
                             &result))
     exit(9);
-  if (strcmp(mode, "fast") == 0) {
+  if (orphan) {
+    result.outcome = NEO_OUTCOME_CRASH;
+    result.signal = 11;
+    snprintf(result.phase, sizeof result.phase, "run");
+    snprintf(result.text, sizeof result.text, "made to crash");
+  } else if (strcmp(mode, "fast") == 0) {
     result.timing.median /= 1e6;
     for (int i = 0; i < result.timing.n; i++)
       result.timing.ns[i] /= 1e6;

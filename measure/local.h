@@ -1,0 +1,116 @@
+/* measure/local.h: between the files of the local measurer (local*.c); nobody else includes it. */
+#ifndef NEO_MEASURE_LOCAL_H
+#define NEO_MEASURE_LOCAL_H
+
+#include "base/host.h"
+#include "measure/parts.h"
+
+/* Data seeds of a task; time limits of talking to the board. */
+enum { CASES = 2, HELLO_MS = 10000, PUT_MS = 60000, GRACE_MS = 10000 };
+
+typedef struct neo_known_code {
+  neo_trial_kind kind;
+  double ns;
+} neo_known_code;
+
+typedef struct neo_local_task {
+  neo_te te; /* in arena */
+  char key[33];
+  neo_arena arena; /* te, map values */
+  neo_data data[CASES];
+  uint64_t data_used; /* when, in uses of any task's data */
+  double magnitude, flops;
+  neo_map blobs; /* "case buffer layout pack" -> key text in arena */
+  neo_map codes; /* identity -> neo_known_code in arena */
+  neo_build *incumbent;
+  double incumbent_ns; /* > 0 if there is one */
+} neo_local_task;
+
+typedef struct neo_local {
+  neo_measurer base;
+  neo_ctx ctx; /* allocation and logging */
+  neo_target target;
+  neo_measure_options options;
+  char board_program[600];
+  neo_process board;
+  bool board_up;
+  int restarts;
+  neo_builder *builder;
+  const neo_codegen *codegen;
+  bool exclusive, paused; /* no core to spare: build and measure in turns */
+  int pending;
+  neo_build *ready, **ready_tail;
+  neo_build *flying; /* on the board */
+  neo_job *job;      /* of flying */
+  int flying_tries;  /* times it was shipped after board losses */
+  bool confirming;
+  neo_trial_result first; /* what the confirmation is about */
+  uint64_t flying_since;
+  neo_trial_result *results; /* finished ones, oldest first */
+  int n_results, cap_results;
+  int n_tasks;
+  neo_local_task **task;
+  uint64_t data_uses;
+} neo_local;
+
+/* ---- local_board.c ------------------------------------------------------------------------------- */
+
+neo_status neo_local_start_board(neo_ctx *ctx, neo_local *self, neo_hello *hello);
+void neo_local_stop_board(neo_local *self);
+
+typedef struct neo_blob_set {
+  int n;
+  neo_blob blob[2 * CASES * NEO_JOB_MAX_BUFFERS + 4];
+  void *owned[2 * CASES * NEO_JOB_MAX_BUFFERS + 4];
+} neo_blob_set;
+
+/* owned: freed by release, or NULL. Returns the blob's key. */
+const char *neo_blob_add(neo_blob_set *set, const void *data, size_t size, void *owned);
+void neo_blob_release(neo_ctx *ctx, neo_blob_set *set);
+
+/* What a job's blobs are made from. */
+typedef struct neo_shipment {
+  neo_local *local;
+  neo_local_task *task;
+  const neo_build *build;
+  int n_cases;
+  bool all; /* send everything, known or not */
+  neo_blob_set *set;
+} neo_shipment;
+
+neo_status neo_local_fill_kernel(neo_ctx *ctx, const neo_shipment *to, neo_job_kernel *out);
+/* Sends a job and waits. None may be in flight. A board that is lost meanwhile is started again,
+ * once. */
+neo_status neo_local_call(neo_ctx *ctx, neo_local *self, const neo_blob_set *set,
+                          const neo_job *job, neo_job_result *result);
+/* Times the peak nest on the board like any candidate. */
+neo_status neo_local_measure_peak(neo_ctx *ctx, neo_local *self);
+
+/* ---- local_reference.c --------------------------------------------------------------------------- */
+
+/* Data and reference outputs of a new task. The board must be free. */
+neo_status neo_local_make_references(neo_ctx *ctx, neo_local *self, neo_local_task *task);
+/* Makes the task's inputs and constants again if they were dropped to save memory. */
+neo_status neo_local_need_data(neo_ctx *ctx, neo_local *self, neo_local_task *task);
+void neo_local_task_destroy(neo_local *self, neo_local_task *task);
+
+/* ---- local_judge.c ------------------------------------------------------------------------------- */
+
+neo_trial_result neo_local_result_of(const neo_build *build, neo_trial_kind kind);
+/* No honest run of the build is faster. */
+double neo_local_least_ns(const neo_local *self, const neo_local_task *task,
+                          const neo_build *build);
+/* A result from the board in terms of trials. */
+neo_trial_result neo_local_judge(const neo_local *self, const neo_local_task *task,
+                                 const neo_build *build, const neo_job_result *from);
+void neo_local_set_tolerance(const neo_local_task *task, const neo_build *build, neo_job *job);
+/* The time of what is in flight in terms of its incumbent's. */
+void neo_local_scale(const neo_local *self, bool confirmed, neo_trial_result *result);
+
+/* ---- local.c -------------------------------------------------------------------------------------- */
+
+/* The board is gone or mute: starts it again and tries its job once more, then gives the candidate
+ * up. */
+neo_status neo_local_revive(neo_ctx *ctx, neo_local *self);
+
+#endif

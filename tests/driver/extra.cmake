@@ -1,0 +1,1 @@
+add_dependencies(test_tune_local tampering-board neo-board)
