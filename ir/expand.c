@@ -125,6 +125,37 @@ neo_status neo_expand_eval(neo_ctx *ctx, const neo_graph *graph, const neo_node 
   return status;
 }
 
+/* ---- types ----------------------------------------------------------------------------------- */
+
+neo_status neo_infer_expanded(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
+  neo_graph *own;
+  neo_tensor tensors[NEO_XP_MAX_INPUTS], *in[NEO_XP_MAX_INPUTS];
+  NEO_TRY(neo_op_check_inputs(ctx, graph, node));
+  if (node->n_inputs > NEO_XP_MAX_INPUTS || node->n_outputs > NEO_XP_MAX_OUTPUTS)
+    return neo_op_fail(ctx, node, NEO_UNSUPPORTED, "%d inputs", node->n_inputs);
+  for (int k = 0; k < node->n_inputs; k++) {
+    const neo_value *v = neo_op_in(graph, node, k);
+    in[k] = v ? &tensors[k] : NULL;
+    if (v)
+      tensors[k] = v->constant ? *v->constant : (neo_tensor){v->dtype, v->shape, NULL, 0};
+  }
+  NEO_TRY(neo_graph_create(ctx, "expansion", &own));
+  copy_site(own, graph, node, in);
+  neo_expander x = {.ctx = ctx, .graph = own, .node = own->node[0], .depth = MAX_DEPTH - 2};
+  for (int k = 0; k < NEO_XP_MAX_OUTPUTS; k++)
+    x.out[k] = NEO_NO_VALUE;
+  neo_status status = neo_expansion_find(node->op)(&x);
+  status = x.status != NEO_OK ? x.status : status;
+  for (int k = 0; status == NEO_OK && k < node->n_outputs; k++) {
+    if (x.out[k] == NEO_NO_VALUE)
+      status = neo_op_fail(ctx, node, NEO_BAD_INPUT, "it has no output %d", k);
+    else
+      neo_op_set(graph, node, k, own->value[x.out[k]].dtype, &own->value[x.out[k]].shape);
+  }
+  neo_graph_destroy(own);
+  return status;
+}
+
 /* ---- reading --------------------------------------------------------------------------------- */
 
 neo_status neo_xp_fail(neo_expander *x, neo_status status, const char *format, ...) {

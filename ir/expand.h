@@ -13,6 +13,7 @@
 #include "ir/graph_edit.h"
 
 #define NEO_XP_MAX_OUTPUTS 16
+#define NEO_XP_MAX_INPUTS 32
 
 typedef struct neo_expander {
   neo_ctx *ctx;
@@ -29,6 +30,9 @@ typedef neo_status (*neo_expand_fn)(neo_expander *x);
 neo_expand_fn neo_expansion_find(const neo_op *op); /* NULL: not a row */
 /* Replaces live node `id` by its expansion. The graph needs neo_edit_sort afterwards. */
 neo_status neo_expand_node(neo_ctx *ctx, neo_graph *graph, int id, int depth);
+/* The types of a node's outputs: those of its expansion, made for that purpose. For rows whose
+ * expansion is small; others have an infer of their own. */
+neo_status neo_infer_expanded(neo_ctx *ctx, neo_graph *graph, neo_node *node);
 /* Evaluates a node by its expansion, in a graph of its own; out as of neo_node_eval. */
 neo_status neo_expand_eval(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
                            neo_tensor *const *in, neo_tensor *out);
