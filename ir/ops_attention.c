@@ -179,7 +179,7 @@ static int scores_of(neo_expander *x, const attention *a) {
 }
 
 neo_status neo_expand_attention(neo_expander *x) {
-  attention a;
+  attention a = {0};
   NEO_TRY(read_attention(x, &a));
   open_operands(x, &a);
   int64_t r = a.heads / a.groups, mode = neo_node_int(&x->node, "qk_matmul_output_mode", 0);

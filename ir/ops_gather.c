@@ -1,4 +1,4 @@
-/* ir/ops_gather.c: operators that index by data: gather, gather_elements, gather_nd, one_hot.
+/* ir/ops_gather.c: operators that index by data: gather, gather_elements, one_hot.
  *
  * An index from data must provably stay in bounds (te invariant 2). Valid indices are -n .. n-1, so
  * the te uses floormod(index, n), which is the right one for those and harmless for others (the
@@ -93,90 +93,6 @@ neo_status neo_lower_gather_elements(neo_ctx *ctx, const neo_graph *graph, const
     index[d] = neo_i_var(&l, d);
   index[axis] = data_index(&l, neo_lower_operand(&l, 1, shape->rank, index), shape->dim[axis]);
   neo_lower_output(&l, 0)->body = neo_lower_raw_load(&l, x, index);
-  return NEO_OK;
-}
-
-/* ---- gather_nd: of one coordinate a te, else evaluated at compile time only --------------------------------- */
-
-static neo_status read_gather_nd(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
-                                 int *batch, int *depth) {
-  const neo_value *x = neo_op_in(graph, node, 0), *indices = neo_op_in(graph, node, 1);
-  int q = indices->shape.rank;
-  *batch = (int)neo_node_int(node, "batch_dims", 0);
-  *depth = q > 0 ? (int)indices->shape.dim[q - 1] : 0;
-  NEO_TRY(check_indices(ctx, node, indices));
-  bool fits = *batch >= 0 && *batch < q && *depth >= 1 && *depth + *batch <= x->shape.rank;
-  for (int d = 0; fits && d < *batch; d++)
-    fits = x->shape.dim[d] == indices->shape.dim[d];
-  for (int d = 0; fits && d < *depth; d++)
-    fits = x->shape.dim[*batch + d] > 0;
-  return fits ? NEO_OK : neo_op_fail(ctx, node, NEO_BAD_INPUT, "the indices do not fit the input");
-}
-
-neo_status neo_infer_gather_nd(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
-  int batch, depth;
-  NEO_TRY(neo_op_check_inputs(ctx, graph, node));
-  NEO_TRY(read_gather_nd(ctx, graph, node, &batch, &depth));
-  const neo_value *x = neo_op_in(graph, node, 0), *indices = neo_op_in(graph, node, 1);
-  neo_shape shape = {0};
-  for (int d = 0; d < indices->shape.rank - 1; d++)
-    shape.dim[shape.rank++] = indices->shape.dim[d];
-  for (int d = batch + depth; d < x->shape.rank; d++) {
-    if (shape.rank == NEO_MAX_RANK)
-      return neo_op_fail(ctx, node, NEO_UNSUPPORTED, "an output of more than %d dimensions",
-                         NEO_MAX_RANK);
-    shape.dim[shape.rank++] = x->shape.dim[d];
-  }
-  neo_op_set(graph, node, 0, x->dtype, &shape);
-  return NEO_OK;
-}
-
-neo_status neo_lower_gather_nd(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
-                               neo_te *te, int *in_value) {
-  NEO_LOWERING(l);
-  int batch, depth;
-  const neo_expr *index[NEO_MAX_RANK], *at[NEO_MAX_RANK];
-  NEO_TRY(read_gather_nd(ctx, graph, node, &batch, &depth));
-  if (depth != 1)
-    return neo_op_fail(ctx, node, NEO_UNSUPPORTED,
-                       "indices of %d coordinates that are not constant", depth);
-  int q = neo_op_in(graph, node, 1)->shape.rank;
-  int x = neo_lower_input(&l, 0), rank = te->buffer[x].shape.rank;
-  for (int d = 0; d < q - 1; d++)
-    at[d] = neo_i_var(&l, d);
-  at[q - 1] = neo_i_const(&l, 0);
-  for (int d = 0; d < rank; d++)
-    index[d] = neo_i_var(&l, d < batch ? d : q - 1 + d - batch - 1);
-  index[batch] = data_index(&l, neo_lower_operand(&l, 1, q, at), te->buffer[x].shape.dim[batch]);
-  neo_lower_output(&l, 0)->body = neo_lower_raw_load(&l, x, index);
-  return NEO_OK;
-}
-
-neo_status neo_eval_gather_nd(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
-                              neo_tensor *const *in, neo_tensor *out) {
-  int batch, depth;
-  int64_t rows, slice = 1, per_batch = 1, n;
-  NEO_TRY(read_gather_nd(ctx, graph, node, &batch, &depth));
-  const neo_shape *shape = &in[0]->shape, *q = &in[1]->shape;
-  size_t size = neo_dtype_size(in[0]->dtype);
-  for (int d = batch + depth; d < shape->rank; d++)
-    slice *= shape->dim[d];
-  for (int d = batch; d < q->rank - 1; d++)
-    per_batch *= q->dim[d];
-  neo_shape_elements(q, &n);
-  rows = n / depth;
-  for (int64_t row = 0; row < rows; row++) {
-    int64_t at = row / per_batch; /* the batch dims, flat */
-    for (int d = 0; d < depth; d++) {
-      int64_t extent = shape->dim[batch + d], i = neo_tensor_get_i64(in[1], row * depth + d);
-      if (i < -extent || i >= extent)
-        return neo_op_fail(ctx, node, NEO_BAD_INPUT, "index %" PRId64 " in a dimension of %" PRId64,
-                           i, extent);
-      at = at * extent + (i < 0 ? i + extent : i);
-    }
-    memcpy((char *)out->data + (size_t)(row * slice) * size,
-           (char *)in[0]->data + (size_t)(at * slice) * size, (size_t)slice * size);
-  }
   return NEO_OK;
 }
 

@@ -195,6 +195,30 @@ static void nonzero_lists_indices(void **state) {
   assert_memory_equal(out, want, sizeof(want));
 }
 
+static void scatters_rows_in_order(void **state) {
+  (void)state;
+  const int64_t dim[] = {3, 2}, m[] = {4}, update_dim[] = {4, 2};
+  const int64_t rows[] = {2, 0, 2, 3}; /* the last is no row */
+  const int32_t x[] = {1, 2, 3, 4, 5, 6}, updates[] = {10, 20, -7, 8, 30, 1, 99, 99};
+  static const int32_t want[5][6] = {{-7, 8, 3, 4, 30, 1},
+                                     {-6, 10, 3, 4, 45, 27},
+                                     {-7, 16, 3, 4, 1500, 120},
+                                     {1, 8, 3, 4, 30, 20},
+                                     {-7, 2, 3, 4, 5, 1}};
+  for (int how = 0; how < 5; how++) {
+    int32_t out[6] = {0};
+    neo_plan_value values[] = {value(NEO_RT_I32, 2, dim, false), value(NEO_RT_I64, 1, m, false),
+                               value(NEO_RT_I32, 2, update_dim, false),
+                               value(NEO_RT_I32, 2, dim, true)};
+    void *data[] = {(void *)(uintptr_t)x, (void *)(uintptr_t)rows, (void *)(uintptr_t)updates, out};
+    char attributes[32];
+    snprintf(attributes, sizeof attributes, "reduction=%d", how);
+    runner runner_ = runner_of(1);
+    assert_int_equal(run(&runner_, "scatter_rows", attributes, 4, values, data), NEO_OK);
+    assert_memory_equal(out, want[how], sizeof out);
+  }
+}
+
 static void refused(const char *name, const char *attributes, int n, const neo_plan_value *values,
                     const char *word) {
   runner runner_ = runner_of(1);
@@ -233,7 +257,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(top_k_along_any_axis),         cmocka_unit_test(arg_max_and_min),
       cmocka_unit_test(suppresses_overlapping_boxes), cmocka_unit_test(nonzero_lists_indices),
-      cmocka_unit_test(refuses_what_does_not_fit),
+      cmocka_unit_test(refuses_what_does_not_fit),    cmocka_unit_test(scatters_rows_in_order),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
