@@ -29,6 +29,13 @@ typedef struct neo_mapping {
 } neo_mapping;
 neo_status neo_file_map(neo_ctx *ctx, const char *path, neo_mapping *out);
 void neo_file_unmap(neo_mapping *mapping);
+/* Its pages leave this process, and come back from the file when they are read again. */
+void neo_file_idle(const neo_mapping *mapping);
+
+/* ---- memory that is not needed ------------------------------------------------------------------ */
+
+/* Gives back what the allocator holds in free pages. */
+void neo_memory_trim(void);
 
 /* ---- subprocesses: the only module that starts any ------------------------------------------- */
 

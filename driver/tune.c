@@ -217,6 +217,7 @@ typedef struct pump {
   bool *announced;
   tuner_round round[ROUNDS_OUT];
   bool out[ROUNDS_OUT];
+  int64_t rounds; /* finished ones */
   uint64_t start, deadline;
   double board_ns;
   char first_failure[300];
@@ -401,7 +402,10 @@ static bool complete(const pump *p, int slot) {
 }
 
 static neo_status finish_round(pump *p, int slot) {
+  enum { TRIM_EVERY = 8 };
   p->out[slot] = false;
+  if (++p->rounds % TRIM_EVERY == 0)
+    neo_memory_trim();
   if (p->round[slot].submitted == p->round[slot].n)
     NEO_TRY(neo_tuner_tell(p->ctx, &p->tuner, &p->round[slot]));
   return NEO_OK;
@@ -635,8 +639,11 @@ neo_status neo_tune(neo_ctx *ctx, const neo_project *project, neo_db *db,
     status = begin_run(p);
   if (status == NEO_OK)
     status = neo_tuner_begin(ctx, &p->tuner);
-  if (status == NEO_OK)
+  if (status == NEO_OK) {
+    if (project->graph->keep_idle) /* candidates run on data of their own */
+      project->graph->keep_idle(project->graph->keep);
     status = run_pump(p);
+  }
   if (p->measurer) {
     status = conclude(p, status);
     out->given_up = neo_measurer_given_up(p->measurer);

@@ -433,6 +433,7 @@ static neo_status build(neo_ctx *ctx, const neo_source *source, const Onnx__Mode
   neo_unsupported_fini(&im.unsupported);
   im.graph->keep = im.files;
   im.graph->keep_release = onnx_files_release;
+  im.graph->keep_idle = onnx_files_idle;
   if (status == NEO_OK) {
     *out = im.graph;
     return NEO_OK;

@@ -86,6 +86,7 @@ neo_status onnx_dtype(int32_t data_type, neo_dtype *out, const char **type_name)
  * element type we lack goes to the unsupported list and *out is a scalar 0. */
 neo_status onnx_tensor(onnx_import *im, const Onnx__Tensor *pb, const char *what, neo_tensor *out);
 void onnx_files_release(void *files);
+void onnx_files_idle(void *files);
 
 /* ---- onnx_node.c: what converters use ---- */
 

@@ -46,6 +46,13 @@ void onnx_files_release(void *keep) {
   neo_file_unmap(&files->model);
 }
 
+void onnx_files_idle(void *keep) {
+  onnx_files *files = keep;
+  for (int i = 0; i < files->n; i++)
+    neo_file_idle(&files->external[i].file);
+  neo_file_idle(&files->model);
+}
+
 /* ---- external data --------------------------------------------------------------------------- */
 
 static const char *entry(const Onnx__Tensor *pb, const char *key) {

@@ -355,6 +355,10 @@ static void release(void *keep) {
   neo_file_unmap(keep);
 }
 
+static void idle(void *keep) {
+  neo_file_idle(keep);
+}
+
 neo_status tflite_read(neo_ctx *ctx, const neo_source *source, neo_graph **out) {
   tfl_import im = {0};
   NEO_TRY(neo_emitter_init(&im.e, ctx, source, "tflite"));
@@ -372,5 +376,6 @@ neo_status tflite_read(neo_ctx *ctx, const neo_source *source, neo_graph **out) 
   *file = source->file;
   graph->keep = file;
   graph->keep_release = release;
+  graph->keep_idle = idle;
   return NEO_OK;
 }

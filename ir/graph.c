@@ -64,6 +64,63 @@ void neo_graph_adopt(neo_graph *graph, void *data) {
   box->owned[box->n_owned++] = data;
 }
 
+/* Does a tensor lie in these bytes? */
+static bool overlaps(const neo_tensor *tensor, const char *data, size_t size) {
+  const char *begin = tensor ? tensor->data : NULL;
+  return begin && begin < data + size && begin + tensor->size > data;
+}
+
+static bool *find_used(const neo_graph *graph, neo_arena *scratch) {
+  bool *used = neo_arena_alloc(scratch, (size_t)graph->n_values + 1);
+  for (int i = 0; i < graph->n_outputs; i++)
+    used[graph->output[i]] = true;
+  for (int i = 0; i < graph->n_nodes; i++)
+    for (int k = 0; !graph->node[i].dead && k < graph->node[i].n_inputs; k++)
+      if (graph->node[i].input[k] != NEO_NO_VALUE)
+        used[graph->node[i].input[k]] = true;
+  return used;
+}
+
+static bool bytes_used(const neo_graph *graph, const bool *used, const char *data, size_t size) {
+  for (int v = 0; v < graph->n_values; v++)
+    if (used[v] && overlaps(graph->value[v].constant, data, size))
+      return true;
+  for (int i = 0; i < graph->n_nodes; i++)
+    for (int k = 0; k < graph->node[i].n_attrs; k++)
+      if (graph->node[i].attr[k].kind == NEO_ATTR_TENSOR &&
+          overlaps(graph->node[i].attr[k].tensor, data, size))
+        return true;
+  return false;
+}
+
+void neo_graph_drop_unused(neo_graph *graph) {
+  graph_box *box = (graph_box *)graph;
+  neo_arena scratch;
+  neo_ctx ctx;
+  if (box->n_children > 0) /* copies share data with what they were made from */
+    return;
+  neo_ctx_init(&ctx, 0);
+  ctx.allocator = box->allocator;
+  neo_arena_init(&scratch);
+  const bool *used = find_used(graph, &scratch);
+  for (int v = 0; v < graph->n_values; v++) {
+    const neo_tensor *tensor = used[v] ? NULL : graph->value[v].constant;
+    int at = 0;
+    while (tensor && at < box->n_owned && box->owned[at] != tensor->data)
+      at++;
+    if (!tensor || at == box->n_owned ||
+        bytes_used(graph, used, (const char *)tensor->data, tensor->size))
+      continue;
+    neo_tensor gone = *tensor;
+    for (int w = 0; w < graph->n_values; w++)
+      if (overlaps(graph->value[w].constant, gone.data, gone.size))
+        graph->value[w].constant = NULL;
+    neo_aligned_free(&ctx, gone.data);
+    box->owned[at] = box->owned[--box->n_owned];
+  }
+  neo_arena_fini(&scratch);
+}
+
 void neo_graph_own(neo_graph *graph, neo_graph *sub) {
   graph_box *box = (graph_box *)graph;
   for (int i = 0; i < box->n_children; i++)

@@ -85,6 +85,7 @@ typedef struct neo_graph {
   int *output;
   const char **output_name;         /* names the user sees; a value may be output twice */
   void (*keep_release)(void *keep); /* frontends: the mapped file that constants point into */
+  void (*keep_idle)(void *keep);    /* it will not be read for long; NULL: nothing to do */
   void *keep;
 } neo_graph;
 
@@ -99,6 +100,9 @@ int neo_graph_add_constant(neo_graph *graph, const char *name, const neo_tensor 
 /* The graph owns this neo_aligned_alloc block (data of a heap tensor) from now on and frees it with
  * itself. NULL is fine. */
 void neo_graph_adopt(neo_graph *graph, void *data);
+/* Frees adopted data that nothing uses any more (passes leave the constants that they replaced), in
+ * a graph without others inside; their values are no constants from then on. */
+void neo_graph_drop_unused(neo_graph *graph);
 void neo_graph_add_output(neo_graph *graph, int value, const char *name);
 /* Appends a node; attributes are added after. NULL if op is not a row of ops.def. Outputs: fresh
  * values of unknown type (rank -1, dtype NEO_DTYPE_COUNT), named like the node. The pointer holds

@@ -58,7 +58,7 @@ struct neo_search {
   int open, told, failed;
   int64_t proposals;
   bool exhausted;
-  neo_pool pool;
+  neo_pool *pool; /* while a strategy proposes; else NULL: there are many tasks */
   float features[SCORE_CHUNK][NEO_FEATURES];
   double predicted[SCORE_CHUNK];
 };
@@ -191,7 +191,7 @@ int neo_search_told(const neo_search *search) {
 }
 
 neo_pool *neo_search_pool(neo_search *search) {
-  return &search->pool;
+  return search->pool;
 }
 
 /* Logs a failing model and goes on without: a search must not end because its model does. */
@@ -277,7 +277,12 @@ static void propose_searched(neo_search *search, int n, neo_candidate *out, int 
   if (search->model && neo_model_fit(&search->ctx, search->model) != NEO_OK)
     drop_model(search);
   neo_candidate *bets = out + *got;
-  int found = want - random > 0 ? search->strategy->propose(search, want - random, bets) : 0;
+  search->pool = neo_alloc(&search->ctx, sizeof(*search->pool));
+  int found = want - random > 0 && search->pool
+                  ? search->strategy->propose(search, want - random, bets)
+                  : 0;
+  neo_free(&search->ctx, search->pool);
+  search->pool = NULL;
   for (int i = 0; i < found; i++) {
     neo_candidate bet = bets[i];
     propose_one(search, &bet, out, got);

@@ -17,7 +17,7 @@ typedef struct neo_strategy {
 #include "search/strategies.def"
 #undef X
 
-enum { NEO_SEARCH_ELITES = 256 };
+enum { NEO_SEARCH_ELITES = 128 };
 
 /* A measured candidate; the search keeps the fastest NEO_SEARCH_ELITES, fastest first. */
 typedef struct neo_elite {
@@ -36,7 +36,7 @@ int neo_search_told(const neo_search *search);
 bool neo_search_seen(const neo_search *search, const neo_candidate *candidate);
 /* Estimates of log(ns): the model's, or the analytic prediction's without one. */
 void neo_search_score(neo_search *search, int n, const neo_candidate *candidate, double *out);
-/* Scratch of this search that strategies fill and rank. */
+/* Scratch that strategies fill and rank; as new for every call of propose. */
 neo_pool *neo_search_pool(neo_search *search);
 
 /* ---- identity of candidates ------------------------------------------------------------------------ */

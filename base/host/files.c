@@ -214,3 +214,8 @@ void neo_file_unmap(neo_mapping *mapping) {
     munmap((void *)(uintptr_t)mapping->data, mapping->size);
   *mapping = (neo_mapping){0};
 }
+
+void neo_file_idle(const neo_mapping *mapping) {
+  if (mapping->data)
+    madvise((void *)(uintptr_t)mapping->data, mapping->size, MADV_DONTNEED);
+}

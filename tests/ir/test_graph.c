@@ -46,6 +46,43 @@ static void text_round_trip(void **state) {
   neo_buf_fini(&second);
 }
 
+static int adopted(neo_graph *graph, const char *name, neo_tensor *out) {
+  neo_shape shape = {1, {4}};
+  assert_int_equal(neo_tensor_create(&ctx, NEO_F32, &shape, out), NEO_OK);
+  neo_graph_adopt(graph, out->data);
+  return neo_graph_add_constant(graph, name, out);
+}
+
+/* Weights that a pass replaced stayed in memory as long as the graph. */
+static void unused_constants_are_dropped(void **state) {
+  (void)state;
+  neo_graph *graph = NULL;
+  neo_shape four = {1, {4}}, two = {1, {2}};
+  neo_tensor used, shared, unused, tail;
+  assert_int_equal(neo_graph_create(&ctx, "g", &graph), NEO_OK);
+  int x = neo_graph_add_input(graph, "x", NEO_F32, &four);
+  int w = adopted(graph, "used", &used), s = adopted(graph, "shared", &shared);
+  int old = adopted(graph, "unused", &unused);
+  tail = (neo_tensor){NEO_F32, two, (char *)shared.data + 8, 8};
+  int view = neo_graph_add_constant(graph, "tail", &tail); /* keeps `shared` */
+  tail.data = (char *)unused.data + 8;
+  int gone = neo_graph_add_constant(graph, "gone", &tail);
+  neo_node *node = neo_graph_add_node(graph, "add", "a", 2, (int[2]){x, w}, 1);
+  neo_graph_add_output(graph, node->output[0], "y");
+  neo_graph_add_output(graph, view, "t");
+  ((float *)used.data)[3] = 7;
+  ((float *)tail.data)[1] = 9;
+  neo_graph_drop_unused(graph);
+  assert_ptr_equal(graph->value[w].constant->data, used.data);
+  assert_true(((const float *)graph->value[w].constant->data)[3] == 7);
+  assert_non_null(graph->value[s].constant);
+  assert_non_null(graph->value[view].constant);
+  assert_null(graph->value[old].constant);
+  assert_null(graph->value[gone].constant);
+  neo_graph_drop_unused(graph); /* nothing more, nothing twice */
+  neo_graph_destroy(graph);
+}
+
 static void damaged_texts_are_named(void **state) {
   (void)state;
   static const char *const texts[] = {
@@ -175,6 +212,7 @@ static void plans_do_not_collide(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(text_round_trip),
+      cmocka_unit_test(unused_constants_are_dropped),
       cmocka_unit_test(damaged_texts_are_named),
       cmocka_unit_test(attributes_are_sorted_and_replaced),
       cmocka_unit_test(the_checker_finds_damage),
