@@ -627,8 +627,13 @@ neo_status neo_tune(neo_ctx *ctx, const neo_project *project, neo_db *db,
   p->announced = calloc((size_t)project->n_tasks + 1, sizeof(bool));
   neo_measure_options measure = {
       .threads = project->threads, .board_program = options->board_program, .seed = 1};
-  measure.timing = (neo_timing_policy){
-      .race_factor = 3, .max_total_ns = 30e6, .min_batches = 4, .max_batches = 20};
+  measure.timing = (neo_timing_policy){.race_factor = 3,
+                                       .max_total_ns = 30e6,
+                                       .min_batches = 4,
+                                       .max_batches = 20,
+                                       .settled = 0.03,
+                                       .thorough = 1.02,
+                                       .cold = 1};
   neo_status status = p->state && p->announced ? NEO_OK : neo_fail(ctx, NEO_NO_MEMORY, "tune");
   if (status == NEO_OK)
     status = neo_tuner_init(ctx, &p->tuner, project, db, options->seed, options->strategy);

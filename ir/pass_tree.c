@@ -216,6 +216,7 @@ static neo_status pack(packer *p, int id) {
   neo_node *table = &p->graph->node[id];
   neo_edit_become(p->graph, table, "tree_table", 7, input);
   neo_node_set_int(p->graph, table, "aggregate", p->t.aggregate);
+  neo_node_set_int(p->graph, table, "features", p->t.n_features);
   neo_node_set_int(p->graph, table, "missing", p->missing);
   neo_node_set_int(p->graph, table, "wide", !p->narrow);
   neo_node_set_int(p->graph, table, "width", p->t.width);

@@ -122,7 +122,7 @@ neo_status neo_local_fill_kernel(neo_ctx *ctx, const neo_shipment *to, neo_job_k
     if (role == NEO_TE_TMP)
       continue;
     const neo_nest_buffer *buffer = &build->nest.buffer[n];
-    out->role[n] = role == NEO_TE_OUT;
+    out->role[n] = role == NEO_TE_OUT ? 1 : role == NEO_TE_CONST ? 2 : 0;
     out->dtype[n] = (uint8_t)buffer->dtype;
     out->bytes[n] = buffer->elements * (int64_t)neo_dtype_size(buffer->dtype);
     const neo_pack *how = role == NEO_TE_CONST ? &build->packing.pack[pack++] : NULL;

@@ -138,7 +138,7 @@ static neo_status find_blob(board *b, const char *key, const void **data, size_t
 
 static neo_status check_size(board *b, const neo_job_kernel *k, uint32_t i, size_t size) {
   size_t bytes = (size_t)k->bytes[i], count = bytes / neo_rt_dtype_size(k->dtype[i]);
-  bool fits = k->role[i] == 0 ? size == bytes : size == 4 * count || size == 8 * count;
+  bool fits = k->role[i] != 1 ? size == bytes : size == 4 * count || size == 8 * count;
   return fits ? NEO_OK
               : neo_fail(b->ctx, NEO_USAGE, "buffer %u has %zu bytes, its blob %zu", (unsigned)i,
                          bytes, size);
@@ -152,7 +152,7 @@ static neo_status find_kernel(board *b, const neo_job_kernel *k, uint32_t n_case
   for (uint32_t c = 0; c < n_cases; c++)
     for (uint32_t i = 0; i < k->n_buffers; i++) {
       if (k->data[c][i][0] == '\0') {
-        if (k->role[i] == 0 && k->bytes[i] > 0)
+        if (k->role[i] != 1 && k->bytes[i] > 0)
           return neo_fail(b->ctx, NEO_USAGE, "input %u has no blob for case %u", (unsigned)i,
                           (unsigned)c);
         continue;

@@ -76,10 +76,9 @@ static void limit_memory(const neo_job *job) {
   int64_t mapped = mapped_now(), own = bytes_of(&job->kernel) + bytes_of(&job->incumbent);
   int64_t scratch =
       (job->kernel.scratch_bytes + job->incumbent.scratch_bytes + 8192) * job->threads;
-  int64_t cold = job->timing.cold ? (int64_t)3 << 30 : 0;
   if (LIMIT_ADDRESS_SPACE && mapped > 0)
     limit(RLIMIT_AS,
-          mapped + 8 * own + 4 * scratch + cold + (int64_t)job->threads * (16 << 20) + (512 << 20));
+          mapped + 8 * own + 4 * scratch + (int64_t)job->threads * (16 << 20) + (512 << 20));
 }
 
 static void become_disposable(const neo_board_job *job, int pipe_fd) {
@@ -165,6 +164,7 @@ static neo_status load_kernel(child *c, const neo_board_kernel *from, loaded_ker
                                      .grid = job->grid,
                                      .n_buffers = (int)job->n_buffers,
                                      .bytes = job->bytes,
+                                     .role = job->role,
                                      .work_bytes = job->work_bytes,
                                      .scratch_bytes = job->scratch_bytes};
   if (neo_harness_memory_create(c->ctx, &kernel, (int)c->job->job->threads, &k->memory) != NEO_OK)
@@ -231,6 +231,19 @@ static neo_status run_job(child *c) {
   return NEO_OK;
 }
 
+/* What a candidate must pass that may become best: is it right after all its runs, and on every pass? */
+static neo_status verify_fully(child *c, const neo_verify_options *options, bool all_passes) {
+  if (neo_harness_recheck(c->ctx, c->pool, c->kernel.memory, options, &c->result.verify) != NEO_OK)
+    return failure(c, NEO_OUTCOME_BOARD);
+  NEO_TRY(judge(c));
+  if (!all_passes)
+    return NEO_OK;
+  enter(c, NEO_PHASE_VERIFY);
+  if (neo_harness_verify(c->ctx, c->pool, c->kernel.memory, options, &c->result.verify) != NEO_OK)
+    return failure(c, NEO_OUTCOME_BOARD);
+  return judge(c);
+}
+
 static neo_status measure_job(child *c) {
   const neo_job *job = c->job->job;
   const neo_verify_options options = {.role = job->kernel.role,
@@ -239,8 +252,10 @@ static neo_status measure_job(child *c) {
                                       .cases = c->kernel.cases,
                                       .rtol = job->rtol,
                                       .atol = job->atol};
+  neo_verify_options brief = options;
+  brief.brief = job->timing.thorough > 0 && job->has_incumbent;
   enter(c, NEO_PHASE_VERIFY);
-  if (neo_harness_verify(c->ctx, c->pool, c->kernel.memory, &options, &c->result.verify) != NEO_OK)
+  if (neo_harness_verify(c->ctx, c->pool, c->kernel.memory, &brief, &c->result.verify) != NEO_OK)
     return failure(c, NEO_OUTCOME_BOARD);
   NEO_TRY(judge(c));
   double max_error = c->result.verify.max_error;
@@ -254,9 +269,8 @@ static neo_status measure_job(child *c) {
     return failure(c, NEO_OUTCOME_VERDICT);
   }
   NEO_TRY(check_zones(c));
-  if (neo_harness_recheck(c->ctx, c->pool, c->kernel.memory, &options, &c->result.verify) != NEO_OK)
-    return failure(c, NEO_OUTCOME_BOARD);
-  NEO_TRY(judge(c));
+  if (!brief.brief || c->result.timing.ratio < job->timing.thorough)
+    NEO_TRY(verify_fully(c, &options, brief.brief));
   c->result.verify.max_error = max_error;
   return NEO_OK;
 }

@@ -112,6 +112,8 @@ static void put_policy(neo_buf *out, const neo_timing_policy *p) {
   put_f64(out, p->max_total_ns);
   put_f64(out, p->race_factor);
   put_f64(out, p->confidence);
+  put_f64(out, p->settled);
+  put_f64(out, p->thorough);
   neo_buf_u32le(out, (uint32_t)p->min_batches);
   neo_buf_u32le(out, (uint32_t)p->max_batches);
   neo_buf_u32le(out, (uint32_t)p->cold);
@@ -150,8 +152,8 @@ static neo_status get_buffer(neo_ctx *ctx, neo_reader *in, neo_job_kernel *k, ui
   if (in->failed)
     return finished(ctx, in, "job");
   size_t size = neo_rt_dtype_size(k->dtype[i]);
-  if (k->role[i] > 1 || !size)
-    return wrong(ctx, "a buffer's role or type", k->role[i] > 1 ? k->role[i] : k->dtype[i]);
+  if (k->role[i] > 2 || !size)
+    return wrong(ctx, "a buffer's role or type", k->role[i] > 2 ? k->role[i] : k->dtype[i]);
   if (!in_range(k->bytes[i], 0, MAX_BYTES) || k->bytes[i] % (int64_t)size)
     return wrong(ctx, "a buffer's size", (double)k->bytes[i]);
   return NEO_OK;
@@ -185,10 +187,13 @@ static neo_status get_policy(neo_ctx *ctx, neo_reader *in, neo_timing_policy *p)
   p->max_total_ns = get_f64(in);
   p->race_factor = get_f64(in);
   p->confidence = get_f64(in);
+  p->settled = get_f64(in);
+  p->thorough = get_f64(in);
   p->min_batches = (int)(neo_read_u32le(in) & INT32_MAX);
   p->max_batches = (int)(neo_read_u32le(in) & INT32_MAX);
   p->cold = neo_read_u32le(in) != 0;
-  const double fields[] = {p->min_batch_ns, p->max_total_ns, p->race_factor, p->confidence};
+  const double fields[] = {p->min_batch_ns, p->max_total_ns, p->race_factor,
+                           p->confidence,   p->settled,      p->thorough};
   for (int i = 0; i < NEO_COUNT(fields); i++)
     if (!(fields[i] >= 0 && fields[i] < 1e15))
       return wrong(ctx, "a field of the timing policy", fields[i]);

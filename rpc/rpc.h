@@ -62,7 +62,7 @@ typedef struct neo_job_kernel {
   uint32_t n_launches;
   int64_t grid[NEO_JOB_MAX_LAUNCHES];
   uint32_t n_buffers;
-  uint8_t role[NEO_JOB_MAX_BUFFERS]; /* 0 input or constant, 1 output */
+  uint8_t role[NEO_JOB_MAX_BUFFERS]; /* 0 input, 1 output, 2 constant */
   uint8_t dtype[NEO_JOB_MAX_BUFFERS];
   int64_t bytes[NEO_JOB_MAX_BUFFERS];
   int64_t work_bytes, scratch_bytes;

@@ -103,6 +103,44 @@ void neo_cpu_model(char *out, size_t size) {
 
 #endif
 
+/* ---- eviction ------------------------------------------------------------------------------------ */
+
+#if defined(__x86_64__)
+
+/* clflushopt; a processor without it ignores the 66 prefix and does clflush. */
+bool neo_cpu_evict(const void *data, size_t bytes) {
+  enum { LINE = 64 };
+  const char *at = data, *end = at + bytes;
+  for (at -= (uintptr_t)at % LINE; at < end; at += LINE)
+    __asm__ volatile(".byte 0x66\n\tclflush %0" ::"m"(*at) : "memory");
+  __asm__ volatile("mfence" ::: "memory");
+  return true;
+}
+
+#elif defined(__aarch64__)
+
+/* dc civac, which Linux allows; CTR_EL0 bits 16..19 are the log2 of the line's words. */
+bool neo_cpu_evict(const void *data, size_t bytes) {
+  uint64_t ctr;
+  __asm__ volatile("mrs %0, ctr_el0" : "=r"(ctr));
+  uintptr_t line = (uintptr_t)4 << (ctr >> 16 & 15);
+  const char *at = data, *end = at + bytes;
+  for (at -= (uintptr_t)at % line; at < end; at += line)
+    __asm__ volatile("dc civac, %0" ::"r"(at) : "memory");
+  __asm__ volatile("dsb sy" ::: "memory");
+  return true;
+}
+
+#else
+
+bool neo_cpu_evict(const void *data, size_t bytes) {
+  (void)data;
+  (void)bytes;
+  return false;
+}
+
+#endif
+
 static const char *const names[] = {
 #define X(name, text) text,
     NEO_CPU_FEATURES(X)

@@ -31,4 +31,8 @@ uint64_t neo_cpu_isa(void);     /* supported by the processor and enabled by the
 /* "avx512, avx512vnni": the names of bits; "bit 17" where there is none. Cut at size. */
 void neo_cpu_names(uint64_t isa, char *out, size_t size);
 
+/* Takes a stretch of memory out of all caches (clean lines stay in memory, dirty ones are written
+ * back). false: this processor has no instruction for it, nothing happened. */
+bool neo_cpu_evict(const void *data, size_t bytes);
+
 #endif

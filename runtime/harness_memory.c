@@ -46,10 +46,12 @@ static neo_status copy_kernel(neo_ctx *ctx, neo_harness_memory *m, const neo_har
   m->kernel.fn = copy_array(ctx, k->fn, launches, sizeof(*k->fn));
   m->kernel.grid = copy_array(ctx, k->grid, launches, sizeof(*k->grid));
   m->kernel.bytes = copy_array(ctx, k->bytes, buffers, sizeof(*k->bytes));
+  m->kernel.role = k->role ? copy_array(ctx, k->role, buffers, 1) : neo_alloc(ctx, buffers);
   m->buf = neo_alloc(ctx, buffers * sizeof(*m->buf));
   m->n_areas = k->n_buffers + 1 + m->threads;
   m->area = neo_alloc(ctx, (size_t)m->n_areas * sizeof(*m->area));
-  if (!m->kernel.fn || !m->kernel.grid || !m->kernel.bytes || !m->buf || !m->area)
+  if (!m->kernel.fn || !m->kernel.grid || !m->kernel.bytes || !m->kernel.role || !m->buf ||
+      !m->area)
     return neo_fail(ctx, NEO_NO_MEMORY, "harness: out of memory");
   return NEO_OK;
 }
@@ -161,6 +163,7 @@ void neo_harness_memory_destroy(neo_harness_memory *m) {
   neo_free(&ctx, (void *)(uintptr_t)m->kernel.fn);
   neo_free(&ctx, (void *)(uintptr_t)m->kernel.grid);
   neo_free(&ctx, (void *)(uintptr_t)m->kernel.bytes);
+  neo_free(&ctx, (void *)(uintptr_t)m->kernel.role);
   neo_free(&ctx, m->buf);
   neo_free(&ctx, m->area);
   neo_free(&ctx, m);
@@ -173,7 +176,7 @@ void *const *neo_harness_memory_buffers(const neo_harness_memory *memory) {
 neo_status neo_harness_memory_load(neo_ctx *ctx, neo_harness_memory *m, const uint8_t *role,
                                    const neo_verify_case *from) {
   for (int i = 0; i < m->kernel.n_buffers; i++) {
-    if (role[i] != 0)
+    if (role[i] == 1)
       continue;
     size_t bytes = (size_t)m->kernel.bytes[i];
     if (from->size[i] != bytes)

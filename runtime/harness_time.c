@@ -10,21 +10,24 @@
  * runs is not timed further. Without an incumbent the interval is that of the candidate's own
  * times.
  *
- * Cold mode: batches walk over copies of all buffers that together are larger than twice the
- * last-level cache. */
+ * A search asks most of all whether a candidate is faster, so one that is surely slower is not
+ * timed to the last percent (policy.settled).
+ *
+ * Cold mode: a model runs its other layers between two runs of this one, which push its weights out
+ * of the caches (and leave its input there). So constants are evicted before every run. Without
+ * this, Winograd with its fourfold weights wins on paper and loses in the model. */
 #include <math.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "runtime/cpu.h"
 #include "runtime/harness.h"
 
-enum { MAX_COPIES = 64, MAX_REPEAT = 1 << 20 };
-#define MAX_COLD_BYTES ((int64_t)1 << 30)
+enum { MAX_REPEAT = 1 << 20 };
 
 typedef struct side {
-  neo_harness_memory *memory[MAX_COPIES]; /* 0: the caller's */
-  int n_memories, at;
+  neo_harness_memory *memory; /* NULL: there is no incumbent */
+  bool cold;
   int repeat;
 } side;
 
@@ -33,7 +36,7 @@ typedef struct timer {
   neo_pool *pool;
   neo_timing_policy policy;
   uint64_t start;
-  side candidate, incumbent; /* n_memories 0: none */
+  side candidate, incumbent;
   neo_timing *out;
 } timer;
 
@@ -47,53 +50,36 @@ static void set_defaults(neo_timing_policy *p) {
   p->min_batches = p->min_batches < p->max_batches ? p->min_batches : p->max_batches;
 }
 
-/* ---- cold mode: copies ------------------------------------------------------------------------------ */
-
-static int64_t last_level_cache(void) {
-  long l3 = sysconf(_SC_LEVEL3_CACHE_SIZE), l2 = sysconf(_SC_LEVEL2_CACHE_SIZE);
-  return l3 > 0 ? l3 : l2 > 0 ? l2 : 32 << 20;
-}
-
-static neo_status add_copy(timer *t, side *s) {
-  const neo_harness_memory *from = s->memory[0];
-  neo_harness_memory *copy;
-  NEO_TRY(neo_harness_memory_create(t->ctx, &from->kernel, from->threads, &copy));
-  for (int i = 0; i < from->kernel.n_buffers; i++)
-    if (from->kernel.bytes[i])
-      memcpy(copy->buf[i], from->buf[i], (size_t)from->kernel.bytes[i]);
-  s->memory[s->n_memories++] = copy;
-  return NEO_OK;
-}
-
-static neo_status add_copies(timer *t, side *s) {
-  int64_t bytes = 1, wanted = 2 * last_level_cache();
-  if (!t->policy.cold || s->n_memories == 0)
-    return NEO_OK;
-  for (int i = 0; i < s->memory[0]->kernel.n_buffers; i++)
-    bytes += s->memory[0]->kernel.bytes[i];
-  while (s->n_memories < MAX_COPIES && bytes * s->n_memories < wanted &&
-         bytes * s->n_memories < MAX_COLD_BYTES)
-    NEO_TRY(add_copy(t, s));
-  return NEO_OK;
-}
-
-static void drop_copies(side *s) {
-  for (int i = 1; i < s->n_memories; i++)
-    neo_harness_memory_destroy(s->memory[i]);
-}
-
 /* ---- batches ------------------------------------------------------------------------------------------ */
 
-/* Nanoseconds per run over `repeat` runs. */
+static bool has_constants(const neo_harness_memory *m) {
+  for (int i = 0; i < m->kernel.n_buffers; i++)
+    if (m->kernel.role[i] == 2)
+      return true;
+  return false;
+}
+
+static void evict_constants(const neo_harness_memory *m) {
+  for (int i = 0; i < m->kernel.n_buffers; i++)
+    if (m->kernel.role[i] == 2)
+      neo_cpu_evict(m->buf[i], (size_t)m->kernel.bytes[i]);
+}
+
+/* Nanoseconds per run over `repeat` runs; what evicts constants in between is not timed. */
 static neo_status batch(timer *t, side *s, int repeat, double *out_ns) {
-  uint64_t before = neo_now_ns(t->ctx);
+  uint64_t total = 0, before = neo_now_ns(t->ctx);
   for (int i = 0; i < repeat; i++) {
-    int32_t code = neo_harness_memory_run(s->memory[s->at], t->pool);
+    if (s->cold) {
+      evict_constants(s->memory);
+      before = neo_now_ns(t->ctx);
+    }
+    int32_t code = neo_harness_memory_run(s->memory, t->pool);
     if (code)
       return neo_fail(t->ctx, NEO_BAD_INPUT, "kernel returned %d while it was timed", (int)code);
-    s->at = s->at + 1 < s->n_memories ? s->at + 1 : 0;
+    if (s->cold)
+      total += neo_now_ns(t->ctx) - before;
   }
-  *out_ns = (double)(neo_now_ns(t->ctx) - before) / repeat;
+  *out_ns = (double)(s->cold ? total : neo_now_ns(t->ctx) - before) / repeat;
   return NEO_OK;
 }
 
@@ -114,14 +100,13 @@ static neo_status calibrate(timer *t, side *s, double first_ns) {
 }
 
 static bool loses_race(const timer *t, double ns, double base_ns) {
-  return t->incumbent.n_memories && t->policy.race_factor > 0 &&
-         ns > t->policy.race_factor * base_ns;
+  return t->incumbent.memory && t->policy.race_factor > 0 && ns > t->policy.race_factor * base_ns;
 }
 
 /* Warms both up and calibrates; *raced if the candidate is hopeless. */
 static neo_status warm_up(timer *t, bool *raced) {
   double base_ns = 0, ns = 0, again = 0;
-  if (t->incumbent.n_memories) {
+  if (t->incumbent.memory) {
     NEO_TRY(batch(t, &t->incumbent, 1, &base_ns));
     NEO_TRY(batch(t, &t->incumbent, 1, &base_ns));
   }
@@ -137,14 +122,14 @@ static neo_status warm_up(timer *t, bool *raced) {
     *raced = true;
     return NEO_OK;
   }
-  if (t->incumbent.n_memories)
+  if (t->incumbent.memory)
     NEO_TRY(calibrate(t, &t->incumbent, base_ns));
   return calibrate(t, &t->candidate, again);
 }
 
 static neo_status pair(timer *t, int i) {
   double ns = 0, base_ns = 0;
-  bool base = t->incumbent.n_memories > 0, candidate_first = i % 2 == 0;
+  bool base = t->incumbent.memory != NULL, candidate_first = i % 2 == 0;
   if (candidate_first)
     NEO_TRY(batch(t, &t->candidate, t->candidate.repeat, &ns));
   if (base)
@@ -170,11 +155,13 @@ static double median(const double *values, int n) {
   return n == 0 ? 0 : n % 2 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
 }
 
-/* Relative half-width of the 95 % interval of the mean log ratio (or of the mean log time). */
-static double half_width(const neo_timing *timing) {
+/* Relative half-width of the 95 % interval of the mean log ratio (or of the mean log time), and
+ * that mean. */
+static double half_width(const neo_timing *timing, double *mean) {
   static const double student[] = {12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26};
   int n = timing->n;
   double sum = 0, squares = 0;
+  *mean = 0;
   if (n < 2)
     return (double)INFINITY;
   for (int i = 0; i < n; i++) {
@@ -182,6 +169,7 @@ static double half_width(const neo_timing *timing) {
     sum += v;
     squares += v * v;
   }
+  *mean = sum / n;
   double variance = (squares - sum * sum / n) / (n - 1);
   double t = n - 2 < NEO_COUNT(student) ? student[n - 2] : 2.1;
   return t * sqrt((variance > 0 ? variance : 0) / n);
@@ -199,16 +187,17 @@ static void summarise(neo_timing *timing) {
 /* A single pair says nothing on a busy machine: the total may be exceeded (ninefold at most) to
  * have the least number of batches. */
 static bool enough(const timer *t) {
-  double spent = (double)(neo_now_ns(t->ctx) - t->start);
+  double spent = (double)(neo_now_ns(t->ctx) - t->start), mean, half = half_width(t->out, &mean);
+  bool pairs = t->incumbent.memory && t->policy.settled > 0 && t->out->n >= 3;
+  if (pairs && half <= 0.1 && mean - half > log1p(t->policy.settled))
+    return true;
   if (t->out->n < t->policy.min_batches)
     return spent > 9 * t->policy.max_total_ns;
-  return spent > t->policy.max_total_ns || half_width(t->out) <= t->policy.confidence;
+  return spent > t->policy.max_total_ns || half <= t->policy.confidence;
 }
 
 static neo_status measure(timer *t) {
   bool raced = false;
-  NEO_TRY(add_copies(t, &t->candidate));
-  NEO_TRY(add_copies(t, &t->incumbent));
   NEO_TRY(warm_up(t, &raced));
   t->out->raced = raced;
   for (int i = 0; !raced && i < t->policy.max_batches && (i == 0 || !enough(t)); i++)
@@ -223,13 +212,10 @@ neo_status neo_harness_time(neo_ctx *ctx, neo_pool *pool, neo_harness_memory *ca
   neo_timing timing = {0};
   timer t = {.ctx = ctx, .pool = pool, .policy = *policy, .out = &timing, .start = neo_now_ns(ctx)};
   set_defaults(&t.policy);
-  t.candidate.memory[0] = candidate;
-  t.candidate.n_memories = 1;
-  t.incumbent.memory[0] = incumbent;
-  t.incumbent.n_memories = incumbent ? 1 : 0;
+  t.candidate = (side){.memory = candidate, .cold = policy->cold && has_constants(candidate)};
+  t.incumbent =
+      (side){.memory = incumbent, .cold = policy->cold && incumbent && has_constants(incumbent)};
   neo_status status = measure(&t);
-  drop_copies(&t.candidate);
-  drop_copies(&t.incumbent);
   if (status == NEO_OK)
     *out = timing;
   return status;

@@ -35,9 +35,10 @@
 #define UNCHECKED_STEPS 8  /* deeper trees look whether all walks have ended */
 
 enum { X, NODES, TREE, LEAF, LEAF_TARGET, BASE, SETS, OUT };
-enum { WIDE, MISSING, WIDTH, AGGREGATE };
-static const neo_op_attribute attributes[] = {
-    {"wide", 'I', 0}, {"missing", 'I', 0}, {"width", 'I', 0}, {"aggregate", 'I', 0}, {NULL, 0, 0}};
+enum { WIDE, MISSING, WIDTH, AGGREGATE, FEATURES };
+static const neo_op_attribute attributes[] = {{"wide", 'I', 0},     {"missing", 'I', 0},
+                                              {"width", 'I', 0},    {"aggregate", 'I', 0},
+                                              {"features", 'I', 0}, {NULL, 0, 0}};
 
 typedef struct narrow_node {
   float threshold;
@@ -77,27 +78,43 @@ static bool is_shaped(const neo_plan_value *v, int dtype, int rank, int64_t last
          v->bytes >= bytes;
 }
 
+/* x and the output may be seen through views, so only their sizes count. */
+static int64_t elements(const neo_plan_value *v) {
+  int64_t n = 1;
+  for (int d = 0; d < v->rank; d++)
+    n *= v->dim[d];
+  return n;
+}
+
+static int64_t rows_of(const neo_op_call *call) {
+  return elements(call->value[OUT]) / neo_max_i64(call->value[BASE]->dim[0], 1);
+}
+
 static int64_t columns(const neo_op_call *call) {
-  return call->value[X]->dim[1] * (call->integer[MISSING] == 2 ? 2 : 1);
+  return call->integer[FEATURES] * (call->integer[MISSING] == 2 ? 2 : 1);
 }
 
 static int64_t block_rows(const neo_op_call *call) {
   int64_t nodes = call->value[NODES]->dim[0] * 8;
   int64_t bytes = nodes > LARGE_NODES ? BLOCK_BYTES_LARGE : BLOCK_BYTES;
   int64_t rows = bytes / (4 * neo_max_i64(columns(call), 1));
-  rows = neo_min_i64(neo_min_i64(rows, MAX_BLOCK), call->value[X]->dim[0]) / LANES * LANES;
+  rows = neo_min_i64(neo_min_i64(rows, MAX_BLOCK), rows_of(call)) / LANES * LANES;
   return neo_max_i64(rows, LANES);
 }
 
 static neo_status check(neo_ctx *ctx, neo_op_call *call) {
   const neo_plan_value *const *v = call->value;
   int64_t wide = call->integer[WIDE], width = call->integer[WIDTH];
-  bool sound = is_shaped(v[X], NEO_RT_F32, 2, -1) &&
-               is_shaped(v[NODES], NEO_RT_I32, 2, wide ? 4 : 2) &&
+  int64_t features = call->integer[FEATURES], rows;
+  bool sound = is_shaped(v[NODES], NEO_RT_I32, 2, wide ? 4 : 2) &&
                is_shaped(v[TREE], NEO_RT_I32, 2, 4) && is_shaped(v[LEAF], NEO_RT_F32, 2, width) &&
                is_shaped(v[LEAF_TARGET], NEO_RT_I32, 1, -1) &&
                is_shaped(v[BASE], NEO_RT_F32, 1, -1) && is_shaped(v[SETS], NEO_RT_I32, 1, -1) &&
-               is_shaped(v[OUT], NEO_RT_F32, 2, v[BASE]->dim[0]) && v[OUT]->dim[0] == v[X]->dim[0];
+               v[X]->dtype == NEO_RT_F32 && v[OUT]->dtype == NEO_RT_F32;
+  rows = sound ? rows_of(call) : 0;
+  sound = sound && features >= 0 && features <= INT32_MAX && elements(v[X]) == rows * features &&
+          elements(v[OUT]) == rows * v[BASE]->dim[0] && v[X]->bytes >= rows * features * 4 &&
+          v[OUT]->bytes >= rows * v[BASE]->dim[0] * 4;
   if (!sound || width < 1 || width > v[BASE]->dim[0] || call->integer[MISSING] < 0 ||
       call->integer[MISSING] > 2 || call->integer[AGGREGATE] < 0 || call->integer[AGGREGATE] > 3 ||
       (!wide && v[LEAF]->dim[0] != v[NODES]->dim[0]))
@@ -376,7 +393,7 @@ static void part(void *self, int worker, int64_t begin, int64_t end) {
 static void run(const neo_op_call *call) {
   const neo_plan_value *const *v = call->value;
   table t = {.call = call,
-             .n_features = v[X]->dim[1],
+             .n_features = call->integer[FEATURES],
              .n_trees = v[TREE]->dim[0],
              .n_targets = v[BASE]->dim[0],
              .width = call->integer[WIDTH],
@@ -390,7 +407,7 @@ static void run(const neo_op_call *call) {
              .base = call->data[BASE],
              .leaf_target = call->data[LEAF_TARGET],
              .sets = call->data[SETS]};
-  neo_pool_run(call->pool, v[X]->dim[0], part, &t);
+  neo_pool_run(call->pool, rows_of(call), part, &t);
 }
 
 const neo_op neo_op_tree_table = {"tree_table", 7, 7, 1, 1, attributes, check, run};

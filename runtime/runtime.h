@@ -69,6 +69,7 @@ typedef struct neo_harness_kernel {
   int n_buffers;
   const int64_t *bytes; /* per buffer */
   int64_t work_bytes, scratch_bytes;
+  const uint8_t *role; /* per buffer, as in neo_verify_options; NULL: nothing is constant */
 } neo_harness_kernel;
 
 typedef enum neo_verdict {
@@ -96,11 +97,12 @@ typedef struct neo_verify_case {
 } neo_verify_case;
 
 typedef struct neo_verify_options {
-  const uint8_t *role;  /* per buffer: 0 input or constant, 1 output */
+  const uint8_t *role;  /* per buffer: 0 input, 1 output, 2 constant: an input that a model keeps */
   const uint8_t *dtype; /* per buffer: neo_dtype number */
   int n_cases;          /* >= 1; two or more also catch a kernel that knows its data */
   const neo_verify_case *cases;
   double rtol, atol;
+  bool brief; /* only the first pass: every case once, compared with its reference */
 } neo_verify_options;
 
 /* The memory that one kernel works in: buffers, work and scratch, each between red zones, those
@@ -110,7 +112,7 @@ neo_status neo_harness_memory_create(neo_ctx *ctx, const neo_harness_kernel *ker
                                      neo_harness_memory **out);
 void neo_harness_memory_destroy(neo_harness_memory *memory);
 void *const *neo_harness_memory_buffers(const neo_harness_memory *memory);
-/* Copies the inputs of a case (role 0) into the buffers. */
+/* Copies the inputs and constants of a case into the buffers. */
 neo_status neo_harness_memory_load(neo_ctx *ctx, neo_harness_memory *memory, const uint8_t *role,
                                    const neo_verify_case *from);
 /* Runs the kernel once in the memory; returns what neo_pool_launch does. */
@@ -140,7 +142,12 @@ typedef struct neo_timing_policy {
                           never */
   double confidence;   /* stop when the ratio's relative half-width is below; 0: 0.01 */
   int min_batches, max_batches; /* 0: 3 and 20 */
-  int cold; /* 1: rotate over copies of the buffers larger than the last-level cache */
+  double settled;  /* stop when the candidate is surely (95 %) slower than the incumbent by this
+                      share;  0: never */
+  double thorough; /* a candidate that is not faster than this times the incumbent was verified
+                      briefly only: it cannot become best; 0: all thoroughly */
+  int cold; /* 1: constants are evicted from the caches before every timed run, as in a model whose
+               other layers ran in between; where the processor cannot, they stay warm */
 } neo_timing_policy;
 
 typedef struct neo_timing {

@@ -6,13 +6,15 @@
  * (..., r) of f becomes
  *
  *   P[s, l] = combine over (..., q) of f(r = q * L + l)   l < L, q < E / L
- *   R[s]    = combine over l of P[s, l]
+ *   R[s]    = combine over l < 4 of (P[s, l], P[s, l + 4], ...)
  *
  * With a rest E % L there are also T[s] = combine over (..., t) of f(r = E / L * L + t), S[s]
  * instead of R[s] above, and R[s] = combine(S[s], T[s]). */
 #include "schedule/algorithm.h"
 
 #include <string.h>
+
+#define FOLD 4 /* partial results that the last sum runs over, each a tree of others */
 
 typedef struct rfactor {
   neo_arena *arena;
@@ -40,16 +42,25 @@ static void check_load(void *self, const neo_expr *load) {
   }
 }
 
-/* A product of two different loads along the row is better served by packing. */
-static bool is_product(const neo_expr *e) {
-  return e->op == NEO_EXPR_MUL && e->arg[0]->op == NEO_EXPR_LOAD &&
-         e->arg[1]->op == NEO_EXPR_LOAD && !neo_expr_equal(e->arg[0], e->arg[1]);
+/* A product with a constant along the row is better served by packing it, if there is an axis for
+ * its vectors. */
+static bool is_packed_product(const rfactor *s, const neo_te_block *b) {
+  const neo_expr *e = b->body;
+  if (e->op != NEO_EXPR_MUL || e->arg[0]->op != NEO_EXPR_LOAD || e->arg[1]->op != NEO_EXPR_LOAD ||
+      neo_expr_equal(e->arg[0], e->arg[1]))
+    return false;
+  bool constant = s->te->buffer[e->arg[0]->u.load.buffer].role == NEO_TE_CONST ||
+                  s->te->buffer[e->arg[1]->u.load.buffer].role == NEO_TE_CONST;
+  for (int a = 0; constant && a < b->n_spatial; a++)
+    if (b->extent[a] > 1)
+      return true;
+  return false;
 }
 
 static bool applies(const rfactor *s, const neo_te_block *b) {
   row_query q = {b->n_spatial + b->n_reduce - 1, 0, true};
   if (b->n_reduce == 0 || b->extent[q.axis] < 2 * s->lanes || b->n_spatial + 1 > NEO_MAX_RANK ||
-      b->n_spatial + b->n_reduce + 1 > NEO_TE_MAX_AXES || is_product(b->body))
+      b->n_spatial + b->n_reduce + 1 > NEO_TE_MAX_AXES || is_packed_product(s, b))
     return false;
   neo_expr_visit_loads(b->body, check_load, &q);
   return q.fits && q.loads > 0;
@@ -110,6 +121,22 @@ static void push(rfactor *s, neo_te_block block) {
   s->te->block[s->te->n_blocks++] = block;
 }
 
+/* combine of P at l, l + n, l + 2n, ... below L: short chains of additions, no long one. */
+static const neo_expr *fold_read(const rfactor *s, const neo_te_block *b, int partial, int64_t at,
+                                 int64_t n) {
+  const neo_expr *index[NEO_MAX_RANK];
+  if (n > 1) {
+    int64_t half = (n + 1) / 2;
+    return neo_expr_binary(s->arena, op_of(b->combine), fold_read(s, b, partial, at, half),
+                           fold_read(s, b, partial, at + half * FOLD, n - half));
+  }
+  for (int a = 0; a <= b->n_spatial; a++)
+    index[a] = neo_expr_var(s->arena, a);
+  index[b->n_spatial] =
+      neo_expr_binary(s->arena, NEO_EXPR_ADD, index[b->n_spatial], neo_expr_index(s->arena, at));
+  return neo_expr_load(s->arena, b->body->dtype, partial, b->n_spatial + 1, index);
+}
+
 /* Sum of the partial results into `buffer` (the block's own one with its own write map if whole).
  */
 static void push_sum(rfactor *s, const neo_te_block *b, int partial, int buffer) {
@@ -120,8 +147,9 @@ static void push_sum(rfactor *s, const neo_te_block *b, int partial, int buffer)
       sum.write[a] = neo_expr_var(s->arena, a);
   }
   sum.n_reduce = 1;
-  sum.extent[b->n_spatial] = s->lanes;
-  sum.body = read(s, b, partial, b->n_spatial + 1);
+  int64_t folds = s->lanes % FOLD == 0 ? s->lanes / FOLD : 1;
+  sum.extent[b->n_spatial] = s->lanes / folds;
+  sum.body = fold_read(s, b, partial, 0, folds);
   push(s, sum);
 }
 

@@ -131,6 +131,21 @@ static const space_case space_cases[] = {
      "B0 b2[i0, i1] s[9,21] r[15] add f32:0\n"
      "  mul(cast.f32(b0[i0, i2]), cast.f32(b1[i2, i1]))\n"
      "B1 b3[i0, i1] s[9,21]\n  cast.bf16(b2[i0, i1])\n"},
+    {"softmax over channels",
+     "te 1\nb0 in f32 [2,11,3,13]\nb1 tmp f32 [2,3,13]\nb2 tmp f32 [2,11,3,13]\nb3 tmp f32 "
+     "[2,3,13]\nb4 out f32 [2,11,3,13]\n"
+     "B0 b1[i0, i1, i2] s[2,3,13] r[11] max f32:-inf\n  b0[i0, i3, i1, i2]\n"
+     "B1 b2[i0, i1, i2, i3] s[2,11,3,13]\n  exp(sub(b0[i0, i1, i2, i3], b1[i0, i2, i3]))\n"
+     "B2 b3[i0, i1, i2] s[2,3,13] r[11] add f32:0\n  b2[i0, i3, i1, i2]\n"
+     "B3 b4[i0, i1, i2, i3] s[2,11,3,13]\n  div(b2[i0, i1, i2, i3], b3[i0, i2, i3])\n"},
+    {"softmax of all", "te 1\nb0 in f32 [37]\nb1 tmp f32 []\nb2 tmp f32 []\nb3 out f32 [37]\n"
+                       "B0 b1[] s[] r[37] max f32:-inf\n  b0[i0]\n"
+                       "B1 b2[] s[] r[37] add f32:0\n  exp(sub(b0[i0], b1[]))\n"
+                       "B2 b3[i0] s[37]\n  div(exp(sub(b0[i0], b1[])), b2[])\n"},
+    {"matrix by vector", "te 1\nb0 in f32 [1,40]\nb1 in f32 [13,40]\nb2 out f32 [1,13]\n"
+                         "B0 b2[i0, i1] s[1,13] r[40] add f32:0\n  mul(b0[0, i2], b1[i1, i2])\n"},
+    {"dot product", "te 1\nb0 in f32 [1,70]\nb1 const f32 [70]\nb2 out f32 [1,1]\n"
+                    "B0 b2[i0, i1] s[1,1] r[70] add f32:0\n  mul(b0[0, i2], b1[i2])\n"},
     {"scalar", "te 1\nb0 in f32 []\nb1 out f32 []\nB0 b1[] s[]\n  neg(b0[])\n"},
 };
 
