@@ -1,52 +1,92 @@
-/* The plan of a built project: value slots, steps, memory.
+/* The plan of a built project: values, steps, memory.
  *
- * How: views are aliases of what they view; every other activation is one slot. The producer of a
- * graph output writes straight into the caller's output; an output that is an alias, an input or a
- * constant is copied at the end. Activations and the kernels' workspaces share one arena by
- * lifetime (neo_plan_memory). Invariant: slots of INPUT and OUTPUT storage are dense row-major. */
+ * How: views are aliases of what they view, and where an operator may overwrite an input that
+ * nobody needs any more, its result is an alias, too; every other activation is one block of
+ * memory. The producer of a graph output writes straight into the caller's output; an output that
+ * is an alias, an input or a constant is copied at the end. Activations and the kernels' workspaces
+ * share one arena by lifetime (neo_plan_memory).
+ *
+ * Steps are in the order in which they run; those of a branch or of a loop's body follow the step
+ * that owns them (assemble_flow.c), so step numbers are times there, too: only what a loop's body
+ * reads from outside has to live until the loop ends.
+ *
+ * Invariant: blocks of INPUT and OUTPUT storage are dense row-major. */
 #include <string.h>
 
-#include "driver/stages.h"
+#include "driver/assembly.h"
 
-typedef struct assembly {
-  neo_ctx *ctx;
-  const neo_project *project;
-  const neo_built *built;
-  neo_params *params;
-  neo_arena *arena;
-  neo_plan *plan;
-  int *root;           /* by graph value: the value whose memory it is */
-  int *slot;           /* by graph value (roots only): plan value, or -1 */
-  int *direct;         /* by root: the model output it is written to, or -1 */
-  int *first_function; /* by task */
-  neo_lifetime *life;  /* by plan value (arena ones) then by step (workspaces) */
-  bool *planned;
-  int cap_values, cap_steps;
-} assembly;
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+int assembly_root(const assembly *a, int v) {
+  while (a->root[v] != v)
+    v = a->root[v];
+  return v;
+}
 
 static void find_roots(assembly *a) {
   const neo_graph *graph = a->project->graph;
   const neo_partition *partition = &a->project->partition;
   for (int v = 0; v < graph->n_values; v++) {
     a->root[v] = v;
-    a->slot[v] = a->direct[v] = -1;
+    a->id[v] = a->block[v] = a->direct[v] = -1;
   }
   for (int g = 0; g < partition->n_groups; g++) {
     const neo_group *group = &partition->group[g];
     if (group->kind == NEO_STEP_VIEW)
-      a->root[group->arg[group->n_args - 1]] = a->root[group->arg[0]];
+      a->root[group->arg[group->n_args - 1]] = assembly_root(a, group->arg[0]);
+    else if (group->kind == NEO_STEP_FLOW)
+      assembly_flow_roots(a, group);
   }
   for (int o = 0; o < graph->n_outputs; o++) {
-    int root = a->root[graph->output[o]];
+    int root = assembly_root(a, graph->output[o]);
     const neo_value *value = &graph->value[root];
+    a->left[root] += NEVER_LAST;
     if (!value->is_input && !value->constant && a->direct[root] < 0)
       a->direct[root] = o;
   }
+  for (int g = 0; g < partition->n_groups; g++) {
+    const neo_group *group = &partition->group[g];
+    for (int i = 0; i < group->n_args && group->kind != NEO_STEP_VIEW; i++)
+      if (group->arg[i] != NEO_NO_VALUE)
+        a->left[assembly_root(a, group->arg[i])] +=
+            group->kind == NEO_STEP_FLOW ? NEVER_LAST / 4 : 1;
+  }
 }
 
-static int add_value(assembly *a, const neo_plan_value *value) {
-  neo_assert((int)a->plan->n_values < a->cap_values);
-  a->plan->value[a->plan->n_values] = *value;
+static int add_block(assembly *a, neo_storage storage, int64_t slot, int64_t bytes, int step) {
+  a->blocks =
+      neo_arena_grow(a->arena, a->blocks, &a->cap_blocks, a->n_blocks + 1, sizeof *a->blocks);
+  a->blocks[a->n_blocks] = (assembly_block){.storage = storage,
+                                            .slot = slot,
+                                            .life = {.bytes = bytes, .first = step, .last = step},
+                                            .loop = a->loop,
+                                            .owner_step = -1};
+  return a->n_blocks++;
+}
+
+/* The block is used by this step. */
+static void touch(assembly *a, int block, int step) {
+  assembly_block *b = &a->blocks[block];
+  b->life.last = step > b->life.last ? step : b->life.last;
+  if (b->loop == a->loop)
+    return;
+  int loop = a->loop;
+  while (a->loops[loop].parent != b->loop)
+    loop = a->loops[loop].parent;
+  a->hold = neo_arena_grow(a->arena, a->hold, &a->cap_holds, a->n_holds + 1, sizeof *a->hold);
+  a->hold[a->n_holds++] = (assembly_hold){block, loop};
+}
+
+/* ---- values ---------------------------------------------------------------------------------- */
+
+static int add_value(assembly *a, const neo_plan_value *value, int block) {
+  int n = (int)a->plan->n_values + 1;
+  a->plan->value =
+      neo_arena_grow(a->arena, a->plan->value, &a->cap_values, n, sizeof *a->plan->value);
+  a->value_block =
+      neo_arena_grow(a->arena, a->value_block, &a->cap_value_block, n, sizeof *a->value_block);
+  a->plan->value[n - 1] = *value;
+  a->value_block[n - 1] = block;
   return (int)a->plan->n_values++;
 }
 
@@ -57,59 +97,79 @@ static neo_plan_value describe(const neo_value *value, const char *name) {
   return out;
 }
 
-static neo_status constant_slot(assembly *a, int v, const neo_pack *pack, int *out) {
-  const neo_value *value = &a->project->graph->value[v];
-  neo_plan_value slot = describe(value, "");
-  slot.storage = NEO_STORE_PARAM;
+static int64_t dense_bytes(const neo_value *value) {
+  return neo_layout_elements(&(neo_layout){0}, &value->shape) *
+         (int64_t)neo_dtype_size(value->dtype);
+}
+
+/* v: the constant; like: what views it, or v. */
+static neo_status constant_value(assembly *a, int v, int like, const neo_pack *pack, int *out) {
+  const neo_graph *graph = a->project->graph;
+  neo_plan_value value = describe(&graph->value[like], "");
   neo_stored stored;
-  NEO_TRY(neo_params_add(a->ctx, a->params, value->constant, v, pack, &stored));
-  slot.slot = stored.offset;
-  slot.bytes = stored.bytes;
-  *out = add_value(a, &slot);
+  NEO_TRY(neo_params_add(a->ctx, a->params, graph->value[v].constant, v, pack, &stored));
+  value.storage = NEO_STORE_PARAM;
+  value.slot = stored.offset;
+  value.bytes = stored.bytes;
+  *out = add_value(a, &value, -1);
   return NEO_OK;
 }
 
-/* The slot of an activation (or plain constant), made on first use; step widens its lifetime. */
-static neo_status value_slot(assembly *a, int v, int step, int *out) {
-  int root = a->root[v];
+static int root_block(assembly *a, int root, int step) {
   const neo_value *value = &a->project->graph->value[root];
-  if (a->slot[root] < 0 && value->constant) {
+  int64_t bytes = neo_layout_elements(&a->project->value_layout[root], &value->shape) *
+                  (int64_t)neo_dtype_size(value->dtype);
+  if (a->block[root] < 0)
+    a->block[root] = a->direct[root] >= 0
+                         ? add_block(a, NEO_STORE_OUTPUT, a->direct[root], bytes, step)
+                         : add_block(a, NEO_STORE_ARENA, 0, bytes, step);
+  return a->block[root];
+}
+
+neo_status assembly_value(assembly *a, int v, int step, int *out) {
+  const neo_graph *graph = a->project->graph;
+  int root = assembly_root(a, v);
+  if (graph->value[root].constant) {
     neo_pack plain = {0};
-    NEO_TRY(constant_slot(a, root, &plain, &a->slot[root]));
-  } else if (a->slot[root] < 0) {
-    neo_plan_value slot = describe(value, "");
-    slot.bytes = neo_layout_elements(&a->project->value_layout[root], &value->shape) *
-                 (int64_t)neo_dtype_size(value->dtype);
-    slot.storage = NEO_STORE_ARENA;
-    int o = a->direct[root];
-    if (o >= 0) { /* as the user sees it: a view of the root may be the output */
-      int64_t bytes = slot.bytes;
-      slot = describe(&a->project->graph->value[a->project->graph->output[o]],
-                      a->project->graph->output_name[o]);
-      slot.bytes = bytes;
-      slot.storage = NEO_STORE_OUTPUT;
-      slot.slot = o;
-    }
-    a->slot[root] = add_value(a, &slot);
-    a->life[a->slot[root]] = (neo_lifetime){.bytes = slot.bytes, .first = step, .last = step};
-    a->planned[a->slot[root]] = slot.storage == NEO_STORE_ARENA;
+    if (a->id[v] < 0)
+      NEO_TRY(constant_value(a, root, v, &plain, &a->id[v]));
+    *out = a->id[v];
+    return NEO_OK;
   }
-  *out = a->slot[root];
-  a->life[*out].last = step;
+  int block = root_block(a, root, step);
+  touch(a, block, step);
+  if (a->id[v] < 0) {
+    int o = a->direct[root];
+    bool named = o >= 0 && graph->output[o] == v;
+    neo_plan_value value = describe(&graph->value[v], named ? graph->output_name[o] : "");
+    value.bytes = a->blocks[block].life.bytes;
+    a->id[v] = add_value(a, &value, block);
+  }
+  *out = a->id[v];
   return NEO_OK;
 }
 
-static neo_plan_step *add_step(assembly *a, neo_plan_step_kind kind, const char *name, int n_args) {
-  neo_assert((int)a->plan->n_steps < a->cap_steps);
-  neo_plan_step *step = &a->plan->step[a->plan->n_steps++];
-  *step = (neo_plan_step){.kind = kind,
-                          .name = name,
-                          .n_args = (uint32_t)n_args,
-                          .work_offset = -1,
-                          .runtime = "",
-                          .attributes = ""};
-  step->arg = neo_arena_alloc(a->arena, sizeof(uint32_t) * (size_t)(n_args + 1));
-  return step;
+int assembly_temporary(assembly *a, int v, int step) {
+  const neo_value *like = &a->project->graph->value[v];
+  neo_plan_value value = describe(like, "");
+  value.bytes = dense_bytes(like);
+  return add_value(a, &value, add_block(a, NEO_STORE_ARENA, 0, value.bytes, step));
+}
+
+/* ---- steps ----------------------------------------------------------------------------------- */
+
+int assembly_step(assembly *a, neo_plan_step_kind kind, const char *name, int n_args) {
+  int at = (int)a->plan->n_steps++;
+  a->plan->step =
+      neo_arena_grow(a->arena, a->plan->step, &a->cap_steps, at + 1, sizeof *a->plan->step);
+  a->plan->step[at] = (neo_plan_step){.kind = kind,
+                                      .name = name,
+                                      .n_args = (uint32_t)n_args,
+                                      .work_offset = -1,
+                                      .runtime = "",
+                                      .attributes = ""};
+  a->plan->step[at].arg = neo_arena_alloc(a->arena, sizeof(uint32_t) * (size_t)(n_args + 1));
+  return at;
 }
 
 /* te buffer -> graph value, from the group's boundary arguments. */
@@ -119,37 +179,85 @@ static void buffer_values(const neo_group *group, int *value) {
     value[b] = group->te.buffer[b].role == NEO_TE_TMP ? NEO_NO_VALUE : group->arg[arg++];
 }
 
+/* An input of this te step whose memory the result may take over: the step is its last use and the
+ * kernel allows it. in: te buffer. */
+static bool may_take_over(const assembly *a, const neo_built *built, const int *value, int in,
+                          int out) {
+  int root = assembly_root(a, value[in]), param[NEO_TE_MAX_BUFFERS], n = 0;
+  if (a->block[root] < 0 || a->left[root] != 1)
+    return false;
+  const assembly_block *block = &a->blocks[a->block[root]];
+  if (block->storage != NEO_STORE_ARENA || block->loop != a->loop)
+    return false;
+  for (int b = 0; b < built->te.n_buffers; b++) {
+    param[b] = built->te.buffer[b].role == NEO_TE_TMP ? -1 : n++;
+    if (b != in && built->te.buffer[b].role == NEO_TE_IN && assembly_root(a, value[b]) == root)
+      return false;
+  }
+  const neo_nest_buffer *from = &built->nest.buffer[param[in]];
+  return block->life.bytes == from->elements * (int64_t)neo_dtype_size(from->dtype) &&
+         neo_nest_may_overwrite(&built->nest, param[in], param[out]);
+}
+
+static void overwrite_input(assembly *a, const neo_built *built, const int *value) {
+  int out = -1;
+  for (int b = 0; b < built->te.n_buffers; b++)
+    if (built->te.buffer[b].role == NEO_TE_OUT) {
+      if (out >= 0)
+        return;
+      out = b;
+    }
+  int root = out < 0 ? -1 : assembly_root(a, value[out]);
+  if (root < 0 || a->block[root] >= 0 || a->direct[root] >= 0)
+    return;
+  for (int b = 0; b < built->te.n_buffers; b++)
+    if (built->te.buffer[b].role == NEO_TE_IN && may_take_over(a, built, value, b, out)) {
+      int from = assembly_root(a, value[b]);
+      a->root[root] = from;
+      a->left[from] += a->left[root];
+      return;
+    }
+}
+
+static void add_workspace(assembly *a, int at, int64_t bytes) {
+  if (bytes <= 0)
+    return;
+  int block = add_block(a, NEO_STORE_ARENA, 0, bytes, at);
+  a->blocks[block].owner_step = at;
+}
+
 static neo_status te_step(assembly *a, const neo_group *group, int task) {
   const neo_built *built = &a->built[task];
+  const neo_nest *nest = &built->nest;
   int value[NEO_TE_MAX_BUFFERS], id = 0, n = 0, pack = 0;
   buffer_values(group, value);
-  int at = (int)a->plan->n_steps;
+  overwrite_input(a, built, value);
   const char *name = neo_arena_printf(a->arena, "%s (%s)", group->name, group->op);
-  neo_plan_step *step = add_step(a, NEO_PLAN_LAUNCH, name, built->nest.n_params);
+  int at = assembly_step(a, NEO_PLAN_LAUNCH, name, nest->n_params);
+  neo_plan_step *step = &a->plan->step[at];
   for (int b = 0; b < built->te.n_buffers; b++) {
     neo_te_role role = built->te.buffer[b].role;
     if (role == NEO_TE_TMP)
       continue;
-    neo_assert(n < built->nest.n_params && b < group->te.n_buffers);
+    neo_assert(n < nest->n_params && b < group->te.n_buffers);
     if (role == NEO_TE_CONST) {
       const neo_pack *how = &built->packing.pack[pack++];
-      NEO_TRY(constant_slot(a, value[how->source], how, &id));
+      NEO_TRY(constant_value(a, value[how->source], value[how->source], how, &id));
     } else {
-      NEO_TRY(value_slot(a, value[b], at, &id));
+      NEO_TRY(assembly_value(a, value[b], at, &id));
+      a->left[assembly_root(a, value[b])]--;
     }
     step->arg[n++] = (uint32_t)id;
   }
-  neo_assert(n == built->nest.n_params);
-  step->n_launches = (uint32_t)built->nest.n_launches;
+  neo_assert(n == nest->n_params);
+  step->n_launches = (uint32_t)nest->n_launches;
   step->launch =
-      neo_arena_alloc(a->arena, sizeof(neo_plan_launch) * (size_t)(built->nest.n_launches + 1));
-  for (int l = 0; l < built->nest.n_launches; l++)
+      neo_arena_alloc(a->arena, sizeof(neo_plan_launch) * (size_t)(nest->n_launches + 1));
+  for (int l = 0; l < nest->n_launches; l++)
     step->launch[l] = (neo_plan_launch){.function = (uint32_t)(a->first_function[task] + l),
-                                        .grid = built->nest.launch[l].grid};
-  step->scratch_bytes = built->nest.scratch_bytes;
-  int work = a->cap_values + at;
-  a->life[work] = (neo_lifetime){.bytes = built->nest.work_bytes, .first = at, .last = at};
-  a->planned[work] = built->nest.work_bytes > 0;
+                                        .grid = nest->launch[l].grid};
+  step->scratch_bytes = nest->scratch_bytes;
+  add_workspace(a, at, nest->work_bytes);
   return NEO_OK;
 }
 
@@ -170,41 +278,56 @@ static void print_attributes(neo_buf *buf, const neo_node *node) {
 
 static neo_status runtime_step(assembly *a, const neo_group *group) {
   const neo_node *node = &a->project->graph->node[group->node[0]];
-  int at = (int)a->plan->n_steps, n = 0, id = 0;
-  neo_plan_step *step =
-      add_step(a, NEO_PLAN_RUNTIME, neo_arena_printf(a->arena, "%s (%s)", group->name, group->op),
-               group->n_args);
+  int n = 0, id = 0;
+  int at =
+      assembly_step(a, NEO_PLAN_RUNTIME,
+                    neo_arena_printf(a->arena, "%s (%s)", group->name, group->op), group->n_args);
   for (int i = 0; i < group->n_args; i++) {
     if (group->arg[i] == NEO_NO_VALUE)
       return neo_fail(a->ctx, NEO_UNSUPPORTED,
                       "node '%s' (%s): an absent optional input of a runtime operator", group->name,
                       group->op);
-    NEO_TRY(value_slot(a, group->arg[i], at, &id));
-    step->arg[n++] = (uint32_t)id;
+    NEO_TRY(assembly_value(a, group->arg[i], at, &id));
+    a->left[assembly_root(a, group->arg[i])]--;
+    a->plan->step[at].arg[n++] = (uint32_t)id;
   }
   neo_buf attributes = {0};
   print_attributes(&attributes, node);
-  step->runtime = node->op->runtime;
-  step->attributes = neo_arena_strdup(a->arena, attributes.size ? attributes.data : "");
+  a->plan->step[at].runtime = node->op->runtime;
+  a->plan->step[at].attributes = neo_arena_strdup(a->arena, attributes.size ? attributes.data : "");
   neo_buf_fini(&attributes);
   return NEO_OK;
 }
 
-static neo_status add_inputs(assembly *a) {
+neo_status assembly_region(assembly *a, int region) {
+  const neo_partition *partition = &a->project->partition;
+  for (int i = a->region_start[region]; i < a->region_start[region + 1]; i++) {
+    int g = a->region_group[i];
+    const neo_group *group = &partition->group[g];
+    if (group->kind == NEO_STEP_TE)
+      NEO_TRY(te_step(a, group, a->project->group_task[g]));
+    else if (group->kind == NEO_STEP_RUNTIME)
+      NEO_TRY(runtime_step(a, group));
+    else if (group->kind == NEO_STEP_FLOW)
+      NEO_TRY(assembly_flow(a, group));
+  }
+  return NEO_OK;
+}
+
+/* ---- the model's interface ------------------------------------------------------------------- */
+
+static void add_inputs(assembly *a) {
   const neo_graph *graph = a->project->graph;
   a->plan->n_inputs = (uint32_t)graph->n_inputs;
   a->plan->input = neo_arena_alloc(a->arena, sizeof(uint32_t) * (size_t)(graph->n_inputs + 1));
   for (int i = 0; i < graph->n_inputs; i++) {
-    const neo_value *value = &graph->value[graph->input[i]];
-    neo_plan_value slot = describe(value, value->name);
-    slot.storage = NEO_STORE_INPUT;
-    slot.slot = i;
-    slot.bytes = neo_layout_elements(&(neo_layout){0}, &value->shape) *
-                 (int64_t)neo_dtype_size(value->dtype);
-    a->slot[graph->input[i]] = add_value(a, &slot);
-    a->plan->input[i] = (uint32_t)a->slot[graph->input[i]];
+    int v = graph->input[i];
+    neo_plan_value value = describe(&graph->value[v], graph->value[v].name);
+    value.bytes = dense_bytes(&graph->value[v]);
+    a->block[v] = add_block(a, NEO_STORE_INPUT, i, value.bytes, 0);
+    a->id[v] = add_value(a, &value, a->block[v]);
+    a->plan->input[i] = (uint32_t)a->id[v];
   }
-  return NEO_OK;
 }
 
 /* Outputs that no kernel writes directly are copied at the end. */
@@ -215,19 +338,18 @@ static neo_status add_outputs(assembly *a) {
   a->plan->output_name = neo_arena_alloc(a->arena, sizeof(char *) * (size_t)(graph->n_outputs + 1));
   for (int o = 0; o < graph->n_outputs; o++) {
     const neo_value *value = &graph->value[graph->output[o]];
-    int root = a->root[graph->output[o]], at = (int)a->plan->n_steps, id = a->slot[root], from = 0;
-    if (a->direct[root] != o) {
+    int root = assembly_root(a, graph->output[o]), id = 0, from = 0;
+    if (a->direct[root] == o) {
+      NEO_TRY(assembly_value(a, graph->output[o], (int)a->plan->n_steps - 1, &id));
+    } else {
       neo_plan_value slot = describe(value, graph->output_name[o]);
-      slot.storage = NEO_STORE_OUTPUT;
-      slot.slot = o;
-      slot.bytes = neo_layout_elements(&(neo_layout){0}, &value->shape) *
-                   (int64_t)neo_dtype_size(value->dtype);
-      id = add_value(a, &slot);
-      neo_plan_step *step = add_step(
-          a, NEO_PLAN_COPY, neo_arena_printf(a->arena, "%s (copy)", graph->output_name[o]), 2);
-      NEO_TRY(value_slot(a, graph->output[o], at, &from));
-      step->arg[0] = (uint32_t)from;
-      step->arg[1] = (uint32_t)id;
+      slot.bytes = dense_bytes(value);
+      id = add_value(a, &slot, add_block(a, NEO_STORE_OUTPUT, o, slot.bytes, 0));
+      int at = assembly_step(a, NEO_PLAN_COPY,
+                             neo_arena_printf(a->arena, "%s (copy)", graph->output_name[o]), 2);
+      NEO_TRY(assembly_value(a, graph->output[o], at, &from));
+      a->plan->step[at].arg[0] = (uint32_t)from;
+      a->plan->step[at].arg[1] = (uint32_t)id;
     }
     a->plan->output[o] = (uint32_t)id;
     a->plan->output_name[o] = graph->output_name[o];
@@ -235,22 +357,34 @@ static neo_status add_outputs(assembly *a) {
   return NEO_OK;
 }
 
+/* ---- placing --------------------------------------------------------------------------------- */
+
 static void place(assembly *a) {
-  int total = a->cap_values + a->cap_steps, n = 0;
-  neo_lifetime *item = neo_arena_alloc(a->arena, sizeof *item * (size_t)(total + 1));
-  int *owner = neo_arena_alloc(a->arena, sizeof(int) * (size_t)(total + 1));
-  for (int i = 0; i < total; i++)
-    if (a->planned[i]) {
-      item[n] = a->life[i];
+  int n = 0;
+  neo_lifetime *item = neo_arena_alloc(a->arena, sizeof *item * (size_t)(a->n_blocks + 1));
+  int *owner = neo_arena_alloc(a->arena, sizeof(int) * (size_t)(a->n_blocks + 1));
+  for (int i = 0; i < a->n_holds; i++) {
+    neo_lifetime *life = &a->blocks[a->hold[i].block].life;
+    int end = a->loops[a->hold[i].loop].end;
+    life->last = end > life->last ? end : life->last;
+  }
+  for (int i = 0; i < a->n_blocks; i++)
+    if (a->blocks[i].storage == NEO_STORE_ARENA) {
+      item[n] = a->blocks[i].life;
       owner[n++] = i;
     }
   a->plan->arena_bytes = neo_plan_memory(item, n);
   for (int i = 0; i < n; i++) {
-    if (owner[i] < a->cap_values)
-      a->plan->value[owner[i]].slot = item[i].offset;
-    else
-      a->plan->step[owner[i] - a->cap_values].work_offset = item[i].offset;
+    assembly_block *block = &a->blocks[owner[i]];
+    block->slot = item[i].offset;
+    if (block->owner_step >= 0)
+      a->plan->step[block->owner_step].work_offset = item[i].offset;
   }
+  for (uint32_t v = 0; v < a->plan->n_values; v++)
+    if (a->value_block[v] >= 0) {
+      a->plan->value[v].storage = a->blocks[a->value_block[v]].storage;
+      a->plan->value[v].slot = a->blocks[a->value_block[v]].slot;
+    }
 }
 
 static void name_functions(assembly *a, neo_assembled *out) {
@@ -268,33 +402,29 @@ static void name_functions(assembly *a, neo_assembled *out) {
   out->n_functions = total;
 }
 
-static void set_up(assembly *a) {
-  const neo_graph *graph = a->project->graph;
+/* The groups of each region, counted and listed in order. */
+static void list_regions(assembly *a) {
   const neo_partition *partition = &a->project->partition;
-  a->cap_values = graph->n_inputs + graph->n_outputs * 2 + 1;
+  int n_regions = a->project->graph->n_regions + 1;
+  a->region_start = neo_arena_alloc(a->arena, sizeof(int) * (size_t)(n_regions + 2));
+  a->region_group = neo_arena_alloc(a->arena, sizeof(int) * (size_t)(partition->n_groups + 1));
   for (int g = 0; g < partition->n_groups; g++)
-    a->cap_values += partition->group[g].n_args;
-  a->cap_steps = partition->n_groups + graph->n_outputs + 1;
-  size_t n = (size_t)graph->n_values + 1, total = (size_t)(a->cap_values + a->cap_steps + 1);
-  a->root = neo_arena_alloc(a->arena, sizeof(int) * n);
-  a->slot = neo_arena_alloc(a->arena, sizeof(int) * n);
-  a->direct = neo_arena_alloc(a->arena, sizeof(int) * n);
-  a->life = neo_arena_alloc(a->arena, sizeof(neo_lifetime) * total);
-  a->planned = neo_arena_alloc(a->arena, sizeof(bool) * total);
-  a->plan->value = neo_arena_alloc(a->arena, sizeof(neo_plan_value) * (size_t)a->cap_values);
-  a->plan->step = neo_arena_alloc(a->arena, sizeof(neo_plan_step) * (size_t)a->cap_steps);
+    a->region_start[partition->group[g].region + 2]++;
+  for (int r = 0; r < n_regions; r++)
+    a->region_start[r + 2] += a->region_start[r + 1];
+  for (int g = 0; g < partition->n_groups; g++)
+    a->region_group[a->region_start[partition->group[g].region + 1]++] = g;
 }
 
-static neo_status add_steps(assembly *a) {
-  const neo_partition *partition = &a->project->partition;
-  for (int g = 0; g < partition->n_groups; g++) {
-    const neo_group *group = &partition->group[g];
-    if (group->kind == NEO_STEP_TE)
-      NEO_TRY(te_step(a, group, a->project->group_task[g]));
-    else if (group->kind == NEO_STEP_RUNTIME)
-      NEO_TRY(runtime_step(a, group));
-  }
-  return NEO_OK;
+static void set_up(assembly *a) {
+  size_t n = (size_t)a->project->graph->n_values + 1;
+  a->loop = -1;
+  a->root = neo_arena_alloc(a->arena, sizeof(int) * n);
+  a->block = neo_arena_alloc(a->arena, sizeof(int) * n);
+  a->id = neo_arena_alloc(a->arena, sizeof(int) * n);
+  a->left = neo_arena_alloc(a->arena, sizeof(int) * n);
+  a->direct = neo_arena_alloc(a->arena, sizeof(int) * n);
+  list_regions(a);
 }
 
 neo_status neo_assemble(neo_ctx *ctx, const neo_project *project, const neo_built *built,
@@ -310,8 +440,8 @@ neo_status neo_assemble(neo_ctx *ctx, const neo_project *project, const neo_buil
   set_up(&a);
   find_roots(&a);
   name_functions(&a, out);
-  NEO_TRY(add_inputs(&a));
-  NEO_TRY(add_steps(&a));
+  add_inputs(&a);
+  NEO_TRY(assembly_region(&a, 0));
   NEO_TRY(add_outputs(&a));
   place(&a);
   plan->threads = (uint32_t)project->threads;

@@ -17,7 +17,7 @@ static json_t *describe_value(const neo_plan_value *value) {
 }
 
 static json_t *describe_step(const neo_plan_step *step) {
-  static const char *const kinds[] = {"?", "launch", "copy", "runtime"};
+  static const char *const kinds[] = {"?", "launch", "copy", "runtime", "branch", "loop"};
   json_t *args = json_array(), *launches = json_array();
   for (uint32_t i = 0; i < step->n_args; i++)
     json_array_append_new(args, json_integer(step->arg[i]));
@@ -25,9 +25,16 @@ static json_t *describe_step(const neo_plan_step *step) {
     json_array_append_new(launches,
                           json_pack("{s:i, s:I}", "function", (int)step->launch[l].function, "grid",
                                     (json_int_t)step->launch[l].grid));
-  return json_pack("{s:s, s:s, s:o, s:o, s:s, s:s}", "kind", kinds[step->kind], "name", step->name,
-                   "args", args, "launches", launches, "runtime", step->runtime, "attributes",
-                   step->attributes);
+  json_t *out = json_pack("{s:s, s:s, s:o, s:o, s:s, s:s}", "kind", kinds[step->kind], "name",
+                          step->name, "args", args, "launches", launches, "runtime", step->runtime,
+                          "attributes", step->attributes);
+  if (step->kind == NEO_PLAN_LOOP)
+    json_object_set_new(out, "body_steps", json_integer(step->first));
+  if (step->kind == NEO_PLAN_BRANCH) {
+    json_object_set_new(out, "then_steps", json_integer(step->first));
+    json_object_set_new(out, "else_steps", json_integer(step->second));
+  }
+  return out;
 }
 
 void neo_describe_model(neo_buf *out, const neo_plan *plan) {

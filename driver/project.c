@@ -92,6 +92,8 @@ neo_status neo_project_open(neo_ctx *ctx, const neo_project_options *options, ne
   if (status == NEO_OK)
     status = neo_graph_optimise(ctx, project.graph);
   if (status == NEO_OK)
+    status = neo_graph_flatten(ctx, project.graph);
+  if (status == NEO_OK)
     neo_graph_drop_unused(project.graph);
   if (status == NEO_OK)
     status = neo_graph_partition(ctx, project.graph, &project.arena, &project.partition);

@@ -43,6 +43,16 @@ void neo_flow_free(neo_flow *flow); /* uncommitted graphs, too */
  * node dies, and alias[v] is what stands for its output v. The graph owns flow's graphs then. */
 neo_status neo_flow_commit(neo_ctx *ctx, neo_graph *graph, int node, neo_flow *flow, int *alias);
 
+/* Where instances are pasted. */
+typedef struct neo_flow_target {
+  neo_ctx *ctx;
+  neo_graph *graph;
+  neo_arena *arena; /* scratch */
+} neo_flow_target;
+/* Appends the live nodes of `from` to the graph. map: from's value -> graph's; its inputs are
+ * given, the others filled in. */
+neo_status neo_flow_paste(neo_flow_target *to, const neo_graph *from, int *map);
+
 /* neo_pass_infer with a budget. */
 neo_status neo_infer_within(neo_ctx *ctx, neo_graph *graph, neo_flow_budget *budget);
 

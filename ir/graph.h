@@ -70,6 +70,7 @@ typedef struct neo_node {
   int *output;
   neo_attr *attr; /* sorted by name; defaults filled in by the frontend or absent */
   bool dead;
+  int region; /* of a flattened graph: see neo_graph_flatten; else 0 */
 } neo_node;
 
 typedef struct neo_graph {
@@ -84,6 +85,7 @@ typedef struct neo_graph {
   int n_outputs, cap_outputs;
   int *output;
   const char **output_name;         /* names the user sees; a value may be output twice */
+  int n_regions;                    /* flattened: besides the graph's own */
   void (*keep_release)(void *keep); /* frontends: the mapped file that constants point into */
   void (*keep_idle)(void *keep);    /* it will not be read for long; NULL: nothing to do */
   void *keep;
@@ -217,14 +219,29 @@ const neo_pass *neo_pass_list(int *n);
 /* The pass on the graph and on the graphs inside its nodes. */
 neo_status neo_pass_run(neo_ctx *ctx, const neo_pass *pass, neo_graph *graph);
 
+/* For code generation: the nodes of all graphs inside nodes move into this graph, each into a
+ * region of its own (node.region; 0 is the graph's own nodes; regions inside follow the ones around
+ * them), and read captured values directly. After that only the partition may read the graph. Its
+ * control-flow nodes are:
+ *   if (cond, then's outputs, else's outputs) -> outputs       {else_region, then_region}
+ *   loop (max_trips, cond, states at first, cond at the end, states at the end, rows)
+ *     -> last states, stacked rows, i, states inside            {n_state, region} */
+neo_status neo_graph_flatten(neo_ctx *ctx, neo_graph *graph);
+
 /* ---- partition: the graph as fused operators ------------------------------------------------- */
 
-/* One step of the model: a fused operator (te) or an opaque runtime operator, or a view (no code).
- */
-typedef enum neo_step_kind { NEO_STEP_TE, NEO_STEP_RUNTIME, NEO_STEP_VIEW } neo_step_kind;
+/* One step of the model: a fused operator (te), an opaque runtime operator, a view (no code), or
+ * control flow (a flattened if or loop). */
+typedef enum neo_step_kind {
+  NEO_STEP_TE,
+  NEO_STEP_RUNTIME,
+  NEO_STEP_VIEW,
+  NEO_STEP_FLOW
+} neo_step_kind;
 
 typedef struct neo_group {
   neo_step_kind kind;
+  int region; /* its nodes' */
   int n_nodes;
   int *node;  /* graph nodes covered, topological */
   int n_args; /* boundary values in te buffer order: IN, CONST, OUT (TE); inputs then outputs
@@ -241,7 +258,7 @@ typedef struct neo_partition {
   neo_arena *arena;
   const neo_graph *graph;
   int n_groups;
-  neo_group *group; /* execution order */
+  neo_group *group; /* execution order within each region */
 } neo_partition;
 
 /* Fuses: every contraction or reduction takes the elementwise chain that follows it (including

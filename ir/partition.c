@@ -12,6 +12,8 @@
  * the largest legal one is taken. Values used several times inside (swish, hard-swish) are handled
  * by that rule alone.
  *
+ * A flattened graph (neo_graph_flatten) has regions; no group reaches out of one.
+ *
  * The te grows along (neo_te_append); a value that stays inside becomes TMP, and
  * neo_te_canonicalise substitutes it. Views make no code: they are steps of their own, to be
  * aliased by whoever plans memory. Operators without a te are runtime steps.
@@ -19,7 +21,7 @@
  * Invariants: every live node is in exactly one group; a group reads only constants, graph inputs
  * and outputs of earlier groups; the args of a TE group are its te's IN, CONST and OUT buffers in
  * order. */
-#include "ir/graph_edit.h"
+#include "ir/flow.h"
 
 #include <string.h>
 
@@ -110,7 +112,7 @@ static bool may_join(const partitioner *p, const region *r, int id) {
   const neo_node *node = &p->graph->node[id];
   const neo_node *anchor = &p->graph->node[r->node[0]];
   if (p->group_of[id] >= 0 || node->dead || node->op->fuse != 'e' || !node->op->lower ||
-      node->n_outputs != 1 || in_region(r, id))
+      node->n_outputs != 1 || in_region(r, id) || node->region != anchor->region)
     return false;
   if (!neo_shape_equal(&p->graph->value[node->output[0]].shape,
                        &p->graph->value[anchor->output[0]].shape))
@@ -241,6 +243,7 @@ static neo_group *new_group(partitioner *p, neo_step_kind kind, int anchor, int 
   neo_group *group = &out->group[out->n_groups];
   memset(group, 0, sizeof *group);
   group->kind = kind;
+  group->region = p->graph->node[anchor].region;
   group->n_nodes = n_nodes;
   group->node = neo_arena_copy(p->arena, nodes, sizeof *nodes * (size_t)n_nodes);
   group->name = p->graph->node[anchor].name;
@@ -299,6 +302,8 @@ static neo_status visit_node(partitioner *p, int id) {
     return NEO_OK;
   if (node->op->fuse == 'v')
     plain_group(p, id, NEO_STEP_VIEW);
+  else if (neo_flow_is(node))
+    plain_group(p, id, NEO_STEP_FLOW);
   else if (!node->op->lower && !node->op->runtime)
     return neo_fail(p->ctx, NEO_UNSUPPORTED,
                     "node '%s' (%s): there is no code for it that could run with values known only "
@@ -349,7 +354,7 @@ static void print_args(neo_buf *buf, const neo_partition *partition, const neo_g
 }
 
 void neo_partition_print(neo_buf *buf, const neo_partition *partition) {
-  static const char *const kinds[] = {"te", "runtime", "view"};
+  static const char *const kinds[] = {"te", "runtime", "view", "flow"};
   for (int i = 0; i < partition->n_groups; i++) {
     const neo_group *group = &partition->group[i];
     neo_buf_printf(buf, "%d %s %s", i, kinds[group->kind], group->key);

@@ -335,15 +335,9 @@ neo_status neo_flow_solve(neo_ctx *ctx, const neo_graph *graph, const neo_node *
 
 /* ---- changing the graph ---------------------------------------------------------------------- */
 
-typedef struct splice {
-  neo_ctx *ctx;
-  neo_graph *graph;
-  neo_arena *arena;
-} splice;
+typedef neo_flow_target splice;
 
-/* Appends an instance's nodes to the graph. map: instance's value -> graph's, filled for its
- * inputs. */
-static neo_status paste(splice *to, const neo_graph *from, int *map) {
+neo_status neo_flow_paste(neo_flow_target *to, const neo_graph *from, int *map) {
   for (int v = 0; v < from->n_values; v++)
     if (from->value[v].constant)
       map[v] = neo_graph_add_constant(to->graph, from->value[v].name, from->value[v].constant);
@@ -378,7 +372,7 @@ static neo_status commit_if(splice *to, int node, neo_flow *flow, int *alias) {
   int *map = new_map(to, from);
   for (int k = 0; k < from->n_inputs; k++)
     map[from->input[k]] = to->graph->node[node].input[k + 1];
-  NEO_TRY(paste(to, from, map));
+  NEO_TRY(neo_flow_paste(to, from, map));
   for (int i = 0; i < to->graph->node[node].n_outputs; i++)
     alias[to->graph->node[node].output[i]] = map[from->output[i]];
   return NEO_OK;
@@ -418,7 +412,7 @@ static neo_status commit_loop(splice *to, int node, neo_flow *flow, int *alias) 
       map[from->input[2 + k]] = state[k];
     for (int k = 2 + p.n_state; k < from->n_inputs; k++)
       map[from->input[k]] = outer[k];
-    NEO_TRY(paste(to, from, map));
+    NEO_TRY(neo_flow_paste(to, from, map));
     for (int k = 0; k < p.n_state; k++)
       state[k] = map[from->output[1 + k]];
     for (int k = 0; k < p.n_scan; k++)

@@ -7,7 +7,7 @@
 #include "base/core.h"
 
 #define NEO_PLAN_MAGIC "NEOPLAN1"
-#define NEO_PLAN_VERSION 1
+#define NEO_PLAN_VERSION 2
 #define NEO_PLAN_MAX_RANK 8
 
 typedef enum neo_storage {
@@ -29,12 +29,20 @@ typedef struct neo_plan_value {
   int64_t bytes;
 } neo_plan_value;
 
-/* Numbers are in the file; 4..6 are reserved for branch, loop and call. */
+/* Numbers are in the file; 6 is reserved for call.
+ *
+ * BRANCH and LOOP own the steps that follow them: a branch `first` steps for a true condition, then
+ * `second` for a false one; a loop `first` steps, its body. So control flow nests in the one array
+ * of steps, and a subplan is a range of it. */
 typedef enum neo_plan_step_kind {
   NEO_PLAN_LAUNCH = 1,
   NEO_PLAN_COPY = 2,
-  NEO_PLAN_RUNTIME = 3
+  NEO_PLAN_RUNTIME = 3,
+  NEO_PLAN_BRANCH = 4, /* args: condition (bool) */
+  NEO_PLAN_LOOP = 5    /* args: trips (i64), condition (bool), i (i64, set to 0, 1, ..) */
 } neo_plan_step_kind;
+
+#define NEO_PLAN_MAX_DEPTH 64 /* steps within steps */
 
 typedef struct neo_plan_launch {
   uint32_t function; /* in neo_module.functions */
@@ -46,8 +54,9 @@ typedef struct neo_plan_step {
   uint8_t device; /* 0: the host cpu */
   const char *name;
   uint32_t n_args;
-  uint32_t *arg; /* value ids: kernel buffers in order; copy: source, destination; runtime: inputs
-                    then outputs */
+  uint32_t *arg; /* value ids: kernel buffers in order; copy: source, destination, and perhaps a row
+                    number (i64): the source is that row of the destination; runtime: inputs then
+                    outputs */
   uint32_t n_launches;
   neo_plan_launch *launch;
   int64_t work_offset;   /* in the arena; -1: none */
@@ -55,6 +64,7 @@ typedef struct neo_plan_step {
   int64_t scratch_bytes; /* per worker */
   const char *runtime;   /* RUNTIME: row of runtime/runtime_ops.def, its attributes as "k=v ..." */
   const char *attributes;
+  uint32_t first, second; /* BRANCH, LOOP: steps owned; else 0 */
 } neo_plan_step;
 
 typedef struct neo_plan {

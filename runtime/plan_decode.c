@@ -8,9 +8,12 @@
  * 1. Every value id, function number, input and output number is in range.
  * 2. Every arena and parameter value lies inside the arena or the parameters, at a multiple of its
  *    element size; every workspace lies inside the arena at a multiple of 64.
- * 3. Inputs, outputs: value <-> number agree both ways, and the bytes are those of a dense tensor.
+ * 3. Inputs, outputs: every number has its value, and the bytes of all values in its memory are
+ *    those of the dense tensor.
  * 4. No step writes where it must not: a copy's and a runtime op's destination is not an input or a
- * parameter. */
+ * parameter.
+ * 5. The steps that a branch or loop owns lie inside the range it stands in; they nest at most
+ *    NEO_PLAN_MAX_DEPTH deep. */
 #include "runtime/plan.h"
 
 #include <stdlib.h>
@@ -253,7 +256,9 @@ static neo_status read_interface(decoder *d) {
     const uint32_t *back = v->storage == NEO_STORE_INPUT    ? p->input
                            : v->storage == NEO_STORE_OUTPUT ? p->output
                                                             : NULL;
-    if (back && back[v->slot] != id)
+    if (back &&
+        (p->value[back[v->slot]].slot != v->slot || p->value[back[v->slot]].storage != v->storage ||
+         p->value[back[v->slot]].bytes != v->bytes))
       return out_of_range(d, "slot", id, v->slot);
   }
   return NEO_OK;
@@ -295,6 +300,20 @@ static bool writable(const decoder *d, uint32_t id) {
   return storage == NEO_STORE_ARENA || storage == NEO_STORE_OUTPUT;
 }
 
+static bool scalar(const decoder *d, uint32_t id, int dtype) {
+  const neo_plan_value *v = &d->plan->value[id];
+  return v->dtype == dtype && v->bytes >= (int64_t)neo_rt_dtype_size(dtype);
+}
+
+static bool check_copy(const decoder *d, const neo_plan_step *s) {
+  if (s->n_args < 2 || s->n_args > 3 || !writable(d, s->arg[1]))
+    return false;
+  int64_t from = d->plan->value[s->arg[0]].bytes, to = d->plan->value[s->arg[1]].bytes;
+  if (s->n_args == 2)
+    return from == to;
+  return scalar(d, s->arg[2], NEO_RT_I64) && (from == 0 ? to == 0 : to % from == 0);
+}
+
 static neo_status check_step(decoder *d, uint32_t index, const neo_plan_step *s) {
   const neo_plan *p = d->plan;
   if (s->device != 0)
@@ -306,16 +325,26 @@ static neo_status check_step(decoder *d, uint32_t index, const neo_plan_step *s)
     return out_of_range(d, "workspace", index, s->work_offset);
   if (s->scratch_bytes < 0 || s->scratch_bytes > p->scratch_bytes)
     return out_of_range(d, "scratch bytes", index, s->scratch_bytes);
+  if (s->kind >= NEO_PLAN_LAUNCH && s->kind <= NEO_PLAN_LOOP &&
+      (s->kind == NEO_PLAN_LAUNCH) != (s->n_launches > 0))
+    return out_of_range(d, "launches", index, s->n_launches);
   switch (s->kind) {
   case NEO_PLAN_LAUNCH:
-    return s->n_launches ? NEO_OK : out_of_range(d, "launches", index, 0);
-  case NEO_PLAN_COPY:
-    if (s->n_args != 2 || s->n_launches || !writable(d, s->arg[1]) ||
-        p->value[s->arg[0]].bytes != p->value[s->arg[1]].bytes)
-      return out_of_range(d, "copy", index, s->n_args);
     return NEO_OK;
+  case NEO_PLAN_COPY:
+    return check_copy(d, s) ? NEO_OK : out_of_range(d, "copy", index, s->n_args);
+  case NEO_PLAN_BRANCH:
+    return s->n_args == 1 && scalar(d, s->arg[0], NEO_RT_BOOL)
+               ? NEO_OK
+               : out_of_range(d, "branch", index, s->n_args);
+  case NEO_PLAN_LOOP:
+    return s->n_args == 3 && scalar(d, s->arg[0], NEO_RT_I64) &&
+                   scalar(d, s->arg[1], NEO_RT_BOOL) && scalar(d, s->arg[2], NEO_RT_I64) &&
+                   writable(d, s->arg[2])
+               ? NEO_OK
+               : out_of_range(d, "loop", index, s->n_args);
   case NEO_PLAN_RUNTIME:
-    if (s->n_args == 0 || s->n_launches || !s->runtime[0] || !writable(d, s->arg[s->n_args - 1]))
+    if (s->n_args == 0 || !s->runtime[0] || !writable(d, s->arg[s->n_args - 1]))
       return out_of_range(d, "runtime op", index, s->n_args);
     return NEO_OK;
   }
@@ -335,7 +364,30 @@ static neo_status read_step(decoder *d, uint32_t index) {
   s->scratch_bytes = (int64_t)neo_read_u64le(&d->in);
   NEO_TRY(read_text(d, &s->runtime));
   NEO_TRY(read_text(d, &s->attributes));
+  if (s->kind == NEO_PLAN_BRANCH || s->kind == NEO_PLAN_LOOP)
+    s->first = neo_read_u32le(&d->in);
+  if (s->kind == NEO_PLAN_BRANCH)
+    s->second = neo_read_u32le(&d->in);
+  if (d->in.failed)
+    return truncated(d);
   return check_step(d, index, s);
+}
+
+/* Invariant 5, for steps [at, end). */
+static neo_status check_nesting(decoder *d, uint32_t at, uint32_t end, int depth) {
+  while (at < end) {
+    const neo_plan_step *s = &d->plan->step[at++];
+    if (s->first > end - at || s->second > end - at - s->first)
+      return out_of_range(d, "owned steps", at - 1, s->first);
+    if (s->first + s->second > 0 && depth == NEO_PLAN_MAX_DEPTH)
+      return out_of_range(d, "depth", at - 1, depth);
+    if (s->first)
+      NEO_TRY(check_nesting(d, at, at + s->first, depth + 1));
+    if (s->second)
+      NEO_TRY(check_nesting(d, at + s->first, at + s->first + s->second, depth + 1));
+    at += s->first + s->second;
+  }
+  return NEO_OK;
 }
 
 static neo_status decode(decoder *d) {
@@ -350,6 +402,7 @@ static neo_status decode(decoder *d) {
   NEO_TRY(read_interface(d));
   for (uint32_t i = 0; i < n.steps; i++)
     NEO_TRY(read_step(d, i));
+  NEO_TRY(check_nesting(d, 0, n.steps, 0));
   if (left(d) != 0)
     return neo_fail(d->ctx, NEO_BAD_INPUT, "plan: %zu bytes after the last step", left(d));
   return NEO_OK;

@@ -45,6 +45,10 @@ static void put_step(neo_buf *out, const neo_plan_step *step) {
   put_i64(out, step->scratch_bytes);
   put_text(out, step->runtime);
   put_text(out, step->attributes);
+  if (step->kind == NEO_PLAN_BRANCH || step->kind == NEO_PLAN_LOOP)
+    neo_buf_u32le(out, step->first);
+  if (step->kind == NEO_PLAN_BRANCH)
+    neo_buf_u32le(out, step->second);
 }
 
 static void put_body(neo_buf *out, const neo_plan *plan) {

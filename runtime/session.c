@@ -1,7 +1,8 @@
 /* A session: the memory, workers and resolved steps with which one thread at a time runs a model.
  *
  * Design: everything that a run needs is made at creation: buffers, workers, and per step the array
- * of pointers that its kernels get. A run walks the steps and allocates nothing. Binding an input
+ * of pointers that its kernels get. A run walks the steps, into those that branches and loops own,
+ * and allocates nothing. Binding an input
  * to the caller's memory rewrites the pointers of the steps that read it.
  *
  * Invariants
@@ -269,11 +270,12 @@ static void input_place(neo_rt_session *s, int i, void *place) {
   s->given[i] = true;
   if (s->place[id] == place)
     return;
-  s->place[id] = place;
+  for (uint32_t v = 0; v < p->n_values; v++)
+    if (p->value[v].storage == NEO_STORE_INPUT && p->value[v].slot == i)
+      s->place[v] = place;
   for (uint32_t k = 0; k < p->n_steps; k++)
     for (uint32_t j = 0; j < p->step[k].n_args; j++)
-      if (p->step[k].arg[j] == id)
-        s->step[k].data[j] = place;
+      s->step[k].data[j] = s->place[p->step[k].arg[j]];
 }
 
 static void input_copy(neo_rt_session *s, int i, const void *data) {
@@ -348,16 +350,33 @@ int neo_rt_bind_input(neo_rt_session *session, int i, const void *data, neo_rt_e
 
 /* ---- runs ------------------------------------------------------------------------------------------- */
 
+/* The whole destination, or the row of it that the third argument numbers. */
+static int32_t run_copy(const session_step *step) {
+  size_t bytes = (size_t)step->value[0]->bytes;
+  char *to = step->data[1];
+  if (step->plan->n_args == 3) {
+    int64_t row = *(const int64_t *)step->data[2];
+    if (row < 0 || (bytes && row >= step->value[1]->bytes / step->value[0]->bytes))
+      return 1;
+    to += (size_t)row * bytes;
+  }
+  if (bytes)
+    memmove(to, step->data[0], bytes);
+  return 0;
+}
+
+/* Not control flow. */
 static int32_t run_step(neo_rt_session *s, session_step *step) {
   switch (step->plan->kind) {
   case NEO_PLAN_LAUNCH:
     return neo_pool_launch(s->pool, &step->call);
   case NEO_PLAN_COPY:
-    if (step->value[0]->bytes)
-      memmove(step->data[1], step->data[0], (size_t)step->value[0]->bytes);
-    return 0;
+    return run_copy(step);
   case NEO_PLAN_RUNTIME:
     step->op.op->run(&step->op);
+    return 0;
+  case NEO_PLAN_BRANCH:
+  case NEO_PLAN_LOOP:
     return 0;
   }
   return 0;
@@ -372,25 +391,75 @@ static int failed_run(neo_rt_error *error, int code, const char *format, const c
   return code;
 }
 
+/* A run: where it failed, and its clock when profiling. */
+typedef struct run {
+  neo_rt_session *session;
+  uint32_t failed_step;
+  int32_t result;
+  uint64_t before;
+  neo_ctx clock; /* only for its clock */
+} run;
+
+static void profile_step(run *r, uint32_t i) {
+  uint64_t now = neo_now_ns(&r->clock);
+  r->session->ns[i] += (double)(now - r->before);
+  r->before = now;
+}
+
+static bool run_range(run *r, uint32_t at, uint32_t end);
+
+static bool run_loop(run *r, uint32_t at) {
+  const session_step *step = &r->session->step[at];
+  int64_t trips = *(const int64_t *)step->data[0];
+  const uint8_t *cond = step->data[1];
+  for (int64_t i = 0; i < trips && *cond; i++) {
+    *(int64_t *)step->data[2] = i;
+    if (!run_range(r, at + 1, at + 1 + step->plan->first))
+      return false;
+  }
+  return true;
+}
+
+/* Recursion is as deep as control flow nests: plan_decode.c bounds it. */
+static bool run_range(run *r, uint32_t at, uint32_t end) {
+  neo_rt_session *s = r->session;
+  while (at < end) {
+    session_step *step = &s->step[at];
+    const neo_plan_step *plan = step->plan;
+    bool ok = true;
+    if (plan->kind == NEO_PLAN_LOOP) {
+      ok = run_loop(r, at);
+    } else if (plan->kind == NEO_PLAN_BRANCH) {
+      bool yes = *(const uint8_t *)step->data[0] != 0;
+      uint32_t from = at + 1 + (yes ? 0 : plan->first);
+      ok = run_range(r, from, from + (yes ? plan->first : plan->second));
+    } else if ((r->result = run_step(s, step))) {
+      r->failed_step = at;
+      ok = false;
+    }
+    if (!ok)
+      return false;
+    if (s->profile)
+      profile_step(r, at);
+    at += 1 + plan->first + plan->second;
+  }
+  return true;
+}
+
 static int run_steps(neo_rt_session *session, neo_rt_error *error) {
   const neo_plan *p = session->model->plan;
   for (uint32_t i = 0; i < p->n_inputs; i++)
     if (!session->given[i])
       return failed_run(error, NEO_RT_USAGE, "run: input '%.200s' has not been set (input %d)",
                         session->model->input[i].name, (int)i);
-  neo_ctx clock = {0}; /* only for its clock */
-  uint64_t before = session->profile ? neo_now_ns(&clock) : 0;
-  for (uint32_t i = 0; i < p->n_steps; i++) {
-    int32_t result = run_step(session, &session->step[i]);
-    if (result)
-      return failed_run(error, NEO_RT_KERNEL, "run: step '%.200s' failed with %d", p->step[i].name,
-                        (int)result);
-    if (session->profile) {
-      uint64_t now = neo_now_ns(&clock);
-      session->ns[i] = (double)(now - before);
-      before = now;
-    }
+  run r = {.session = session};
+  if (session->profile) {
+    memset(session->ns, 0, p->n_steps * sizeof(*session->ns));
+    r.before = neo_now_ns(&r.clock);
   }
+  if (!run_range(&r, 0, p->n_steps))
+    return failed_run(error, NEO_RT_KERNEL, "run: step '%.200s' failed with %d",
+                      p->step[r.failed_step].name, (int)r.result);
   if (error) {
     error->code = NEO_RT_OK;
     error->text[0] = '\0';

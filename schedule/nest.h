@@ -151,6 +151,9 @@ neo_stmt *neo_nest_if(neo_arena *arena, const neo_expr *cond, neo_stmt *then, ne
 neo_stmt *neo_nest_store(neo_arena *arena, int buffer, const neo_expr *offset,
                          const neo_expr *value, int active);
 neo_stmt *neo_nest_prefetch(neo_arena *arena, int buffer, const neo_expr *offset);
+/* May PARAM `out` be the same memory as PARAM `in`? True only if every element of `in` is read by
+ * the one store that replaces it, and by nothing else. */
+bool neo_nest_may_overwrite(const neo_nest *nest, int in, int out);
 void neo_nest_count(neo_nest *nest); /* fills fmas, flops, bytes */
 void neo_nest_areas(neo_nest *nest); /* fills work_bytes, scratch_bytes from the buffers */
 

@@ -1,5 +1,5 @@
-/* A small plan that uses every field: two inputs, a parameter, an arena value, two outputs, one
- * step of each kind. */
+/* A small plan that uses every field: two inputs, a parameter, arena values, two outputs, steps of
+ * each kind: a loop whose body is a branch that stores a row or does nothing. */
 #ifndef NEO_TESTS_SAMPLE_PLAN_H
 #define NEO_TESTS_SAMPLE_PLAN_H
 
@@ -15,9 +15,11 @@ static inline const neo_plan *sample_plan(void) {
       {"y", NEO_RT_F32, 2, {2, 3}, NEO_STORE_OUTPUT, 0, 24},
       {"best", NEO_RT_I64, 2, {2, 1}, NEO_STORE_OUTPUT, 1, 16},
       {"", NEO_RT_F32, 2, {2, 3}, NEO_STORE_ARENA, 0, 24},
+      {"", NEO_RT_I64, 0, {0}, NEO_STORE_PARAM, 0, 8},
+      {"", NEO_RT_I64, 0, {0}, NEO_STORE_ARENA, 24, 8},
   };
   static uint32_t input[] = {0, 1}, output[] = {4, 5}, args0[] = {0, 2, 6}, args1[] = {6, 4},
-                  args2[] = {6, 5};
+                  args2[] = {6, 5}, args3[] = {7, 1, 8}, args4[] = {1}, args5[] = {2, 4, 8};
   static const char *names[] = {"y:0", "best"};
   static neo_plan_launch launch[] = {{0, 2}, {1, 6}};
   static neo_plan_step step[] = {
@@ -46,6 +48,30 @@ static inline const neo_plan *sample_plan(void) {
        .work_offset = -1,
        .runtime = "arg_max",
        .attributes = "axis=1 last=0"},
+      {.kind = NEO_PLAN_LOOP,
+       .name = "loop",
+       .n_args = 3,
+       .arg = args3,
+       .work_offset = -1,
+       .runtime = "",
+       .attributes = "",
+       .first = 2},
+      {.kind = NEO_PLAN_BRANCH,
+       .name = "if",
+       .n_args = 1,
+       .arg = args4,
+       .work_offset = -1,
+       .runtime = "",
+       .attributes = "",
+       .first = 1,
+       .second = 0},
+      {.kind = NEO_PLAN_COPY,
+       .name = "row",
+       .n_args = 3,
+       .arg = args5,
+       .work_offset = -1,
+       .runtime = "",
+       .attributes = ""},
   };
   static const neo_plan plan = {.threads = 2,
                                 .arena_bytes = 256,
@@ -54,10 +80,10 @@ static inline const neo_plan *sample_plan(void) {
                                 .isa = 6,
                                 .arch = "x86_64",
                                 .target = "x86_64 avx2,fma",
-                                .n_values = 7,
+                                .n_values = 9,
                                 .n_inputs = 2,
                                 .n_outputs = 2,
-                                .n_steps = 3,
+                                .n_steps = 6,
                                 .value = value,
                                 .input = input,
                                 .output = output,

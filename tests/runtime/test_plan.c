@@ -30,7 +30,9 @@ static void round_trip(void **state) {
   neo_plan *plan;
   assert_int_equal(neo_plan_decode(&ctx, (const uint8_t *)first.data, first.size, FUNCTIONS, &plan),
                    NEO_OK);
-  assert_int_equal(plan->n_values, 7);
+  assert_int_equal(plan->n_values, 9);
+  assert_int_equal(plan->step[3].first, 2);
+  assert_int_equal(plan->step[4].first, 1);
   assert_string_equal(plan->value[0].name, "x");
   assert_string_equal(plan->output_name[0], "y:0");
   assert_string_equal(plan->step[2].attributes, "axis=1 last=0");
@@ -49,11 +51,11 @@ static void golden_bytes(void **state) {
   (void)state;
   neo_buf b = {0};
   encode(sample_plan(), &b);
-  static const uint8_t start[] = {'N', 'E', 'O', 'P', 'L', 'A', 'N', '1', 1, 0, 0, 0};
+  static const uint8_t start[] = {'N', 'E', 'O', 'P', 'L', 'A', 'N', '1', 2, 0, 0, 0};
   static const uint8_t body[] = {2, 0, 0, 0, 0, 0, 0, 0,   0, 1,   0,   0,   0,   0,   0,  0, 64,
                                  0, 0, 0, 0, 0, 0, 0, 128, 0, 0,   0,   0,   0,   0,   0,  6, 0,
-                                 0, 0, 0, 0, 0, 0, 7, 0,   0, 0,   2,   0,   0,   0,   2,  0, 0,
-                                 0, 3, 0, 0, 0, 6, 0, 0,   0, 'x', '8', '6', '_', '6', '4'};
+                                 0, 0, 0, 0, 0, 0, 9, 0,   0, 0,   2,   0,   0,   0,   2,  0, 0,
+                                 0, 6, 0, 0, 0, 6, 0, 0,   0, 'x', '8', '6', '_', '6', '4'};
   assert_memory_equal(b.data, start, sizeof(start));
   assert_memory_equal(b.data + HEADER, body, sizeof(body));
   neo_buf_fini(&b);
@@ -113,8 +115,8 @@ static void every_truncation(void **state) {
 
 typedef struct copy {
   neo_plan plan;
-  neo_plan_value value[7];
-  neo_plan_step step[3];
+  neo_plan_value value[9];
+  neo_plan_step step[6];
   uint32_t input[2], output[2];
   neo_plan_launch launch[2];
   uint32_t arg[3];
@@ -177,13 +179,25 @@ static void refuses_what_is_out_of_range(void **state) {
   REFUSED(c.input[0] = 1, "input");
   REFUSED(c.input[0] = 7, "input");
   REFUSED(c.output[1] = 4, "slot");
+  REFUSED((c.value[3].storage = NEO_STORE_OUTPUT, c.value[3].slot = 1), "bytes");
   REFUSED(c.output[1] = 99, "output");
-  REFUSED(c.arg[1] = 7, "argument");
+  REFUSED(c.arg[1] = 9, "argument");
   REFUSED(c.launch[1].function = FUNCTIONS, "function");
   REFUSED(c.launch[1].grid = -1, "grid");
   REFUSED(c.step[0].n_launches = 0, "launches");
   REFUSED(c.step[0].device = 1, "device");
-  REFUSED(c.step[0].kind = (neo_plan_step_kind)4, "kind");
+  REFUSED(c.step[0].kind = (neo_plan_step_kind)6, "kind");
+  REFUSED(c.step[0].kind = NEO_PLAN_LOOP, "launches");
+  REFUSED(c.step[3].first = 3, "owned");
+  REFUSED(c.step[3].first = UINT32_MAX, "owned");
+  REFUSED(c.step[4].second = 1, "owned");
+  REFUSED((c.step[4].first = 0, c.step[4].second = UINT32_MAX), "owned");
+  REFUSED(c.step[3].n_args = 2, "loop");
+  REFUSED(c.value[8].storage = NEO_STORE_PARAM, "loop");
+  REFUSED(c.value[7].dtype = NEO_RT_F64, "loop");
+  REFUSED((c.value[8].bytes = 0), "loop");
+  REFUSED(c.step[4].n_args = 0, "branch");
+  REFUSED(c.value[2].bytes = 16, "copy");
   REFUSED(c.step[0].work_offset = 1, "workspace");
   REFUSED(c.step[0].work_bytes = 200, "workspace");
   REFUSED(c.step[0].scratch_bytes = 65, "scratch");

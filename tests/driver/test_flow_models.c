@@ -1,0 +1,243 @@
+/* tests/driver/test_flow_models.c: graphs with control flow and with results that overwrite their
+ * inputs, compiled and run on one and two threads, against the interpreter on the graph as written.
+ */
+#include "tests/driver/model_case.h"
+
+static neo_ctx ctx;
+
+enum { MAX_IO = 4 };
+
+typedef struct flow_case {
+  const char *name, *text;
+  int loops, branches; /* steps of that kind in the plan */
+} flow_case;
+
+static const flow_case cases[] = {
+    /* both branches compute; one returns a capture, one a constant; nested */
+    {"if",
+     "graph 1 \"g\"\n"
+     "%0 input \"c\" bool []\n"
+     "%1 input \"d\" bool []\n"
+     "%2 input \"x\" f32 [4,6]\n"
+     "%3 \"h\" f32 [4,6] = tanh(%2) \"h\"\n"
+     "%4 \"a\" f32 [4,6], %5 \"b\" f32 [2] = if(%0, %3, %1, %2) {else=graph \"e\" {\n"
+     "  %0 input \"h\" f32 [4,6]\n"
+     "  %1 input \"d\" bool []\n"
+     "  %2 input \"x\" f32 [4,6]\n"
+     "  %3 const \"k\" f32 [2] {5,7}\n"
+     "  %4 \"r\" f32 [4,6] = if(%1, %0, %2) {else=graph \"ee\" {\n"
+     "    %0 input \"h\" f32 [4,6]\n"
+     "    %1 input \"x\" f32 [4,6]\n"
+     "    output %0 \"h\"\n"
+     "  }, then=graph \"et\" {\n"
+     "    %0 input \"h\" f32 [4,6]\n"
+     "    %1 input \"x\" f32 [4,6]\n"
+     "    %2 \"m\" f32 [4,6] = mul(%0, %1) \"m\"\n"
+     "    output %2 \"m\"\n"
+     "  }} \"inner\"\n"
+     "  output %4 \"r\"\n"
+     "  output %3 \"k\"\n"
+     "}, then=graph \"t\" {\n"
+     "  %0 input \"h\" f32 [4,6]\n"
+     "  %1 input \"d\" bool []\n"
+     "  %2 input \"x\" f32 [4,6]\n"
+     "  %3 const \"axes\" i64 [1] {1}\n"
+     "  %4 const \"shape\" i64 [1] {2}\n"
+     "  %5 const \"s\" i64 [1] {0}\n"
+     "  %6 const \"e\" i64 [1] {2}\n"
+     "  %7 \"s\" f32 [4,6] = softmax(%0) {axis=-1} \"s\"\n"
+     "  %8 \"sum\" f32 [4] = reduce_sum(%2, %3) {keepdims=0} \"sum\"\n"
+     "  %9 \"b\" f32 [2] = slice(%8, %5, %6) \"b\"\n"
+     "  output %7 \"s\"\n"
+     "  output %9 \"b\"\n"
+     "}} \"if\"\n"
+     "%6 \"y\" f32 [4,6] = add(%4, %3) \"y\"\n"
+     "output %6 \"y\"\n"
+     "output %4 \"a\"\n"
+     "output %5 \"b\"\n",
+     0, 2},
+    /* 20 trips, a matmul, states that swap, rows, a capture that lives through the loop */
+    {"loop",
+     "graph 1 \"g\"\n"
+     "%0 input \"x\" f32 [2,4]\n"
+     "%1 input \"w\" f32 [4,4]\n"
+     "%2 const \"n\" i64 [] {20}\n"
+     "%3 \"t\" f32 [4,4] = tanh(%1) \"t\"\n"
+     "%4 \"z\" f32 [2,4] = neg(%0) \"z\"\n"
+     "%5 \"p\" f32 [2,4], %6 \"q\" f32 [2,4], %7 \"rows\" f32 [20,2,4] = loop(%2, _, %0, %4, %3) "
+     "{body=graph \"b\" {\n"
+     "  %0 input \"i\" i64 []\n"
+     "  %1 input \"c\" bool []\n"
+     "  %2 input \"p\" f32 [2,4]\n"
+     "  %3 input \"q\" f32 [2,4]\n"
+     "  %4 input \"w\" f32 [4,4]\n"
+     "  %5 const \"yes\" bool [] {1}\n"
+     "  %6 \"f\" f32 [] = cast(%0) {to=\"f32\"} \"f\"\n"
+     "  %7 \"m\" f32 [2,4] = matmul(%2, %4) \"m\"\n"
+     "  %8 \"a\" f32 [2,4] = add(%7, %6) \"a\"\n"
+     "  %9 \"s\" f32 [2,4] = sin(%8) \"s\"\n"
+     "  %10 \"d\" f32 [2,4] = add(%9, %3) \"d\"\n"
+     "  output %5 \"c\"\n"
+     "  output %3 \"q\"\n"
+     "  output %9 \"s\"\n"
+     "  output %10 \"d\"\n"
+     "}, n_state=2} \"loop\"\n"
+     "output %5 \"p\"\n"
+     "output %6 \"q\"\n"
+     "output %7 \"rows\"\n",
+     1, 0},
+    /* while sum(x) < 100: x = x * 2, with a branch inside; trips from the data */
+    {"while",
+     "graph 1 \"g\"\n"
+     "%0 input \"x\" f32 [3]\n"
+     "%1 input \"n\" i64 []\n"
+     "%2 const \"zero\" f32 [] {0}\n"
+     "%3 \"s\" f32 [3], %4 \"k\" f32 [] = loop(%1, _, %0, %2) {body=graph \"b\" {\n"
+     "  %0 input \"i\" i64 []\n"
+     "  %1 input \"c\" bool []\n"
+     "  %2 input \"x\" f32 [3]\n"
+     "  %3 input \"k\" f32 []\n"
+     "  %4 const \"two\" f32 [] {2}\n"
+     "  %5 const \"limit\" f32 [] {100}\n"
+     "  %6 \"a\" f32 [3] = abs(%2) \"a\"\n"
+     "  %7 \"m\" f32 [3] = mul(%2, %4) \"m\"\n"
+     "  %8 \"sum\" f32 [] = reduce_sum(%6) {keepdims=0} \"sum\"\n"
+     "  %9 \"c\" bool [] = less(%8, %5) \"c\"\n"
+     "  %10 \"k\" f32 [] = if(%9, %3) {else=graph \"e\" {\n"
+     "    %0 input \"k\" f32 []\n"
+     "    output %0 \"k\"\n"
+     "  }, then=graph \"t\" {\n"
+     "    %0 input \"k\" f32 []\n"
+     "    %1 const \"one\" f32 [] {1}\n"
+     "    %2 \"k\" f32 [] = add(%0, %1) \"k\"\n"
+     "    output %2 \"k\"\n"
+     "  }} \"count\"\n"
+     "  output %9 \"c\"\n"
+     "  output %7 \"x\"\n"
+     "  output %10 \"k\"\n"
+     "}, n_state=2} \"while\"\n"
+     "output %3 \"s\"\n"
+     "output %4 \"k\"\n",
+     1, 1},
+    /* a residual: the last add may write over r, which no other step needs any more */
+    {"overwrite",
+     "graph 1 \"g\"\n"
+     "%0 input \"x\" f32 [64,64]\n"
+     "%1 input \"w\" f32 [64,64]\n"
+     "%2 \"r\" f32 [64,64] = matmul(%0, %1) \"r\"\n"
+     "%3 \"a\" f32 [64,64] = matmul(%2, %1) \"a\"\n"
+     "%4 \"b\" f32 [64,64] = matmul(%3, %0) \"b\"\n"
+     "%5 \"c\" f32 [64,64] = add(%4, %2) \"c\"\n"
+     "%6 \"d\" f32 [64,64] = matmul(%5, %0) \"d\"\n"
+     "output %6 \"d\"\n",
+     0, 0},
+};
+
+static void fill(neo_tensor *t, uint64_t seed) {
+  neo_rng rng;
+  int64_t n = 0;
+  neo_rng_init(&rng, seed);
+  neo_shape_elements(&t->shape, &n);
+  for (int64_t i = 0; i < n; i++)
+    if (t->dtype == NEO_F32)
+      neo_tensor_set_f64(t, i, neo_rng_normal(&rng) * 0.25);
+    else
+      neo_tensor_set_i64(t, i,
+                         t->dtype == NEO_BOOL ? (int64_t)(neo_rng_next(&rng) & 1)
+                                              : (int64_t)neo_rng_below(&rng, 12));
+}
+
+static void run_once(const neo_graph *graph, neo_rt_session *session, const neo_rt_model *model,
+                     uint64_t seed) {
+  neo_tensor in[MAX_IO], want[MAX_IO];
+  neo_rt_error error = {0};
+  for (int i = 0; i < graph->n_inputs; i++) {
+    const neo_value *value = &graph->value[graph->input[i]];
+    must(&ctx, neo_tensor_create(&ctx, value->dtype, &value->shape, &in[i]));
+    fill(&in[i], seed + (uint64_t)i);
+    rt_must(neo_rt_set_input(session, value->name, in[i].data, in[i].size, &error), &error);
+  }
+  must(&ctx, neo_graph_interpret(&ctx, graph, in, want));
+  rt_must(neo_rt_run(session, &error), &error);
+  for (int o = 0; o < graph->n_outputs; o++) {
+    const void *data;
+    rt_must(neo_rt_output(session, o, &data, &error), &error);
+    assert_int_equal(neo_rt_output_info(model, o)->bytes, want[o].size);
+    for (size_t i = 0; i < want[o].size / sizeof(float); i++) {
+      double got = (double)((const float *)data)[i], to = neo_tensor_get_f64(&want[o], (int64_t)i);
+      if (!(fabs(got - to) <= 1e-4 + 1e-4 * fabs(to)))
+        fail_msg("seed %d, output %d, element %zu: %g, %g expected", (int)seed, o, i, got, to);
+    }
+    neo_tensor_free(&ctx, &want[o]);
+  }
+  for (int i = 0; i < graph->n_inputs; i++)
+    neo_tensor_free(&ctx, &in[i]);
+}
+
+/* How many steps of this kind compiled_model.json shows, and its arena. */
+static int count_steps(const char *dir, const char *kind, int64_t *arena) {
+  char path[400];
+  neo_buf text = {0};
+  json_t *model = NULL;
+  int n = 0;
+  snprintf(path, sizeof path, "%s/compiled_model.json", dir);
+  must(&ctx, neo_file_read(&ctx, path, 0, &text));
+  must(&ctx, neo_json_parse(&ctx, path, text.data, text.size, &model));
+  json_t *steps = json_object_get(model, "steps"), *step;
+  size_t i;
+  json_array_foreach(steps, i, step) n +=
+      strcmp(json_string_value(json_object_get(step, "kind")), kind) == 0;
+  *arena = json_integer_value(json_object_get(model, "arena_bytes"));
+  json_decref(model);
+  neo_buf_fini(&text);
+  return n;
+}
+
+static void compile_case(const flow_case *c, const char *scratch, int threads, const char *dir) {
+  char path[300];
+  neo_project project;
+  neo_compile_result result;
+  snprintf(path, sizeof path, "%s/%s.graph", scratch, c->name);
+  must(&ctx, neo_file_write(&ctx, path, c->text, strlen(c->text)));
+  neo_project_options options = {.model = path, .threads = threads};
+  must(&ctx, neo_project_open(&ctx, &options, &project));
+  must(&ctx, neo_compile(&ctx, &project, NULL, &(neo_compile_options){.output = dir}, &result));
+  neo_project_close(&project);
+}
+
+static void case_runs(void **state) {
+  const flow_case *c = *state;
+  char scratch[256], dir[300];
+  neo_graph *graph = NULL;
+  int64_t arena = 0;
+  scratch_create(&ctx, scratch);
+  snprintf(dir, sizeof dir, "%s/artifact", scratch);
+  must(&ctx, neo_graph_parse(&ctx, c->text, &graph));
+  for (int threads = 1; threads <= 2; threads++) {
+    neo_rt_model *model = NULL;
+    neo_rt_session *session = NULL;
+    neo_rt_error error = {0};
+    compile_case(c, scratch, threads, dir);
+    assert_int_equal(count_steps(dir, "loop", &arena), c->loops);
+    assert_int_equal(count_steps(dir, "branch", &arena), c->branches);
+    if (strcmp(c->name, "overwrite") == 0) /* r, a; a's place is then free for the add's left */
+      assert_true(arena < 3 * 64 * 64 * 4);
+    rt_must(neo_rt_load(dir, &model, &error), &error);
+    rt_must(neo_rt_session_create(model, NULL, &session, &error), &error);
+    for (uint64_t seed = 0; seed < 8; seed++)
+      run_once(graph, session, model, seed * 10);
+    neo_rt_session_destroy(session);
+    neo_rt_unload(model);
+  }
+  neo_graph_destroy(graph);
+  scratch_remove(&ctx, scratch);
+}
+
+int main(void) {
+  struct CMUnitTest tests[NEO_COUNT(cases)];
+  neo_ctx_init(&ctx, 1);
+  for (int i = 0; i < NEO_COUNT(cases); i++)
+    tests[i] = (struct CMUnitTest){
+        .name = cases[i].name, .test_func = case_runs, .initial_state = (void *)&cases[i]};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
