@@ -75,7 +75,6 @@ typedef struct onnx_row {
 } onnx_row;
 
 /* ---- onnx_wire.c ---- */
-bool onnx_wire_varint(const uint8_t **at, const uint8_t *end, uint64_t *out);
 neo_status onnx_wire_strip(neo_ctx *ctx, const char *path, const uint8_t *data, size_t size,
                            const ProtobufCMessageDescriptor *type, neo_buf *out);
 
