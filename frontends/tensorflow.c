@@ -405,7 +405,7 @@ static neo_status add_inputs(tf_import *im, tf_scope *scope, const Tf__MetaGraph
     if (!t->value || !t->value->name)
       return neo_fail(im->ctx, NEO_UNSUPPORTED, "tensorflow: input '%s' is no dense tensor",
                       text_or_empty(t->key));
-    if (!tf_shape(t->value->tensor_shape, &shape))
+    if (!tf_shape(t->value->shape, &shape))
       return neo_fail(im->ctx, NEO_BAD_INPUT, "tensorflow: input '%s': damaged shape",
                       text_or_empty(t->key));
     NEO_TRY(tf_resolve(im, &im->main, t->value->name, &ref));

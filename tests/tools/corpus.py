@@ -47,11 +47,17 @@ def file_name(name):
     return name.replace("/", "_").replace(":", "_") + ".npy"
 
 
+def output_name(meta, k):
+    """The k-th output's; a SavedModel's signature may name it otherwise than Keras did."""
+    name, signed = meta["outputs"][k]["name"], list(meta.get("signature", {}).get("outputs", {}))
+    return name if not signed or name in signed else signed[k]
+
+
 def compare(case, meta, out):
     worst = 0.0
     for k, want_meta in enumerate(meta["outputs"]):
         want = np.load(os.path.join(case, want_meta["file"]))
-        path = os.path.join(out, file_name(want_meta["name"]))
+        path = os.path.join(out, file_name(output_name(meta, k)))
         if not os.path.exists(path):
             return f"no output {want_meta['name']}; there are {sorted(os.listdir(out))}"
         got = np.load(path)
