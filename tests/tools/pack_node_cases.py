@@ -79,7 +79,7 @@ def main():
     warnings.simplefilter("ignore")
     ops, packed, left = claimed(), [], collections.Counter()
     for case in sorted(collect_testcases(None), key=lambda c: c.name):
-        missing = sorted({n.op_type for n in nodes_of(case.model.graph)} - ops)
+        missing = sorted({(n.domain + ":" if n.domain else "") + n.op_type for n in nodes_of(case.model.graph)} - ops)
         if missing:
             left["operator " + missing[0]] += 1
             continue

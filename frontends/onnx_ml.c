@@ -1,0 +1,353 @@
+/* frontends/onnx_ml.c: ai.onnx.ml's linear models and feature operators over ours; trees are in
+ * onnx_ml_trees.c. Maps do not exist here: ZipMap passes the tensor of scores on. */
+#include "frontends/onnx_ml.h"
+
+#include <math.h>
+#include <string.h>
+
+static int emit(onnx_import *im, onnx_node *node, const char *op, int n, const int *in) {
+  neo_node *made = onnx_emit(im, node, op, n, in, 1);
+  return made ? made->output[0] : NEO_NO_VALUE;
+}
+
+static int emit1(onnx_import *im, onnx_node *node, const char *op, int a) {
+  return emit(im, node, op, 1, &a);
+}
+
+static int emit2(onnx_import *im, onnx_node *node, const char *op, int a, int b) {
+  return emit(im, node, op, 2, (int[]){a, b});
+}
+
+static int as_float(onnx_import *im, onnx_node *node, int value) {
+  neo_node *made = onnx_emit(im, node, "cast", 1, &value, 1);
+  neo_node_set_string(im->graph, made, "to", "f32");
+  return made->output[0];
+}
+
+static int scalar(onnx_import *im, onnx_node *node, double v) {
+  return onnx_make_scalar_like(im, node, "c", NEO_F32, v);
+}
+
+/* ---- scores ---------------------------------------------------------------------------------- */
+
+neo_status onnx_ml_read_labels(onnx_import *im, onnx_node *node, const char *name,
+                               onnx_ml_labels *out) {
+  const Onnx__Attribute *strings = onnx_attr(node, "classlabels_strings");
+  *out = (onnx_ml_labels){0};
+  NEO_TRY(onnx_attr_ints(im, node, name, &out->n, &out->value));
+  out->n = out->n < 0 ? 0 : out->n;
+  if (strings && strings->n_strings > 0) {
+    out->n = (int)strings->n_strings;
+    return onnx_unsupported(im, node, "labels that are strings");
+  }
+  return NEO_OK;
+}
+
+static neo_status post_name(onnx_import *im, onnx_node *node, const char **out) {
+  static const char *const numbered[] = {"NONE", "LOGISTIC", "SOFTMAX", "SOFTMAX_ZERO", "PROBIT"};
+  const Onnx__Attribute *attr = onnx_attr(node, "post_transform");
+  *out = "NONE";
+  if (attr && attr->has_i && !attr->has_s) {
+    *out = attr->i >= 0 && attr->i < NEO_COUNT(numbered) ? numbered[attr->i] : "?";
+    return NEO_OK;
+  }
+  return onnx_attr_string(im, node, "post_transform", out);
+}
+
+static int softmax(onnx_import *im, onnx_node *node, int value) {
+  neo_node *made = onnx_emit(im, node, "softmax", 1, &value, 1);
+  neo_node_set_int(im->graph, made, "axis", -1);
+  return made->output[0];
+}
+
+/* Softmax over the scores that are not zero; zeros stay. */
+static int softmax_zero(onnx_import *im, onnx_node *node, int value) {
+  int none = emit2(im, node, "equal", value, scalar(im, node, 0));
+  int lowered = emit(im, node, "where", 3, (int[]){none, scalar(im, node, -INFINITY), value});
+  return emit(im, node, "where", 3, (int[]){none, scalar(im, node, 0), softmax(im, node, lowered)});
+}
+
+static neo_status post(onnx_import *im, onnx_node *node, int *value) {
+  const char *name;
+  NEO_TRY(post_name(im, node, &name));
+  if (strcmp(name, "LOGISTIC") == 0)
+    *value = emit1(im, node, "sigmoid", *value);
+  else if (strcmp(name, "SOFTMAX") == 0)
+    *value = softmax(im, node, *value);
+  else if (strcmp(name, "SOFTMAX_ZERO") == 0)
+    *value = softmax_zero(im, node, *value);
+  else if (strcmp(name, "NONE") != 0)
+    return onnx_unsupported(im, node, "post_transform '%s'", name);
+  return NEO_OK;
+}
+
+neo_status onnx_ml_post(onnx_import *im, onnx_node *node, int k, int value) {
+  NEO_TRY(post(im, node, &value));
+  onnx_bind(im, node, k, value);
+  return NEO_OK;
+}
+
+int onnx_ml_column(onnx_import *im, onnx_node *node, int scores, int64_t k) {
+  int index = onnx_make_ints(im, node, "column", 1, &k);
+  neo_node *made = onnx_emit(im, node, "gather", 2, (int[]){scores, index}, 1);
+  neo_node_set_int(im->graph, made, "axis", 1);
+  return made->output[0];
+}
+
+int onnx_ml_two_columns(onnx_import *im, onnx_node *node, int s, bool one) {
+  int other = one ? emit2(im, node, "sub", scalar(im, node, 1), s) : emit1(im, node, "neg", s);
+  neo_node *made = onnx_emit(im, node, "concat", 2, (int[]){other, s}, 1);
+  neo_node_set_int(im->graph, made, "axis", 1);
+  return made->output[0];
+}
+
+neo_status onnx_ml_classify(onnx_import *im, onnx_node *node, const onnx_ml_labels *labels,
+                            int scores) {
+  NEO_TRY(post(im, node, &scores));
+  neo_node *best = onnx_emit(im, node, "arg_max", 1, &scores, 1);
+  neo_node_set_int(im->graph, best, "axis", 1);
+  neo_node_set_int(im->graph, best, "keepdims", 0);
+  int label = best->output[0];
+  if (labels->n > 0)
+    label = emit2(im, node, "gather", onnx_make_ints(im, node, "labels", labels->n, labels->value),
+                  label);
+  onnx_bind(im, node, 0, label);
+  onnx_bind(im, node, 1, scores);
+  return NEO_OK;
+}
+
+/* ---- linear models --------------------------------------------------------------------------- */
+
+/* x [n, features] times coefficients [targets, features] plus intercepts. */
+static neo_status linear(onnx_import *im, onnx_node *node, int64_t targets, int *out) {
+  const double *weight, *intercept;
+  int n, n_intercepts;
+  NEO_TRY(onnx_attr_floats(im, node, "coefficients", &n, &weight));
+  NEO_TRY(onnx_attr_floats(im, node, "intercepts", &n_intercepts, &intercept));
+  if (targets < 1 || n < 1 || n % targets)
+    return onnx_bad(im, node, "%d coefficients for %lld targets", n, (long long)targets);
+  int w = onnx_make_floats(im, node, "coefficients", n, weight);
+  int64_t shape[2] = {targets, n / targets};
+  w = emit2(im, node, "reshape", w, onnx_make_ints(im, node, "shape", 2, shape));
+  int in[3] = {as_float(im, node, onnx_input(node, 0)), w, NEO_NO_VALUE};
+  if (n_intercepts > 0)
+    in[2] = onnx_make_floats(im, node, "intercepts", n_intercepts, intercept);
+  neo_node *made = onnx_emit(im, node, "gemm", 3, in, 1);
+  neo_node_set_int(im->graph, made, "trans_b", 1);
+  *out = made->output[0];
+  return NEO_OK;
+}
+
+neo_status onnx_linear_classifier(onnx_import *im, onnx_node *node) {
+  onnx_ml_labels labels;
+  const double *intercept;
+  int scores, n, before = im->unsupported.n;
+  NEO_TRY(onnx_ml_read_labels(im, node, "classlabels_ints", &labels));
+  NEO_TRY(onnx_attr_floats(im, node, "intercepts", &n, &intercept));
+  onnx_attr(node, "multi_class");
+  int64_t targets = n > 0 ? n : labels.n > 0 ? labels.n : 1;
+  if (im->unsupported.n != before)
+    return NEO_OK;
+  NEO_TRY(linear(im, node, targets, &scores));
+  if (targets == 1 && labels.n == 2)
+    scores = onnx_ml_two_columns(im, node, scores, false);
+  return onnx_ml_classify(im, node, &labels, scores);
+}
+
+neo_status onnx_linear_regressor(onnx_import *im, onnx_node *node) {
+  int64_t targets = 1;
+  int y;
+  NEO_TRY(onnx_attr_int(im, node, "targets", &targets));
+  NEO_TRY(linear(im, node, targets, &y));
+  return onnx_ml_post(im, node, 0, y);
+}
+
+/* ---- features -------------------------------------------------------------------------------- */
+
+neo_status onnx_scaler(onnx_import *im, onnx_node *node) {
+  const double *offset, *scale;
+  int n_offset, n_scale, x = as_float(im, node, onnx_input(node, 0));
+  NEO_TRY(onnx_attr_floats(im, node, "offset", &n_offset, &offset));
+  NEO_TRY(onnx_attr_floats(im, node, "scale", &n_scale, &scale));
+  if (n_offset > 0)
+    x = emit2(im, node, "sub", x, onnx_make_floats(im, node, "offset", n_offset, offset));
+  if (n_scale > 0)
+    x = emit2(im, node, "mul", x, onnx_make_floats(im, node, "scale", n_scale, scale));
+  onnx_bind(im, node, 0, x);
+  return NEO_OK;
+}
+
+neo_status onnx_normalizer(onnx_import *im, onnx_node *node) {
+  const char *norm = "MAX";
+  NEO_TRY(onnx_attr_string(im, node, "norm", &norm));
+  const char *op = strcmp(norm, "L1") == 0   ? "reduce_l1"
+                   : strcmp(norm, "L2") == 0 ? "reduce_l2"
+                                             : "reduce_max";
+  int x = as_float(im, node, onnx_input(node, 0)), by = x;
+  if (strcmp(norm, "MAX") == 0)
+    by = emit1(im, node, "abs", x);
+  neo_node *made = onnx_emit(im, node, op, 1, &by, 1);
+  neo_node_set_ints(im->graph, made, "axes", 1, (int64_t[]){-1});
+  int size = made->output[0], none = emit2(im, node, "equal", size, scalar(im, node, 0));
+  size = emit(im, node, "where", 3, (int[]){none, scalar(im, node, 1), size});
+  onnx_bind(im, node, 0, emit2(im, node, "div", x, size));
+  return NEO_OK;
+}
+
+neo_status onnx_binarizer(onnx_import *im, onnx_node *node) {
+  double threshold = 0;
+  NEO_TRY(onnx_attr_float(im, node, "threshold", &threshold));
+  int x = as_float(im, node, onnx_input(node, 0));
+  int above = emit2(im, node, "greater", x, scalar(im, node, threshold));
+  onnx_bind(im, node, 0,
+            emit(im, node, "where", 3, (int[]){above, scalar(im, node, 1), scalar(im, node, 0)}));
+  return NEO_OK;
+}
+
+neo_status onnx_imputer(onnx_import *im, onnx_node *node) {
+  const double *value;
+  const int64_t *ints;
+  double replaced = 0;
+  int n, n_ints, x = onnx_input(node, 0);
+  NEO_TRY(onnx_attr_floats(im, node, "imputed_value_floats", &n, &value));
+  NEO_TRY(onnx_attr_ints(im, node, "imputed_value_int64s", &n_ints, &ints));
+  NEO_TRY(onnx_attr_float(im, node, "replaced_value_float", &replaced));
+  if (n < 1 && n_ints > 0) {
+    int64_t missing = 0;
+    NEO_TRY(onnx_attr_int(im, node, "replaced_value_int64", &missing));
+    int bad = emit2(im, node, "equal", x, onnx_make_ints(im, node, "replaced", 1, &missing));
+    int fill = onnx_make_ints(im, node, "imputed", n_ints, ints);
+    onnx_bind(im, node, 0, emit(im, node, "where", 3, (int[]){bad, fill, x}));
+    return NEO_OK;
+  }
+  if (n < 1)
+    return onnx_bad(im, node, "no imputed values");
+  int bad = isnan(replaced) ? emit1(im, node, "isnan", x)
+                            : emit2(im, node, "equal", x, scalar(im, node, replaced));
+  int fill = onnx_make_floats(im, node, "imputed", n, value);
+  onnx_bind(im, node, 0, emit(im, node, "where", 3, (int[]){bad, fill, x}));
+  onnx_attr(node, "replaced_value_int64");
+  return NEO_OK;
+}
+
+neo_status onnx_array_feature_extractor(onnx_import *im, onnx_node *node) {
+  int minus = -1, index = onnx_input(node, 1);
+  int64_t flat = -1;
+  index = emit2(im, node, "reshape", index, onnx_make_ints(im, node, "flat", 1, &flat));
+  neo_node *made = onnx_emit(im, node, "gather", 2, (int[]){onnx_input(node, 0), index}, 1);
+  neo_node_set_int(im->graph, made, "axis", minus);
+  onnx_bind(im, node, 0, made->output[0]);
+  return NEO_OK;
+}
+
+/* Several inputs [n, k_i] side by side. */
+neo_status onnx_feature_vectorizer(onnx_import *im, onnx_node *node) {
+  int *parts = neo_arena_alloc(im->graph->arena, sizeof(int) * (size_t)(node->n_inputs + 1));
+  for (int k = 0; k < node->n_inputs; k++)
+    parts[k] = as_float(im, node, node->input[k]);
+  neo_node *made = onnx_emit(im, node, "concat", node->n_inputs, parts, 1);
+  neo_node_set_int(im->graph, made, "axis", 1);
+  onnx_attr(node, "inputdimensions");
+  onnx_bind(im, node, 0, made->output[0]);
+  return NEO_OK;
+}
+
+/* ---- LabelEncoder of numbers ----------------------------------------------------------------- */
+
+/* Keys and values as a tensor attribute, or the list of floats or integers; *dtype as found. */
+static neo_status list_of(onnx_import *im, onnx_node *node, const char *what, neo_tensor *out) {
+  char name[32];
+  const int64_t *ints;
+  const double *floats;
+  int n;
+  *out = (neo_tensor){.dtype = NEO_DTYPE_COUNT};
+  snprintf(name, sizeof name, "%s_tensor", what);
+  const Onnx__Attribute *attr = onnx_attr(node, name);
+  if (attr && attr->t)
+    return onnx_tensor(im, attr->t, node->name, out);
+  snprintf(name, sizeof name, "%s_int64s", what);
+  NEO_TRY(onnx_attr_ints(im, node, name, &n, &ints));
+  if (n >= 0) {
+    *out = (neo_tensor){NEO_I64, {1, {n}}, (void *)(uintptr_t)ints, sizeof *ints * (size_t)n};
+    return NEO_OK;
+  }
+  snprintf(name, sizeof name, "%s_floats", what);
+  NEO_TRY(onnx_attr_floats(im, node, name, &n, &floats));
+  if (n >= 0) {
+    float *copy = neo_arena_alloc(im->graph->arena, sizeof *copy * (size_t)(n + 1));
+    for (int i = 0; i < n; i++)
+      copy[i] = (float)floats[i];
+    *out = (neo_tensor){NEO_F32, {1, {n}}, copy, sizeof *copy * (size_t)n};
+    return NEO_OK;
+  }
+  return onnx_unsupported(im, node, "%s that are strings", what);
+}
+
+static neo_status default_of(onnx_import *im, onnx_node *node, neo_dtype dtype, int *out) {
+  double f = -0.0;
+  int64_t i = -1;
+  const Onnx__Attribute *attr = onnx_attr(node, "default_tensor");
+  NEO_TRY(onnx_attr_float(im, node, "default_float", &f));
+  NEO_TRY(onnx_attr_int(im, node, "default_int64", &i));
+  if (attr && attr->t) {
+    neo_tensor t;
+    NEO_TRY(onnx_tensor(im, attr->t, node->name, &t));
+    f = t.size ? neo_tensor_get_f64(&t, 0) : f;
+    i = t.size ? neo_tensor_get_i64(&t, 0) : i;
+  }
+  *out = onnx_make_scalar_like(im, node, "default", dtype,
+                               neo_dtype_class(dtype) == 'f' ? f : (double)i);
+  return NEO_OK;
+}
+
+/* where(x == key, value, ...) over all keys at once: a comparison with [keys], its last hit, a
+ * gather. */
+neo_status onnx_label_encoder(onnx_import *im, onnx_node *node) {
+  neo_tensor keys, values;
+  int fallback, before = im->unsupported.n;
+  NEO_TRY(list_of(im, node, "keys", &keys));
+  NEO_TRY(list_of(im, node, "values", &values));
+  if (im->unsupported.n != before)
+    return NEO_OK;
+  if (keys.shape.rank != 1 || !neo_shape_equal(&keys.shape, &values.shape) || keys.shape.dim[0] < 1)
+    return onnx_bad(im, node, "keys and values have different lengths");
+  onnx_attr(node, "default_string");
+  NEO_TRY(default_of(im, node, values.dtype, &fallback));
+  int64_t last = -1;
+  int x =
+      emit2(im, node, "unsqueeze", onnx_input(node, 0), onnx_make_ints(im, node, "last", 1, &last));
+  int list = neo_graph_add_constant(im->graph, "keys", &keys);
+  int hit = emit2(im, node, "equal", x, list);
+  if (neo_dtype_class(keys.dtype) == 'f') {
+    int both = emit2(im, node, "and", emit1(im, node, "isnan", x), emit1(im, node, "isnan", list));
+    hit = emit2(im, node, "or", hit, both);
+  }
+  neo_node *number = onnx_emit(im, node, "cast", 1, &hit, 1);
+  neo_node_set_string(im->graph, number, "to", "i32");
+  neo_node *at = onnx_emit(im, node, "arg_max", 1, &number->output[0], 1);
+  neo_node_set_int(im->graph, at, "axis", -1);
+  neo_node_set_int(im->graph, at, "keepdims", 0);
+  int picked = emit2(im, node, "gather", neo_graph_add_constant(im->graph, "values", &values),
+                     at->output[0]);
+  neo_node *any = onnx_emit(im, node, "reduce_max", 1, &hit, 1);
+  neo_node_set_ints(im->graph, any, "axes", 1, &last);
+  neo_node_set_int(im->graph, any, "keepdims", 0);
+  onnx_bind(im, node, 0, emit(im, node, "where", 3, (int[]){any->output[0], picked, fallback}));
+  return NEO_OK;
+}
+
+neo_status onnx_one_hot_encoder(onnx_import *im, onnx_node *node) {
+  const int64_t *category;
+  int n;
+  int64_t last = -1;
+  NEO_TRY(onnx_attr_ints(im, node, "cats_int64s", &n, &category));
+  onnx_attr(node, "zeros");
+  if (n < 1)
+    return onnx_unsupported(im, node, "categories that are strings");
+  neo_node *cast = onnx_emit(im, node, "cast", 1, node->input, 1);
+  neo_node_set_string(im->graph, cast, "to", "i64");
+  int x = emit2(im, node, "unsqueeze", cast->output[0], onnx_make_ints(im, node, "last", 1, &last));
+  int hit = emit2(im, node, "equal", x, onnx_make_ints(im, node, "categories", n, category));
+  onnx_bind(im, node, 0, as_float(im, node, hit));
+  return NEO_OK;
+}

@@ -1,0 +1,25 @@
+/* frontends/onnx_ml.h: shared by the converters of ai.onnx.ml. */
+#ifndef NEO_FRONTENDS_ONNX_ML_H
+#define NEO_FRONTENDS_ONNX_ML_H
+
+#include "frontends/onnx_import.h"
+#include "ir/ops_tree.h"
+
+typedef struct onnx_ml_labels {
+  int n; /* classes; 0: not given */
+  const int64_t *value;
+} onnx_ml_labels;
+
+/* Labels that are strings go to the unsupported list. */
+neo_status onnx_ml_read_labels(onnx_import *im, onnx_node *node, const char *name,
+                               onnx_ml_labels *out);
+/* post_transform (a name or, in the newest operators, a number) of `value`, bound to output k. */
+neo_status onnx_ml_post(onnx_import *im, onnx_node *node, int k, int value);
+/* Outputs label and scores of a classifier from its scores [n, classes] before post_transform. */
+neo_status onnx_ml_classify(onnx_import *im, onnx_node *node, const onnx_ml_labels *labels,
+                            int scores);
+int onnx_ml_column(onnx_import *im, onnx_node *node, int scores, int64_t k); /* [n, 1] */
+/* s [n, 1] -> [1 - s, s] (one) or [-s, s]. */
+int onnx_ml_two_columns(onnx_import *im, onnx_node *node, int s, bool one);
+
+#endif
