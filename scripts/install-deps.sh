@@ -13,6 +13,7 @@ packages=(
   libxgboost-dev                           # the search's cost model
   libhwloc-dev libsqlite3-dev libjansson-dev
   libprotobuf-c-dev protobuf-c-compiler    # the ONNX reader
+  libhdf5-dev                              # Keras weights
   libzip-dev                               # PyTorch and Keras archives
   libcmocka-dev                            # tests
   libopenblas0-pthread                     # a baseline, loaded at run time
