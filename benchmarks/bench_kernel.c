@@ -203,6 +203,18 @@ static neo_status report(bench *b, const char *name, neo_nest *nest, double flop
   return NEO_OK;
 }
 
+/* The analytic model's opinion of a line of the direct space. */
+static void print_prediction(bench *b, const neo_te *te, const neo_schedule *schedule) {
+  neo_space_options options = {.threads = 1, .accuracy = NEO_ACCURACY_DEFAULT};
+  neo_space *space = NULL;
+  neo_candidate *found = neo_alloc(&b->ctx, sizeof *found);
+  if (found && neo_space_build(&b->ctx, te, &b->target, &options, &space) == NEO_OK &&
+      neo_space_find(space, schedule, found))
+    printf("predicted %9.1f us ", neo_space_predict(space, found) * 1e-3);
+  neo_space_destroy(space);
+  neo_free(&b->ctx, found);
+}
+
 static neo_status bench_line(bench *b, const neo_te *te, const char *line) {
   neo_arena arena;
   neo_arena_init(&arena);
@@ -211,6 +223,8 @@ static neo_status bench_line(bench *b, const neo_te *te, const char *line) {
   neo_status status = neo_schedule_parse(&b->ctx, line, schedule);
   if (status == NEO_OK)
     status = neo_schedule_lower(&b->ctx, te, schedule, &b->target, &arena, nest);
+  if (status == NEO_OK && !b->space)
+    print_prediction(b, te, schedule);
   if (status == NEO_OK)
     status = report(b, line, nest, neo_te_flops(te));
   neo_arena_fini(&arena);
@@ -225,6 +239,7 @@ static neo_status bench_candidate(bench *b, const neo_te *te, const neo_space *s
     return neo_fail(&b->ctx, NEO_NO_MEMORY, "no memory for a schedule");
   neo_space_schedule(space, candidate, schedule);
   neo_schedule_print(&line, schedule);
+  printf("predicted %9.1f us ", neo_space_predict(space, candidate) * 1e-3);
   neo_status status = bench_line(b, te, line.data);
   neo_buf_fini(&line);
   neo_free(&b->ctx, schedule);

@@ -35,6 +35,7 @@
 #define EXPOSED 0.3     /* share of the smaller terms that the largest does not hide */
 #define LAUNCH_NS 150.0 /* one launch on one worker */
 #define WAKE_NS 2500.0  /* more when several workers share it */
+#define SHORT_TILE 24.0 /* steps */
 #define MAX_PATH 64
 
 typedef struct loop {
@@ -51,6 +52,7 @@ typedef struct body {
   int n_factors[NEO_TE_MAX_AXES];
   int32_t factor[NEO_TE_MAX_AXES][3];
   uint8_t unrolled[NEO_TE_MAX_AXES]; /* bit per level */
+  uint32_t peeled;                   /* bit per axis */
   int vector_axis, at, depth, scope, grid;
   int row, tensor_axis, tensor_level; /* tensorized loop; row -1: none */
   int64_t extent[NEO_TE_MAX_AXES];    /* of the region that one run covers */
@@ -93,6 +95,9 @@ static void decode_instr(plan *p, const neo_instr *instr) {
     break;
   case NEO_INSTR_VECTOR:
     b->vector_axis = instr->axis;
+    break;
+  case NEO_INSTR_PEEL:
+    b->peeled |= UINT32_C(1) << instr->axis;
     break;
   case NEO_INSTR_TENSORIZE:
     b->row = neo_intrinsic_find(instr->name);
@@ -289,10 +294,51 @@ static bool shares_window(const body *b, const neo_access *load, int axis) {
   return false;
 }
 
+/* Vectors of a sliding operand (a depthwise convolution's input) that all unrolled steps of one
+ * tile touch: equal ones are loaded once and held. */
+static double window_vectors(const micro *m, const neo_access *load, const int64_t *size) {
+  const body *b = m->b;
+  double vectors = 1;
+  for (int a = 0; a < b->te->n_spatial; a++) {
+    if (!neo_access_uses(load, a))
+      continue;
+    if (a == b->vector_axis) {
+      vectors *= (double)neo_ceil_div(size[a], m->lanes);
+      continue;
+    }
+    double distinct = (double)size[a];
+    for (int d = 0; d < load->rank; d++)
+      if (load->coef[d][a] > 0 && load->coef[d][m->long_axis] > 0)
+        distinct =
+            fmin(distinct * m->unroll, (double)(load->coef[d][a] * (size[a] - 1)) + m->unroll);
+    vectors *= distinct;
+  }
+  return vectors;
+}
+
+/* Does the consumer peel the axis along which it reads axis `axis` of b's buffer? */
+static bool is_peeled(const plan *p, const body *b, int axis) {
+  const body *c = b->at >= 0 ? &p->block[b->at] : NULL;
+  for (int i = 1; c && i < c->facts->n_access; i++)
+    if (c->facts->access[i].buffer == b->te->buffer)
+      return (c->facts->access[i].axes[axis] & c->peeled) != 0;
+  return false;
+}
+
+/* Load slots that a guard adds: a branch outside if it is the same for the tile, selects of which
+ * only tiles at borders keep any if those are peeled. */
+static double guard_slots(const plan *p, const body *b, const neo_access *load) {
+  double worst = load->guarded ? 0.2 : 0;
+  for (int a = 0; a < b->te->n_spatial; a++)
+    if (load->guard_axes >> a & 1 && b->extent[a] > 1)
+      worst = fmax(worst, is_peeled(p, b, a) ? 0.3 : 2 * UNIFORM_GUARD);
+  return worst;
+}
+
 static double tile_cycles(const micro *m, const int64_t *size, neo_cost *cost, double weight) {
   const body *b = m->b;
   const neo_target *target = m->plan->target;
-  double acc = 1, loads = 0, parts = 0;
+  double acc = 1, loads = 0, parts = 0, held = 0, once = 0;
   bool window = false;
   for (int a = 0; a < b->te->n_spatial; a++)
     acc *= a == b->vector_axis ? (double)neo_ceil_div(size[a], m->lanes) : (double)size[a];
@@ -308,11 +354,20 @@ static double tile_cycles(const micro *m, const int64_t *size, neo_cost *cost, d
                                : access_slots(m->plan, b, load, m->lanes, &scattered);
     if (b->row >= 0)
       parts += count * (moves ? 3 : 2);
-    loads += count * (slots + (load->guarded ? UNIFORM_GUARD : 0));
-    if (!neo_access_uses(load, b->vector_axis < 0 ? 0 : b->vector_axis) &&
-        shares_window(b, load, m->long_axis))
+    bool uniform = b->vector_axis < 0 || !(load->guard_axes >> b->vector_axis & 1);
+    if (load->guarded && uniform && b->row < 0)
+      slots -= UNIFORM_GUARD;
+    loads += count * (slots + guard_slots(m->plan, b, load));
+    if (!shares_window(b, load, m->long_axis))
+      continue;
+    if (neo_access_uses(load, b->vector_axis < 0 ? 0 : b->vector_axis)) {
+      held += window_vectors(m, load, size);
+      once += count * m->unroll;
+    } else {
       window = true;
+    }
   }
+  loads -= (once - held) / m->unroll; /* equal loads of unrolled steps are one */
   double ops = b->facts->contraction ? acc * (1 + neo_max_i64(0, (int64_t)b->facts->ops - 1))
                                      : acc * b->facts->ops;
   double latency = target->fma_latency, issued = ops;
@@ -327,7 +382,11 @@ static double tile_cycles(const micro *m, const int64_t *size, neo_cost *cost, d
   double live = 2 * acc + m->unroll - target->vector_registers;
   if (window && m->unroll > 1 && live > 0)
     step += live / (2 * m->unroll);
+  live = acc + held - target->vector_registers;
+  if (m->unroll > 1 && held > 0 && live > 0) /* spills: a few hide behind the arithmetic */
+    step += fmin(0.6 * live, live * live / 25);
   double around = (1.2 / m->unroll) * m->steps + 4 * m->middle + 2 * acc + 14;
+  around *= fmin(1, m->steps / SHORT_TILE); /* short tiles overlap each other */
   cost->fma += weight * m->steps * fma;
   cost->load += weight * m->steps * load;
   cost->latency += weight * m->steps * latency;

@@ -17,7 +17,7 @@
 
 typedef struct lower_loop {
   int8_t axis, level;
-  bool unroll, vector, reduce;
+  bool unroll, vector, reduce, peel;
   int8_t tensor;    /* 1 + row of intrinsics.def that this loop becomes; 0: none */
   bool exact;       /* tiles inside must have static sizes: tails are peeled or branched here */
   int16_t prefetch; /* te buffer or -1 */
@@ -150,6 +150,13 @@ typedef enum lower_pass { LOWER_MAIN, LOWER_INIT, LOWER_FLUSH } lower_pass;
 bool lower_store(lowerer *l, const lower_frame *f, lower_pass pass, const lower_lanes *lanes,
                  lower_list *out);
 bool lower_prefetch(lowerer *l, const lower_frame *f, const lower_loop *loop, lower_list *out);
+
+/* What the known ranges do not prove of a guard; NULL if they prove it. */
+const neo_expr *lower_guard(lowerer *l, const lower_frame *f, const neo_guard *guard);
+
+/* lower_guard.c: the condition under which this step of the frame's reduction does anything; NULL:
+ * always. */
+const neo_expr *lower_step_condition(lowerer *l, const lower_frame *f);
 
 /* lower_emit.c: one launch. */
 bool lower_root(lowerer *l, const lower_block *b);

@@ -265,11 +265,33 @@ static bool emit_for(lowerer *l, const step *s, const neo_expr *extent, int64_t 
   return ok;
 }
 
+/* The first and the last iteration as copies of their own: their base is constant, and what is
+ * between them stays away from the borders. A rest that does not divide is the last one. */
+static bool emit_peeled(lowerer *l, const step *s, int64_t full, int64_t rest, lower_list *out) {
+  lower_span *span = &s->f->span[s->loop->axis], saved = *span;
+  const neo_expr *stride = neo_expr_index(l->arena, s->stride);
+  const neo_expr *last =
+      plus(l, saved.base, times(l, neo_expr_index(l->arena, full - 1), s->stride));
+  int64_t between = full - (rest > 0 ? 1 : 2);
+  if (!emit_inside(l, s, saved.base, s->stride, NULL, out))
+    return false;
+  span->base = plus(l, saved.base, stride);
+  bool ok = between == 0   ? true
+            : between == 1 ? emit_inside(l, s, span->base, s->stride, NULL, out)
+                           : emit_for(l, s, neo_expr_index(l->arena, between), between, 1, out);
+  *span = saved;
+  if (ok && rest > 0)
+    return emit_inside(l, s, plus(l, last, stride), rest, NULL, out);
+  return ok && emit_inside(l, s, last, s->stride, NULL, out);
+}
+
 static bool emit_static_loop(lowerer *l, const step *s, lower_list *out) {
   lower_span span = s->f->span[s->loop->axis];
   int64_t full = span.size / s->stride, rest = span.size % s->stride;
   if (full + (rest > 0) == 1)
     return emit_inside(l, s, span.base, span.size, NULL, out);
+  if (s->loop->peel && full > 1 && (rest == 0 || s->loop->exact || s->loop->unroll))
+    return emit_peeled(l, s, full, rest, out);
   if (rest == 0)
     return emit_for(l, s, neo_expr_index(l->arena, full), full, 0, out);
   if (!s->loop->exact && !s->loop->unroll)
@@ -408,6 +430,22 @@ static bool emit_loops(lowerer *l, lower_frame *f, int pos, lower_pass pass, low
                                   : emit_loop(l, f, pos, pass, out);
 }
 
+/* The rest of a reduction's step, under the guards that decide whether it does anything. */
+static bool emit_step(lowerer *l, lower_frame *f, int pos, const neo_expr *cond, lower_list *out) {
+  int64_t known;
+  if (neo_expr_is_const(cond, &known) && !known)
+    return true;
+  lower_list body;
+  lower_list_init(&body);
+  int mark = l->facts.n;
+  neo_facts_assume(&l->facts, cond, true);
+  bool ok = emit_attached(l, f, pos, &body) && emit_loops(l, f, pos, LOWER_MAIN, &body);
+  l->facts.n = mark;
+  if (ok && body.head)
+    lower_list_add(out, neo_nest_if(l->arena, cond, body.head, NULL));
+  return ok;
+}
+
 /* Everything from loop `pos` of the frame's block inwards. */
 static bool emit(lowerer *l, lower_frame *f, int pos, lower_pass pass, lower_list *out) {
   const lower_block *b = f->block;
@@ -415,6 +453,11 @@ static bool emit(lowerer *l, lower_frame *f, int pos, lower_pass pass, lower_lis
     return false;
   if (pass != LOWER_MAIN)
     return emit_loops(l, f, pos, pass, out);
+  if (b->te->n_reduce > 0 && pos > b->first_reduce) {
+    const neo_expr *cond = lower_step_condition(l, f);
+    if (cond)
+      return emit_step(l, f, pos, cond, out);
+  }
   if (!emit_attached(l, f, pos, out))
     return false;
   if (pos == b->first_reduce && b->te->n_reduce > 0)

@@ -101,24 +101,27 @@ static const neo_expr *flat_offset(converter *c, const lower_binding *binding,
                            l->nest->n_vars);
 }
 
+static const neo_expr *both(neo_arena *arena, const neo_expr *a, const neo_expr *b) {
+  return a && b ? neo_expr_binary(arena, NEO_EXPR_AND, a, b) : a ? a : b;
+}
+
+static const neo_expr *unproven(converter *c, const neo_guard *g) {
+  neo_arena *arena = c->l->arena;
+  const neo_expr *index = convert_index(c, g->index), *low = NULL, *high = NULL;
+  neo_range r;
+  bool known = neo_facts_range(&c->l->facts, index, &r);
+  if (!known || r.lo < g->lo)
+    low = neo_expr_binary(arena, NEO_EXPR_LE, neo_expr_index(arena, g->lo), index);
+  if (!known || r.hi >= g->hi)
+    high = neo_expr_binary(arena, NEO_EXPR_LT, index, neo_expr_index(arena, g->hi));
+  return both(arena, low, high);
+}
+
 /* The guards that the known ranges do not prove, as one condition; NULL if none is left. */
 static const neo_expr *guard_condition(converter *c, const neo_expr *load) {
-  neo_arena *arena = c->l->arena;
   const neo_expr *all = NULL;
-  for (int i = 0; i < load->u.load.n_guards; i++) {
-    const neo_guard *g = &load->u.load.guard[i];
-    const neo_expr *index = convert_index(c, g->index);
-    const neo_expr *side[2] = {NULL, NULL};
-    neo_range r;
-    bool known = neo_facts_range(&c->l->facts, index, &r);
-    if (!known || r.lo < g->lo)
-      side[0] = neo_expr_binary(arena, NEO_EXPR_LE, neo_expr_index(arena, g->lo), index);
-    if (!known || r.hi >= g->hi)
-      side[1] = neo_expr_binary(arena, NEO_EXPR_LT, index, neo_expr_index(arena, g->hi));
-    for (int k = 0; k < 2; k++)
-      if (side[k])
-        all = all ? neo_expr_binary(arena, NEO_EXPR_AND, all, side[k]) : side[k];
-  }
+  for (int i = 0; i < load->u.load.n_guards; i++)
+    all = both(c->l->arena, all, unproven(c, &load->u.load.guard[i]));
   return all;
 }
 
@@ -141,6 +144,12 @@ static const lower_binding *bound(converter *c, int buffer) {
   if (binding->buffer < 0)
     lower_fail(c->l, "schedule: b%d is read before anything computes it", buffer);
   return binding;
+}
+
+const neo_expr *lower_guard(lowerer *l, const lower_frame *f, const neo_guard *guard) {
+  static const lower_lanes scalar = {.var = -1, .lanes = 1, .active = 1};
+  converter c = {.l = l, .f = f, .lanes = &scalar};
+  return unproven(&c, guard);
 }
 
 /* Registers are read as they were written: whole groups, at offsets that unrolling makes constant.

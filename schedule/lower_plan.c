@@ -189,6 +189,12 @@ static bool apply_block(lowerer *l, int i, lower_block *b) {
       return instr_fail(l, i, "no such loop");
     loop->unroll = true;
     return true;
+  case NEO_INSTR_PEEL:
+    loop = find_loop(b, instr->axis, instr->level);
+    if (!loop || loop->reduce)
+      return instr_fail(l, i, "no such spatial loop");
+    loop->peel = true;
+    return true;
   case NEO_INSTR_PARALLEL:
     if (instr->arg[0] > b->n_loops)
       return instr_fail(l, i, "more loops than the block has");

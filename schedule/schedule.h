@@ -26,6 +26,7 @@
  * outermost loops are fused into the launch grid vector BK.A.L         innermost loop of the block:
  * its extent is the number of lanes unroll BK.A.L         emitted unrolled (loops in reg-scope
  * tiles must be) prefetch bK BK.A.L d  prefetch bK's element d iterations of that loop ahead
+ *   peel BK.A.L           first and last iteration are copies of their own (guards at borders)
  *   tensorize BK.A.L ROW  this reduce loop, innermost but for the vector loop, becomes row ROW of
  *                         schedule/intrinsics.def; its extent is the row's group
  *   choose NAME v         `ext` workloads: pick variant v
@@ -94,6 +95,7 @@ typedef enum neo_instr_kind {
   NEO_INSTR_VECTOR,
   NEO_INSTR_UNROLL,
   NEO_INSTR_PREFETCH,
+  NEO_INSTR_PEEL,
   NEO_INSTR_TENSORIZE,
   NEO_INSTR_CHOOSE,
 } neo_instr_kind;

@@ -29,6 +29,7 @@ static const instr_row instr_rows[] = {
     [NEO_INSTR_VECTOR] = {"vector", "L"},
     [NEO_INSTR_UNROLL] = {"unroll", "L"},
     [NEO_INSTR_PREFETCH] = {"prefetch", "bLn"},
+    [NEO_INSTR_PEEL] = {"peel", "L"},
     [NEO_INSTR_TENSORIZE] = {"tensorize", "Lw"},
     [NEO_INSTR_CHOOSE] = {"choose", "wn"},
 };

@@ -567,6 +567,25 @@ static uint64_t plans_with(const outer_plan *plans, int n, char kind, int grid, 
   return when;
 }
 
+/* Do R's guards depend on its axis? */
+static bool is_guarded_along(const tile *t, int axis) {
+  const neo_block_facts *red = &t->b->variant->facts.block[t->red];
+  for (int i = 1; i < red->n_access; i++)
+    if (red->access[i].guard_axes >> axis & 1)
+      return true;
+  return false;
+}
+
+/* Tiles at the borders of t1 as copies, so that those between need no guards. */
+static void peel_output(tile *t) {
+  if (t->t1 < 0 || t->t1 == t->row || !is_guarded_along(t, t->t1))
+    return;
+  int peel = neo_builder_decision(t->b, "peel", true); /* first: most likely */
+  neo_builder_value(t->b, peel, 0);
+  neo_builder_value(t->b, peel, 1);
+  neo_slot_when(neo_builder_mark(t->b, NEO_INSTR_PEEL, t->out, t->of_red[t->t1], 0), peel, 1);
+}
+
 static int schedule_output(tile *t, const outer_plan *plans, int n) {
   split_output(t);
   int depth = 0;
@@ -580,6 +599,7 @@ static int schedule_output(tile *t, const outer_plan *plans, int n) {
     neo_builder_mark(t->b, NEO_INSTR_UNROLL, t->out, t->of_red[t->row], 2);
   if (t->t1 >= 0 && t->t1 != t->row)
     neo_builder_mark(t->b, NEO_INSTR_UNROLL, t->out, t->of_red[t->t1], 1);
+  peel_output(t);
   for (int grid = t->n_rest + 1; grid <= t->n_rest + 2; grid++) {
     uint64_t when = plans_with(plans, n, 0, grid, -1);
     if (!when)

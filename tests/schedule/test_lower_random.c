@@ -92,6 +92,8 @@ static void write_marks(writer *w, int b) {
       neo_buf_printf(&w->line, "; vector B%d.%d.%d", b, a, level);
     else if (below(w, 5) == 0)
       neo_buf_printf(&w->line, "; unroll B%d.%d.%d", b, a, level);
+    else if (a < block->n_spatial && below(w, 5) == 0)
+      neo_buf_printf(&w->line, "; peel B%d.%d.%d", b, a, level);
   }
 }
 

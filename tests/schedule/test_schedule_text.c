@@ -41,7 +41,7 @@ static void lines_round_trip(void **state) {
       "s1; alg pad; split B2.1 2 8; split B2.3 6; order B2 0 1.0 2 3.0 3.1 1.1 1.2; at B1 B2 4 reg",
       "s1; alg direct; inline B0; parallel B1 2; vector B1.2.1; unroll B1.0.0; prefetch b3 B1.2.0 "
       "4",
-      "s1; alg direct; tensorize B0.2.1 vpdpbusd; at B0 B1 1 stack; at B1 B2 0 work",
+      "s1; alg direct; peel B0.1.0; tensorize B0.2.1 vpdpbusd; at B0 B1 1 stack; at B1 B2 0 work",
       "s1; choose nms_simple 3",
   };
   for (int i = 0; i < NEO_COUNT(lines); i++)
