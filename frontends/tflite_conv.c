@@ -32,19 +32,49 @@ static int bias(tfl_op *op, int k) {
   return tfl_input(op, k) ? tfl_in(op, k) : NEO_NO_VALUE;
 }
 
+/* The operands of a convolution, NCHW: as stored where the whole operator is one of integers. */
+typedef struct operands {
+  bool integer;
+  int x, w, bias, axis; /* axis: output channels in the file's weights */
+} operands;
+
+static operands read_operands(tfl_op *op, int axis, const int64_t *weights_perm) {
+  neo_emitter *e = &op->im->e;
+  operands o = {.integer = tfl_integer_product(op, axis), .bias = NEO_NO_VALUE, .axis = axis};
+  o.x = tfl_to_nchw(op, o.integer ? tfl_raw(op, 0) : tfl_in(op, 0), 4);
+  o.w = neo_emit_transpose(e, o.integer ? tfl_centred_weights(op) : tfl_in(op, 1), 4, weights_perm);
+  if (!o.integer)
+    o.bias = bias(op, 2);
+  return o;
+}
+
+static void finish(tfl_op *op, const operands *o, neo_node *node, int option) {
+  neo_graph *graph = op->im->e.graph;
+  int sum = node->output[0];
+  if (!o->integer) {
+    tfl_set_active(op, 0, tfl_to_nhwc(op, sum, 4), option);
+    return;
+  }
+  neo_node_set_string(graph, node, "to", "i32");
+  neo_node_set_float(graph, node, "pad_value",
+                     (double)neo_fb_element(&tfl_input(op, 0)->zero_point, NEO_FB_I64, 0));
+  sum = tfl_finish_product(op, sum, o->axis, 2, option);
+  tfl_set_raw(op, 0, tfl_to_nhwc(op, sum, 4));
+}
+
 void tfl_conv(tfl_op *op) {
   neo_emitter *e = &op->im->e;
   if (!images(op, 0, 1))
     return;
   int64_t channels = tfl_dim(op, 0, 3), per_group = tfl_dim(op, 1, 3);
-  int x = tfl_to_nchw(op, tfl_in(op, 0), 4), w = tfl_to_nchw(op, tfl_in(op, 1), 4);
-  neo_node *node = tfl_node(op, "conv", 3, (int[]){x, w, bias(op, 2)});
+  operands o = read_operands(op, 0, (int64_t[]){0, 3, 1, 2});
+  neo_node *node = tfl_node(op, "conv", 3, (int[]){o.x, o.w, o.bias});
   set_padding(op, node);
   set_pair(op, node, "strides", TFL_CONV_STRIDE_H, TFL_CONV_STRIDE_W);
   set_pair(op, node, "dilations", TFL_CONV_DILATION_H, TFL_CONV_DILATION_W);
   if (channels > per_group && per_group > 0)
     neo_node_set_int(e->graph, node, "group", channels / per_group);
-  tfl_set_active(op, 0, tfl_to_nhwc(op, node->output[0], 4), TFL_CONV_ACTIVATION);
+  finish(op, &o, node, TFL_CONV_ACTIVATION);
 }
 
 /* Weights [1, h, w, channels * multiplier], output channel c * multiplier + m. */
@@ -57,14 +87,13 @@ void tfl_depthwise(tfl_op *op) {
     tfl_unsupported(op, "the number of channels is free");
     return;
   }
-  int x = tfl_to_nchw(op, tfl_in(op, 0), 4);
-  int w = neo_emit_transpose(e, tfl_in(op, 1), 4, (int64_t[]){3, 0, 1, 2});
-  neo_node *node = tfl_node(op, "conv", 3, (int[]){x, w, bias(op, 2)});
+  operands o = read_operands(op, 3, (int64_t[]){3, 0, 1, 2});
+  neo_node *node = tfl_node(op, "conv", 3, (int[]){o.x, o.w, o.bias});
   set_padding(op, node);
   set_pair(op, node, "strides", TFL_CONV_STRIDE_H, TFL_CONV_STRIDE_W);
   set_pair(op, node, "dilations", TFL_DEPTHWISE_DILATION_H, TFL_DEPTHWISE_DILATION_W);
   neo_node_set_int(e->graph, node, "group", channels);
-  tfl_set_active(op, 0, tfl_to_nhwc(op, node->output[0], 4), TFL_DEPTHWISE_ACTIVATION);
+  finish(op, &o, node, TFL_DEPTHWISE_ACTIVATION);
 }
 
 /* Padding of the forward convolution from `out` to `in`: what it pads is cut off here. */
@@ -142,6 +171,12 @@ static int pool(tfl_op *op, const char *name, int x) {
 }
 
 void tfl_pool(tfl_op *op) {
+  if (op->row->code == 1 && tfl_bytes(op, 0) &&
+      tfl_same_scales(tfl_input(op, 0), tfl_output(op, 0))) {
+    int x = neo_emit_cast(&op->im->e, tfl_raw(op, 0), NEO_F32);
+    tfl_store_average(op, pool(op, op->row->op, x), TFL_POOL_ACTIVATION);
+    return;
+  }
   tfl_set_active(op, 0, pool(op, op->row->op, tfl_in(op, 0)), TFL_POOL_ACTIVATION);
 }
 
@@ -155,6 +190,17 @@ void tfl_l2_pool(tfl_op *op) {
 
 /* ---- matrix products ------------------------------------------------------------------------------ */
 
+static void integer_rows(tfl_op *op, int64_t width, bool keep) {
+  neo_emitter *e = &op->im->e;
+  int x = tfl_raw(op, 0), rank = tfl_rank(op, 0);
+  int w = neo_emit_transpose(e, tfl_centred_weights(op), 2, (int64_t[]){1, 0});
+  if (!keep && (rank != 2 || tfl_dim(op, 0, 1) != width))
+    x = neo_emit_reshape(e, x, 2, (int64_t[]){-1, width});
+  neo_node *node = tfl_node(op, "matmul", 2, (int[]){x, w});
+  neo_node_set_string(e->graph, node, "to", "i32");
+  tfl_set_raw(op, 0, tfl_finish_product(op, node->output[0], 0, 0, TFL_FC_ACTIVATION));
+}
+
 /* x is flattened to rows of the weights' [out, in] width, unless the dimensions are kept. */
 void tfl_fully_connected(tfl_op *op) {
   neo_emitter *e = &op->im->e;
@@ -162,6 +208,10 @@ void tfl_fully_connected(tfl_op *op) {
   bool keep = tfl_option(op, TFL_FC_KEEP_DIMS, NEO_FB_U8, 0) != 0;
   if (tfl_option(op, TFL_FC_FORMAT, NEO_FB_I8, 0) != 0 || width < 1 || tfl_rank(op, 1) != 2) {
     tfl_unsupported(op, "shuffled or unshaped weights");
+    return;
+  }
+  if (tfl_integer_product(op, 0)) {
+    integer_rows(op, width, keep);
     return;
   }
   int x = tfl_in(op, 0), rank = tfl_rank(op, 0), w = tfl_in(op, 1), b = bias(op, 2), y;

@@ -6,6 +6,7 @@
  * tflite_conv.c    convolutions, pools, fully connected, matrix products, resizes
  * tflite_move.c    shapes and movement
  * tflite_quant.c   quantised tensors, sparse tensors
+ * tflite_exact.c   integer kernels, bit by bit
  * tflite_rnn.c     fused recurrent operators
  * tflite_flow.c    IF, WHILE, CALL_ONCE, variables
  * tflite_ops.def   one row per builtin operator
@@ -68,6 +69,9 @@ typedef struct tfl_import {
   neo_fb_vector codes, subgraphs, buffers;
   int depth, n_converted; /* nested subgraphs; operators converted in all, bodies repeated */
   tfl_scope *scope;
+  neo_graph *main;
+  int bodies;        /* of IF and WHILE around what is being read */
+  bool initialising; /* in CALL_ONCE's subgraph */
   tfl_variable *variables;
   int64_t expanded; /* bytes of constants that had to be written out */
 } tfl_import;
@@ -139,6 +143,22 @@ int tfl_dequantise(tfl_import *im, const tfl_tensor *tensor, int value);
 int tfl_quantise(tfl_import *im, const tfl_tensor *tensor, int value);
 /* Writes a sparse constant out; false: damaged, or of a kind that Neo lacks (listed). */
 bool tfl_densify(tfl_import *im, const tfl_tensor *tensor, neo_tensor *out);
+
+/* ---- tflite_exact.c ---- */
+/* Input k and output 0 are 8-bit, with one scale each. */
+bool tfl_bytes(tfl_op *op, int k);
+/* And so are the weights, input 1, constant, with output channels along `axis`, and the bias. */
+bool tfl_integer_product(tfl_op *op, int axis);
+/* Weights without their zero point: integers. */
+int tfl_centred_weights(tfl_op *op);
+/* An i32 sum of stored inputs times centred weights (borders: the input's zero point) -> what is
+ * stored; the channel dimension is followed by `after` others; option names the fused activation.
+ */
+int tfl_finish_product(tfl_op *op, int sum, int axis, int after, int option);
+void tfl_requantise(tfl_op *op);
+void tfl_integer_leaky_relu(tfl_op *op, double alpha);
+bool tfl_integer_mean(tfl_op *op, int n_axes, const int64_t *axes, bool keep);
+void tfl_store_average(tfl_op *op, int mean, int option);
 
 /* ---- tflite_flow.c ---- */
 /* Which variables the model assigns: those become inputs; and the outputs that hand them on. */

@@ -40,6 +40,10 @@ void tfl_relu_range(tfl_op *op) {
 }
 
 void tfl_leaky_relu(tfl_op *op) {
+  if (tfl_bytes(op, 0)) {
+    tfl_integer_leaky_relu(op, neo_fb_f32(&op->options, 0, 0));
+    return;
+  }
   int x = tfl_in(op, 0);
   neo_node *node = tfl_node(op, "leaky_relu", 1, &x);
   neo_node_set_float(op->im->e.graph, node, "alpha", neo_fb_f32(&op->options, 0, 0));
@@ -148,12 +152,15 @@ void tfl_log_softmax(tfl_op *op) {
 
 void tfl_reduce(tfl_op *op) {
   int64_t axes[NEO_MAX_RANK];
-  int x = tfl_in(op, 0), n = tfl_ints(op, 1, axes, NEO_MAX_RANK);
-  if (n < 0)
+  int n = tfl_ints(op, 1, axes, NEO_MAX_RANK);
+  bool keep = tfl_option(op, 0, NEO_FB_U8, 0) != 0;
+  if (n < 0 ||
+      (op->row->code == 40 && n > 0 && tfl_bytes(op, 0) && tfl_integer_mean(op, n, axes, keep)))
     return;
+  int x = tfl_in(op, 0);
   neo_node *node = tfl_node(op, op->row->op, 1, &x);
   neo_node_set_ints(op->im->e.graph, node, "axes", n, axes);
-  neo_node_set_int(op->im->e.graph, node, "keepdims", tfl_option(op, 0, NEO_FB_U8, 0));
+  neo_node_set_int(op->im->e.graph, node, "keepdims", keep);
   neo_node_set_int(op->im->e.graph, node, "noop_with_empty_axes", 1);
   tfl_set(op, 0, node->output[0]);
 }

@@ -209,19 +209,28 @@ void tfl_unpack(tfl_op *op) {
     tfl_set_raw(op, k, unary_axes(op, "squeeze", parts[k], 1, &axis));
 }
 
+/* where(flag, a, b) over i64 lists. */
+static int choose(tfl_op *op, int flag, int a, int b) {
+  return tfl_node(op, "where", 3, (int[]){flag, a, b})->output[0];
+}
+
+/* Bounds that are not known yet (a loop's counter): known once the loop is unrolled. */
+static void slice_later(tfl_op *op) {
+  neo_emitter *e = &op->im->e;
+  int from = list(op, 1), size = list(op, 2);
+  int to = neo_emit_binary(e, "add", from, size);
+  int open = neo_emit_binary(e, "equal", size, neo_emit_int(e, -1));
+  to = choose(op, open, neo_emit_int(e, INT64_MAX), to);
+  tfl_set_raw(op, 0, tfl_node(op, "slice", 3, (int[]){tfl_raw(op, 0), from, to})->output[0]);
+}
+
 /* Sizes of -1 reach to the end. */
 void tfl_slice(tfl_op *op) {
   neo_emitter *e = &op->im->e;
-  const neo_tensor *begin = neo_emit_const(e, tfl_raw(op, 1)),
-                   *size = neo_emit_const(e, tfl_raw(op, 2));
   int64_t starts[NEO_MAX_RANK], ends[NEO_MAX_RANK];
   int x = tfl_raw(op, 0);
-  if (!begin || !size) {
-    int from = list(op, 1);
-    int node = neo_emit_node(e, "slice", 3,
-                             (int[]){x, from, neo_emit_binary(e, "add", from, list(op, 2))}, 1)
-                   ->output[0];
-    tfl_set_raw(op, 0, node);
+  if (!neo_emit_const(e, tfl_raw(op, 1)) || !neo_emit_const(e, tfl_raw(op, 2))) {
+    slice_later(op);
     return;
   }
   int n = tfl_ints(op, 1, starts, NEO_MAX_RANK);
@@ -289,10 +298,49 @@ static bool plan_slices(tfl_op *op, strides *s, int rank) {
   return true;
 }
 
+/* Bits of a mask as a bool list. */
+static int flags(tfl_op *op, int field, int n) {
+  int64_t bits[NEO_MAX_RANK], mask = tfl_option(op, field, NEO_FB_I32, 0);
+  for (int i = 0; i < n; i++)
+    bits[i] = mask >> i & 1;
+  return neo_emit_cast(&op->im->e, neo_emit_ints(&op->im->e, n, bits), NEO_BOOL);
+}
+
+/* The bounds come from values: steps are positive, no ellipsis, no new axes. */
+static void strided_slice_later(tfl_op *op) {
+  neo_emitter *e = &op->im->e;
+  int64_t axes[NEO_MAX_RANK] = {0, 1, 2, 3, 4, 5, 6, 7}, shrink[NEO_MAX_RANK];
+  int n = (int)tfl_dim(op, 1, 0), n_shrink = 0;
+  int64_t mask = tfl_option(op, TFL_SLICE_SHRINK, NEO_FB_I32, 0);
+  if (n < 1 || n > NEO_MAX_RANK || tfl_option(op, TFL_SLICE_ELLIPSIS, NEO_FB_I32, 0) ||
+      tfl_option(op, TFL_SLICE_NEW_AXIS, NEO_FB_I32, 0)) {
+    tfl_unsupported(op, "its bounds must be known when the model is read");
+    return;
+  }
+  int begin = list(op, 1), end = list(op, 2), step = list(op, 3), most = neo_emit_int(e, INT64_MAX);
+  int next = neo_emit_binary(e, "add", begin, neo_emit_int(e, 1));
+  int last = neo_emit_binary(e, "equal", begin, neo_emit_int(e, -1));
+  if (tfl_option(op, TFL_SLICE_OFFSET, NEO_FB_U8, 0))
+    end = neo_emit_binary(e, "add", begin, end);
+  end = choose(op, flags(op, TFL_SLICE_END, n), most, end);
+  end = choose(op, flags(op, TFL_SLICE_SHRINK, n), choose(op, last, most, next), end);
+  begin = choose(op, flags(op, TFL_SLICE_BEGIN, n), neo_emit_int(e, 0), begin);
+  int inputs[] = {tfl_raw(op, 0), begin, end, neo_emit_ints(e, n, axes), step};
+  int x = tfl_node(op, "slice", 5, inputs)->output[0];
+  for (int i = 0; i < n; i++)
+    if (mask >> i & 1)
+      shrink[n_shrink++] = i;
+  tfl_set_raw(op, 0, n_shrink ? unary_axes(op, "squeeze", x, n_shrink, shrink) : x);
+}
+
 void tfl_strided_slice(tfl_op *op) {
   neo_graph *graph = op->im->e.graph;
   strides s = {0};
   int rank = tfl_rank(op, 0), x = tfl_raw(op, 0);
+  if (!neo_emit_const(&op->im->e, tfl_raw(op, 1)) || !neo_emit_const(&op->im->e, tfl_raw(op, 2))) {
+    strided_slice_later(op);
+    return;
+  }
   s.n = tfl_ints(op, 1, s.begin, NEO_MAX_RANK);
   int ends = tfl_ints(op, 2, s.end, NEO_MAX_RANK), steps = tfl_ints(op, 3, s.step, NEO_MAX_RANK);
   if (s.n < 0 || ends < 0 || steps < 0)

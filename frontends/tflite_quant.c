@@ -69,7 +69,10 @@ void tfl_dequantize(tfl_op *op) {
 }
 
 void tfl_quantize(tfl_op *op) {
-  tfl_set(op, 0, tfl_in(op, 0));
+  if (tfl_bytes(op, 0))
+    tfl_requantise(op);
+  else
+    tfl_set(op, 0, tfl_in(op, 0));
 }
 
 /* ---- sparse constants -------------------------------------------------------------------------------- */

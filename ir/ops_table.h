@@ -20,8 +20,8 @@ neo_infer_fn neo_infer_arg, neo_infer_batch_norm, neo_infer_binary, neo_infer_ca
     neo_infer_reshape, neo_infer_resize, neo_infer_shape, neo_infer_size, neo_infer_slice,
     neo_infer_softmax, neo_infer_split, neo_infer_squeeze, neo_infer_tile, neo_infer_transpose,
     neo_infer_trilu, neo_infer_unary, neo_infer_unsqueeze, neo_infer_where;
-neo_infer_fn neo_infer_recurrent, neo_infer_expanded, neo_infer_scatter_rows, neo_infer_top_k;
-neo_eval_fn neo_eval_scatter_rows, neo_eval_top_k;
+neo_infer_fn neo_infer_recurrent, neo_infer_expanded, neo_infer_scatter_rows, neo_infer_top_k, neo_infer_multibox_nms;
+neo_eval_fn neo_eval_scatter_rows, neo_eval_top_k, neo_eval_multibox_nms;
 neo_infer_fn neo_infer_quantize, neo_infer_matmul_integer, neo_infer_conv_integer,
     neo_infer_qlinear, neo_infer_dynamic_quantize;
 neo_lower_fn neo_lower_quantize;
