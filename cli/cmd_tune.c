@@ -308,18 +308,17 @@ neo_status cli_best(neo_ctx *ctx, const cli_args *args) {
   neo_status status = need_database(ctx, args, true, &db);
   if (status == NEO_OK)
     status = cli_project(ctx, args, args->argument[0], &arena, &project);
+  neo_choice **choice = neo_arena_alloc(&arena, sizeof *choice * (size_t)(project.n_tasks + 1));
+  for (int t = 0; t < project.n_tasks; t++)
+    choice[t] = neo_arena_alloc(&arena, sizeof **choice);
+  if (status == NEO_OK)
+    status = neo_choose(ctx, &project, db, choice);
   for (int t = 0; status == NEO_OK && t < project.n_tasks; t++) {
-    neo_choice *choice = neo_alloc(ctx, sizeof *choice);
     neo_buf line = {0};
-    status = choice ? neo_choose(ctx, &project, &project.task[t], db, choice)
-                    : neo_fail(ctx, NEO_NO_MEMORY, "best");
-    if (status == NEO_OK) {
-      neo_schedule_print(&line, &choice->schedule);
-      printf("%-9s %10.1f us  %s %s\n    %s\n", neo_choice_name(choice->kind), choice->ns / 1e3,
-             project.task[t].group->name, choice->reason, line.data);
-    }
+    neo_schedule_print(&line, &choice[t]->schedule);
+    printf("%-9s %10.1f us  %s %s\n    %s\n", neo_choice_name(choice[t]->kind), choice[t]->ns / 1e3,
+           project.task[t].group->name, choice[t]->reason, line.data);
     neo_buf_fini(&line);
-    neo_free(ctx, choice);
   }
   if (project.graph)
     neo_project_close(&project);

@@ -51,10 +51,17 @@ static void *build_loop(void *self) {
 
 neo_status neo_build_tasks(neo_ctx *ctx, const neo_project *project, neo_db *db,
                            const neo_codegen *codegen, int jobs, neo_built *built) {
+  neo_arena scratch;
+  neo_arena_init(&scratch);
+  neo_choice **choice = neo_arena_alloc(&scratch, sizeof *choice * (size_t)(project->n_tasks + 1));
   for (int t = 0; t < project->n_tasks; t++) {
     neo_arena_init(&built[t].arena);
-    NEO_TRY(neo_choose(ctx, project, &project->task[t], db, &built[t].choice));
+    choice[t] = &built[t].choice;
   }
+  neo_status status = neo_choose(ctx, project, db, choice);
+  neo_arena_fini(&scratch);
+  if (status != NEO_OK)
+    return status;
   enum { MAX_JOBS = 64 };
   build_shared shared = {.project = project, .codegen = codegen, .built = built};
   build_worker worker[MAX_JOBS];

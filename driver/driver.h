@@ -25,7 +25,7 @@ typedef struct neo_project_options {
   const char *target; /* NULL: this machine */
   int threads;        /* 0: one per core of this machine */
   neo_accuracy accuracy;
-  double max_params_growth; /* 0: 4 */
+  double max_params_growth; /* of all parameters together; 0: 4 */
 } neo_project_options;
 
 /* A fused operator with the layouts of its boundary: the unit of tuning. Equal ones are one task.
@@ -46,8 +46,8 @@ typedef struct neo_project {
   char target_text[NEO_TARGET_TEXT];
   int threads;
   neo_accuracy accuracy;
-  double max_params_growth;
-  neo_layout *value_layout; /* by graph value; n == 0: row-major */
+  double max_params_growth, constant_bytes; /* the latter: of all groups' constants */
+  neo_layout *value_layout;                 /* by graph value; n == 0: row-major */
   int n_tasks;
   neo_task *task;
   int *group_task; /* by group: its task, or -1 (views and runtime operators) */
@@ -55,7 +55,8 @@ typedef struct neo_project {
 
 neo_status neo_project_open(neo_ctx *ctx, const neo_project_options *options, neo_project *out);
 void neo_project_close(neo_project *project);
-/* The schedule space of a task under this project's constraints. */
+/* The schedule space of a task under this project's constraints: its constants may grow as far as
+ * the model can afford if no other task's do. */
 neo_status neo_project_space(neo_ctx *ctx, const neo_project *project, const neo_task *task,
                              neo_space **out);
 
@@ -86,9 +87,9 @@ typedef struct neo_choice {
 
 const char *neo_accuracy_name(neo_accuracy accuracy); /* exact default fast */
 const char *neo_choice_name(neo_choice_kind kind);
-/* db may be NULL. Never fails for want of records. */
-neo_status neo_choose(neo_ctx *ctx, const neo_project *project, const neo_task *task, neo_db *db,
-                      neo_choice *out);
+/* The choice of every task: *out[t]. All parameters together grow by max_params_growth at most,
+ * where it gains most time per byte. db may be NULL. Never fails for want of records. */
+neo_status neo_choose(neo_ctx *ctx, const neo_project *project, neo_db *db, neo_choice **out);
 
 /* ---- compile ------------------------------------------------------------------------------------- */
 

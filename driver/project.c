@@ -71,7 +71,8 @@ static void collect_tasks(neo_project *project) {
 
 neo_status neo_project_open(neo_ctx *ctx, const neo_project_options *options, neo_project *out) {
   neo_project project = {.accuracy = options->accuracy,
-                         .max_params_growth = options->max_params_growth};
+                         .max_params_growth =
+                             options->max_params_growth > 0 ? options->max_params_growth : 4};
   neo_arena_init(&project.arena);
   neo_status status = neo_target_find(ctx, options->target, &project.target);
   if (status != NEO_OK)
@@ -97,6 +98,9 @@ neo_status neo_project_open(neo_ctx *ctx, const neo_project_options *options, ne
     neo_graph_drop_unused(project.graph);
   if (status == NEO_OK)
     status = neo_graph_partition(ctx, project.graph, &project.arena, &project.partition);
+  for (int g = 0; status == NEO_OK && g < project.partition.n_groups; g++)
+    if (project.partition.group[g].kind == NEO_STEP_TE)
+      project.constant_bytes += neo_te_constant_bytes(&project.partition.group[g].te);
   if (status == NEO_OK)
     status = neo_project_layouts(ctx, &project);
   if (status == NEO_OK)
@@ -115,17 +119,32 @@ void neo_project_close(neo_project *project) {
   neo_arena_fini(&project->arena);
 }
 
-neo_status neo_project_space(neo_ctx *ctx, const neo_project *project, const neo_task *task,
-                             neo_space **out) {
+double neo_te_constant_bytes(const neo_te *te) {
+  double sum = 0;
+  int64_t n;
+  for (int b = 0; b < te->n_buffers; b++)
+    if (te->buffer[b].role == NEO_TE_CONST && neo_shape_elements(&te->buffer[b].shape, &n))
+      sum += (double)n * (double)neo_dtype_size(te->buffer[b].dtype);
+  return sum;
+}
+
+neo_status neo_project_space_within(neo_ctx *ctx, const neo_project *project, const neo_task *task,
+                                    double growth, neo_space **out) {
   static const neo_layout row_major = {0};
-  neo_space_options options = {.threads = project->threads,
-                               .accuracy = project->accuracy,
-                               .max_params_growth = project->max_params_growth};
+  neo_space_options options = {
+      .threads = project->threads, .accuracy = project->accuracy, .max_params_growth = growth};
   const neo_te *te = &task->group->te;
   for (int b = 0; b < te->n_buffers; b++)
     if (te->buffer[b].role == NEO_TE_IN || te->buffer[b].role == NEO_TE_OUT)
       options.fixed[b] = task->layout[b].n ? &task->layout[b] : &row_major;
   return neo_space_build(ctx, te, &project->target, &options, out);
+}
+
+neo_status neo_project_space(neo_ctx *ctx, const neo_project *project, const neo_task *task,
+                             neo_space **out) {
+  double own = neo_te_constant_bytes(&task->group->te) * task->weight;
+  double spare = (project->max_params_growth - 1) * project->constant_bytes;
+  return neo_project_space_within(ctx, project, task, own > 0 ? 1 + spare / own : 1, out);
 }
 
 void neo_workload_family(neo_buf *out, const char *te_text) {

@@ -22,6 +22,32 @@ void neo_description_fini(neo_description *description);
 bool neo_task_replays(neo_ctx *ctx, const neo_project *project, const neo_task *task,
                       const neo_schedule *schedule);
 
+/* One schedule a task may take. */
+typedef struct neo_alternative {
+  neo_choice choice;
+  double bytes; /* of its constants as it stores them, of all its groups */
+} neo_alternative;
+
+enum { NEO_ALTERNATIVES = 16 };
+typedef struct neo_alternatives {
+  int n;                                   /* >= 1 */
+  neo_alternative *item[NEO_ALTERNATIVES]; /* in arena; the fastest first */
+  char reason[200];                        /* why no better ones */
+} neo_alternatives;
+
+/* choose.c: the best record of each algorithm, or what stands in for records. db may be NULL. */
+neo_status neo_task_alternatives(neo_ctx *ctx, const neo_project *project, const neo_task *task,
+                                 neo_db *db, neo_arena *arena, neo_alternatives *out);
+/* Adds the analytic model's picks whose constants do not grow. */
+neo_status neo_task_add_plain(neo_ctx *ctx, const neo_project *project, const neo_task *task,
+                              neo_arena *arena, neo_alternatives *all);
+
+/* project.c: bytes of the te's constants, as the model has them. */
+double neo_te_constant_bytes(const neo_te *te);
+/* The space whose constants are at most growth times the task's own. */
+neo_status neo_project_space_within(neo_ctx *ctx, const neo_project *project, const neo_task *task,
+                                    double growth, neo_space **out);
+
 /* build.c: a task with its schedule, nest and machine code. */
 typedef struct neo_built {
   neo_arena arena; /* owns nest and packing */

@@ -457,10 +457,10 @@ static int read_trial(neo_ctx *ctx, neo_sqlite *store, sqlite3_stmt *s, neo_db_t
   return SQLITE_DONE;
 }
 
-/* The fastest sound record of one error class, if faster than what is in *out. SQLITE_DONE or an
+/* The sound records of one error class, fastest first, until fn returns false. SQLITE_DONE or an
  * error. */
-static int best_of_rank(neo_ctx *ctx, neo_sqlite *store, const neo_db_query *query, int rank,
-                        neo_db_row *out) {
+static int visit_rank(neo_ctx *ctx, neo_sqlite *store, const neo_db_query *query, int rank,
+                      bool (*fn)(void *, const neo_db_trial *), void *fn_self) {
   int rc;
   sqlite3_stmt *s = statement(store, query->layout ? NEO_SQL_BEST_LAYOUT : NEO_SQL_BEST, &rc);
   bind_text(s, 1, query->workload, &rc);
@@ -473,15 +473,7 @@ static int best_of_rank(neo_ctx *ctx, neo_sqlite *store, const neo_db_query *que
   while (!done && rc == SQLITE_OK && (rc = sqlite3_step(s)) == SQLITE_ROW) {
     neo_db_trial trial;
     rc = read_trial(ctx, store, s, &trial);
-    done = rc == SQLITE_ROW && neo_trial_rank(&trial) == rank;
-    bool better = done && (!out->memory || trial.ns < out->trial.ns);
-    neo_db_row row = {0};
-    if (better && neo_trial_copy(ctx, &trial, &row) != NEO_OK)
-      rc = SQLITE_NOMEM;
-    if (row.memory) {
-      neo_db_row_fini(out);
-      *out = row;
-    }
+    done = rc == SQLITE_ROW && neo_trial_rank(&trial) == rank && !fn(fn_self, &trial);
     rc = rc == SQLITE_DONE || rc == SQLITE_ROW ? SQLITE_OK : rc;
   }
   if (s)
@@ -489,26 +481,54 @@ static int best_of_rank(neo_ctx *ctx, neo_sqlite *store, const neo_db_query *que
   return rc == SQLITE_OK ? SQLITE_DONE : rc;
 }
 
-static neo_status best(neo_ctx *ctx, void *self, const neo_db_query *query, neo_db_row *out,
-                       bool *found) {
+/* Every class up to the query's. */
+static neo_status visit_best(neo_ctx *ctx, void *self, const neo_db_query *query,
+                             bool (*fn)(void *, const neo_db_trial *), void *fn_self) {
   neo_sqlite *store = self;
-  neo_db_row row = {0};
   int rc = SQLITE_DONE;
   for (int rank = 0; rc == SQLITE_DONE && rank <= neo_error_class_rank(query->error_class_max);
        rank++)
-    rc = best_of_rank(ctx, store, query, rank, &row);
+    rc = visit_rank(ctx, store, query, rank, fn, fn_self);
   if (neo_sqlite_is_damage(rc)) {
     neo_log(ctx, NEO_LOG_WARN, "database %s: a lookup met a damaged page (%s)", store->path,
             sqlite3_errmsg(store->handle));
     rc = SQLITE_DONE;
   }
-  if (rc != SQLITE_DONE) {
-    neo_db_row_fini(&row);
-    return finish(ctx, store, rc);
+  return rc == SQLITE_DONE ? NEO_OK : finish(ctx, store, rc);
+}
+
+typedef struct best_row {
+  neo_ctx *ctx;
+  neo_db_row row;
+  neo_status status;
+} best_row;
+
+static bool keep_faster(void *self, const neo_db_trial *trial) {
+  best_row *best = self;
+  neo_db_row row = {0};
+  if (best->row.memory && trial->ns >= best->row.trial.ns)
+    return false;
+  best->status = neo_trial_copy(best->ctx, trial, &row);
+  if (best->status == NEO_OK) {
+    neo_db_row_fini(&best->row);
+    best->row = row;
   }
-  *found = row.memory != NULL;
-  if (row.memory)
-    *out = row;
+  return false; /* the next class may have a faster one, this has not */
+}
+
+static neo_status best(neo_ctx *ctx, void *self, const neo_db_query *query, neo_db_row *out,
+                       bool *found) {
+  best_row best = {.ctx = ctx};
+  neo_status status = visit_best(ctx, self, query, keep_faster, &best);
+  if (status == NEO_OK)
+    status = best.status;
+  if (status != NEO_OK) {
+    neo_db_row_fini(&best.row);
+    return status;
+  }
+  *found = best.row.memory != NULL;
+  if (*found)
+    *out = best.row;
   return NEO_OK;
 }
 
@@ -623,6 +643,7 @@ const neo_store_ops neo_store_sqlite = {
     .visit_runs = visit_runs,
     .put_trial = put_trial,
     .best = best,
+    .visit_best = visit_best,
     .visit_trials = visit_trials,
     .visit_workloads = visit_workloads,
     .put_note = put_note,
@@ -642,6 +663,7 @@ const neo_store_ops neo_store_memory = {
     .visit_runs = visit_runs,
     .put_trial = put_trial,
     .best = best,
+    .visit_best = visit_best,
     .visit_trials = visit_trials,
     .visit_workloads = visit_workloads,
     .put_note = put_note,

@@ -149,6 +149,14 @@ neo_status neo_db_best(neo_ctx *ctx, neo_db *db, const neo_db_query *query, neo_
   return db->ops->best(ctx, db->self, query, out, found);
 }
 
+neo_status neo_db_visit_best(neo_ctx *ctx, neo_db *db, const neo_db_query *query,
+                             bool (*fn)(void *, const neo_db_trial *), void *self) {
+  NEO_TRY(check_query(ctx, query));
+  if (!query->workload || !query->target)
+    return neo_fail(ctx, NEO_USAGE, "database: a lookup needs a workload and a target");
+  return db->ops->visit_best(ctx, db->self, query, fn, self);
+}
+
 neo_status neo_db_visit_trials(neo_ctx *ctx, neo_db *db, const neo_db_query *query, int64_t run,
                                bool (*fn)(void *, const neo_db_trial *), void *self) {
   static const neo_db_query all = {0};

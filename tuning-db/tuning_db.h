@@ -81,6 +81,10 @@ typedef struct neo_db_row {
 void neo_db_row_fini(neo_db_row *row);
 neo_status neo_db_best(neo_ctx *ctx, neo_db *db, const neo_db_query *query, neo_db_row *out,
                        bool *found);
+/* Usable records of a query, one error class after the other, in each the fastest first. fn returns
+ * false to go on with the next class; it must not use the database. */
+neo_status neo_db_visit_best(neo_ctx *ctx, neo_db *db, const neo_db_query *query,
+                             bool (*fn)(void *self, const neo_db_trial *trial), void *self);
 /* The fastest record of each of up to n other workloads of the same family and target, nearest in
  * log-extents first. out: room for query->n rows. */
 typedef struct neo_db_near_query {

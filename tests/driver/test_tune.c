@@ -483,6 +483,73 @@ static void stale_records_are_passed_over(void **state) {
   neo_project_close(&whole);
 }
 
+/* The fastest records do not replay. */
+static void the_fastest_are_stale(neo_db_trial *trial) {
+  if (trial->attempt % 5 != 1)
+    return;
+  trial->schedule = "s1; alg direct; split B9.1 7; order B9 1.0 1.1";
+  trial->ns /= 1000;
+}
+
+/* One bad record won for ever: the task got no record at all. */
+static void the_next_best_record_is_used(void **state) {
+  fixture *f = *state;
+  neo_db *good = open_db(f, f->db_path);
+  tune(f, good, 60, 1);
+  neo_db *db = copy_store(f, good, 1, the_fastest_are_stale);
+  neo_compile_result result = compile(f, &f->project, db, NULL);
+  assert_int_equal(result.hits, result.n_tasks);
+  neo_db_close(db);
+  neo_db_close(good);
+}
+
+static neo_compile_result compile_grown(fixture *f, const model_case *c, neo_db *db, double growth,
+                                        int64_t trials) {
+  neo_binding binding = {.name = c->input_name, .shape = {4, {1, 3, 192, 192}}};
+  neo_project_options options = {.model = c->model,
+                                 .n_bindings = 1,
+                                 .bindings = &binding,
+                                 .threads = 1,
+                                 .accuracy = NEO_ACCURACY_DEFAULT,
+                                 .max_params_growth = growth};
+  neo_project project;
+  must(&f->ctx, neo_project_open(&f->ctx, &options, &project));
+  neo_tune_options tuning = simulated(trials, 1);
+  neo_tune_result ignored;
+  if (trials > 0)
+    must(&f->ctx, neo_tune(&f->ctx, &project, db, &tuning, &ignored));
+  neo_compile_result result = compile(f, &project, db, NULL);
+  print_message("growth %.1f: %zu bytes of %zu, %d hits, %.1f us\n", growth, result.params_bytes,
+                result.weights_bytes, result.hits, result.predicted_ns / 1e3);
+  neo_project_close(&project);
+  return result;
+}
+
+/* It was of each layer, and records did not care. */
+static void growth_is_of_the_whole_model(void **state) {
+  fixture *f = *state;
+  static const double growth[] = {4, 2.5, 1.5, 1}; /* records are of the most generous one */
+  model_case c;
+  case_load(&f->ctx, "unet_op13", &c);
+  for (int tuned = 0; tuned < 2; tuned++) {
+    neo_db *db = open_db(f, "memory:");
+    size_t before = SIZE_MAX;
+    int hits = 0;
+    for (int i = 0; i < NEO_COUNT(growth); i++) {
+      neo_compile_result result = compile_grown(f, &c, db, growth[i], tuned && i == 0 ? 300 : 0);
+      double padding = growth[i] > 1 ? 1.01 : 1.15; /* blocked layouts pad; not to be chosen */
+      assert_true((double)result.params_bytes <=
+                  growth[i] * padding * (double)result.weights_bytes + 64 * 64);
+      assert_true(result.params_bytes <= before);
+      before = result.params_bytes;
+      hits += result.hits;
+    }
+    assert_true((hits > 0) == tuned);
+    neo_db_close(db);
+  }
+  case_release(&f->ctx, &c);
+}
+
 static void keep_warning(void *self, neo_log_level level, const char *text) {
   if (level <= NEO_LOG_WARN)
     neo_buf_printf(self, "%s\n", text);
@@ -641,6 +708,8 @@ int main(void) {
       WITH_FIXTURE(bad_measurers_are_named),
       WITH_FIXTURE(hits_and_near_hits),
       WITH_FIXTURE(stale_records_are_passed_over),
+      WITH_FIXTURE(the_next_best_record_is_used),
+      WITH_FIXTURE(growth_is_of_the_whole_model),
       WITH_FIXTURE(damaged_rows_are_named_and_skipped),
       WITH_FIXTURE(read_only_stores),
       WITH_FIXTURE(each_allocation_may_fail),
