@@ -2,8 +2,9 @@
  *
  * The file is walked once (onnx_wire.c), unpacked by protobuf-c from the stripped copy, and
  * converted node by node through the rows of onnx_ops.def. Names live in scopes: the main graph,
- * the taken branch of an If (sees the outer names), a model-local function (sees only its
- * parameters); both are inlined. Files whose nodes are not in topological order are sorted; a cycle
+ * the taken branch of an If whose condition is a constant (sees the outer names), a model-local
+ * function (sees only its parameters); both are inlined. Other branches and bodies become graphs of
+ * their own (onnx_flow.c). Files whose nodes are not in topological order are sorted; a cycle
  * is an error.
  *
  * Unsupported things do not stop the reading: they collect in one list, and what depends on them
@@ -30,16 +31,40 @@ static const char *plain_domain(const char *domain) {
 
 /* ---- scopes ---------------------------------------------------------------------------------- */
 
-static int scope_find(const onnx_scope *scope, const char *name) {
-  for (; scope; scope = scope->outer) {
-    intptr_t id = (intptr_t)neo_map_get(&scope->names, name);
-    if (id)
-      return (int)id - 1;
-  }
-  return NEO_NO_VALUE;
+int onnx_scope_capture(onnx_import *im, onnx_scope *scope, int outer) {
+  const neo_value value = scope->outer->graph->value[outer];
+  if (value.constant)
+    return neo_graph_add_constant(scope->graph, value.name, value.constant);
+  if (value.node < 0 && !value.is_input) /* a placeholder stays one */
+    return neo_graph_add_value(scope->graph, value.name, NEO_DTYPE_COUNT, NULL);
+  for (int i = 0; i < scope->n_captures; i++)
+    if (scope->capture[i] == outer)
+      return scope->graph->input[scope->graph->n_inputs - scope->n_captures + i];
+  scope->capture = neo_arena_grow(im->main->arena, scope->capture, &scope->cap_captures,
+                                  scope->n_captures + 1, sizeof *scope->capture);
+  scope->capture[scope->n_captures++] = outer;
+  return neo_graph_add_input(scope->graph, value.name, value.dtype, &(neo_shape){.rank = -1});
 }
 
-static neo_status scope_put(onnx_import *im, onnx_scope *scope, const char *name, int value) {
+static int scope_find(onnx_import *im, onnx_scope *scope, const char *name) {
+  intptr_t id = (intptr_t)neo_map_get(&scope->names, name);
+  if (id || !scope->outer)
+    return (int)id - 1;
+  int outer = scope_find(im, scope->outer, name);
+  if (outer < 0 || scope->outer->graph == scope->graph)
+    return outer;
+  int inner = onnx_scope_capture(im, scope, outer);
+  if (!neo_map_put(&scope->names, name, (void *)(intptr_t)(inner + 1)))
+    return NEO_NO_VALUE;
+  return inner;
+}
+
+int onnx_scope_find(onnx_import *im, onnx_scope *scope, const char *name) {
+  int value = scope_find(im, scope, name);
+  return value == ABSENT ? NEO_NO_VALUE : value;
+}
+
+neo_status onnx_scope_put(onnx_import *im, onnx_scope *scope, const char *name, int value) {
   if (neo_map_get(&scope->names, name))
     return neo_fail(im->ctx, NEO_BAD_INPUT, "onnx: the name '%s' is defined twice", name);
   if (!neo_map_put(&scope->names, name, (void *)(intptr_t)(value + 1)))
@@ -163,7 +188,7 @@ static neo_status resolve_inputs(onnx_import *im, onnx_node *node, bool *poisone
     node->input[i] = NEO_NO_VALUE;
     if (!*pb->input[i])
       continue;
-    int value = scope_find(node->scope, pb->input[i]);
+    int value = scope_find(im, node->scope, pb->input[i]);
     if (value == NEO_NO_VALUE)
       return onnx_bad(im, node, "input '%s' is defined nowhere", pb->input[i]);
     if (value == ABSENT)
@@ -198,7 +223,7 @@ static neo_status bind_outputs(onnx_import *im, onnx_node *node) {
       continue;
     if (node->output[i] == NEO_NO_VALUE)
       node->output[i] = placeholder(im, name);
-    NEO_TRY(scope_put(im, node->scope, name, node->output[i]));
+    NEO_TRY(onnx_scope_put(im, node->scope, name, node->output[i]));
   }
   return NEO_OK;
 }
@@ -221,9 +246,9 @@ static const Onnx__Function *find_function(const onnx_import *im, const Onnx__No
   return NULL;
 }
 
-static neo_status bind_results(onnx_import *im, onnx_node *node, const onnx_scope *inner, int k,
+static neo_status bind_results(onnx_import *im, onnx_node *node, onnx_scope *inner, int k,
                                const char *name) {
-  int value = scope_find(inner, text_or_empty(name));
+  int value = scope_find(im, inner, text_or_empty(name));
   if (value == NEO_NO_VALUE || value == ABSENT)
     return onnx_bad(im, node, "its body's output '%s' is defined nowhere", text_or_empty(name));
   if (k < node->n_outputs)
@@ -235,7 +260,7 @@ static neo_status function_body(onnx_import *im, onnx_node *node, onnx_scope *in
   const Onnx__Function *f = inner->function;
   for (size_t i = 0; i < f->n_input; i++) {
     int value = onnx_input(node, (int)i);
-    NEO_TRY(scope_put(im, inner, f->input[i], value == NEO_NO_VALUE ? ABSENT : value));
+    NEO_TRY(onnx_scope_put(im, inner, f->input[i], value == NEO_NO_VALUE ? ABSENT : value));
   }
   NEO_TRY(convert_nodes(im, inner, f->node, f->n_node));
   for (size_t i = 0; i < f->n_output; i++)
@@ -243,8 +268,11 @@ static neo_status function_body(onnx_import *im, onnx_node *node, onnx_scope *in
   return NEO_OK;
 }
 
-static neo_status enter(onnx_import *im, onnx_node *node, onnx_scope *inner, size_t n_nodes) {
+neo_status onnx_scope_enter(onnx_import *im, onnx_node *node, onnx_scope *inner, size_t n_nodes) {
   inner->depth = node->scope->depth + 1;
+  inner->graph = im->graph;
+  inner->n_captures = inner->cap_captures = 0;
+  inner->capture = NULL;
   inner->prefix = neo_arena_printf(im->graph->arena, "%s/", node->name);
   if (inner->depth > MAX_SCOPES || n_nodes > MAX_INLINED ||
       (im->n_inlined += (int)n_nodes) > MAX_INLINED)
@@ -258,7 +286,7 @@ static neo_status inline_function(onnx_import *im, onnx_node *node, const Onnx__
       .call = node, .function = f, .n_opsets = f->n_opset_import, .opsets = f->opset_import};
   if (node->n_inputs > (int)f->n_input)
     return onnx_bad(im, node, "%d inputs given to a function of %zu", node->n_inputs, f->n_input);
-  NEO_TRY(enter(im, node, &inner, f->n_node));
+  NEO_TRY(onnx_scope_enter(im, node, &inner, f->n_node));
   for (size_t i = 0; i < node->pb->n_attribute; i++)
     for (size_t k = 0; k < f->n_attribute; k++)
       if (strcmp(text_or_empty(node->pb->attribute[i]->name), f->attribute[k]) == 0)
@@ -268,21 +296,25 @@ static neo_status inline_function(onnx_import *im, onnx_node *node, const Onnx__
   return status;
 }
 
+static neo_status add_initializer(onnx_import *im, onnx_scope *scope, const Onnx__Tensor *pb) {
+  const char *name = text_or_empty(pb->name);
+  neo_tensor tensor;
+  NEO_TRY(onnx_tensor(im, pb, name, &tensor));
+  return onnx_scope_put(im, scope, name, neo_graph_add_constant(im->graph, name, &tensor));
+}
+
+neo_status onnx_graph_nodes(onnx_import *im, onnx_scope *inner, const Onnx__Graph *graph) {
+  for (size_t i = 0; i < graph->n_initializer; i++)
+    NEO_TRY(add_initializer(im, inner, graph->initializer[i]));
+  return convert_nodes(im, inner, graph->node, graph->n_node);
+}
+
 neo_status onnx_inline_graph(onnx_import *im, onnx_node *node, const Onnx__Graph *graph) {
   onnx_scope inner = *node->scope;
   memset(&inner.names, 0, sizeof inner.names);
   inner.outer = node->scope;
-  NEO_TRY(enter(im, node, &inner, graph->n_node));
-  neo_status status = NEO_OK;
-  for (size_t i = 0; status == NEO_OK && i < graph->n_initializer; i++) {
-    neo_tensor tensor;
-    const char *name = text_or_empty(graph->initializer[i]->name);
-    status = onnx_tensor(im, graph->initializer[i], name, &tensor);
-    if (status == NEO_OK)
-      status = scope_put(im, &inner, name, neo_graph_add_constant(im->graph, name, &tensor));
-  }
-  if (status == NEO_OK)
-    status = convert_nodes(im, &inner, graph->node, graph->n_node);
+  NEO_TRY(onnx_scope_enter(im, node, &inner, graph->n_node));
+  neo_status status = onnx_graph_nodes(im, &inner, graph);
   for (size_t i = 0; status == NEO_OK && i < graph->n_output; i++)
     status = bind_results(im, node, &inner, (int)i, graph->output[i]->name);
   neo_map_fini(&inner.names);
@@ -370,8 +402,8 @@ static neo_status add_input(onnx_import *im, onnx_scope *scope, const Onnx__Valu
   const char *dim_name[NEO_MAX_RANK] = {0};
   neo_shape shape = {0};
   neo_dtype dtype;
-  if (scope_find(scope, name) != NEO_NO_VALUE) {
-    const neo_value *value = &im->graph->value[scope_find(scope, name)];
+  if (scope_find(im, scope, name) != NEO_NO_VALUE) {
+    const neo_value *value = &im->graph->value[scope_find(im, scope, name)];
     if (value->constant)
       return NEO_OK; /* an initializer listed as input: a default value */
     return neo_fail(im->ctx, NEO_BAD_INPUT, "onnx: the name '%s' is defined twice", name);
@@ -379,19 +411,12 @@ static neo_status add_input(onnx_import *im, onnx_scope *scope, const Onnx__Valu
   const Onnx__TensorType *type = info->type ? info->type->tensor_type : NULL;
   if (!type || onnx_dtype(type->elem_type, &dtype, &type_name) != NEO_OK) {
     neo_unsupported_add(&im->unsupported, "input '%s': %s", name, type_name);
-    return scope_put(im, scope, name, placeholder(im, name));
+    return onnx_scope_put(im, scope, name, placeholder(im, name));
   }
   NEO_TRY(input_shape(im, name, type, &shape, dim_name));
   int id = neo_graph_add_input(im->graph, name, dtype, &shape);
   memcpy(im->graph->value[id].dim_name, dim_name, sizeof dim_name);
-  return scope_put(im, scope, name, id);
-}
-
-static neo_status add_initializer(onnx_import *im, onnx_scope *scope, const Onnx__Tensor *pb) {
-  const char *name = text_or_empty(pb->name);
-  neo_tensor tensor;
-  NEO_TRY(onnx_tensor(im, pb, name, &tensor));
-  return scope_put(im, scope, name, neo_graph_add_constant(im->graph, name, &tensor));
+  return onnx_scope_put(im, scope, name, id);
 }
 
 static neo_status main_graph(onnx_import *im, onnx_scope *scope) {
@@ -408,7 +433,7 @@ static neo_status main_graph(onnx_import *im, onnx_scope *scope) {
     return neo_fail(im->ctx, NEO_BAD_INPUT, "onnx: %s: the graph has no outputs", im->path);
   for (size_t i = 0; i < pb->n_output; i++) {
     const char *name = text_or_empty(pb->output[i]->name);
-    int value = scope_find(scope, name);
+    int value = scope_find(im, scope, name);
     if (value == NEO_NO_VALUE)
       return neo_fail(im->ctx, NEO_BAD_INPUT, "onnx: output '%s' is defined nowhere", name);
     neo_graph_add_output(im->graph, value, name);
@@ -422,6 +447,7 @@ static neo_status build(neo_ctx *ctx, const neo_source *source, const Onnx__Mode
   onnx_scope scope = {
       .prefix = "", .n_opsets = model->n_opset_import, .opsets = model->opset_import};
   NEO_TRY(neo_graph_create(ctx, text_or_empty(model->graph->name), &im.graph));
+  im.main = scope.graph = im.graph;
   im.files = neo_arena_alloc(im.graph->arena, sizeof *im.files);
   im.files->model = source->file;
   neo_status status = main_graph(&im, &scope);

@@ -261,18 +261,3 @@ neo_status onnx_upsample(onnx_import *im, onnx_node *node) {
     neo_node_set_string(im->graph, made, "mode", "linear");
   return NEO_OK;
 }
-
-/* ---- control flow ---------------------------------------------------------------------------- */
-
-neo_status onnx_if(onnx_import *im, onnx_node *node) {
-  const neo_tensor *condition = onnx_const(im, onnx_input(node, 0));
-  const Onnx__Attribute *then_branch = onnx_attr(node, "then_branch");
-  const Onnx__Attribute *else_branch = onnx_attr(node, "else_branch");
-  int64_t n;
-  if (!then_branch || !else_branch || !then_branch->g || !else_branch->g)
-    return onnx_bad(im, node, "a branch is missing");
-  if (!condition || !neo_shape_elements(&condition->shape, &n) || n != 1)
-    return onnx_unsupported(im, node, "its condition is not a constant");
-  return onnx_inline_graph(im, node,
-                           neo_tensor_get_i64(condition, 0) ? then_branch->g : else_branch->g);
-}

@@ -2,6 +2,7 @@
  *
  * onnx.c       model -> graph: scopes, order of nodes, functions, If
  * onnx_wire.c  the walk over the file before protobuf-c
+ * onnx_flow.c  If, Loop, Scan
  * onnx_tensor.c tensor data: raw, typed, external
  * onnx_node.c  what converters use: attributes, constants, emitting nodes, the unsupported list
  * onnx_conv_*.c converters; onnx_ops.def one row per (operator, opset range) */
@@ -25,11 +26,15 @@ typedef struct onnx_files {
   } * external;
 } onnx_files;
 
-/* Names visible to a list of nodes: the main graph, an If branch (sees `outer`), a function body.
- */
+/* Names visible to a list of nodes: the main graph, an If branch or a body (sees `outer`), a
+ * function body. A scope whose graph is not its outer one's is closed: an outer value becomes an
+ * input of its graph when a name first reaches it, and is listed in capture. */
 typedef struct onnx_scope {
   neo_map names; /* value name -> id + 1 */
-  const struct onnx_scope *outer;
+  struct onnx_scope *outer;
+  neo_graph *graph;
+  int n_captures, cap_captures;
+  int *capture;           /* ids in outer->graph, of the inputs behind the formal ones */
   struct onnx_node *call; /* function body: the calling node, whose attributes refs mean */
   const Onnx__Function *function;
   const char *prefix; /* of node and value names */
@@ -42,7 +47,8 @@ typedef struct onnx_import {
   neo_ctx *ctx;
   const char *path;
   const Onnx__Model *model;
-  neo_graph *graph;
+  neo_graph *graph; /* nodes go here: the model's, or that of an If branch or a body */
+  neo_graph *main;
   onnx_files *files;
   neo_unsupported unsupported;
   int n_inlined;
@@ -132,6 +138,15 @@ neo_status onnx_plain(onnx_import *im, onnx_node *node);
 /* ---- onnx.c ---- */
 /* Converts a subgraph's nodes in place of the node; its outputs are bound to the node's outputs. */
 neo_status onnx_inline_graph(onnx_import *im, onnx_node *node, const Onnx__Graph *graph);
+/* Makes `inner` a scope inside the node's, with a prefix of its own; counts n_nodes. */
+neo_status onnx_scope_enter(onnx_import *im, onnx_node *node, onnx_scope *inner, size_t n_nodes);
+neo_status onnx_scope_put(onnx_import *im, onnx_scope *scope, const char *name, int value);
+/* NEO_NO_VALUE if the name is defined nowhere (or left out by a function's caller). */
+int onnx_scope_find(onnx_import *im, onnx_scope *scope, const char *name);
+/* The outer value as an input (or constant) of a closed scope's graph. */
+int onnx_scope_capture(onnx_import *im, onnx_scope *scope, int outer);
+/* Initializers and nodes of a subgraph, into im->graph. */
+neo_status onnx_graph_nodes(onnx_import *im, onnx_scope *inner, const Onnx__Graph *graph);
 
 /* ---- onnx_table.c ---- */
 const onnx_row *onnx_row_find(const char *domain, const char *op_type, int opset);

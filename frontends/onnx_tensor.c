@@ -123,9 +123,9 @@ static neo_status external_file(onnx_import *im, const char *what, const char *l
       return NEO_OK;
     }
   NEO_TRY(neo_file_map(im->ctx, real, out));
-  files->external = neo_arena_grow(im->graph->arena, files->external, &files->cap, files->n + 1,
+  files->external = neo_arena_grow(im->main->arena, files->external, &files->cap, files->n + 1,
                                    sizeof *files->external);
-  files->external[files->n].path = neo_arena_strdup(im->graph->arena, real);
+  files->external[files->n].path = neo_arena_strdup(im->main->arena, real);
   files->external[files->n++].file = *out;
   return NEO_OK;
 }
