@@ -178,7 +178,7 @@ static neo_status read_entry(neo_ctx *ctx, neo_archive *archive, uint64_t *at, u
 }
 
 static neo_status read_directory(neo_ctx *ctx, neo_archive *archive) {
-  directory dir;
+  directory dir = {0};
   NEO_TRY(find_directory(ctx, archive, &dir));
   archive->member = neo_arena_alloc(&archive->arena, sizeof *archive->member * (dir.count + 1));
   uint64_t at = dir.offset;

@@ -152,6 +152,9 @@ tv torch_do_logical_not(torch *t, torch_call *call) {
 }
 
 tv torch_do_bitwise_not(torch *t, torch_call *call) {
+  if (torch_dtype_of(t, torch_arg(t, call, 0)) == NEO_F32 &&
+      torch_want(t, torch_arg(t, call, 0), NEO_BOOL))
+    return torch_poison();
   int x = torch_arg(t, call, 0);
   return torch_tensor(t, torch_unary(t, torch_dtype_of(t, x) == NEO_BOOL ? "not" : "bit_not", x));
 }
@@ -403,6 +406,10 @@ tv torch_do_atan2(torch *t, torch_call *call) {
 tv torch_do_bitwise(torch *t, torch_call *call) {
   int ids[2];
   char op[16];
+  for (int i = 0; i < 2; i++)
+    if (call->arg[i].kind == TV_TENSOR && torch_dtype_of(t, torch_arg(t, call, i)) == NEO_F32 &&
+        torch_want(t, torch_arg(t, call, i), NEO_BOOL))
+      return torch_poison();
   bool logical = torch_promote_all(t, 2, call->arg, ids) == NEO_BOOL;
   snprintf(op, sizeof op, "%s%s", logical ? "" : "bit_", call->row->ours);
   return torch_tensor(t, torch_binary(t, op, ids[0], ids[1]));
@@ -470,12 +477,16 @@ tv torch_do_clamp(torch *t, torch_call *call) {
 }
 
 tv torch_do_where(torch *t, torch_call *call) {
+  if (torch_want(t, torch_arg(t, call, 0), NEO_BOOL))
+    return torch_poison();
   int ids[2], condition = torch_cast(t, torch_arg(t, call, 0), NEO_BOOL);
   torch_promote_all(t, 2, call->arg + 1, ids);
   return torch_tensor(t, where(t, condition, ids[0], ids[1]));
 }
 
 tv torch_do_masked_fill(torch *t, torch_call *call) {
+  if (torch_want(t, torch_arg(t, call, 1), NEO_BOOL))
+    return torch_poison();
   int x = torch_arg(t, call, 0), mask = torch_cast(t, torch_arg(t, call, 1), NEO_BOOL);
   const tv *value = &call->arg[2];
   int fill = torch_is_number(value) ? torch_scalar_like(t, x, torch_number(value))

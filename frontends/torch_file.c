@@ -132,6 +132,31 @@ tv torch_input(torch *t, torch_inputs *inputs, const char *name, neo_dtype dtype
   return torch_tensor(t, value);
 }
 
+/* Operators whose output has the elements of their first input. */
+static bool is_view(const char *op) {
+  static const char *const views[] = {"reshape", "squeeze", "unsqueeze", "transpose",
+                                      "slice",   "expand",  "identity",  "concat"};
+  for (int i = 0; i < NEO_COUNT(views); i++)
+    if (strcmp(op, views[i]) == 0)
+      return true;
+  return false;
+}
+
+bool torch_want(torch *t, int id, neo_dtype dtype) {
+  const neo_graph *graph = t->emitter.graph;
+  if (!t->wanted || t->frame != &t->top || id == NEO_NO_VALUE)
+    return t->rerun;
+  while (graph->value[id].node >= 0 && is_view(graph->node[graph->value[id].node].op->name))
+    id = graph->node[graph->value[id].node].input[0];
+  for (int k = 0; k < t->n_wanted && k < graph->n_inputs; k++)
+    if (graph->input[k] == id && t->wanted[k] == NEO_DTYPE_COUNT &&
+        graph->value[id].dtype != dtype) {
+      t->wanted[k] = dtype;
+      t->rerun = true;
+    }
+  return t->rerun;
+}
+
 bool torch_inputs_end(torch *t, torch_inputs *inputs) {
   if (inputs->missing.size)
     torch_bad(t, NEO_USAGE, "shapes of inputs are not in the file, give them:%s",

@@ -272,6 +272,8 @@ tv torch_do_unfold(torch *t, torch_call *call) {
 /* ---- indexing -------------------------------------------------------------------------------------------------- */
 
 tv torch_do_embedding(torch *t, torch_call *call) {
+  if (torch_want(t, torch_arg(t, call, 1), NEO_I64))
+    return torch_poison();
   return torch_tensor(t, with_axis(t, "gather", torch_arg(t, call, 0), torch_arg(t, call, 1), 0));
 }
 
@@ -283,6 +285,8 @@ tv torch_do_index_select(torch *t, torch_call *call) {
 
 tv torch_do_gather(torch *t, torch_call *call) {
   int x = torch_arg(t, call, 0), dim = torch_arg_dim(t, call, 1, torch_rank(t, x));
+  if (torch_want(t, torch_arg(t, call, 2), NEO_I64))
+    return torch_poison();
   return dim < 0 ? torch_poison()
                  : torch_tensor(t, with_axis(t, "gather_elements", x, torch_arg(t, call, 2), dim));
 }
@@ -339,6 +343,9 @@ tv torch_do_index(torch *t, torch_call *call) {
   int n = indexed_dims(t, list, dims, ids);
   if (n == 0)
     return call->arg[0];
+  for (int i = 0; i < n; i++)
+    if (torch_dtype_of(t, ids[i]) == NEO_F32 && torch_want(t, ids[i], NEO_I64))
+      return torch_poison();
   if (n == 1 && torch_dtype_of(t, ids[0]) == NEO_BOOL) {
     int rank = torch_rank(t, ids[0]);
     if (rank == 1)
@@ -458,6 +465,8 @@ tv torch_do_masked_select(torch *t, torch_call *call) {
 
 tv torch_do_one_hot(torch *t, torch_call *call) {
   neo_emitter *e = torch_emitter(t);
+  if (torch_want(t, torch_arg(t, call, 0), NEO_I64))
+    return torch_poison();
   neo_tensor values = {NEO_I64, {1, {2}}, neo_arena_alloc(e->graph->arena, 16), 16};
   neo_tensor_set_i64(&values, 1, 1);
   int inputs[3] = {torch_arg(t, call, 0), neo_emit_int(e, torch_arg_int(call, 1)),
