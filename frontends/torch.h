@@ -112,7 +112,8 @@ typedef struct torch {
   neo_status failed;
   neo_map unknown; /* operators already listed */
   int64_t copied;  /* bytes of weights that could not be mapped */
-  /* Files that do not say the inputs' element types: what their first uses want, by input, for another run. */
+  /* Files that do not say the inputs' element types: what their first uses want, by input, for
+   * another run. */
   neo_dtype *wanted; /* NEO_DTYPE_COUNT: nothing known; NULL: the file says */
   int n_wanted;
   bool rerun;
@@ -215,8 +216,8 @@ bool torch_python_op(torch *t, const char *op, const torch_args *args, tv *out);
 tv torch_apply(torch *t, const char *op, const torch_args *args);
 
 /* For the functions of rows. */
-/* Says that `id` must be of this type, if it is an input (or a view of one) whose type is a guess: true, and
- * the run is worth nothing, if the guess was wrong. */
+/* Says that `id` must be of this type, if it is an input (or a view of one) whose type is a guess:
+ * true, and the run is worth nothing, if the guess was wrong. */
 bool torch_want(torch *t, int id, neo_dtype dtype);
 int torch_arg(torch *t, torch_call *call, int i); /* torch_id of argument i */
 int64_t torch_arg_int(torch_call *call, int i);

@@ -229,37 +229,47 @@ static bool fold_list(script *s, const char *name, const tv *list, tv *out) {
   return true;
 }
 
-static bool list_call(script *s, const char *name, const torch_args *args, tv *out) {
+/* What leaves the list as it is. */
+static bool read_list(script *s, const char *name, const torch_args *args, tv *out) {
   const tv *a = &args->arg[0], *b = args->n > 1 ? &args->arg[1] : a;
-  if (!torch_is_seq(a) && !(torch_is_seq(b) && strcmp(name, "mul") == 0))
-    return false;
-  if (strcmp(name, "mul") == 0 && args->n == 2 && (a->kind == TV_INT || b->kind == TV_INT)) {
-    *out = torch_is_seq(a) ? repeated(s, a, b->i) : repeated(s, b, a->i);
-    return true;
-  }
+  int i;
   if (strcmp(name, "len") == 0)
     *out = torch_int(a->seq->n);
   else if (strcmp(name, "list") == 0 || strcmp(name, "copy") == 0)
     *out = torch_seq_new(&s->t, TV_LIST, a->seq->n, a->seq->item);
-  else if (strcmp(name, "add") == 0 && args->n == 2 && torch_is_seq(b))
-    *out = joined(s, a, b);
-  else if (strcmp(name, "add_") == 0 && args->n == 2 && torch_is_seq(b)) {
-    tv both = joined(s, a, b);
-    *a->seq = *both.seq;
-    *out = *a;
-  } else if (strcmp(name, "__contains__") == 0)
+  else if (strcmp(name, "__contains__") == 0)
     *out = torch_bool(contains(a, b));
   else if (strcmp(name, "slice") == 0)
     *out = list_slice(s, args);
   else if ((strcmp(name, "eq") == 0 || strcmp(name, "ne") == 0) && torch_is_seq(b))
     *out = torch_bool(ts_equal(a, b) == (name[0] == 'e'));
-  else if (strcmp(name, "__getitem__") == 0 || strcmp(name, "select") == 0) {
-    int i;
+  else if (strcmp(name, "__getitem__") == 0 || strcmp(name, "select") == 0)
     *out = list_index(s, a, b, &i) ? a->seq->item[i]
                                    : ts_raise(s, "IndexError: list index out of range");
-  } else
-    return change_list(s, name, args, out) || fold_list(s, name, a, out);
+  else
+    return false;
   return true;
+}
+
+static bool list_call(script *s, const char *name, const torch_args *args, tv *out) {
+  const tv *a = &args->arg[0], *b = args->n > 1 ? &args->arg[1] : a;
+  if (strcmp(name, "mul") == 0 && args->n == 2 && torch_is_seq(a) != torch_is_seq(b)) {
+    const tv *list = torch_is_seq(a) ? a : b, *times = torch_is_seq(a) ? b : a;
+    *out = times->kind == TV_INT ? repeated(s, list, times->i) : torch_poison();
+    return times->kind == TV_INT;
+  }
+  if (!torch_is_seq(a))
+    return false;
+  if (args->n == 2 && torch_is_seq(b) && (strcmp(name, "add") == 0 || strcmp(name, "add_") == 0)) {
+    *out = joined(s, a, b);
+    if (name[3] == '_') {
+      *a->seq = *out->seq;
+      *out = *a;
+    }
+    return true;
+  }
+  return read_list(s, name, args, out) || change_list(s, name, args, out) ||
+         fold_list(s, name, a, out);
 }
 
 /* ---- dicts -------------------------------------------------------------------------------------------------------------- */

@@ -134,42 +134,56 @@ static void word_token(parser *p) {
   p->kind = number ? T_NUMBER : T_NAME;
 }
 
+static void newline_token(parser *p) {
+  while (p->at < p->end && *p->at != '\n')
+    p->at++;
+  p->line++;
+  p->at += p->at < p->end;
+  p->fresh = true;
+  p->kind = T_NEWLINE;
+}
+
+static void punct_token(parser *p) {
+  char c = *p->at;
+  bool arrow = c == '-' && p->at + 1 < p->end && p->at[1] == '>';
+  snprintf(p->punct, sizeof p->punct, "%.*s", arrow ? 2 : 1, p->at);
+  p->at += arrow ? 2 : 1;
+  if (c != 0 && strchr("([{", c))
+    p->brackets++;
+  if (c != 0 && strchr(")]}", c))
+    p->brackets--;
+  p->kind = T_PUNCT;
+}
+
+/* Blanks, and within brackets line ends. */
+static void skip_space(parser *p) {
+  while (p->at < p->end && (*p->at == ' ' || *p->at == '\r' || (p->brackets > 0 && *p->at == '\n')))
+    p->line += *p->at++ == '\n';
+}
+
 static void next(parser *p) {
-  if (p->failed)
-    return;
-  if (p->fresh && line_start(p))
+  if (p->failed || (p->fresh && line_start(p)))
     return;
   if (p->dedents > 0) {
     p->dedents--;
     p->kind = T_DEDENT;
     return;
   }
-  while (p->at < p->end && (*p->at == ' ' || *p->at == '\r' || (p->brackets > 0 && *p->at == '\n')))
-    p->line += *p->at++ == '\n';
+  skip_space(p);
   if (p->at >= p->end) {
     p->kind = T_END;
     return;
   }
-  char c = *p->at;
-  if (c == '\n' || c == '#') {
-    while (p->at < p->end && *p->at != '\n')
-      p->at++;
-    p->line++;
-    p->at += p->at < p->end;
-    p->fresh = true;
-    p->kind = T_NEWLINE;
-  } else if (c == '"' || c == '\'') {
+  unsigned char c = (unsigned char)*p->at;
+  bool fraction = c == '.' && p->at + 1 < p->end && isdigit((unsigned char)p->at[1]);
+  if (c == '\n' || c == '#')
+    newline_token(p);
+  else if (c == '"' || c == '\'')
     string_token(p);
-  } else if (isalnum((unsigned char)c) || c == '_' ||
-             (c == '.' && p->at + 1 < p->end && isdigit((unsigned char)p->at[1]))) {
+  else if (isalnum(c) || c == '_' || fraction)
     word_token(p);
-  } else {
-    bool arrow = c == '-' && p->at + 1 < p->end && p->at[1] == '>';
-    snprintf(p->punct, sizeof p->punct, "%.*s", arrow ? 2 : 1, p->at);
-    p->at += arrow ? 2 : 1;
-    p->brackets += (c == '(' || c == '[' || c == '{') - (c == ')' || c == ']' || c == '}');
-    p->kind = T_PUNCT;
-  }
+  else
+    punct_token(p);
 }
 
 static bool is(const parser *p, const char *punct) {

@@ -185,6 +185,7 @@ static void add_outputs(torch *t, const tv *v, int depth, int *n) {
 void torch_outputs(torch *t, const tv *v) {
   int n = 0;
   add_outputs(t, v, 0, &n);
+  neo_emit_infer(&t->emitter);
   if (n == 0 && !torch_poisoned(t))
     torch_bad(t, NEO_UNSUPPORTED, "the model has no tensor among its outputs");
 }

@@ -236,10 +236,34 @@ static tv rounded_division(const torch_args *args, tv quotient, const tv *a, con
   return quotient;
 }
 
+/* Operands as numbers: at least one is one (or the operator converts), the others are tensors of
+ * rank 0. */
+static bool number_operands(torch *t, const torch_args *args, bool converts, tv *v) {
+  bool plain = converts;
+  for (int i = 0; i < args->n; i++)
+    plain = plain || torch_is_number(&args->arg[i]);
+  for (int i = 0; plain && i < args->n; i++) {
+    const tv *arg = &args->arg[i];
+    if (!torch_known_number(t, arg, &v[i]) ||
+        (args->n == 2 && arg->kind == TV_TENSOR && torch_rank(t, torch_id(t, arg)) > 0))
+      return false;
+  }
+  return plain;
+}
+
+static tv on_two(number_op what, const tv *a, const tv *b) {
+  bool bits = what >= N_AND && what <= N_XOR;
+  if (a->kind == TV_FLOAT || b->kind == TV_FLOAT)
+    return bits ? torch_poison() : on_floats(what, torch_number(a), torch_number(b));
+  tv out = on_ints(what, a->i, b->i);
+  if (bits && a->kind == TV_BOOL && b->kind == TV_BOOL)
+    out.kind = TV_BOOL;
+  return out;
+}
+
 static bool number_call(torch *t, const char *op, const torch_args *args, tv *out) {
   tv v[2];
-  int k = 0, numbers = 0;
-  bool plain = false;
+  int k = 0;
   while (k < NEO_COUNT(number_ops) &&
          (strcmp(number_ops[k].name, op) != 0 || number_ops[k].n != args->n))
     k++;
@@ -248,28 +272,9 @@ static bool number_call(torch *t, const char *op, const torch_args *args, tv *ou
   number_op what = number_ops[k].op;
   bool converts =
       what == N_INT || what == N_FLOAT || what == N_BOOL || what == N_SAME || what == N_NOT;
-  for (int i = 0; i < args->n; i++) {
-    plain = plain || torch_is_number(&args->arg[i]);
-    if (!plain && !converts && i == args->n - 1)
-      return false;
-    numbers += torch_known_number(t, &args->arg[i], &v[i]);
-  }
-  if (numbers < args->n ||
-      (args->n == 2 && args->arg[0].kind == TV_TENSOR &&
-       torch_rank(t, torch_id(t, &args->arg[0])) > 0) ||
-      (args->n == 2 && args->arg[1].kind == TV_TENSOR &&
-       torch_rank(t, torch_id(t, &args->arg[1])) > 0))
+  if (!number_operands(t, args, converts, v))
     return false;
-  if (args->n == 1)
-    *out = on_one(what, &v[0]);
-  else if (v[0].kind == TV_FLOAT || v[1].kind == TV_FLOAT)
-    *out = what >= N_AND && what <= N_XOR
-               ? torch_poison()
-               : on_floats(what, torch_number(&v[0]), torch_number(&v[1]));
-  else
-    *out = on_ints(what, v[0].i, v[1].i);
-  if (what >= N_AND && what <= N_XOR && v[0].kind == TV_BOOL && v[1].kind == TV_BOOL)
-    out->kind = TV_BOOL;
+  *out = args->n == 1 ? on_one(what, &v[0]) : on_two(what, &v[0], &v[1]);
   if (what == N_DIV)
     *out = rounded_division(args, *out, &v[0], &v[1]);
   if (out->kind == TV_POISON)

@@ -70,7 +70,7 @@ neo_status torch_state_read(neo_ctx *ctx, const neo_source *source, neo_graph **
       is_legacy(&source->file) ? legacy_object(&t, &object) : zip_object(&t, &object);
   if (status == NEO_BAD_INPUT && strstr(ctx->message, "forbidden global")) {
     char found[400];
-    snprintf(found, sizeof found, "%s", ctx->message);
+    snprintf(found, sizeof found, "%.390s", ctx->message);
     neo_ctx_clear(ctx);
     status = neo_fail(ctx, NEO_UNSUPPORTED,
                       "%s: a pickled Python object, which is not executed; %s", found, advice);
