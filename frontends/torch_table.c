@@ -100,10 +100,12 @@ static bool fits(torch *t, const parameter *p, tv *v) {
   case 's':
     return v->kind == TV_STRING;
   case 'd':
+  case 'D':
     return v->kind == TV_INT;
+  case 'b':
+    return v->kind == TV_BOOL;
   case 'i':
     return v->kind == TV_INT || v->kind == TV_BOOL;
-  case 'b':
   case 'f':
     if (v->kind == TV_STRING || torch_is_seq(v) || !torch_known_number(t, v, &number) ||
         (p->kind != 'f' && number.kind == TV_FLOAT))
@@ -157,6 +159,8 @@ static bool bind(torch *t, const torch_row *row, const torch_args *args, torch_c
     int from = call->n_args < args->n ? call->n_args : named(args, &p);
     if (from >= 0) {
       *into = args->arg[from];
+      if (p.kind == 'D' && from < args->n)
+        return false;
       used += from >= args->n;
       given += from < args->n;
       if (!fits(t, &p, into))
