@@ -492,7 +492,9 @@ bool torch_unpickle(torch *t, torch_pickle *pickle, tv *out) {
   if (pickle->size > INT32_MAX / 2)
     fail(&m, "longer than 1 GB", NULL);
   while (!m.failed && !m.stopped) {
-    step(&m, neo_read_u8(&m.in));
+    uint8_t op = neo_read_u8(&m.in);
+    if (!m.in.failed)
+      step(&m, op);
     if (m.in.failed)
       fail(&m, "it ends in the middle", NULL);
   }
