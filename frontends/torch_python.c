@@ -326,6 +326,8 @@ static tv size_call(torch *t, const torch_args *args) {
   tv all = torch_seq_new(t, TV_LIST, 0, NULL), at;
   if (torch_poisoned(t))
     return torch_poison();
+  if (rank < 0 && args->n > 1 && args->arg[1].kind == TV_INT && args->arg[1].i >= 0)
+    return size_at(t, id, (int)neo_min_i64(args->arg[1].i, NEO_MAX_RANK));
   if (rank < 0)
     return torch_unsupported(t, "size", "of a tensor whose rank is not known");
   if (args->n > 1) {

@@ -213,6 +213,23 @@ static void pools_of_uneven_size(void **state) {
         1, 3);
 }
 
+/* Identity projections: softmax(x x^T / sqrt(2)) x. */
+static void fused_attention(void **state) {
+  (void)state;
+  GIVES("    y = torch.div(torch.reshape(x, [1, 3, 2]), 10)\n    e = torch.eye(2)\n    z = "
+        "torch.zeros([6])\n"
+        "    a, b = torch._native_multi_head_attention(y, y, y, 2, 1, torch.cat([e, e, e]), z, e, "
+        "torch.zeros([2]))\n"
+        "    return a\n",
+        0.30565516, -0.40565516, 0.31317781, -0.41317781, 0.32065858, -0.42065858);
+  GIVES("    y = torch.div(torch.reshape(x, [1, 3, 2]), 10)\n    m = torch.tensor([False, True, "
+        "True])\n    e = torch.eye(2)\n"
+        "    a, b = torch._native_multi_head_attention(y, y, y, 2, 1, torch.cat([e, e, e]), "
+        "torch.zeros([6]), e, torch.zeros([2]), "
+        "torch.unsqueeze(m, 0), False, False, 1)\n    return a\n",
+        0.1, -0.2, 0.1, -0.2, 0.1, -0.2);
+}
+
 static void everything_unsupported_is_listed_at_once(void **state) {
   (void)state;
   fails("    y = torch.frobnicate(x)\n    z = torch.relu(y)\n    return torch.other_thing(z)\n",
@@ -258,6 +275,7 @@ int main(void) {
       cmocka_unit_test(a_condition_on_data_is_an_if),
       cmocka_unit_test(indices),
       cmocka_unit_test(pools_of_uneven_size),
+      cmocka_unit_test(fused_attention),
       cmocka_unit_test(everything_unsupported_is_listed_at_once),
       cmocka_unit_test(what_raises_says_so),
       cmocka_unit_test(code_without_end_is_stopped),
