@@ -289,7 +289,7 @@ typedef struct micro {
 static bool shares_window(const body *b, const neo_access *load, int axis) {
   for (int d = 0; axis >= 0 && d < load->rank; d++)
     for (int a = 0; load->coef[d][axis] != 0 && a < b->te->n_spatial; a++)
-      if (load->coef[d][a] != 0 && b->extent[a] > 1)
+      if (a != b->vector_axis && load->coef[d][a] != 0 && b->extent[a] > 1)
         return true;
   return false;
 }
@@ -335,63 +335,88 @@ static double guard_slots(const plan *p, const body *b, const neo_access *load) 
   return worst;
 }
 
+/* What one step of a register tile reads. */
+typedef struct operands {
+  double slots;     /* load slots */
+  double parts;     /* operations that make parts of operands for an expanded intrinsic */
+  double held;      /* vectors of sliding operands kept over the unrolled steps */
+  double scattered; /* accesses lane by lane */
+  bool window;      /* a broadcast operand slides */
+} operands;
+
+static double vectors_of(const micro *m, const int64_t *size, const neo_access *load) {
+  const body *b = m->b;
+  double n = 1;
+  for (int a = 0; a < b->te->n_spatial; a++)
+    if (!load || neo_access_uses(load, a))
+      n *= a == b->vector_axis ? (double)neo_ceil_div(size[a], m->lanes) : (double)size[a];
+  return n;
+}
+
+static void add_operand(const micro *m, const int64_t *size, const neo_access *load,
+                        operands *sum) {
+  const body *b = m->b;
+  int v = b->vector_axis < 0 ? 0 : b->vector_axis;
+  double count = vectors_of(m, size, load), slots;
+  bool moves = neo_access_uses(load, v);
+  if (b->row >= 0) {
+    slots = moves ? 1 : BROADCAST;
+    sum->parts += count * (moves ? 3 : 2);
+  } else {
+    bool uniform = b->vector_axis < 0 || !(load->guard_axes >> b->vector_axis & 1);
+    slots = access_slots(m->plan, b, load, m->lanes, &sum->scattered);
+    slots -= load->guarded && uniform ? UNIFORM_GUARD : 0;
+  }
+  sum->slots += count * (slots + guard_slots(m->plan, b, load));
+  if (!shares_window(b, load, m->long_axis))
+    return;
+  if (moves) { /* equal loads of unrolled steps are one */
+    double held = window_vectors(m, load, size);
+    sum->held += held;
+    sum->slots -= fmax(0, count - held / m->unroll);
+  } else {
+    sum->window = true;
+  }
+}
+
+/* Cycles by which registers that do not suffice lengthen a step. */
+static double spill_cycles(const micro *m, double acc, const operands *in) {
+  int registers = m->plan->target->vector_registers;
+  double over = 2 * acc + m->unroll - registers, live = acc + in->held - registers, sum = 0;
+  if (m->unroll <= 1)
+    return 0;
+  if (in->window && over > 0)
+    sum += over / (2 * m->unroll);
+  if (in->held > 0 && live > 0) /* a few hide behind the arithmetic */
+    sum += fmin(0.6 * live, live * live / 25);
+  return sum;
+}
+
 static double tile_cycles(const micro *m, const int64_t *size, neo_cost *cost, double weight) {
   const body *b = m->b;
   const neo_target *target = m->plan->target;
-  double acc = 1, loads = 0, parts = 0, held = 0, once = 0;
-  bool window = false;
-  for (int a = 0; a < b->te->n_spatial; a++)
-    acc *= a == b->vector_axis ? (double)neo_ceil_div(size[a], m->lanes) : (double)size[a];
-  double scattered = 0;
-  for (int i = 1; i < b->facts->n_access; i++) {
-    const neo_access *load = &b->facts->access[i];
-    double count = 1;
-    for (int a = 0; a < b->te->n_spatial; a++)
-      if (neo_access_uses(load, a))
-        count *= a == b->vector_axis ? (double)neo_ceil_div(size[a], m->lanes) : (double)size[a];
-    bool moves = neo_access_uses(load, b->vector_axis < 0 ? 0 : b->vector_axis);
-    double slots = b->row >= 0 ? (moves ? 1 : BROADCAST)
-                               : access_slots(m->plan, b, load, m->lanes, &scattered);
-    if (b->row >= 0)
-      parts += count * (moves ? 3 : 2);
-    bool uniform = b->vector_axis < 0 || !(load->guard_axes >> b->vector_axis & 1);
-    if (load->guarded && uniform && b->row < 0)
-      slots -= UNIFORM_GUARD;
-    loads += count * (slots + guard_slots(m->plan, b, load));
-    if (!shares_window(b, load, m->long_axis))
-      continue;
-    if (neo_access_uses(load, b->vector_axis < 0 ? 0 : b->vector_axis)) {
-      held += window_vectors(m, load, size);
-      once += count * m->unroll;
-    } else {
-      window = true;
-    }
-  }
-  loads -= (once - held) / m->unroll; /* equal loads of unrolled steps are one */
+  operands in = {0};
+  double acc = vectors_of(m, size, NULL);
+  for (int i = 1; i < b->facts->n_access; i++)
+    add_operand(m, size, &b->facts->access[i], &in);
   double ops = b->facts->contraction ? acc * (1 + neo_max_i64(0, (int64_t)b->facts->ops - 1))
                                      : acc * b->facts->ops;
   double latency = target->fma_latency, issued = ops;
   if (b->row >= 0) { /* expanded: two multiplications, two additions, and parts of operands */
     bool native = neo_intrinsic_native(b->row, target);
     ops = native ? acc : 2 * acc;
-    issued = native ? acc : 4 * acc + parts;
+    issued = native ? acc : 4 * acc + in.parts;
   }
-  double fma = ops / target->fma_ports, load = loads / LOADS_PER_CYCLE;
-  double issue = (issued + loads) / ISSUE_WIDTH;
-  double step = fmax(fmax(fma, load), fmax(latency, issue));
-  double live = 2 * acc + m->unroll - target->vector_registers;
-  if (window && m->unroll > 1 && live > 0)
-    step += live / (2 * m->unroll);
-  live = acc + held - target->vector_registers;
-  if (m->unroll > 1 && held > 0 && live > 0) /* spills: a few hide behind the arithmetic */
-    step += fmin(0.6 * live, live * live / 25);
+  double fma = ops / target->fma_ports, load = in.slots / LOADS_PER_CYCLE;
+  double issue = (issued + in.slots) / ISSUE_WIDTH;
+  double step = fmax(fmax(fma, load), fmax(latency, issue)) + spill_cycles(m, acc, &in);
   double around = (1.2 / m->unroll) * m->steps + 4 * m->middle + 2 * acc + 14;
   around *= fmin(1, m->steps / SHORT_TILE); /* short tiles overlap each other */
   cost->fma += weight * m->steps * fma;
   cost->load += weight * m->steps * load;
   cost->latency += weight * m->steps * latency;
   cost->overhead += weight * around;
-  cost->scattered += weight * m->steps * scattered;
+  cost->scattered += weight * m->steps * in.scattered;
   return m->steps * step + around;
 }
 
