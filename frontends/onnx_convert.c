@@ -81,6 +81,14 @@ neo_status onnx_quantize(onnx_import *im, onnx_node *node) {
   return emit_with_dtype(im, node, "output_dtype", false);
 }
 
+neo_status onnx_window(onnx_import *im, onnx_node *node) {
+  return emit_with_dtype(im, node, "output_datatype", false);
+}
+
+neo_status onnx_eye_like(onnx_import *im, onnx_node *node) {
+  return emit_with_dtype(im, node, "dtype", false);
+}
+
 /* ---- constants ------------------------------------------------------------------------------- */
 
 static neo_status constant_value(onnx_import *im, onnx_node *node, int *out) {

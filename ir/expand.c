@@ -15,7 +15,7 @@
 #define CONCAT_PARTS 32
 #define FOLD_ELEMENTS ((int64_t)1 << 24)
 
-#define X(name, fn) neo_status fn(neo_expander *x);
+#define X(name, fn) neo_status fn(neo_expander *x); /* some functions have several rows */
 #include "ir/expansions.def"
 #undef X
 
