@@ -862,6 +862,14 @@ static const struct {
      {3},
      {1, 2, 6}},
     {"det(%0)", {"const f32 [2,2] {1,2,3,4}"}, 1, "f32", {-1}, {-2}},
+    {"tree_ensemble(%0, %1, %2, %3, %4, %5, %6, %7, %8)",
+     {"const f32 [2,1] {1,3}", "const i32 [3] {0,0,0}", "const f32 [3] {2,0,0}",
+      "const i32 [3,2] {1,2,-1,0,-1,1}", "const u8 [3] {0,0,0}", "const i32 [1] {0}",
+      "const i32 [2] {0,0}", "const f32 [2,1] {10,20}", "const f32 [1] {1}"},
+     1,
+     "f32",
+     {2, 1},
+     {11, 21}},
 };
 
 static void golden_values(void **state) {
@@ -897,7 +905,7 @@ static void find_row(void *self, const neo_op *op) {
     found = strncmp(unaries[k].call, op->name, n) == 0 && unaries[k].call[n] == '(';
   for (int k = 0; !found && k < NEO_COUNT(golden); k++)
     found = strncmp(golden[k].call, op->name, n) == 0 && golden[k].call[n] == '(';
-  if (!found)
+  if (!found && strcmp(op->name, "tree_table") != 0) /* packed by pass_tree.c, tested with it */
     fail_msg("operator %s has no row in this test", op->name);
   assert_true(op->infer && (op->lower || op->eval || op->runtime || neo_expansion_find(op)));
   assert_non_null(strchr("ecvmo", op->fuse));
