@@ -9,7 +9,7 @@ claimed and all its tensors have types that Neo has. Layout of the file (tests/f
   per tensor: DTYPE RANK DIM... BYTES\\n  then the bytes, little endian, row-major; inputs, then outputs
               (DTYPE - for an absent optional input)
 
-usage: pack_node_cases.py OUT   also prints what was left out and why
+usage: pack_node_cases.py OUT   also writes what was left out, and why, to node_left_out.txt beside OUT
 """
 import collections
 import os
@@ -28,6 +28,8 @@ DTYPES = {"float32": "f32", "float64": "f64", "float16": "f16", "bfloat16": "bf1
           "int16": "i16", "int32": "i32", "int64": "i64", "uint8": "u8", "uint16": "u16",
           "uint32": "u32", "uint64": "u64", "bool": "bool"}
 MAX_CASE = 400_000  # bytes
+REASONS = {"type object": "inputs or outputs are strings, or of 8, 4 or 2 bit types that Neo lacks",
+           "sequence or map": "inputs or outputs are sequences or maps"}
 
 
 def claimed():
@@ -77,23 +79,26 @@ def pack_one(name, model, data, tolerance):
 
 def main():
     warnings.simplefilter("ignore")
-    ops, packed, left = claimed(), [], collections.Counter()
+    ops, packed, left, lines = claimed(), [], collections.Counter(), []
     for case in sorted(collect_testcases(None), key=lambda c: c.name):
         missing = sorted({(n.domain + ":" if n.domain else "") + n.op_type for n in nodes_of(case.model.graph)} - ops)
         if missing:
             left["operator " + missing[0]] += 1
+            lines.append("%s operator %s\n" % (case.name, missing[0]))
             continue
         try:
             packed.append(pack(case))
         except ValueError as error:
             left[str(error)] += 1
-            print("left out: %s: %s" % (case.name, error))
+            lines.append("%s %s\n" % (case.name, REASONS.get(str(error), error)))
     for name, model, inputs, outputs in old_opsets.cases():
         packed.append(pack_one(name, model, (inputs, outputs), (1e-3, 1e-6)))
     with open(sys.argv[1], "wb") as file:
         file.write(b"NEONODES 1 %d\n" % len(packed))
         for case in packed:
             file.write(case)
+    with open(os.path.join(os.path.dirname(sys.argv[1]), "node_left_out.txt"), "w") as file:
+        file.writelines(sorted(lines))
     print("onnx %s: %d cases packed, %d left out: %s" %
           (onnx.__version__, len(packed), sum(left.values()), dict(left.most_common())))
 
