@@ -149,7 +149,8 @@ typedef struct neo_tune_options {
   void (*event)(void *self, const neo_project *project, const neo_task_state *state,
                 const neo_tune_event *event);
   void *self;
-  FILE *ack; /* prints "id\n" of each committed trial; NULL: none */
+  bool as_real; /* tests: simulated times under the real target, for compiling to use */
+  FILE *ack;    /* prints "id\n" of each committed trial; NULL: none */
 } neo_tune_options;
 
 typedef struct neo_tune_result {

@@ -15,8 +15,9 @@ typedef struct replay {
   neo_tuner tuner;
   int64_t run;
   bool found;
-  const char *host;
-  int cap, n; /* attempts 1..n recorded */
+  const char *target;
+  int64_t first_trial; /* of the run */
+  int cap, n;          /* attempts 1..n recorded */
   struct {
     const char *schedule;
     double ns, measure_ns;
@@ -29,7 +30,7 @@ static bool find_run(void *self, const neo_db_run *run) {
     return true;
   r->found = true;
   r->tuner.seed = run->seed;
-  r->host = neo_arena_strdup(&r->arena, run->host);
+  r->target = neo_arena_strdup(&r->arena, run->target);
   return false;
 }
 
@@ -38,8 +39,8 @@ static bool collect(void *self, const neo_db_trial *trial) {
   int attempt = (int)trial->attempt;
   if (attempt < 1 || attempt > 10000000)
     return true;
-  if (r->tuner.first_trial == 0 || trial->id < r->tuner.first_trial)
-    r->tuner.first_trial = trial->id;
+  if (r->first_trial == 0 || trial->id < r->first_trial)
+    r->first_trial = trial->id;
   r->row = neo_arena_grow(&r->arena, r->row, &r->cap, attempt + 1, sizeof *r->row);
   r->row[attempt].schedule = neo_arena_strdup(&r->arena, trial->schedule);
   r->row[attempt].ns = trial->ns;
@@ -93,6 +94,8 @@ static neo_status read_notes(neo_ctx *ctx, replay *r, neo_db *db) {
   if (status == NEO_OK) {
     r->tuner.near = json_incref(json_object_get(note, "near"));
     r->tuner.peak_gflops = json_number_value(json_object_get(note, "peak_gflops"));
+    json_t *last = json_object_get(note, "last_trial"); /* older runs have none */
+    r->tuner.last_prior = last ? json_integer_value(last) : r->first_trial - 1;
     r->tuner.strategy =
         neo_arena_strdup(&r->arena, json_string_value(json_object_get(note, "strategy")));
   }
@@ -137,12 +140,12 @@ neo_status neo_replay(neo_ctx *ctx, const neo_project *project, neo_db *db, int6
   if (status == NEO_OK)
     status = neo_tuner_init(ctx, &r->tuner, project, db, r->tuner.seed, NULL);
   if (status == NEO_OK) {
-    r->tuner.replaying = true;
     r->tuner.run = run;
-    status = read_notes(ctx, r, db);
+    snprintf(r->tuner.target_text, sizeof r->tuner.target_text, "%s", r->target);
+    status = neo_db_visit_trials(ctx, db, &(neo_db_query){0}, run, collect, r);
   }
   if (status == NEO_OK)
-    status = neo_db_visit_trials(ctx, db, &(neo_db_query){0}, run, collect, r);
+    status = read_notes(ctx, r, db);
   if (status == NEO_OK)
     status = neo_tuner_begin(ctx, &r->tuner);
   if (status == NEO_OK)

@@ -120,10 +120,10 @@ typedef struct neo_tuner {
   uint64_t seed;
   const char *strategy;
   int64_t run, attempts;
-  double peak_gflops; /* of the machine that measured */
-  bool replaying;
-  int64_t first_trial; /* replaying: rows before this id were there before the run */
-  json_t *near;        /* workload key -> schedules of near workloads */
+  double peak_gflops;                     /* of the machine that measured */
+  char target_text[NEO_TARGET_TEXT + 16]; /* of records: the project's, or "simulated" before it */
+  int64_t last_prior;                     /* what the run knows of the store: rows up to this id */
+  json_t *near;                           /* workload key -> schedules of near workloads */
 } neo_tuner;
 
 /* Proposals for one task; ns <= 0: failed. */

@@ -5,7 +5,10 @@
  * arrive (kill -9 loses nothing acknowledged) but told to the search together, in attempt order,
  * when the round is complete; the next round is proposed right after. So what is proposed depends
  * only on the seed, the prior records and the recorded measurements, not on who finished first.
- * What the search knew beforehand is written down with the run (note "prior"), for neo_replay. */
+ * What the search knew beforehand is written down with the run (note "prior"), for neo_replay: the
+ * near schedules, and the last row of the store that counts as known, since others may be writing.
+ *
+ * Made-up times are recorded under a target of their own, where compiling does not look. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +25,7 @@ neo_status neo_tuner_init(neo_ctx *ctx, neo_tuner *tuner, const neo_project *pro
   tuner->db = db;
   tuner->seed = seed;
   tuner->strategy = strategy;
+  snprintf(tuner->target_text, sizeof tuner->target_text, "%s", project->target_text);
   size_t n = (size_t)project->n_tasks + 1;
   tuner->task = calloc(n, sizeof *tuner->task);
   tuner->budget = calloc(n, sizeof *tuner->budget);
@@ -53,7 +57,7 @@ typedef struct prior_visit {
 } prior_visit;
 
 static bool is_later(const neo_tuner *tuner, const neo_db_trial *trial) {
-  return tuner->replaying ? trial->id >= tuner->first_trial : trial->run == tuner->run;
+  return trial->id > tuner->last_prior;
 }
 
 /* Failures that say nothing about the candidate. */
@@ -117,7 +121,7 @@ static bool count_prior(void *self, const neo_db_trial *trial) {
 
 static neo_db_query query_of(const neo_tuner *tuner, const neo_task *task) {
   return (neo_db_query){.workload = task->group->key,
-                        .target = tuner->project->target_text,
+                        .target = tuner->target_text,
                         .threads = tuner->project->threads,
                         .layout = task->signature};
 }
@@ -342,7 +346,7 @@ static neo_status record(pump *p, const tuner_round *round, int i, const neo_tri
   neo_db_trial row = {.run = p->tuner.run,
                       .attempt = round->first_attempt + i,
                       .workload = task->group->key,
-                      .target = project->target_text,
+                      .target = p->tuner.target_text,
                       .layout = task->signature,
                       .schedule = line,
                       .threads = project->threads,
@@ -493,7 +497,7 @@ static neo_status note_prior(neo_ctx *ctx, neo_tuner *tuner) {
     neo_description description;
     neo_task_describe(task, &description);
     neo_db_row row[3] = {0};
-    neo_db_near_query query = {&description.workload, project->target_text, project->threads,
+    neo_db_near_query query = {&description.workload, tuner->target_text, project->threads,
                                NEO_COUNT(row)};
     int n = 0;
     neo_status status = neo_db_put_workload(ctx, tuner->db, &description.workload);
@@ -508,9 +512,9 @@ static neo_status note_prior(neo_ctx *ctx, neo_tuner *tuner) {
     neo_description_fini(&description);
     NEO_TRY(status);
   }
-  json_t *note =
-      json_pack("{s:O, s:s, s:f}", "near", tuner->near, "strategy",
-                tuner->strategy ? tuner->strategy : "evolve", "peak_gflops", tuner->peak_gflops);
+  json_t *note = json_pack("{s:O, s:s, s:f, s:I}", "near", tuner->near, "strategy",
+                           tuner->strategy ? tuner->strategy : "evolve", "peak_gflops",
+                           tuner->peak_gflops, "last_trial", (json_int_t)tuner->last_prior);
   neo_buf text = {0};
   neo_json_print(&text, note, false);
   json_decref(note);
@@ -556,7 +560,7 @@ static neo_status begin_run(pump *p) {
   json_decref(host);
   neo_db_run run = {.arguments = p->options->arguments ? p->options->arguments : "[]",
                     .model = project->graph->name ? project->graph->name : "",
-                    .target = project->target_text,
+                    .target = p->tuner.target_text,
                     .threads = project->threads,
                     .seed = p->options->seed,
                     .state = "running",
@@ -565,6 +569,8 @@ static neo_status begin_run(pump *p) {
   neo_buf_fini(&text);
   p->result->run = p->tuner.run;
   p->tuner.peak_gflops = facts->peak_gflops;
+  if (status == NEO_OK)
+    status = neo_db_last_trial(p->ctx, p->tuner.db, &p->tuner.last_prior);
   return status == NEO_OK ? note_prior(p->ctx, &p->tuner) : status;
 }
 
@@ -640,6 +646,9 @@ neo_status neo_tune(neo_ctx *ctx, const neo_project *project, neo_db *db,
   if (status == NEO_OK)
     status = neo_measurer_open(ctx, options->measurer ? options->measurer : "local",
                                &project->target, &measure, &p->measurer);
+  if (status == NEO_OK && neo_measurer_is_simulated(p->measurer) && !options->as_real)
+    snprintf(p->tuner.target_text, sizeof p->tuner.target_text, "simulated %s",
+             project->target_text);
   if (status == NEO_OK)
     status = begin_run(p);
   if (status == NEO_OK)

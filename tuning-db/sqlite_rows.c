@@ -32,6 +32,7 @@ static const char *const sql_text[NEO_SQL_COUNT] = {
     [NEO_SQL_PUT_NOTE] = "INSERT INTO notes(run,name,json) VALUES(?,?,?)"
                          " ON CONFLICT(run,name) DO UPDATE SET json=excluded.json",
     [NEO_SQL_GET_NOTE] = "SELECT json FROM notes WHERE run=? AND name=?",
+    [NEO_SQL_LAST_TRIAL] = "SELECT ifnull(max(id),0) FROM trials",
 };
 
 /* ---- statements
@@ -457,6 +458,17 @@ static int read_trial(neo_ctx *ctx, neo_sqlite *store, sqlite3_stmt *s, neo_db_t
   return SQLITE_DONE;
 }
 
+static neo_status last_trial(neo_ctx *ctx, void *self, int64_t *out_id) {
+  neo_sqlite *store = self;
+  int rc;
+  int64_t id = 0;
+  sqlite3_stmt *s = statement(store, NEO_SQL_LAST_TRIAL, &rc);
+  rc = step_once(s, rc, &id);
+  if (rc == SQLITE_ROW)
+    *out_id = id;
+  return finish(ctx, store, rc);
+}
+
 /* The sound records of one error class, fastest first, until fn returns false. SQLITE_DONE or an
  * error. */
 static int visit_rank(neo_ctx *ctx, neo_sqlite *store, const neo_db_query *query, int rank,
@@ -644,6 +656,7 @@ const neo_store_ops neo_store_sqlite = {
     .put_trial = put_trial,
     .best = best,
     .visit_best = visit_best,
+    .last_trial = last_trial,
     .visit_trials = visit_trials,
     .visit_workloads = visit_workloads,
     .put_note = put_note,
@@ -664,6 +677,7 @@ const neo_store_ops neo_store_memory = {
     .put_trial = put_trial,
     .best = best,
     .visit_best = visit_best,
+    .last_trial = last_trial,
     .visit_trials = visit_trials,
     .visit_workloads = visit_workloads,
     .put_note = put_note,

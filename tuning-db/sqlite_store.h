@@ -23,6 +23,7 @@ typedef enum neo_sql {
   NEO_SQL_END_RUN,
   NEO_SQL_PUT_NOTE,
   NEO_SQL_GET_NOTE,
+  NEO_SQL_LAST_TRIAL,
   NEO_SQL_COUNT
 } neo_sql;
 

@@ -23,6 +23,7 @@ typedef struct neo_store_ops {
                           int64_t *out_id, bool *added);
   neo_status (*best)(neo_ctx *ctx, void *self, const neo_db_query *query, neo_db_row *out,
                      bool *found);
+  neo_status (*last_trial)(neo_ctx *ctx, void *self, int64_t *out_id);
   neo_status (*visit_best)(neo_ctx *ctx, void *self, const neo_db_query *query,
                            bool (*fn)(void *, const neo_db_trial *), void *fn_self);
   neo_status (*visit_trials)(neo_ctx *ctx, void *self, const neo_db_query *query, int64_t run,

@@ -157,6 +157,10 @@ neo_status neo_db_visit_best(neo_ctx *ctx, neo_db *db, const neo_db_query *query
   return db->ops->visit_best(ctx, db->self, query, fn, self);
 }
 
+neo_status neo_db_last_trial(neo_ctx *ctx, neo_db *db, int64_t *out_id) {
+  return db->ops->last_trial(ctx, db->self, out_id);
+}
+
 neo_status neo_db_visit_trials(neo_ctx *ctx, neo_db *db, const neo_db_query *query, int64_t run,
                                bool (*fn)(void *, const neo_db_trial *), void *self) {
   static const neo_db_query all = {0};

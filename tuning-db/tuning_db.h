@@ -94,6 +94,8 @@ typedef struct neo_db_near_query {
 } neo_db_near_query;
 neo_status neo_db_near(neo_ctx *ctx, neo_db *db, const neo_db_near_query *query, neo_db_row *out,
                        int *n_out);
+/* The highest id of a trial so far; 0: there are none. */
+neo_status neo_db_last_trial(neo_ctx *ctx, neo_db *db, int64_t *out_id);
 /* Every trial of a query (run > 0: only of that run; workload NULL: all), in id order. Return false
  * from fn to stop. */
 neo_status neo_db_visit_trials(neo_ctx *ctx, neo_db *db, const neo_db_query *query, int64_t run,

@@ -44,7 +44,8 @@ static neo_db *open_db(fixture *f, const char *url) {
 }
 
 static neo_tune_options simulated(int64_t trials, uint64_t seed) {
-  return (neo_tune_options){.trials = trials, .seed = seed, .measurer = "simulated:"};
+  return (neo_tune_options){
+      .trials = trials, .seed = seed, .measurer = "simulated:", .as_real = true};
 }
 
 static neo_tune_result tune(fixture *f, neo_db *db, int64_t trials, uint64_t seed) {
@@ -211,6 +212,47 @@ static void replay_equals_until_a_measurement_is_flipped(void **state) {
   assert_int_equal(neo_replay(&f->ctx, &f->project, db, 99, &divergence, &replayed), NEO_USAGE);
   neo_ctx_clear(&f->ctx);
   neo_db_close(flipped);
+  neo_db_close(db);
+}
+
+typedef struct rival {
+  fixture *f;
+  neo_db *db;
+  int rounds;
+} rival;
+
+static void tune_meanwhile(void *self, const neo_project *project, const neo_task_state *state,
+                           const neo_tune_event *event) {
+  rival *other = self;
+  (void)state;
+  if (event->kind != NEO_EVENT_TASK || other->rounds++ > 0)
+    return;
+  neo_ctx ctx;
+  neo_tune_options options = simulated(100, 77);
+  neo_tune_result result;
+  neo_ctx_init(&ctx, 1);
+  must(&ctx, neo_tune(&ctx, project, other->db, &options, &result));
+}
+
+/* Another run wrote to the store after this one had begun: replaying it took those rows for known
+ * ones, and so did the run itself, for the tasks that came later. */
+static void a_rival_does_not_disturb_replay(void **state) {
+  fixture *f = *state;
+  int64_t divergence = 0, replayed = 0;
+  neo_db *db = open_db(f, "memory:");
+  rival other = {f, db, 0};
+  neo_tune_options options = simulated(150, 5);
+  neo_tune_result result;
+  options.event = tune_meanwhile;
+  options.self = &other;
+  tune(f, db, 60, 3);
+  must(&f->ctx, neo_tune(&f->ctx, &f->project, db, &options, &result));
+  assert_true(other.rounds > 1);
+  must(&f->ctx, neo_replay(&f->ctx, &f->project, db, result.run, &divergence, &replayed));
+  assert_int_equal(divergence, -1);
+  assert_int_equal(replayed, 150);
+  must(&f->ctx, neo_replay(&f->ctx, &f->project, db, result.run + 1, &divergence, &replayed));
+  assert_int_equal(divergence, -1);
   neo_db_close(db);
 }
 
@@ -415,6 +457,23 @@ static void hits_and_near_hits(void **state) {
   neo_project_close(&project);
   case_run(&f->c, f->artifact, 1);
   neo_buf_fini(&table);
+  neo_db_close(db);
+}
+
+/* Made-up times were hits. */
+static void simulated_times_are_not_compiled(void **state) {
+  fixture *f = *state;
+  neo_db *db = open_db(f, "memory:");
+  neo_tune_options options = simulated(60, 1);
+  neo_tune_result tuned;
+  int64_t divergence = 0, replayed = 0;
+  options.as_real = false;
+  must(&f->ctx, neo_tune(&f->ctx, &f->project, db, &options, &tuned));
+  neo_compile_result result = compile(f, &f->project, db, NULL);
+  assert_int_equal(result.hits + result.near, 0);
+  must(&f->ctx, neo_replay(&f->ctx, &f->project, db, tuned.run, &divergence, &replayed));
+  assert_int_equal(divergence, -1);
+  assert_int_equal(replayed, 60);
   neo_db_close(db);
 }
 
@@ -707,6 +766,8 @@ int main(void) {
       WITH_FIXTURE(nothing_measured_is_an_error),
       WITH_FIXTURE(bad_measurers_are_named),
       WITH_FIXTURE(hits_and_near_hits),
+      WITH_FIXTURE(a_rival_does_not_disturb_replay),
+      WITH_FIXTURE(simulated_times_are_not_compiled),
       WITH_FIXTURE(stale_records_are_passed_over),
       WITH_FIXTURE(the_next_best_record_is_used),
       WITH_FIXTURE(growth_is_of_the_whole_model),
