@@ -175,7 +175,40 @@ static const neo_expr *rebuild(expander *x, const neo_expr *e, const neo_expr *c
   }
 }
 
+static bool is_one(const neo_expr *e) {
+  if (e->op == NEO_EXPR_BROADCAST)
+    e = e->arg[0];
+  return e->op == NEO_EXPR_CONST && neo_dtype_class(e->dtype) == 'f' && e->u.f == 1;
+}
+
+/* z if e is a / (1 + exp(z)) in f32: the logistic function, or a multiple of it. */
+static const neo_expr *logistic_argument(const neo_expr *e) {
+  if (e->op != NEO_EXPR_DIV || e->dtype != NEO_F32 || e->arg[1]->op != NEO_EXPR_ADD)
+    return NULL;
+  const neo_expr *const *term = e->arg[1]->arg;
+  for (int i = 0; i < 2; i++)
+    if (is_one(term[i]) && term[1 - i]->op == NEO_EXPR_EXP)
+      return term[1 - i]->arg[0];
+  return NULL;
+}
+
+/* Sigmoid and SiLU are the commonest functions of networks after ReLU: their exponential needs
+ * neither subnormals nor overflow, and a factor goes into the quotient. NULL: e is neither. */
+static const neo_expr *expand_logistic(expander *x, const neo_expr *e) {
+  const neo_math m = {x->arena, NEO_F32};
+  const neo_expr *z = logistic_argument(e), *over = z ? e->arg[0] : NULL;
+  for (int i = 0; !z && e->op == NEO_EXPR_MUL && i < 2; i++)
+    if ((z = logistic_argument(e->arg[i])) && is_one(e->arg[i]->arg[0]))
+      over = e->arg[1 - i];
+  if (!z || !over)
+    return NULL;
+  return neo_math_div(&m, expand(x, over), neo_math_one_plus_exp(&m, expand(x, z)));
+}
+
 static const neo_expr *expand_new(expander *x, const neo_expr *e) {
+  const neo_expr *logistic = expand_logistic(x, e);
+  if (logistic)
+    return logistic;
   const neo_expr **arg = neo_arena_alloc(x->arena, (size_t)(e->n_args + 1) * sizeof(*arg));
   bool same = true;
   for (int i = 0; i < e->n_args; i++) {

@@ -38,6 +38,9 @@ neo_term neo_math_round(const neo_math *m, neo_term x, double scale, neo_term *o
 
 /* nest_math_exp.c */
 neo_term neo_math_exp(const neo_math *m, neo_term x);
+/* 1 + exp(x) of f32, for dividing by: exp(x) stays within 2^-126 .. 2^127, so that one factor 2^n
+ * will do. */
+neo_term neo_math_one_plus_exp(const neo_math *m, neo_term x);
 neo_term neo_math_log(const neo_math *m, neo_term x);
 neo_term neo_math_pow(const neo_math *m, neo_term x, neo_term y);
 neo_term neo_math_erf(const neo_math *m, neo_term x);

@@ -56,6 +56,25 @@ neo_term neo_math_exp(const neo_math *m, neo_term x) {
   return exp_sum(m, x, NULL);
 }
 
+/* With `magic` = 3 2^22 added, the low bits of the float are those of n, and magic's own leave the
+ * word when they are shifted to the exponent's place. */
+neo_term neo_math_one_plus_exp(const neo_math *m, neo_term x) {
+  neo_term low = neo_math_const(m, -87.0), high = neo_math_const(m, 88.0),
+           one = neo_math_const(m, 1);
+  x = neo_math_select(m, neo_math_lt(m, x, low), low, x);
+  x = neo_math_select(m, neo_math_lt(m, high, x), high, x);
+  neo_term magic = neo_math_const(m, 12582912.0);
+  neo_term shifted = neo_math_fma(m, x, neo_math_const(m, 1.4426950408889634074), magic);
+  neo_term n = neo_math_sub(m, shifted, magic);
+  neo_term r = neo_math_fma(m, n, neo_math_const(m, -0.693359375), x);
+  r = neo_math_fma(m, n, neo_math_const(m, 2.12194440e-4), r);
+  neo_term p = neo_math_fma(m, neo_math_mul(m, r, r), neo_math_poly(m, r, exp_f32, 6), r);
+  neo_term exponent = shift(m, NEO_EXPR_SHL, neo_math_bits(m, shifted), MANTISSA(m));
+  neo_term power = neo_math_float(
+      m, neo_math_add(m, exponent, neo_math_int(m, (int64_t)BIAS(m) << MANTISSA(m))));
+  return neo_math_fma(m, neo_math_add(m, p, one), power, one);
+}
+
 /* ---- log ------------------------------------------------------------------------------------------------- */
 
 static const double log_even_f64[] = {1.479819860511658591e-01, 1.818357216161805012e-01,

@@ -260,11 +260,39 @@ static void half_precision_goes_through_f32(void **state) {
     assert_int_equal(y[i], neo_f32_to_f16(expf(neo_f16_to_f32(x[i]))));
 }
 
+/* a / (1 + exp(-x)) has an expansion of its own: sigmoid, SiLU, and what they are at the ends. */
+static void logistic_functions(void **state) {
+  (void)state;
+  enum { N = 4001 };
+  static float x[N], unused[N], sigmoid[N], silu[N];
+  for (int i = 0; i < N; i++)
+    x[i] = (float)(-120 + 240.0 * i / (N - 1));
+  x[0] = -INFINITY, x[1] = INFINITY, x[2] = NAN, x[3] = -0.0f, x[4] = 1e30f, x[5] = -1e30f;
+  evaluate("f32", "div(f32:1, add(f32:1, exp(neg(b0[i0]))))", N, x, unused, sigmoid);
+  evaluate("f32", "mul(b0[i0], div(f32:1, add(exp(neg(b0[i0])), f32:1)))", N, x, unused, silu);
+  assert_true(sigmoid[0] >= 0 && sigmoid[0] < 1e-37f && sigmoid[1] == 1);
+  assert_true(isnan(sigmoid[2]) && isnan(silu[2]) && isinf(silu[1]) && silu[4] == 1e30f);
+  assert_true(sigmoid[3] == 0.5f && silu[3] == 0);
+  for (int i = 6; i < N; i++) {
+    long double exact = 1 / (1 + expl(-(long double)x[i]));
+    if (x[i] > -87) {
+      assert_true(ulp32(sigmoid[i], exact) <= 3);
+      assert_true(ulp32(silu[i], exact * x[i]) <= 4);
+    } else {
+      assert_true(fabsf(sigmoid[i]) < 1e-37f && fabsf(silu[i]) < 1e-35f);
+    }
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(f32_is_within_ulp), cmocka_unit_test(f64_is_within_ulp),
-      cmocka_unit_test(pow_is_within_ulp), cmocka_unit_test(special_values),
-      cmocka_unit_test(special_powers),    cmocka_unit_test(half_precision_goes_through_f32),
+      cmocka_unit_test(f32_is_within_ulp),
+      cmocka_unit_test(f64_is_within_ulp),
+      cmocka_unit_test(pow_is_within_ulp),
+      cmocka_unit_test(special_values),
+      cmocka_unit_test(special_powers),
+      cmocka_unit_test(logistic_functions),
+      cmocka_unit_test(half_precision_goes_through_f32),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }
