@@ -227,10 +227,13 @@ tv torch_do_softplus(torch *t, torch_call *call) {
       t, where(t, torch_binary(t, "greater", bx, torch_scalar_like(t, x, threshold)), x, y));
 }
 
+/* min(x, 0) - log(1 + exp(-|x|)): neither term overflows. */
 tv torch_do_log_sigmoid(torch *t, torch_call *call) {
-  int x = torch_arg(t, call, 0);
-  return torch_tensor(t,
-                      torch_unary(t, "neg", torch_unary(t, "softplus", torch_unary(t, "neg", x))));
+  int x = as_float(t, torch_arg(t, call, 0)), one = torch_scalar_like(t, x, 1);
+  int small = torch_unary(t, "exp", torch_unary(t, "neg", torch_unary(t, "abs", x)));
+  int low = torch_binary(t, "min", x, torch_scalar_like(t, x, 0));
+  return torch_tensor(
+      t, torch_binary(t, "sub", low, torch_unary(t, "log", torch_binary(t, "add", one, small))));
 }
 
 tv torch_do_tanhshrink(torch *t, torch_call *call) {

@@ -179,6 +179,8 @@ static void add_outputs(torch *t, const tv *v, int depth, int *n) {
   } else if (v->kind == TV_TENSOR || torch_is_number(v)) {
     neo_graph *graph = t->emitter.graph;
     neo_graph_add_output(graph, torch_id(t, v), neo_arena_printf(graph->arena, "out%d", (*n)++));
+  } else if (v->kind == TV_POISON && !torch_poisoned(t) && !t->rerun) {
+    torch_unsupported(t, "output", "a result that only training has");
   }
 }
 

@@ -318,6 +318,20 @@ tv torch_do_scatter(torch *t, torch_call *call) {
   return torch_tensor(t, node->output[0]);
 }
 
+/* slice_scatter, select_scatter (self, src, ...): a copy with a part replaced. */
+tv torch_do_part_scatter(torch *t, torch_call *call) {
+  tv copy = torch_tensor(t, torch_arg(t, call, 0)), args[5] = {copy};
+  int n = call->n_args - 1;
+  for (int i = 1; i < n; i++)
+    args[i] = call->arg[i + 1];
+  tv part = torch_call_op(t, call->row->ours, &(torch_args){.n = n, .arg = args});
+  if (part.kind != TV_TENSOR)
+    return torch_poison();
+  torch_assign(t, &part,
+               torch_cast(t, torch_arg(t, call, 1), torch_dtype_of(t, torch_id(t, &copy))));
+  return copy;
+}
+
 /* x[..., mask, ...]: the mask's dimensions become one, of length known at run time */
 static int where_true(torch *t, int mask) {
   return torch_transpose(t, torch_unary(t, "nonzero", mask), 2, (int64_t[]){1, 0});

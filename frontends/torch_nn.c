@@ -493,6 +493,18 @@ tv torch_do_sdpa(torch *t, torch_call *call) {
   return torch_tensor(t, torch_binary(t, "matmul", node->output[0], v));
 }
 
+/* _scaled_dot_product_flash_attention_for_cpu(query, key, value, dropout_p, is_causal, attn_mask?,
+ * scale?) */
+tv torch_do_flash(torch *t, torch_call *call) {
+  const tv *a = call->arg;
+  torch_call plain = {.row = call->row,
+                      .op = call->op,
+                      .n_args = 8,
+                      .arg = {a[0], a[1], a[2], a[5], a[3], a[4], a[6], torch_bool(false)}};
+  tv y = torch_do_sdpa(t, &plain);
+  return y.kind == TV_POISON ? y : poison_pair(t, torch_id(t, &y));
+}
+
 /* ---- resizing --------------------------------------------------------------------------------------------------- */
 
 typedef struct resize_kind {

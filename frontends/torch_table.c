@@ -228,10 +228,24 @@ static tv unknown(torch *t, const char *op) {
   return torch_poison();
 }
 
+/* In-place forms that change the variable's shape. */
+static bool changes_shape(const char *name) {
+  static const char *const names[] = {"unsqueeze", "squeeze",  "transpose",
+                                      "t",         "swapaxes", "swapdims"};
+  for (int i = 0; i < NEO_COUNT(names); i++)
+    if (strcmp(names[i], name) == 0)
+      return true;
+  return false;
+}
+
 /* The result in place of the first argument, whose type and shape stay. */
-static tv store(torch *t, const tv *self, const tv *result) {
+static tv store(torch *t, const char *name, const tv *self, const tv *result) {
   if (result->kind != TV_TENSOR || self->kind != TV_TENSOR)
     return result->kind == TV_POISON ? *result : *self;
+  if (changes_shape(name)) {
+    torch_assign(t, self, torch_id(t, result));
+    return *self;
+  }
   int old = torch_id(t, self), id = torch_cast(t, torch_id(t, result), torch_dtype_of(t, old));
   const neo_shape *shape = torch_shape_peek(t, old), *got = torch_shape_peek(t, id);
   if (shape && got && !neo_shape_equal(shape, got))
@@ -248,14 +262,16 @@ tv torch_call_op(torch *t, const char *op, const torch_args *args) {
     return unknown(t, op);
   for (int i = 0; i < args->n + args->n_named; i++)
     if (has_poison(&args->arg[i]))
-      return torch_poison();
+      return torch_poisoned(t) || t->rerun
+                 ? torch_poison()
+                 : torch_unsupported(t, op, "of a result that only training has");
   if (t->failed != NEO_OK)
     return torch_poison();
   for (int i = 0; i < NEO_COUNT(rows); i++)
     if (strcmp(rows[i].name, name) == 0 && bind(t, &rows[i], args, &call)) {
       call.row = &rows[i];
       tv out = rows[i].fn(t, &call);
-      return in_place ? store(t, &call.arg[0], &out) : out;
+      return in_place ? store(t, name, &call.arg[0], &out) : out;
     }
   return no_row(t, op, args);
 }

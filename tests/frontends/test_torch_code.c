@@ -153,6 +153,17 @@ static void in_place_changes_reach_views_and_bases(void **state) {
         1, -2, 3, -4, 10, -12);
 }
 
+static void parts_replaced_in_a_copy(void **state) {
+  (void)state;
+  GIVES("    return torch.slice_scatter(x, torch.zeros([2, 2]), 1, 1, 3)\n", 1, 0, 0, -4, 0, 0);
+  GIVES("    y = torch.select_scatter(x, torch.ones([3]), 0, 1)\n    return torch.add(y, x)\n", 2,
+        -4, 6, -3, 6, -5);
+  GIVES(
+      "    y = torch.clone(x)\n    _0 = torch.unsqueeze_(y, 0)\n    return torch.select(y, 1, 1)\n",
+      -4, 5, -6);
+  GIVES("    return torch.log_sigmoid(torch.mul(x, 100))\n", 0, -200, 0, -400, 0, -600);
+}
+
 static void lists_loops_and_conditions(void **state) {
   (void)state;
   GIVES("    xs = annotate(List[Tensor], [])\n    for i in range(3):\n      _0 = torch.append(xs, "
@@ -238,6 +249,15 @@ static void everything_unsupported_is_listed_at_once(void **state) {
   assert_non_null(strstr(ctx.message, "2 unsupported"));
 }
 
+static void what_only_training_has_is_refused(void **state) {
+  (void)state;
+  fails("    y, i = torch.max_pool1d_with_indices(x, [1])\n    return i\n", NEO_UNSUPPORTED,
+        "only training has");
+  fails("    y, i = torch.max_pool1d_with_indices(x, [1])\n    return torch.mul(i, 2)\n",
+        NEO_UNSUPPORTED, "only training has");
+  fails("    return torch.dropout(x, 0.5, True)\n", NEO_UNSUPPORTED, "eval() mode");
+}
+
 static void what_raises_says_so(void **state) {
   (void)state;
   fails("    if torch.ne(torch.dim(x), 4):\n      ops.prim.RaiseException(\"expected 4D input\")\n "
@@ -271,12 +291,14 @@ int main(void) {
       cmocka_unit_test(shapes_are_numbers),
       cmocka_unit_test(moving),
       cmocka_unit_test(in_place_changes_reach_views_and_bases),
+      cmocka_unit_test(parts_replaced_in_a_copy),
       cmocka_unit_test(lists_loops_and_conditions),
       cmocka_unit_test(a_condition_on_data_is_an_if),
       cmocka_unit_test(indices),
       cmocka_unit_test(pools_of_uneven_size),
       cmocka_unit_test(fused_attention),
       cmocka_unit_test(everything_unsupported_is_listed_at_once),
+      cmocka_unit_test(what_only_training_has_is_refused),
       cmocka_unit_test(what_raises_says_so),
       cmocka_unit_test(code_without_end_is_stopped),
       cmocka_unit_test(damaged_code_names_its_line),
