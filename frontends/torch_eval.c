@@ -8,16 +8,18 @@
 
 #include <string.h>
 
-enum { MAX_STEPS = 4000000, MAX_CALLS = 150, MAX_TRIPS = 100000, MAX_BRANCH_OUTPUTS = 64 };
-
-static tv eval(script *s, ts_env *env, const ts_expr *e);
-static void run_block(script *s, ts_env *env, const ts_block *block);
+enum {
+  MAX_STEPS = 4000000,
+  MAX_CALLS = 150,
+  MAX_TRIPS = 100000,
+  MAX_BRANCH_OUTPUTS = TS_MAX_NAMES
+};
 
 static bool stopped(const script *s) {
   return s->raised || s->t.failed != NEO_OK;
 }
 
-static void set_local(script *s, ts_env *env, const char *name, tv v) {
+void ts_set_local(script *s, ts_env *env, const char *name, tv v) {
   tv *old = neo_map_get(&env->names, name);
   if (old)
     *old = v;
@@ -50,7 +52,7 @@ static bool class_constant(script *s, const ts_class *cls, const char *name, tv 
     const ts_stmt *field = &cls->fields.stmt[i];
     if (field->n_targets == 1 && field->value && field->target[0]->kind == TS_NAME &&
         strcmp(field->target[0]->text, name) == 0) {
-      *out = eval(s, NULL, field->value);
+      *out = ts_eval(s, NULL, field->value);
       return true;
     }
   }
@@ -119,15 +121,15 @@ static bool is_type(const tv *v, const ts_expr *type) {
 /* Names that are forms of the language and not functions; true if it is one. */
 static bool special_call(script *s, ts_env *env, const char *name, const ts_expr *e, tv *out) {
   if ((strcmp(name, "annotate") == 0 || strcmp(name, "unchecked_cast") == 0) && e->n == 2)
-    *out = eval(s, env, e->item[1]);
+    *out = ts_eval(s, env, e->item[1]);
   else if (strcmp(name, "uninitialized") == 0)
     *out = torch_none();
   else if (strcmp(name, "isinstance") == 0 && e->n == 2) {
-    tv v = eval(s, env, e->item[0]);
+    tv v = ts_eval(s, env, e->item[0]);
     *out = v.kind == TV_POISON ? v : torch_bool(is_type(&v, e->item[1]));
   } else if (strcmp(name, "getattr") == 0 && e->n == 2 && e->item[1]->kind == TS_VALUE &&
              e->item[1]->value.kind == TV_STRING) {
-    tv base = eval(s, env, e->item[0]);
+    tv base = ts_eval(s, env, e->item[0]);
     *out = stopped(s) ? torch_poison() : attribute(s, &base, e->item[1]->value.s);
   } else
     return false;
@@ -216,16 +218,16 @@ static tv call(script *s, ts_env *env, const ts_expr *e) {
   if (callee->kind == TS_NAME && !(env && neo_map_get(&env->names, callee->text)) &&
       special_call(s, env, callee->text, e, &out))
     return out;
-  base = method ? eval(s, env, callee->base) : torch_none();
+  base = method ? ts_eval(s, env, callee->base) : torch_none();
   tv *arg = neo_arena_alloc(&s->t.arena, sizeof(tv) * (size_t)(e->n + 1));
   for (int i = 0; i < e->n && !stopped(s); i++)
-    arg[i] = eval(s, env, e->item[i]);
+    arg[i] = ts_eval(s, env, e->item[i]);
   if (stopped(s))
     return torch_poison();
   torch_args args = {e->n - e->n_named, e->n_named, arg, e->key};
   if (method && base.kind != TV_NAME)
     return base.kind == TV_POISON ? base : call_method(s, &base, callee->text, &args);
-  fn = method ? attribute(s, &base, callee->text) : eval(s, env, callee);
+  fn = method ? attribute(s, &base, callee->text) : ts_eval(s, env, callee);
   if (fn.kind == TV_NAME)
     return call_name(s, fn.s, &args);
   if (fn.kind == TV_METHOD)
@@ -238,11 +240,11 @@ static tv call(script *s, ts_env *env, const ts_expr *e) {
 static tv sequence(script *s, ts_env *env, const ts_expr *e, tv_kind kind) {
   tv out = torch_seq_new(&s->t, kind, 0, NULL);
   for (int i = 0; i < e->n && !stopped(s); i++)
-    torch_seq_add(&s->t, out.seq, eval(s, env, e->item[i]));
+    torch_seq_add(&s->t, out.seq, ts_eval(s, env, e->item[i]));
   return out;
 }
 
-static tv eval(script *s, ts_env *env, const ts_expr *e) {
+tv ts_eval(script *s, ts_env *env, const ts_expr *e) {
   tv base, index;
   if (stopped(s))
     return torch_poison();
@@ -252,13 +254,13 @@ static tv eval(script *s, ts_env *env, const ts_expr *e) {
   case TS_NAME:
     return name_value(s, env, e);
   case TS_ATTR:
-    base = eval(s, env, e->base);
+    base = ts_eval(s, env, e->base);
     return stopped(s) ? torch_poison() : attribute(s, &base, e->text);
   case TS_CALL:
     return call(s, env, e);
   case TS_INDEX:
-    base = eval(s, env, e->base);
-    index = eval(s, env, e->item[0]);
+    base = ts_eval(s, env, e->base);
+    index = ts_eval(s, env, e->item[0]);
     return stopped(s) ? torch_poison() : indexed(s, &base, &index);
   case TS_LIST:
     return sequence(s, env, e, TV_LIST);
@@ -273,9 +275,9 @@ static tv eval(script *s, ts_env *env, const ts_expr *e) {
 
 static void assign_one(script *s, ts_env *env, const ts_expr *target, tv v) {
   if (target->kind == TS_NAME) {
-    set_local(s, env, target->text, v);
+    ts_set_local(s, env, target->text, v);
   } else if (target->kind == TS_ATTR) {
-    tv base = eval(s, env, target->base);
+    tv base = ts_eval(s, env, target->base);
     if (base.kind == TV_OBJECT) {
       torch_object_set(&s->t, base.object, target->text, v);
       s->state_changed = true;
@@ -288,7 +290,7 @@ static void assign_one(script *s, ts_env *env, const ts_expr *target, tv v) {
 static void assign(script *s, ts_env *env, const ts_stmt *stmt) {
   if (!stmt->value)
     return;
-  tv v = eval(s, env, stmt->value);
+  tv v = ts_eval(s, env, stmt->value);
   if (stopped(s))
     return;
   if (!stmt->unpack) {
@@ -312,7 +314,7 @@ static void assign(script *s, ts_env *env, const ts_stmt *stmt) {
 
 /* ---- branches on data ---------------------------------------------------------------------------------------------------- */
 
-static void collect_names(const ts_block *block, const char **names, int *n) {
+void ts_collect_names(const ts_block *block, const char **names, int *n) {
   for (int i = 0; i < block->n; i++) {
     const ts_stmt *stmt = &block->stmt[i];
     for (int k = 0; k < stmt->n_targets; k++) {
@@ -324,8 +326,8 @@ static void collect_names(const ts_block *block, const char **names, int *n) {
       if (at == *n && *n < MAX_BRANCH_OUTPUTS)
         names[(*n)++] = stmt->target[k]->text;
     }
-    collect_names(&stmt->body, names, n);
-    collect_names(&stmt->orelse, names, n);
+    ts_collect_names(&stmt->body, names, n);
+    ts_collect_names(&stmt->orelse, names, n);
   }
 }
 
@@ -340,7 +342,7 @@ typedef struct branch {
 static void copy_entry(script *s, ts_env *into, const ts_env *from, const char *name) {
   const tv *v = neo_map_get(&from->names, name);
   if (v)
-    set_local(s, into, name, *v);
+    ts_set_local(s, into, name, *v);
 }
 
 /* Every name that the block mentions, into the branch's own locals. */
@@ -355,14 +357,16 @@ static void copy_used(script *s, ts_env *into, const ts_env *from, const ts_expr
 }
 
 static void copy_block_names(script *s, ts_env *into, const ts_env *from, const ts_block *block) {
-  for (int i = 0; i < block->n; i++) {
-    const ts_stmt *stmt = &block->stmt[i];
-    copy_used(s, into, from, stmt->value);
-    for (int k = 0; k < stmt->n_targets; k++)
-      copy_used(s, into, from, stmt->target[k]);
-    copy_block_names(s, into, from, &stmt->body);
-    copy_block_names(s, into, from, &stmt->orelse);
-  }
+  for (int i = 0; i < block->n; i++)
+    ts_copy_names(s, into, from, &block->stmt[i]);
+}
+
+void ts_copy_names(script *s, ts_env *into, const ts_env *from, const ts_stmt *stmt) {
+  copy_used(s, into, from, stmt->value);
+  for (int k = 0; k < stmt->n_targets; k++)
+    copy_used(s, into, from, stmt->target[k]);
+  copy_block_names(s, into, from, &stmt->body);
+  copy_block_names(s, into, from, &stmt->orelse);
 }
 
 static neo_status run_branch(script *s, ts_env *env, const ts_block *block, int n,
@@ -373,7 +377,7 @@ static neo_status run_branch(script *s, ts_env *env, const ts_block *block, int 
   b->env.what = env->what;
   copy_block_names(s, &b->env, env, block);
   s->t.frame = &b->frame;
-  run_block(s, &b->env, block);
+  ts_run_block(s, &b->env, block);
   s->t.frame = b->frame.parent;
   b->raised = s->raised;
   s->raised = false;
@@ -504,7 +508,15 @@ static void emit_if(script *s, ts_env *env, int condition, branch *b, int n, con
   }
   for (int i = 0; i < n; i++)
     if (b[0].set[i] && b[1].set[i])
-      set_local(s, env, names[i], node ? placed(s, &value[i], node) : value[i]);
+      ts_set_local(s, env, names[i], node ? placed(s, &value[i], node) : value[i]);
+}
+
+void ts_end_frame(script *s, neo_emitter *emitter) {
+  if (emitter->unsupported.n > 0) {
+    neo_buf_text(&s->t.emitter.unsupported.text, emitter->unsupported.text.data);
+    s->t.emitter.unsupported.n += emitter->unsupported.n;
+  }
+  neo_emitter_drop(emitter);
 }
 
 static void branch_on_data(script *s, ts_env *env, const ts_stmt *stmt, const tv *condition) {
@@ -513,36 +525,28 @@ static void branch_on_data(script *s, ts_env *env, const ts_stmt *stmt, const tv
   branch *b = neo_arena_alloc(&s->t.arena, sizeof *b * 2);
   neo_status status = NEO_OK;
   id = torch_reshape(&s->t, id, 0, NULL);
-  collect_names(&stmt->body, names, &n);
-  collect_names(&stmt->orelse, names, &n);
+  ts_collect_names(&stmt->body, names, &n);
+  ts_collect_names(&stmt->orelse, names, &n);
   for (int k = 0; k < 2 && status == NEO_OK; k++)
     status = run_branch(s, env, k ? &stmt->orelse : &stmt->body, n, names, &b[k]);
   if (status == NEO_OK && b[0].raised != b[1].raised) /* what raises is taken not to happen */
-    run_block(s, env, b[0].raised ? &stmt->orelse : &stmt->body);
+    ts_run_block(s, env, b[0].raised ? &stmt->orelse : &stmt->body);
   else if (status == NEO_OK && b[0].raised)
     s->raised = true;
   else if (status == NEO_OK)
     emit_if(s, env, id, b, n, names);
   for (int k = 0; k < 2; k++)
-    if (b[k].emitter.graph) {
-      if (b[k].emitter.unsupported.n > 0) {
-        neo_buf_text(&s->t.emitter.unsupported.text, b[k].emitter.unsupported.text.data);
-        s->t.emitter.unsupported.n += b[k].emitter.unsupported.n;
-      }
-      neo_emitter_drop(&b[k].emitter);
-    } else {
-      neo_unsupported_fini(&b[k].emitter.unsupported);
-    }
+    ts_end_frame(s, &b[k].emitter);
 }
 
 /* ---- control flow ------------------------------------------------------------------------------------------------------------ */
 
 static void run_if(script *s, ts_env *env, const ts_stmt *stmt) {
-  tv condition = eval(s, env, stmt->value), known;
+  tv condition = ts_eval(s, env, stmt->value), known;
   if (stopped(s))
     return;
   if (torch_known_number(&s->t, &condition, &known)) {
-    run_block(s, env, torch_number(&known) != 0 ? &stmt->body : &stmt->orelse);
+    ts_run_block(s, env, torch_number(&known) != 0 ? &stmt->body : &stmt->orelse);
     return;
   }
   if (condition.kind == TV_TENSOR && !torch_poisoned(&s->t)) {
@@ -554,9 +558,9 @@ static void run_if(script *s, ts_env *env, const ts_stmt *stmt) {
               torch_kind_name(&condition));
     return;
   }
-  run_block(s, env, &stmt->body); /* both, to list what else is unsupported */
+  ts_run_block(s, env, &stmt->body); /* both, to list what else is unsupported */
   s->raised = false;
-  run_block(s, env, &stmt->orelse);
+  ts_run_block(s, env, &stmt->orelse);
   s->raised = false;
 }
 
@@ -566,11 +570,11 @@ static void run_for(script *s, ts_env *env, const ts_stmt *stmt) {
   int64_t n;
   bool range = over->kind == TS_CALL && over->base->kind == TS_NAME &&
                strcmp(over->base->text, "range") == 0 && over->n == 1;
-  list = eval(s, env, range ? over->item[0] : over);
+  list = ts_eval(s, env, range ? over->item[0] : over);
   if (stopped(s) || list.kind == TV_POISON)
     return;
   if (range && !torch_known_number(&s->t, &list, &length)) {
-    torch_unsupported(&s->t, "for", "a loop whose length depends on the data");
+    ts_loop_on_data(s, env, stmt, &list);
     return;
   }
   if (!range && !torch_is_seq(&list)) {
@@ -585,24 +589,26 @@ static void run_for(script *s, ts_env *env, const ts_stmt *stmt) {
   }
   for (int64_t i = 0; i < n && !stopped(s) && !env->returned; i++) {
     assign_one(s, env, stmt->target[0], range ? torch_int(i) : list.seq->item[i]);
-    run_block(s, env, &stmt->body);
+    ts_run_block(s, env, &stmt->body);
   }
 }
 
 static void run_while(script *s, ts_env *env, const ts_stmt *stmt) {
   for (int trips = 0; !stopped(s) && !env->returned; trips++) {
-    tv condition = eval(s, env, stmt->value), known;
+    tv condition = ts_eval(s, env, stmt->value), known;
     if (stopped(s) || condition.kind == TV_POISON)
       return;
-    if (!torch_known_number(&s->t, &condition, &known) || trips > MAX_TRIPS) {
-      torch_unsupported(&s->t, "while",
-                        trips > MAX_TRIPS ? "it does not end"
-                                          : "a loop whose length depends on the data");
+    if (trips > MAX_TRIPS) {
+      torch_unsupported(&s->t, "while", "it does not end");
+      return;
+    }
+    if (!torch_known_number(&s->t, &condition, &known)) {
+      ts_loop_on_data(s, env, stmt, NULL);
       return;
     }
     if (torch_number(&known) == 0)
       return;
-    run_block(s, env, &stmt->body);
+    ts_run_block(s, env, &stmt->body);
   }
 }
 
@@ -619,10 +625,10 @@ static void run_statement(script *s, ts_env *env, const ts_stmt *stmt) {
     assign(s, env, stmt);
     break;
   case TS_EXPR:
-    eval(s, env, stmt->value);
+    ts_eval(s, env, stmt->value);
     break;
   case TS_RETURN:
-    env->result = stmt->value ? eval(s, env, stmt->value) : torch_none();
+    env->result = stmt->value ? ts_eval(s, env, stmt->value) : torch_none();
     env->returned = true;
     break;
   case TS_IF:
@@ -635,14 +641,14 @@ static void run_statement(script *s, ts_env *env, const ts_stmt *stmt) {
     run_while(s, env, stmt);
     break;
   case TS_WITH:
-    run_block(s, env, &stmt->body);
+    ts_run_block(s, env, &stmt->body);
     break;
   case TS_PASS:
     break;
   }
 }
 
-static void run_block(script *s, ts_env *env, const ts_block *block) {
+void ts_run_block(script *s, ts_env *env, const ts_block *block) {
   for (int i = 0; i < block->n && !stopped(s) && !env->returned; i++)
     run_statement(s, env, &block->stmt[i]);
 }
@@ -660,7 +666,7 @@ static bool bind_params(script *s, ts_env *env, const ts_def *def, const torch_a
       torch_bad(&s->t, NEO_BAD_INPUT, "%s: no argument '%s'", env->what, param->name);
       return false;
     }
-    set_local(s, env, param->name, at >= 0 ? args->arg[at] : eval(s, NULL, param->otherwise));
+    ts_set_local(s, env, param->name, at >= 0 ? args->arg[at] : ts_eval(s, NULL, param->otherwise));
   }
   return !stopped(s);
 }
@@ -673,7 +679,7 @@ tv ts_call_def(script *s, const ts_def *def, const char *what, const torch_args 
   }
   s->depth++;
   if (bind_params(s, &env, def, args))
-    run_block(s, &env, &def->body);
+    ts_run_block(s, &env, &def->body);
   s->depth--;
   neo_map_fini(&env.names);
   return stopped(s) ? torch_poison() : env.result;

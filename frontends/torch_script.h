@@ -5,7 +5,7 @@
 
 #include "frontends/torch_code.h"
 
-enum { MAX_CANDIDATES = 16, MAX_NUMBER_INPUTS = 8 };
+enum { MAX_CANDIDATES = 16, MAX_NUMBER_INPUTS = 8, TS_MAX_NAMES = 64 };
 
 /* Values that the code compares a number input with. */
 typedef struct ts_candidates {
@@ -44,5 +44,19 @@ tv ts_call_def(script *s, const ts_def *def, const char *what, const torch_args 
 tv ts_builtin(script *s, const char *name, const torch_args *args);
 bool ts_equal(const tv *a, const tv *b); /* known values */
 tv ts_raise(script *s, const char *message);
+
+/* ---- between torch_eval.c and torch_flow.c ---------------------------------------------------- */
+
+tv ts_eval(script *s, ts_env *env, const ts_expr *e);
+void ts_run_block(script *s, ts_env *env, const ts_block *block);
+void ts_set_local(script *s, ts_env *env, const char *name, tv v);
+/* The names that a block sets, at most TS_MAX_NAMES. */
+void ts_collect_names(const ts_block *block, const char **names, int *n);
+/* Every name that the statement mentions, from one scope into another. */
+void ts_copy_names(script *s, ts_env *into, const ts_env *from, const ts_stmt *stmt);
+/* Drops the emitter of a branch or body; what was unsupported in it goes to the model's list. */
+void ts_end_frame(script *s, neo_emitter *emitter);
+/* A for (trips: its length) or while loop (trips NULL) whose length is not known. */
+void ts_loop_on_data(script *s, ts_env *env, const ts_stmt *stmt, const tv *trips);
 
 #endif

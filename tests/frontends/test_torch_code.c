@@ -200,6 +200,21 @@ static void a_condition_on_data_is_an_if(void **state) {
         -1, 2, -3, 4, -5, 6);
 }
 
+static void a_loop_on_data_is_a_loop(void **state) {
+  (void)state;
+  GIVES("    y = x\n    k = 0\n    while bool(torch.gt(torch.sum(torch.abs(y)), 10)):\n      y = "
+        "torch.mul(y, 0.5)\n"
+        "      k = torch.add(k, 1)\n    return torch.mul(y, k)\n",
+        0.5, -1, 1.5, -2, 2.5, -3);
+  GIVES("    n = int(torch.argmax(x))\n    y = x\n    for i in range(n):\n      y = "
+        "torch.add(torch.add(y, self.w), i)\n"
+        "    return y\n",
+        11, 12, 21, 18, 31, 24);
+  fails("    n = int(torch.argmax(x))\n    y = x\n    for i in range(n):\n      y = torch.cat([y, "
+        "x])\n    return y\n",
+        NEO_UNSUPPORTED, "changes its shape");
+}
+
 static void indices(void **state) {
   (void)state;
   GIVES("    i = torch.tensor([2, 0])\n    return torch.index(x, annotate(List[Optional[Tensor]], "
@@ -294,6 +309,7 @@ int main(void) {
       cmocka_unit_test(parts_replaced_in_a_copy),
       cmocka_unit_test(lists_loops_and_conditions),
       cmocka_unit_test(a_condition_on_data_is_an_if),
+      cmocka_unit_test(a_loop_on_data_is_a_loop),
       cmocka_unit_test(indices),
       cmocka_unit_test(pools_of_uneven_size),
       cmocka_unit_test(fused_attention),
