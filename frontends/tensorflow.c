@@ -158,6 +158,22 @@ static neo_status mark_read(tf_import *im, bool *read) {
   return NEO_OK;
 }
 
+/* Placeholders that the user binds are inputs even if no output needs them. */
+static neo_status fetch_bound(tf_import *im, tf_scope *scope) {
+  for (int i = 0; i < im->main.n; i++) {
+    const Tf__Node *pb = im->main.node[i];
+    const char *name = text_or_empty(pb->name);
+    tf_value value;
+    if (!op_is(pb, "Placeholder"))
+      continue;
+    const char *input = neo_arena_printf(&im->arena, "%s:0", name);
+    for (int k = 0; k < im->source->options.n_bindings; k++)
+      if (strcmp(im->source->options.binding[k].name, input) == 0)
+        NEO_TRY(tf_fetch(im, scope, 1, &name, &value));
+  }
+  return NEO_OK;
+}
+
 static neo_status graphdef_outputs(tf_import *im, tf_scope *scope) {
   size_t room = (size_t)im->main.n + 1;
   bool *read = neo_arena_alloc(&im->arena, room);
@@ -184,6 +200,7 @@ static neo_status graphdef_outputs(tf_import *im, tf_scope *scope) {
   if (im->e->graph->n_outputs == 0 && im->e->unsupported.n == 0)
     return neo_fail(im->ctx, NEO_BAD_INPUT, "tensorflow: %s: no node is a result",
                     im->source->path);
+  NEO_TRY(fetch_bound(im, scope));
   sort_inputs(im, scope);
   return NEO_OK;
 }

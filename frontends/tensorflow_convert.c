@@ -212,7 +212,7 @@ neo_status tf_atan2(tf_import *im, tf_node *node) {
 neo_status tf_fake_quant(tf_import *im, tf_node *node) {
   const neo_tensor *lo = tf_const(im, node, 1), *hi = tf_const(im, node, 2);
   if (!lo || !hi || lo->size != 4 || hi->size != 4)
-    return tf_unsupported(im, node, "its range is not constant");
+    return tf_unknown(im, node, "its range is not constant");
   double min = neo_tensor_get_f64(lo, 0), max = neo_tensor_get_f64(hi, 0);
   double from = tf_bool(node, "narrow_range", false) ? 1 : 0;
   double to = ldexp(1, (int)neo_max_i64(2, neo_min_i64(tf_int(node, "num_bits", 8), 16))) - 1;

@@ -107,7 +107,7 @@ neo_status tf_conv(tf_import *im, tf_node *node) {
 neo_status tf_depthwise(tf_import *im, tf_node *node) {
   const neo_shape *w = neo_emit_shape(im->e, tf_in(node, 1));
   if (!w || w->rank != 4)
-    return tf_unsupported(im, node, "the shape of its filter is not known");
+    return tf_unknown(im, node, "the shape of its filter is not known");
   const int64_t shape[4] = {w->dim[2] * w->dim[3], 1, w->dim[0], w->dim[1]}, group = w->dim[2];
   int moved = neo_emit_transpose(im->e, tf_in(node, 1), 4, (int64_t[]){2, 3, 0, 1});
   return emit_conv(im, node, neo_emit_reshape(im->e, moved, 4, shape), 4, group);
@@ -269,7 +269,7 @@ static bool read_blocks(tf_import *im, tf_node *node, blocks *b) {
   for (int i = 0; i < b->m; i++)
     sound &= b->size[i] > 0 && b->size[i] < 1 << 20;
   if (!sound) {
-    tf_unsupported(im, node, "its shapes are not known or do not fit (are all inputs bound?)");
+    tf_unknown(im, node, "its shapes are not known or do not fit");
     return false;
   }
   for (int i = 0; i < 2 * b->m; i++)

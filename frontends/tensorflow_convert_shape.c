@@ -103,7 +103,7 @@ neo_status tf_lin_space(tf_import *im, tf_node *node) {
   if (!tf_const_int(im, node, 2, &n))
     return NEO_OK;
   if (!start || !stop || n < 1 || n > 1 << 24 || start->size < 4 || stop->size < 4)
-    return tf_unsupported(im, node, "its bounds are not constant");
+    return tf_unknown(im, node, "its bounds are not constant");
   double a = neo_tensor_get_f64(start, 0), b = neo_tensor_get_f64(stop, 0);
   double *v = neo_arena_alloc(&im->arena, sizeof *v * (size_t)n);
   for (int64_t i = 0; i < n; i++)
@@ -176,6 +176,17 @@ neo_status tf_invert_permutation(tf_import *im, tf_node *node) {
     inverse[perm[i]] = i;
   }
   return tf_set1(node, cast_to(im, node, "T", NEO_I32, neo_emit_ints(im->e, n, inverse)));
+}
+
+/* BroadcastArgs(a, b): the shape that tensors of these two shapes broadcast to. */
+neo_status tf_broadcast_args(tf_import *im, tf_node *node) {
+  neo_shape a = {0}, b = {0}, both;
+  if (!tf_const_ints(im, node, 0, a.dim, NEO_MAX_RANK, &a.rank) ||
+      !tf_const_ints(im, node, 1, b.dim, NEO_MAX_RANK, &b.rank))
+    return NEO_OK;
+  if (!neo_shape_broadcast(&a, &b, &both))
+    return tf_bad(im, node, "the shapes do not agree");
+  return tf_set1(node, cast_to(im, node, "T", NEO_I32, neo_emit_ints(im->e, both.rank, both.dim)));
 }
 
 /* ---- joining and splitting --------------------------------------------------------------------------- */
@@ -257,7 +268,7 @@ neo_status tf_split_v(tf_import *im, tf_node *node) {
   }
   const neo_shape *x = neo_emit_shape(im->e, tf_in(node, 0));
   if (rest >= 0 && !x)
-    return tf_unsupported(im, node, "a part of unknown size (are all inputs bound?)");
+    return tf_unknown(im, node, "a part of unknown size");
   if (rest >= 0) {
     int64_t d = axis < 0 ? axis + x->rank : axis;
     if (d < 0 || d >= x->rank)
@@ -404,7 +415,7 @@ neo_status tf_strided_slice(tf_import *im, tf_node *node) {
                                 tf_const(im, node, 3)};
   strided s;
   if (!range[2] || range[2]->shape.rank != 1 || range[2]->shape.dim[0] > 32)
-    return tf_unsupported(im, node, "its strides are not constant");
+    return tf_unknown(im, node, "its strides are not constant");
   int entries = (int)range[2]->shape.dim[0];
   for (int k = 0; k < 2; k++)
     if (range[k] && !neo_shape_equal(&range[k]->shape, &range[2]->shape))
@@ -413,7 +424,7 @@ neo_status tf_strided_slice(tf_import *im, tf_node *node) {
     return NEO_OK;
   for (int i = 0; i < s.n && !(range[0] && range[1]); i++)
     if (neo_tensor_get_i64(range[2], s.entry[i]) < 0)
-      return tf_unsupported(im, node, "backwards between bounds that are not constant");
+      return tf_unknown(im, node, "backwards between bounds that are not constant");
   int x = range[0] && range[1] ? slice_constant(im, node, &s, range)
           : s.n                ? slice_later(im, node, &s, range[2])
                                : tf_in(node, 0);
@@ -544,7 +555,7 @@ neo_status tf_roll(tf_import *im, tf_node *node) {
     return NEO_OK;
   const neo_shape *known = neo_emit_shape(im->e, x);
   if (!known || n != m)
-    return tf_unsupported(im, node, "its shape is not known (are all inputs bound?)");
+    return tf_unknown(im, node, "its shape is not known");
   neo_shape shape = *known;
   for (int i = 0; i < n; i++) {
     int64_t d = axes[i] < 0 ? axes[i] + shape.rank : axes[i];

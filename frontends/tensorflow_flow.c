@@ -543,6 +543,7 @@ typedef struct kept {
   int n_states, n_scans;
   int64_t trips; /* -1: the condition decides */
   bool *last;    /* a scan of which only the last row counts */
+  int64_t *from; /* a scan's first place: the items before it were written before the loop */
 } kept;
 
 static neo_status assign_role(tf_import *im, kept *k, int i) {
@@ -600,23 +601,35 @@ static void make_body_inputs(tf_import *im, inner *in, kept *k) {
   }
 }
 
-/* Is the value, within the body, the number of the iteration: a state from 0 on, by 1? */
-static bool counts_trips(tf_import *im, const inner *in, const kept *k, const tf_value *next,
-                         int value) {
+/* Does the value, within the body, count iterations: a state that grows by 1? Its start, else -1.
+ */
+static int64_t counts_from(tf_import *im, const inner *in, const kept *k, const tf_value *next,
+                           int value) {
   for (int i = 0; i < k->loop->n; i++) {
     if (k->role[i] != STATE || k->inside[i].id != value || next[i].kind != TF_TENSOR)
       continue;
     const neo_tensor *start = neo_emit_const(in->outer, k->loop->start[i].id);
     int made_by = im->e->graph->value[next[i].id].node;
     const neo_node *add = made_by >= 0 ? &im->e->graph->node[made_by] : NULL;
-    if (!start || neo_tensor_get_i64(start, 0) != 0 || !add || strcmp(add->op->name, "add") != 0)
-      return false;
+    if (!start || !add || strcmp(add->op->name, "add") != 0)
+      return -1;
     int other = add->input[0] == value ? add->input[1] : add->input[0];
     const neo_tensor *by = neo_emit_const(im->e, other);
-    return (add->input[0] == value || add->input[1] == value) && by &&
-           neo_tensor_get_i64(by, 0) == 1;
+    if ((add->input[0] != value && add->input[1] != value) || !by || neo_tensor_get_i64(by, 0) != 1)
+      return -1;
+    return neo_tensor_get_i64(start, 0);
   }
-  return false;
+  return -1;
+}
+
+/* Do the iterations write each item of the list that is not written yet, in order? */
+static bool fills_list(const kept *k, const tf_list *list, int64_t from) {
+  if (from < 0 || k->trips < 0 || from + k->trips != list->n)
+    return false;
+  for (int64_t i = 0; i < from; i++)
+    if (!list->item || list->item[i] == NEO_NO_VALUE)
+      return false;
+  return true;
 }
 
 /* The body's outputs: the condition, the states, the scans. */
@@ -640,9 +653,12 @@ static bool make_body_outputs(tf_import *im, const inner *in, kept *k, const tf_
     const neo_tensor *place = w ? neo_emit_const(im->e, w->index) : NULL;
     if (!w || w->before)
       return false;
-    k->last[i] = place && neo_tensor_get_i64(place, 0) == 0 && next[i].list->n == 1;
-    if (!k->last[i] && !counts_trips(im, in, k, next, w->index))
-      return false;
+    k->last[i] = place && neo_tensor_get_i64(place, 0) == 0 && next[i].list->n == 1 && k->trips > 0;
+    if (!k->last[i]) {
+      k->from[i] = counts_from(im, in, k, next, w->index);
+      if (!fills_list(k, k->loop->start[i].list, k->from[i]))
+        return false;
+    }
     neo_graph_add_output(g, tf_emit_written(im, w->item), "scan");
     k->n_scans++;
   }
@@ -681,9 +697,16 @@ static neo_status results_of_kept(tf_import *im, kept *k, const neo_node *made) 
     if (k->role[i] != SCAN)
       continue;
     tf_list *list = neo_arena_copy(&im->arena, loop->start[i].list, sizeof *list);
+    int rows = output[scan++];
+    if (k->from[i] > 0) {
+      int before;
+      list->n = (int)k->from[i];
+      tf_list_stack(im, loop->node, list, &before);
+      rows = tf_emit_concat(im, 2, (int[]){before, rows}, 0);
+    }
     list->item = NULL;
     list->n = -1;
-    list->source = output[scan++];
+    list->source = rows;
     if (k->last[i]) {
       int from = neo_emit_ints(im->e, 1, (int64_t[]){-1});
       neo_node *row = neo_emit_node(im->e, "gather", 2, (int[]){list->source, from}, 1);
@@ -705,6 +728,7 @@ static neo_status keep(tf_import *im, tf_loop *loop, int64_t trips, const tf_val
   k.input = neo_arena_alloc(&im->arena, sizeof(int) * (size_t)(total + 2));
   k.inside = neo_arena_alloc(&im->arena, sizeof *k.inside * (size_t)(total + 1));
   k.last = neo_arena_alloc(&im->arena, sizeof *k.last * (size_t)(total + 1));
+  k.from = neo_arena_alloc(&im->arena, sizeof *k.from * (size_t)(total + 1));
   int before = im->e->unsupported.n;
   for (int i = 0; i < total; i++)
     NEO_TRY(assign_role(im, &k, i));

@@ -172,6 +172,9 @@ bool tf_const_int(tf_import *im, tf_node *node, int k, int64_t *out);
 int tf_rank(tf_import *im, tf_node *node, int k);
 /* Adds a line and makes all outputs BAD; NEO_OK. */
 neo_status tf_unsupported(tf_import *im, tf_node *node, const char *format, ...) NEO_PRINTF(3, 4);
+/* The same for what is not known but may be with all inputs bound; no line if others are there:
+ * nothing is known behind something unsupported. */
+neo_status tf_unknown(tf_import *im, tf_node *node, const char *format, ...) NEO_PRINTF(3, 4);
 neo_status tf_bad(tf_import *im, const tf_node *node, const char *format, ...) NEO_PRINTF(3, 4);
 
 /* ---- tensorflow_tensor.c ---- */

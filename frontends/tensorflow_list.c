@@ -271,7 +271,7 @@ static neo_status set_length(tf_import *im, tf_node *node, const tf_list *list) 
   int n = list_length(im, list);
   neo_tensor tensor = {NEO_I32, {0}, neo_arena_alloc(im->e->graph->arena, 16), 4};
   if (n < 0)
-    return tf_unsupported(im, node, "the length of the list is not known (are all inputs bound?)");
+    return tf_unknown(im, node, "the length of the list is not known");
   neo_tensor_set_i64(&tensor, 0, n);
   return tf_set1(node, neo_emit_tensor(im->e, im->e->scope, &tensor));
 }

@@ -106,6 +106,19 @@ neo_status tf_unsupported(tf_import *im, tf_node *node, const char *format, ...)
   return NEO_OK;
 }
 
+neo_status tf_unknown(tf_import *im, tf_node *node, const char *format, ...) {
+  char text[512];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(text, sizeof text, format, args);
+  va_end(args);
+  if (im->e->unsupported.n == 0)
+    return tf_unsupported(im, node, "%s (are all inputs bound?)", text);
+  for (int k = 0; k < node->n_outputs; k++)
+    node->out[k] = (tf_value){.kind = TF_BAD};
+  return NEO_OK;
+}
+
 neo_status tf_bad(tf_import *im, const tf_node *node, const char *format, ...) {
   char text[512];
   va_list args;
@@ -131,10 +144,10 @@ bool tf_const_ints(tf_import *im, tf_node *node, int k, int64_t *out, int cap, i
   int64_t count = 0;
   if (!tensor || !neo_shape_elements(&tensor->shape, &count) || tensor->shape.rank > 1 ||
       count > cap) {
-    tf_unsupported(im, node,
-                   tensor ? "input %d is no list of at most %d values"
-                          : "input %d is not a constant (at most %d values; are all inputs bound?)",
-                   k, cap);
+    if (tensor)
+      tf_unsupported(im, node, "input %d is no list of at most %d values", k, cap);
+    else
+      tf_unknown(im, node, "input %d is not a constant", k);
     return false;
   }
   for (int64_t i = 0; i < count; i++)
@@ -156,7 +169,7 @@ bool tf_const_int(tf_import *im, tf_node *node, int k, int64_t *out) {
 int tf_rank(tf_import *im, tf_node *node, int k) {
   int rank = neo_emit_rank(im->e, tf_in(node, k));
   if (rank < 0)
-    tf_unsupported(im, node, "the rank of input %d is not known (are all inputs bound?)", k);
+    tf_unknown(im, node, "the rank of input %d is not known", k);
   return rank;
 }
 
