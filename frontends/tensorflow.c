@@ -117,7 +117,7 @@ static void sort_inputs(tf_import *im, const tf_scope *scope) {
         scope->out[i][0].kind == TF_TENSOR && g->value[scope->out[i][0].id].is_input)
       sorted[n++] = scope->out[i][0].id;
   }
-  if (n == g->n_inputs)
+  if (n > 0 && n == g->n_inputs)
     memcpy(g->input, sorted, sizeof(int) * (size_t)n);
 }
 

@@ -615,7 +615,8 @@ static int64_t counts_from(tf_import *im, const inner *in, const kept *k, const 
       return -1;
     int other = add->input[0] == value ? add->input[1] : add->input[0];
     const neo_tensor *by = neo_emit_const(im->e, other);
-    if ((add->input[0] != value && add->input[1] != value) || !by || neo_tensor_get_i64(by, 0) != 1)
+    if ((add->input[0] != value && add->input[1] != value) || !by || by->size == 0 ||
+        start->size == 0 || neo_tensor_get_i64(by, 0) != 1)
       return -1;
     return neo_tensor_get_i64(start, 0);
   }
@@ -653,7 +654,8 @@ static bool make_body_outputs(tf_import *im, const inner *in, kept *k, const tf_
     const neo_tensor *place = w ? neo_emit_const(im->e, w->index) : NULL;
     if (!w || w->before)
       return false;
-    k->last[i] = place && neo_tensor_get_i64(place, 0) == 0 && next[i].list->n == 1 && k->trips > 0;
+    k->last[i] = place && place->size > 0 && neo_tensor_get_i64(place, 0) == 0 &&
+                 next[i].list->n == 1 && k->trips > 0;
     if (!k->last[i]) {
       k->from[i] = counts_from(im, in, k, next, w->index);
       if (!fills_list(k, k->loop->start[i].list, k->from[i]))

@@ -130,6 +130,7 @@ typedef neo_status (*tf_convert)(tf_import *im, tf_node *node);
 
 typedef struct tf_row {
   const char *op;
+  int inputs;          /* at least */
   const char *outputs; /* names of output arguments, if there are several */
   tf_convert convert;
   const char *arg; /* for convert */

@@ -109,6 +109,8 @@ neo_status tf_array_scatter(tf_import *im, tf_node *node) {
   tf_list *list = neo_arena_copy(&im->arena, before, sizeof *before);
   list->item = NULL;
   list->source = tf_in(node, 2);
+  if (list->source == NEO_NO_VALUE)
+    return tf_unsupported(im, node, "what is written is no tensor");
   return set_list(node, 0, list);
 }
 
@@ -131,6 +133,8 @@ static int row_of(tf_import *im, int source, int index) {
 
 static neo_status read_item(tf_import *im, tf_node *node, const tf_list *list, int index) {
   const neo_tensor *place = neo_emit_const(im->e, index);
+  if (index == NEO_NO_VALUE || (place && place->size == 0))
+    return tf_unsupported(im, node, "the place of an item is no number");
   if (list->logged)
     return tf_unsupported(im, node, "a list that the loop also writes is read");
   if (!list->item && list->source == NEO_NO_VALUE)
@@ -162,6 +166,8 @@ neo_status tf_array_read(tf_import *im, tf_node *node) {
 static neo_status write_item(tf_import *im, tf_node *node, const tf_list *before, int index,
                              int item) {
   const neo_tensor *place = neo_emit_const(im->e, index);
+  if (index == NEO_NO_VALUE || item == NEO_NO_VALUE || (place && place->size == 0))
+    return tf_unsupported(im, node, "the place of an item is no number, or the item no tensor");
   tf_list *list = neo_arena_copy(&im->arena, before, sizeof *before);
   if (before->logged) {
     list->log = neo_arena_copy(&im->arena, &(tf_write){index, item, before->log}, sizeof(tf_write));
@@ -196,7 +202,8 @@ neo_status tf_array_write(tf_import *im, tf_node *node) {
 /* TensorListPushBack(list, item) */
 neo_status tf_list_push(tf_import *im, tf_node *node) {
   const tf_list *before = list_in(node, 0);
-  if (!before || !before->item || before->logged || before->n >= MAX_WRITTEN)
+  if (!before || !before->item || before->logged || before->n >= MAX_WRITTEN ||
+      tf_in(node, 1) == NEO_NO_VALUE)
     return no_list(im, node, 0);
   tf_list *list = neo_arena_copy(&im->arena, before, sizeof *before);
   list->item = neo_arena_alloc(&im->arena, sizeof(int) * (size_t)(before->n + 2));
@@ -264,6 +271,8 @@ neo_status tf_array_gather(tf_import *im, tf_node *node) {
   bool whole = indices && indices->shape.rank == 1 && indices->shape.dim[0] == n;
   for (int i = 0; whole && i < n; i++)
     whole = neo_tensor_get_i64(indices, i) == i;
+  if (!whole && tf_in(node, 1) == NEO_NO_VALUE)
+    return tf_unsupported(im, node, "its indices are no tensor");
   return tf_set1(node, whole ? value : row_of(im, value, tf_in(node, 1)));
 }
 

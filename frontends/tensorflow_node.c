@@ -7,8 +7,8 @@
 #include "frontends/tensorflow_convert.h"
 
 static const tf_row rows[] = {
-#define TF(op, outputs, convert, arg) {#op, outputs, tf_##convert, arg, false},
-#define TF_RAW(op, outputs, convert, arg) {#op, outputs, tf_##convert, arg, true},
+#define TF(op, inputs, outputs, convert, arg) {#op, inputs, outputs, tf_##convert, arg, false},
+#define TF_RAW(op, inputs, outputs, convert, arg) {#op, inputs, outputs, tf_##convert, arg, true},
 #include "frontends/tensorflow_ops.def"
 };
 
@@ -254,6 +254,8 @@ static neo_status convert_known(tf_import *im, tf_node *node) {
   tf_kind fate = TF_TENSOR;
   int words = count_words(node->row->outputs);
   tf_outputs(im, node, words ? words : 1);
+  if (node->n_inputs < node->row->inputs)
+    return tf_bad(im, node, "%d inputs, at least %d needed", node->n_inputs, node->row->inputs);
   if (!is_merge(node->row))
     NEO_TRY(prepare_inputs(im, node, &fate));
   if (fate == TF_TENSOR)

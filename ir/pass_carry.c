@@ -305,16 +305,18 @@ typedef struct group {
   int key; /* place among the source's dimensions */
 } group;
 
-/* The finest pairing of a view's dimensions; -1 if there is none (empty tensors). */
+/* The finest pairing of a view's dimensions; -1 if there is none (empty tensors). A dimension of 1
+ * with no partner is a group of its own, so that it goes with the dimension before it. */
 static int pair_dimensions(const neo_shape *a, const neo_shape *b, group *g) {
   int n = 0, i = 0, j = 0;
   while (i < a->rank || j < b->rank) {
     int64_t pa = 1, pb = 1;
     group *now = &g[n++];
     *now = (group){.a = i, .b = j};
-    if (i < a->rank)
+    bool one_a = i < a->rank && a->dim[i] == 1, one_b = j < b->rank && b->dim[j] == 1;
+    if (i < a->rank && (one_a || !one_b))
       pa = a->dim[i++];
-    if (j < b->rank)
+    if (j < b->rank && (one_b || !one_a))
       pb = b->dim[j++];
     while (pa != pb) {
       if (pa == 0 || pb == 0 || (pa < pb ? i == a->rank : j == b->rank))

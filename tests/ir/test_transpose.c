@@ -219,6 +219,11 @@ static void views(void **state) {
   passes(NHWC T2 "%3 const \"s\" i64 [6] {2,1,2,2,5,3}\n%4 \"v\" ? ? = reshape(%2, %3) \"v\"\n"
                  "%9 \"o\" ? ? = transpose(%4) {perm=[0,5,1,2,3,4]} \"o\"\n" STAY,
          0);
+  /* nearest upsampling of the width, written as unsqueeze, tile and reshape */
+  passes(NHWC T2 "%3 \"e\" ? ? = unsqueeze(%2) {axes=[3]} \"e\"\n"
+                 "%4 const \"m\" i64 [5] {1,1,1,2,1}\n%5 \"m\" ? ? = tile(%3, %4) \"m\"\n"
+                 "%6 const \"s\" i64 [4] {2,4,10,3}\n%9 \"o\" ? ? = reshape(%5, %6) \"o\"\n" BACK,
+         0);
   /* [2,4,5,3] -> [2,4,15]: width and channels mix */
   passes(NHWC T2 "%3 const \"s\" i64 [3] {2,4,15}\n%9 \"v\" ? ? = reshape(%2, %3) \"v\"\n" STAY, 1);
   passes(NHWC T2 "%9 \"v\" ? ? = flatten(%2) \"v\"\n" STAY, 1);
