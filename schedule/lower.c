@@ -31,7 +31,8 @@ static void bind_whole(lowerer *l, int te_buffer, neo_scope scope) {
   binding->shape = b->shape;
   if (layout)
     binding->layout = *layout;
-  int64_t elements = neo_layout_elements(&binding->layout, &binding->shape);
+  int64_t elements =
+      neo_layout_elements(&binding->layout, &binding->shape) + lower_slack(l, te_buffer);
   binding->buffer = lower_new_buffer(l, scope, b->dtype, elements, 1);
   neo_nest_buffer *made = &l->nest->buffer[binding->buffer];
   made->writable = scope == NEO_SCOPE_PARAM && b->role == NEO_TE_OUT;

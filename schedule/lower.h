@@ -132,6 +132,8 @@ bool lower_plan(lowerer *l);
 /* Is `block` attached, directly or through others, inside `consumer` at depth >= depth? */
 bool lower_is_inside(const lowerer *l, int block, int consumer, int depth);
 bool lower_reads(const neo_te_block *block, int buffer);
+/* Elements more than a temporary needs, so that the last group of an intrinsic is there. */
+int64_t lower_slack(const lowerer *l, int te_buffer);
 
 /* lower_region.c: the spans of block x's spatial axes that the readers (frames) need; false if none
  * reads it. */

@@ -73,7 +73,7 @@ static bool bind_local(lowerer *l, const lower_frame *f) {
     made.shape.dim[k] = f->span[k].size;
     made.base[k] = f->span[k].base;
   }
-  int64_t elements = neo_layout_elements(&made.layout, &made.shape);
+  int64_t elements = neo_layout_elements(&made.layout, &made.shape) + lower_slack(l, te_buffer);
   if (l->local[te_buffer] < 0)
     l->local[te_buffer] =
         lower_new_buffer(l, b->scope, l->te->buffer[te_buffer].dtype, elements, 1);

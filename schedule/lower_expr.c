@@ -321,7 +321,13 @@ static bool padded(const converter *c, const lower_binding *binding, int group) 
          c->l->nest->buffer[binding->buffer].constant;
 }
 
-static bool make_operand(converter *c, const neo_expr *load, int group, operand *out) {
+static bool is_padded(converter *c, const neo_expr *load, int group) {
+  const lower_binding *binding = bound(c, load->u.load.buffer);
+  return c->l->status == NEO_OK && padded(c, binding, group);
+}
+
+/* `whole`: what a tail lacks is multiplied by 0 anyway, so it may be read where memory is there. */
+static bool make_operand(converter *c, const neo_expr *load, int group, bool whole, operand *out) {
   lowerer *l = c->l;
   const lower_binding *binding = bound(c, load->u.load.buffer);
   if (l->status != NEO_OK)
@@ -343,12 +349,13 @@ static bool make_operand(converter *c, const neo_expr *load, int group, operand 
   if (moves) {
     lanes.lanes = group * at->lanes;
     lanes.active = group * (at->active - 1) + at->group_active;
-    if (neo_facts_range(&l->facts, start, &r) &&
-        r.hi + lanes.lanes <= l->nest->buffer[binding->buffer].elements)
-      lanes.active = lanes.lanes;
   }
+  if ((moves || whole) && neo_facts_range(&l->facts, start, &r) &&
+      r.hi + lanes.lanes <= l->nest->buffer[binding->buffer].elements)
+    lanes.active = lanes.lanes;
   out->value = guarded(c, load, binding->buffer, start, cond, lanes);
-  out->zero = padded(c, binding, group) || (!moves && (!cond || load->u.load.fill == 0));
+  out->zero = padded(c, binding, group) ||
+              (!moves && lanes.active < group && (!cond || load->u.load.fill == 0));
   return l->status == NEO_OK;
 }
 
@@ -360,9 +367,10 @@ static const neo_expr *tensor_value(converter *c, const neo_expr *acc) {
   operand x, y;
   bool matches = neo_intrinsic_match(row, c->f->block->te, &a, &b);
   neo_assert(matches);
-  if (!make_operand(c, a, r->group, &x) || !make_operand(c, b, r->group, &y))
-    return acc;
   bool is_float = neo_dtype_class(r->acc) == 'f';
+  if (!make_operand(c, a, r->group, !is_float && is_padded(c, b, r->group), &x) ||
+      !make_operand(c, b, r->group, !is_float && is_padded(c, a, r->group), &y))
+    return acc;
   if (c->lanes->group_active < r->group && !(is_float ? x.zero && y.zero : x.zero || y.zero))
     lower_fail(c->l, "schedule: tensorize B%d: the last group is not padded", c->f->block->index);
   const neo_expr *arg[3] = {acc, x.value, y.value};

@@ -261,6 +261,16 @@ bool lower_reads(const neo_te_block *block, int buffer) {
   return query.found;
 }
 
+int64_t lower_slack(const lowerer *l, int te_buffer) {
+  int64_t most = 0;
+  for (int k = 0; k < l->te->n_blocks; k++) {
+    const lower_block *b = &l->block[k];
+    if (!b->inlined && b->tensor && lower_reads(b->te, te_buffer))
+      most = neo_max_i64(most, neo_intrinsic_get(b->tensor - 1)->group - 1);
+  }
+  return l->te->buffer[te_buffer].role == NEO_TE_TMP ? most : 0;
+}
+
 static bool check_attached(lowerer *l, const lower_block *b) {
   const lower_block *c = &l->block[b->consumer];
   if (c->inlined || b->depth > c->n_loops || b->depth < c->parallel)

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define MAX_BEST 256
-#define SAMPLED_STARTS 3
+#define SAMPLED_STARTS 5
 #define MAX_SWEEPS 6
 #define HOPELESS 1.5 /* times the best: a sketch gets no further starts */
 

@@ -464,7 +464,7 @@ static void add_decisions(tile *t) {
   t->unroll = neo_builder_decision(b, "unroll", false);
   neo_builder_divisors(b, t->unroll, neo_ceil_div(extent(t, t->long_axis), t->group), 8);
   int code[4] = {t->unroll, t->d2, t->d1, t->nv};
-  neo_builder_limit(b, NEO_LIMIT_PRODUCT, expanded ? 3 : 1, MAX_CODE, 4, code);
+  neo_builder_limit(b, NEO_LIMIT_PRODUCT, expanded ? 6 : 1, MAX_CODE, 4, code);
   t->walk = -1;
   const neo_te_block *red = &t->te->block[t->red];
   for (int a = red->n_spatial; a < red->n_spatial + red->n_reduce; a++)

@@ -119,6 +119,11 @@ static const space_case space_cases[] = {
      "cast.i32(b1[i1, i4, i5, i6]))\n"
      "B1 b4[i0, i1, i2, i3] s[1,19,5,7]\n"
      "  cast.u8(round(max(mul(cast.f32(b3[0, i1, i2, i3]), b2[i1]), f32:0)))\n"},
+    {"first conv u8 s8", /* groups along the kernel's row, the last one of three */
+     "te 1\nb0 in u8 [1,3,11,12]\nb1 const i8 [10,3,7,7]\nb2 out i32 [1,10,6,6]\n"
+     "B0 b2[i0, i1, i2, i3] s[1,10,6,6] r[3,7,7] add i32:0\n"
+     "  mul(cast.i32(b0[0, i4, i2*2+i5-3, i3*2+i6-3 | 0<=i2*2+i5-3<11, 0<=i3*2+i6-3<12 else 9]), "
+     "cast.i32(b1[i1, i4, i5, i6]))\n"},
     {"int8 matmul transposed", /* sdot */
      "te 1\nb0 in i8 [7,30]\nb1 const i8 [20,30]\nb2 out i32 [7,20]\n"
      "B0 b2[i0, i1] s[7,20] r[30] add i32:0\n  mul(cast.i32(b0[i0, i2]), cast.i32(b1[i1, i2]))\n"},
