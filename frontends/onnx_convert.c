@@ -81,6 +81,10 @@ neo_status onnx_quantize(onnx_import *im, onnx_node *node) {
   return emit_with_dtype(im, node, "output_dtype", false);
 }
 
+neo_status onnx_bitcast(onnx_import *im, onnx_node *node) {
+  return emit_with_dtype(im, node, "to", true);
+}
+
 neo_status onnx_window(onnx_import *im, onnx_node *node) {
   return emit_with_dtype(im, node, "output_datatype", false);
 }

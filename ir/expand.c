@@ -321,7 +321,8 @@ int neo_xp_reshape_to(neo_expander *x, int v, const neo_shape *shape) {
 
 int neo_xp_reshape(neo_expander *x, int v, int rank, const int64_t *dims) {
   neo_shape now = neo_xp_shape(x, v), want = {.rank = rank};
-  memcpy(want.dim, dims, sizeof *dims * (size_t)rank);
+  for (int d = 0; d < rank; d++)
+    want.dim[d] = dims[d];
   if (neo_shape_equal(&now, &want))
     return v;
   return neo_xp_op(x, "reshape", 2, (int[]){v, neo_xp_ints(x, rank, dims)},

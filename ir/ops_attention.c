@@ -258,3 +258,74 @@ neo_status neo_expand_rotary_embedding(neo_expander *x) {
                         : neo_xp_reshape_to(x, v, &shape);
   return x->status;
 }
+
+/* ---- linear_attention ------------------------------------------------------------------------ */
+
+enum { LIN_Q, LIN_K, LIN_V, LIN_STATE, LIN_DECAY, LIN_BETA };
+
+/* Step t of [batch, steps, heads * size] as f32 [batch, heads, size]; size 0: whatever is left. */
+static int head_step(neo_expander *x, int v, int64_t t, int64_t heads) {
+  int64_t batch = neo_xp_dim(x, v, 0), size = neo_xp_dim(x, v, 2) / heads;
+  return neo_xp_cast(
+      x, neo_xp_reshape(x, neo_xp_at(x, v, 1, t), 3, (int64_t[]){batch, heads, size}), NEO_F32);
+}
+
+/* One step: the state [batch, heads, dk, dv] in *state; returns what the step reads, [b, q heads,
+ * dv]. */
+static int linear_step(neo_expander *x, int64_t t, int64_t q_heads, int64_t heads, int *state) {
+  const char *rule = neo_node_string(&x->node, "update_rule", "gated_delta");
+  int q = head_step(x, neo_xp_in(x, LIN_Q), t, q_heads),
+      k = head_step(x, neo_xp_in(x, LIN_K), t, heads);
+  int v = head_step(x, neo_xp_in(x, LIN_V), t, heads), beta = neo_xp_in(x, LIN_BETA);
+  int64_t batch = neo_xp_dim(x, q, 0), size = neo_xp_dim(x, q, 2);
+  double scale = neo_node_float(&x->node, "scale", 0);
+  if (strstr(rule, "gated")) {
+    int decay = neo_xp_1(x, "exp", head_step(x, neo_xp_in(x, LIN_DECAY), t, heads));
+    *state = neo_xp_2(x, "mul", *state, neo_xp_unsqueeze(x, decay, 3));
+  }
+  if (strstr(rule, "delta")) {
+    int known = einsum(x, "bhdm,bhd->bhm", *state, k);
+    int64_t per = neo_xp_dim(x, beta, 2);
+    int b = neo_xp_reshape(x, neo_xp_cast(x, neo_xp_at(x, beta, 1, t), NEO_F32), 3,
+                           (int64_t[]){batch, per, 1});
+    v = neo_xp_2(x, "mul", b, neo_xp_2(x, "sub", v, known));
+  }
+  int added = neo_xp_2(x, "mul", neo_xp_unsqueeze(x, k, 3), neo_xp_unsqueeze(x, v, 2));
+  *state = neo_xp_2(x, "add", *state, added);
+  q = neo_xp_reshape(x, q, 4, (int64_t[]){batch, heads, q_heads / heads, size});
+  int y = einsum(x, "bgrd,bgdm->bgrm", q, *state);
+  y = neo_xp_c(x, "mul", y, scale != 0 ? scale : 1 / sqrt((double)size));
+  return neo_xp_reshape(x, y, 3, (int64_t[]){batch, 1, q_heads * neo_xp_dim(x, y, 3)});
+}
+
+neo_status neo_expand_linear_attention(neo_expander *x) {
+  int q = neo_xp_in(x, LIN_Q), v = neo_xp_in(x, LIN_V), state = neo_xp_in(x, LIN_STATE);
+  const char *rule = neo_node_string(&x->node, "update_rule", "gated_delta");
+  int64_t q_heads = neo_node_int(&x->node, "q_num_heads", 0),
+          heads = neo_node_int(&x->node, "kv_num_heads", 0);
+  int64_t batch = neo_xp_dim(x, q, 0), steps = neo_xp_dim(x, q, 1);
+  if (neo_xp_rank(x, q) != 3 || neo_xp_rank(x, v) != 3 || heads < 1 || q_heads % heads ||
+      q_heads < 1)
+    return neo_xp_fail(x, NEO_BAD_INPUT, "%lld query heads for %lld key heads", (long long)q_heads,
+                       (long long)heads);
+  if ((strstr(rule, "gated") && neo_xp_in(x, LIN_DECAY) == NEO_NO_VALUE) ||
+      (strstr(rule, "delta") && neo_xp_in(x, LIN_BETA) == NEO_NO_VALUE))
+    return neo_xp_fail(x, NEO_BAD_INPUT, "update_rule '%s' lacks an input", rule);
+  if (steps < 1 || steps > 512)
+    return neo_xp_fail(x, NEO_UNSUPPORTED, "%lld steps, 1 to 512 are known", (long long)steps);
+  neo_dtype kept = state == NEO_NO_VALUE ? neo_xp_dtype(x, q) : neo_xp_dtype(x, state);
+  neo_tensor *zero;
+  if (state == NEO_NO_VALUE)
+    state = neo_xp_constant(
+        x, NEO_F32,
+        &(neo_shape){4, {batch, heads, neo_xp_dim(x, q, 2) / q_heads, neo_xp_dim(x, v, 2) / heads}},
+        &zero);
+  state = neo_xp_cast(x, state, NEO_F32);
+  int *y = neo_arena_alloc(x->graph->arena, sizeof(int) * (size_t)steps);
+  for (int64_t t = 0; t < steps && x->status == NEO_OK; t++)
+    y[t] = linear_step(x, t, q_heads, heads, &state);
+  NEO_TRY(x->status);
+  x->out[0] = neo_xp_cast(x, neo_xp_concat(x, 1, (int)steps, y), neo_xp_dtype(x, q));
+  x->out[1] = neo_xp_cast(x, state, kept);
+  return x->status;
+}

@@ -27,8 +27,8 @@ neo_status neo_op_check_inputs(neo_ctx *ctx, const neo_graph *graph, const neo_n
 /* As before, and inputs a and b have equal dtypes. */
 neo_status neo_op_same_dtype(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, int a,
                              int b);
-/* The result's type of a conv or matmul: that of its inputs, which must agree, or, with to=i32, i32 of
- * integers of any types. */
+/* The result's type of a conv or matmul: that of its inputs, which must agree, or, with to=i32, i32
+ * of integers of any types. */
 neo_status neo_op_contraction(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
                               neo_dtype *out);
 void neo_op_set(neo_graph *graph, const neo_node *node, int output, neo_dtype dtype,

@@ -279,6 +279,31 @@ neo_status neo_expand_cumprod(neo_expander *x) {
   return x->status;
 }
 
+/* x [batch, channels, n], w [channels, 1, k], bias?, past? [batch, channels, k - 1] -> y, what is
+ * past now. */
+neo_status neo_expand_causal_conv(neo_expander *x) {
+  int in = neo_xp_in(x, 0), w = neo_xp_in(x, 1), past = neo_xp_in(x, 3);
+  if (neo_xp_rank(x, in) != 3 || neo_xp_rank(x, w) != 3 ||
+      neo_xp_dim(x, w, 0) != neo_xp_dim(x, in, 1))
+    return neo_xp_fail(x, NEO_BAD_INPUT, "input and weights do not fit");
+  int64_t channels = neo_xp_dim(x, in, 1), before = neo_xp_dim(x, w, 2) - 1;
+  neo_tensor *zero;
+  if (past == NEO_NO_VALUE && before > 0)
+    past = neo_xp_constant(x, neo_xp_dtype(x, in),
+                           &(neo_shape){3, {neo_xp_dim(x, in, 0), channels, before}}, &zero);
+  int all = before > 0 ? neo_xp_concat(x, 2, 2, (int[]){past, in}) : in;
+  int y = neo_xp_op(x, "conv", 3, (int[]){all, w, neo_xp_in(x, 2)},
+                    NEO_XP_ATTRS(NEO_XP_INT("group", channels)));
+  if (!neo_op_string_is(&x->node, "activation", "none", "none"))
+    y = neo_xp_op(x, "swish", 1, &y, NEO_XP_ATTRS(NEO_XP_FLOAT("alpha", 1)));
+  int64_t n = neo_xp_dim(x, all, 2);
+  x->out[0] = y;
+  x->out[1] = neo_xp_slice(x, all, 2, n - before, n);
+  if (x->out[1] == in)
+    x->out[1] = neo_xp_1(x, "identity", in);
+  return x->status;
+}
+
 /* Of the matrix that rows `from`.. and the columns in `mask` leave, by its first row. */
 static int minor_det(neo_expander *x, int v, int n, int from, unsigned mask) {
   int rank = neo_xp_rank(x, v), sum = NEO_NO_VALUE, sign = 1;

@@ -312,6 +312,35 @@ neo_status neo_lower_cast(neo_ctx *ctx, const neo_graph *graph, const neo_node *
   return NEO_OK;
 }
 
+neo_status neo_infer_bitcast(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
+  NEO_TRY(neo_infer_cast(ctx, graph, node));
+  neo_dtype from = neo_op_in(graph, node, 0)->dtype, to = graph->value[node->output[0]].dtype;
+  if (neo_dtype_size(from) != neo_dtype_size(to))
+    return neo_op_fail(ctx, node, NEO_BAD_INPUT, "%s as %s", neo_dtype_name(from),
+                       neo_dtype_name(to));
+  return NEO_OK;
+}
+
+neo_status neo_lower_bitcast(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te,
+                             int *in_value) {
+  NEO_LOWERING(l);
+  const neo_expr *index[NEO_MAX_RANK];
+  int rank;
+  const neo_expr *x = whole_input(&l, &rank, index);
+  neo_te_block *block = neo_lower_output(&l, 0);
+  block->body = neo_expr_bitcast(l.arena, te->buffer[block->buffer].dtype, x);
+  return NEO_OK;
+}
+
+neo_status neo_eval_bitcast(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
+                            neo_tensor *const *in, neo_tensor *out) {
+  (void)ctx;
+  (void)graph;
+  (void)node;
+  memcpy(out[0].data, in[0]->data, in[0]->size);
+  return NEO_OK;
+}
+
 neo_status neo_infer_clip(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
   NEO_TRY(neo_op_check_inputs(ctx, graph, node));
   const neo_value *x = neo_op_in(graph, node, 0);
