@@ -261,11 +261,41 @@ static neo_status tensor_shape(onnx_import *im, const Onnx__Tensor *pb, const ch
   return NEO_OK;
 }
 
+/* Types that are widened: from raw bytes, or a byte (or packed bytes) per int32_data entry. */
+static neo_status packed_data(onnx_import *im, const Onnx__Tensor *pb, const char *what, int64_t n,
+                              neo_tensor *tensor) {
+  size_t bytes = onnx_packed_bytes(pb->data_type, n);
+  const uint8_t *data = NULL;
+  if (pb->data_location == 1) {
+    NEO_TRY(external_bytes(im, pb, what, bytes, &data));
+  } else if (pb->has_raw_data || pb->has_neo_raw_size) {
+    NEO_TRY(raw_bytes(im, pb, what, bytes, &data));
+  } else if (pb->n_int32_data != bytes) {
+    return neo_fail(im->ctx, NEO_BAD_INPUT, "onnx: tensor '%s' has %zu values, %zu needed", what,
+                    pb->n_int32_data, bytes);
+  } else {
+    uint8_t *copy = neo_arena_alloc(im->graph->arena, bytes + 1);
+    for (size_t i = 0; i < bytes; i++)
+      copy[i] = (uint8_t)pb->int32_data[i];
+    data = copy;
+  }
+  NEO_TRY(neo_tensor_create(im->ctx, tensor->dtype, &tensor->shape, tensor));
+  neo_graph_adopt(im->graph, tensor->data);
+  onnx_packed_store(pb->data_type, data, n, tensor);
+  return NEO_OK;
+}
+
 neo_status onnx_tensor(onnx_import *im, const Onnx__Tensor *pb, const char *what, neo_tensor *out) {
   neo_tensor tensor = {0};
   const char *type_name;
   const uint8_t *data = NULL;
   int64_t n = 0;
+  if (onnx_packed_dtype(pb->data_type, &tensor.dtype)) {
+    NEO_TRY(tensor_shape(im, pb, what, &tensor, &n));
+    NEO_TRY(packed_data(im, pb, what, n, &tensor));
+    *out = tensor;
+    return NEO_OK;
+  }
   if (onnx_dtype(pb->data_type, &tensor.dtype, &type_name) != NEO_OK) {
     neo_unsupported_add(&im->unsupported, "tensor '%s': %s (%d)", what, type_name,
                         (int)pb->data_type);

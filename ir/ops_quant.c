@@ -109,9 +109,11 @@ neo_status neo_lower_quantize(neo_ctx *ctx, const neo_graph *graph, const neo_no
   const neo_expr *scale = neo_expr_cast(l.arena, NEO_F32, parameter(&l, 1, g, rank, index));
   const neo_expr *zero = neo_op_in(graph, node, 2) ? parameter(&l, 2, g, rank, index) : NULL;
   if (neo_op_is(node, "dequantize_linear")) {
-    e = neo_expr_cast(l.arena, NEO_I32, e);
+    /* floats: 8-bit ones that a reader widened */
+    neo_dtype inner = neo_dtype_class(e->dtype) == 'f' ? NEO_F32 : NEO_I32;
+    e = neo_expr_cast(l.arena, inner, e);
     if (zero)
-      e = neo_x2(&l, NEO_EXPR_SUB, e, neo_expr_cast(l.arena, NEO_I32, zero));
+      e = neo_x2(&l, NEO_EXPR_SUB, e, neo_expr_cast(l.arena, inner, zero));
     e = neo_x2(&l, NEO_EXPR_MUL, neo_expr_cast(l.arena, NEO_F32, e), scale);
   } else {
     e = neo_x1(&l, NEO_EXPR_ROUND,
