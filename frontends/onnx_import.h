@@ -10,6 +10,7 @@
 #define NEO_FRONTENDS_ONNX_IMPORT_H
 
 #include "frontends/emit.h"
+#include "frontends/onnx_packed.h"
 #include "frontends/readers.h"
 #include "onnx.pb-c.h"
 
@@ -91,11 +92,6 @@ neo_status onnx_dtype(int32_t data_type, neo_dtype *out, const char **type_name)
  * element type we lack goes to the unsupported list and *out is a scalar 0. */
 neo_status onnx_tensor(onnx_import *im, const Onnx__Tensor *pb, const char *what, neo_tensor *out);
 void onnx_files_release(void *files);
-
-/* ---- onnx_packed.c: element types that are widened when read ---- */
-bool onnx_packed_dtype(int32_t type, neo_dtype *out); /* false: not one of them */
-size_t onnx_packed_bytes(int32_t type, int64_t n);    /* of n elements in the file */
-void onnx_packed_store(int32_t type, const uint8_t *data, int64_t n, neo_tensor *to);
 void onnx_files_idle(void *files);
 
 /* ---- onnx_node.c: what converters use ---- */

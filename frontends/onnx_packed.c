@@ -4,7 +4,7 @@
  * such types at run time (Cast to one) is not supported.
  *
  * Layouts: onnx.proto's comments: several small integers a byte, low bits first. */
-#include "frontends/onnx_import.h"
+#include "frontends/onnx_packed.h"
 
 #include <math.h>
 #include <string.h>

@@ -9,7 +9,7 @@
 
 #include <math.h>
 
-#include "frontends/onnx_import.h"
+#include "frontends/onnx_packed.h"
 
 static const struct {
   int32_t type;
