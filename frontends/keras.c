@@ -36,6 +36,18 @@ bool keras_v3_detect(const neo_source *source) {
 
 /* ---- the model ------------------------------------------------------------------------------------------ */
 
+static const char *session_name(const keras_import *im, const char *name) {
+  const neo_import_options *options = &im->e->source->options;
+  const char *out = name;
+  for (int i = 0; i < options->n_bindings; i++) {
+    if (strcmp(options->binding[i].name, name) == 0)
+      return name;
+    if (strncmp(options->binding[i].name, "keras_tensor", 12) == 0)
+      out = options->binding[i].name;
+  }
+  return out;
+}
+
 static bool add_inputs(keras_import *im, keras_call *c) {
   keras_input *in = neo_arena_alloc(im->arena, sizeof *in * KERAS_MAX_INPUTS);
   int n = keras_model_inputs(im, c->class_name, c->config, in, KERAS_MAX_INPUTS);
@@ -48,7 +60,8 @@ static bool add_inputs(keras_import *im, keras_call *c) {
                            in[i].dtype);
       dtype = NEO_F32;
     }
-    int value = neo_emit_input(im->e, neo_arena_strdup(im->arena, in[i].name), dtype, &in[i].shape);
+    const char *name = n == 1 ? session_name(im, in[i].name) : in[i].name;
+    int value = neo_emit_input(im->e, neo_arena_strdup(im->arena, name), dtype, &in[i].shape);
     const neo_shape *bound = &im->e->graph->value[value].shape;
     if (bound->rank != in[i].shape.rank)
       keras_bad(c, "input '%s' has rank %d, %d given", in[i].name, in[i].shape.rank, bound->rank);
