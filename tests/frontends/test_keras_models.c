@@ -1,0 +1,22 @@
+/* tests/frontends/test_keras_models.c: models saved by Keras 2 and 3 and by TF 1, in both file forms,
+ * against Keras' own outputs. */
+#include "tests/frontends/stored_case.h"
+
+static const char *const cases[] = {"h5_lstm_text_k2", "h5_mnist_cnn_tf1", "h5_two_inputs_k2",
+                                    "v3_lstm_text",    "v3_mnist_seq",     "v3_two_inputs",
+                                    "v3_attention"};
+
+static void computes_as_keras(void **state) {
+  neo_ctx ctx;
+  neo_ctx_init(&ctx, 1);
+  stored_run(&ctx, "keras", *state);
+}
+
+int main(void) {
+  struct CMUnitTest tests[NEO_COUNT(cases)];
+  for (int i = 0; i < NEO_COUNT(cases); i++)
+    tests[i] = (struct CMUnitTest){.name = cases[i],
+                                   .test_func = computes_as_keras,
+                                   .initial_state = (void *)(uintptr_t)cases[i]};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
