@@ -141,7 +141,7 @@ static void release(neo_status status, const neo_source *source) {
 neo_status keras_h5_model(neo_ctx *ctx, const neo_source *source, neo_graph **out) {
   keras_h5 *file = NULL;
   neo_arena arena;
-  NEO_TRY(keras_h5_open(ctx, source->path, NULL, 0, &file));
+  NEO_TRY(keras_h5_open(ctx, source->path, source->file.data, source->file.size, &file));
   neo_arena_init(&arena);
   size_t limit = source->file.size < MAX_CONFIG ? source->file.size : MAX_CONFIG;
   char *config = keras_h5_text(file, &arena, "", "model_config", limit);

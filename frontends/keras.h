@@ -2,7 +2,7 @@
  *
  * keras.c            recognising files; names of inputs and outputs
  * keras_model.c      Functional and Sequential: layers called in order, nested models
- * keras_h5.c         HDF5: the only file that knows libhdf5
+ * keras_h5.c         HDF5 of the form that Keras writes; keras_hdf5.c  newer ones, through libhdf5
  * keras_weights.c    which weights a layer has, in both forms of the file
  * keras_layer.c      what converters use: configuration, weights, channels first and back
  * keras_layers_*.c   converters; keras_layers.def one row per class
@@ -18,7 +18,7 @@
 
 typedef struct keras_h5 keras_h5;
 
-/* The file at path, or (data != NULL) its bytes in memory, which must outlive it. */
+/* The bytes of a file, which must outlive it; path is for messages. */
 neo_status keras_h5_open(neo_ctx *ctx, const char *path, const uint8_t *data, size_t size,
                          keras_h5 **out);
 void keras_h5_close(keras_h5 *file);

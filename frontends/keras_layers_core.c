@@ -82,6 +82,11 @@ void keras_embedding(keras_call *c) {
   c->output[0].masked = keras_bool(c, "mask_zero", false);
 }
 
+/* keras.applications' ConvNeXt has this one. */
+void keras_layer_scale(keras_call *c) {
+  keras_out(c, binary(c, "mul", c->input[0].value, keras_constant(c, 0, 1)), c->input[0].rank);
+}
+
 /* ---- activations ---------------------------------------------------------------------------------------- */
 
 void keras_activation_layer(keras_call *c) {

@@ -181,6 +181,10 @@ static void add_arguments(call_inputs *in, const json_t *v, const char *keyword,
   if (json_is_object(v)) {
     json_object_foreach((json_t *)(uintptr_t)v, key, item)
         add_arguments(in, item, keyword, depth + 1);
+  } else if (json_is_number(v) && !keyword && in->c->n_inputs < KERAS_MAX_INPUTS) {
+    int value = neo_emit_scalar(in->run->im->e, NEO_F32, json_number_value(v));
+    in->c->keyword[in->c->n_inputs] = NULL;
+    in->c->input[in->c->n_inputs++] = (keras_tensor){value, 0, false};
   } else if (!json_is_array(v) && !keyword && !json_is_null(v)) {
     in->foreign = true;
   }

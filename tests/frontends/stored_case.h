@@ -1,6 +1,6 @@
-/* tests/frontends/stored_case.h: cases as their framework left them: a folder with meta.json (model files,
- * inputs, outputs, rtol, atol) and .npy files. Each model file is imported with its inputs bound, and
- * interpreted as read and as optimised against the stored outputs. */
+/* tests/frontends/stored_case.h: cases as their framework left them: a folder with meta.json (model
+ * files, inputs, outputs, rtol, atol) and .npy files. Each model file is imported with its inputs
+ * bound, and interpreted as read and as optimised against the stored outputs. */
 #ifndef NEO_TESTS_STORED_CASE_H
 #define NEO_TESTS_STORED_CASE_H
 

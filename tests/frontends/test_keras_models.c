@@ -1,5 +1,5 @@
-/* tests/frontends/test_keras_models.c: models saved by Keras 2 and 3 and by TF 1, in both file forms,
- * against Keras' own outputs. */
+/* tests/frontends/test_keras_models.c: models saved by Keras 2 and 3 and by TF 1, in both file
+ * forms, against Keras' own outputs. */
 #include "tests/frontends/stored_case.h"
 
 static const char *const cases[] = {"h5_lstm_text_k2", "h5_mnist_cnn_tf1", "h5_two_inputs_k2",

@@ -1,9 +1,9 @@
-/* tests/frontends/test_xgboost_models.c: trained ensembles in every form that XGBoost writes, against its
- * own predictions and margins. */
+/* tests/frontends/test_xgboost_models.c: trained ensembles in every form that XGBoost writes,
+ * against its own predictions and margins. */
 #include "tests/frontends/stored_case.h"
 
-static const char *const cases[] = {"categorical",  "churn_v10", "missing_v17", "softmax",
-                                    "diabetes_v17", "dart",      "gblinear",    "vector_leaf",
+static const char *const cases[] = {"categorical",  "churn_v10",   "missing_v17", "softmax",
+                                    "diabetes_v17", "dart",        "gblinear",    "vector_leaf",
                                     "no_trees",     "multi_target"};
 
 static void predicts_as_xgboost(void **state) {

@@ -1,0 +1,58 @@
+#!/usr/bin/env python3
+"""xgboost or tl2cgen as a worker of benchmarks/pair: one timed prediction per line on standard input.
+
+  trees.py inplace_predict|tl2cgen MODEL.json --rows N --features F
+
+tl2cgen: its C code, compiled with gcc -O3 once and kept beside the model, called through ctypes on an array of entries that is
+filled before the clock starts.
+"""
+import argparse
+import ctypes
+import glob
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+
+def xgboost_predictor(path, x):
+    import xgboost as xgb
+    booster = xgb.Booster()
+    booster.load_model(path)
+    booster.set_param({"nthread": 1})
+    return lambda: booster.inplace_predict(x)
+
+
+def tl2cgen_predictor(path, x):
+    import tl2cgen
+    import treelite
+    folder, library = path + ".tl2cgen", path + ".tl2cgen.so"
+    if not os.path.exists(library):
+        tl2cgen.generate_c_code(treelite.frontend.load_xgboost_model(path), dirpath=folder, params={})
+        subprocess.run(["gcc", "-O3", "-fPIC", "-shared", "-std=c99", "-o", library, *glob.glob(os.path.join(folder, "*.c")), "-lm"], check=True)
+    predict = ctypes.CDLL(library).predict
+    entries = np.ascontiguousarray(x.view(np.int32))
+    out = (ctypes.c_float * 1)()
+    at = ctypes.c_void_p(entries.ctypes.data)
+    return lambda: predict(at, 0, out)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("kind", choices=("inplace_predict", "tl2cgen"))
+    parser.add_argument("model")
+    parser.add_argument("--rows", type=int, default=1)
+    parser.add_argument("--features", type=int, required=True)
+    args = parser.parse_args()
+    x = np.random.default_rng(1).random((args.rows, args.features), dtype=np.float32)
+    predict = (xgboost_predictor if args.kind == "inplace_predict" else tl2cgen_predictor)(args.model, x)
+    for _ in sys.stdin:
+        start = time.perf_counter_ns()
+        predict()
+        print(time.perf_counter_ns() - start, flush=True)
+
+
+if __name__ == "__main__":
+    main()
