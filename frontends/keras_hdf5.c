@@ -46,40 +46,59 @@ static hid_t open_attribute(keras_h5 *h5, const char *group, const char *name) {
   return H5Aopen_by_name((hid_t)h5->handle, *group ? group : "/", name, H5P_DEFAULT, H5P_DEFAULT);
 }
 
+typedef struct strings {
+  hid_t type, space;
+  bool variable;
+  size_t size; /* of an element */
+  int64_t n;
+} strings;
+
+/* Is it an array of strings whose elements take at most limit bytes? */
+static bool open_strings(hid_t attribute, size_t limit, strings *s) {
+  size_t total;
+  s->type = H5Aget_type(attribute);
+  s->space = H5Aget_space(attribute);
+  s->n = s->space >= 0 ? H5Sget_simple_extent_npoints(s->space) : -1;
+  s->size = s->type >= 0 ? H5Tget_size(s->type) : 0;
+  s->variable = s->type >= 0 && H5Tis_variable_str(s->type) > 0;
+  return s->type >= 0 && H5Tget_class(s->type) == H5T_STRING && s->n >= 0 && s->n <= 1000000 &&
+         s->size > 0 && neo_mul_size(s->size, (size_t)s->n, &total) && total <= limit;
+}
+
+/* Copies them; how many, or -1 if they are longer than limit together. */
+static int copy_strings(const strings *s, const char *raw, neo_arena *arena, size_t limit,
+                        const char ***out) {
+  const char **list = neo_arena_alloc(arena, sizeof *list * ((size_t)s->n + 1));
+  size_t used = 0;
+  for (int64_t i = 0; i < s->n; i++) {
+    const char *text = raw + (size_t)i * s->size;
+    if (s->variable)
+      memcpy(&text, raw + (size_t)i * sizeof text, sizeof text);
+    text = text ? text : "";
+    size_t length = s->variable ? strlen(text) : strnlen(text, s->size);
+    if ((used += length) > limit)
+      return -1;
+    list[i] = neo_arena_strndup(arena, text, length);
+  }
+  *out = list;
+  return (int)s->n;
+}
+
 /* The strings of an attribute; limit of all their bytes. */
 static int read_strings(hid_t attribute, neo_arena *arena, size_t limit, const char ***out) {
-  hid_t type = H5Aget_type(attribute), space = H5Aget_space(attribute);
-  hssize_t n = space >= 0 ? H5Sget_simple_extent_npoints(space) : -1;
-  bool variable = type >= 0 && H5Tis_variable_str(type) > 0;
-  size_t size = type >= 0 ? H5Tget_size(type) : 0, total;
+  strings s;
   int found = -1;
-  bool sound = type >= 0 && H5Tget_class(type) == H5T_STRING && n >= 0 && n <= 1000000 &&
-               size > 0 && neo_mul_size(size, (size_t)n, &total) && total <= limit;
-  char *raw = sound ? calloc((size_t)n + 1, size + 1) : NULL;
-  hid_t memory = raw ? H5Tcopy(type) : H5I_INVALID_HID;
-  if (memory >= 0 && H5Aread(attribute, memory, raw) >= 0) {
-    const char **list = neo_arena_alloc(arena, sizeof *list * ((size_t)n + 1));
-    size_t used = 0;
-    found = (int)n;
-    for (hssize_t i = 0; i < n && found >= 0; i++) {
-      const char *text = raw + (size_t)i * size;
-      if (variable)
-        memcpy(&text, raw + (size_t)i * sizeof text, sizeof text);
-      size_t length = !text ? 0 : variable ? strlen(text) : strnlen(text, size);
-      used += length;
-      list[i] = used <= limit ? neo_arena_strndup(arena, text ? text : "", length) : NULL;
-      found = used <= limit ? found : -1;
-    }
-    if (variable)
-      H5Dvlen_reclaim(memory, space, H5P_DEFAULT, raw);
-    *out = list;
+  bool sound = open_strings(attribute, limit, &s);
+  char *raw = sound ? calloc((size_t)s.n + 1, s.size + 1) : NULL;
+  if (raw && H5Aread(attribute, s.type, raw) >= 0) {
+    found = copy_strings(&s, raw, arena, limit, out);
+    if (s.variable)
+      H5Dvlen_reclaim(s.type, s.space, H5P_DEFAULT, raw);
   }
-  if (memory >= 0)
-    H5Tclose(memory);
-  if (type >= 0)
-    H5Tclose(type);
-  if (space >= 0)
-    H5Sclose(space);
+  if (s.type >= 0)
+    H5Tclose(s.type);
+  if (s.space >= 0)
+    H5Sclose(s.space);
   free(raw);
   return found;
 }

@@ -14,6 +14,7 @@
 
 typedef struct doc {
   xgb_model *model;
+  neo_arena *arena; /* of the arrays being read */
   const xgb_syntax *syntax;
   char where[64]; /* for messages: "tree 12" */
 } doc;
@@ -63,8 +64,8 @@ static neo_status read_int(const doc *d, const xgb_object *in, const char *key, 
 
 /* An array of n numbers (n < 0: any number of them, *out_n set) into arena memory. Only one of the
  * outputs is used. */
-static neo_status read_array(const doc *d, neo_arena *arena, const xgb_object *in, const char *key,
-                             char type, int64_t *inout_n, void **out) {
+static neo_status read_array(const doc *d, const xgb_object *in, const char *key, char type,
+                             int64_t *inout_n, void **out) {
   xgb_span span = member(in, key);
   int64_t n;
   if (!span.at)
@@ -74,7 +75,7 @@ static neo_status read_array(const doc *d, neo_arena *arena, const xgb_object *i
   if (*inout_n >= 0 && n != *inout_n)
     return xgb_bad(d->model, "%s: %s: '%s' has %lld values, %lld expected", d->syntax->name,
                    d->where, key, (long long)n, (long long)*inout_n);
-  *out = neo_arena_alloc(arena, (size_t)n * (type == 'u' ? 1 : 4) + 1);
+  *out = neo_arena_alloc(d->arena, (size_t)n * (type == 'u' ? 1 : 4) + 1);
   if (!d->syntax->numbers(span, n, NULL, type == 'f' ? *out : NULL, type == 'i' ? *out : NULL,
                           type == 'u' ? *out : NULL))
     return bad(d, key, "has a value that does not fit");
@@ -87,7 +88,9 @@ static neo_status append_floats(const doc *d, const xgb_object *in, const char *
   void *data = NULL;
   int64_t n = -1;
   neo_arena_init(&arena);
-  neo_status status = read_array(d, &arena, in, key, 'f', &n, &data);
+  doc own = *d;
+  own.arena = &arena;
+  neo_status status = read_array(&own, in, key, 'f', &n, &data);
   if (status == NEO_OK)
     neo_buf_append(out, data, sizeof(float) * (size_t)n);
   neo_arena_fini(&arena);
@@ -96,43 +99,41 @@ static neo_status append_floats(const doc *d, const xgb_object *in, const char *
 
 /* ---- one tree ------------------------------------------------------------------------------------- */
 
-static neo_status read_sets(const doc *d, neo_arena *arena, const xgb_object *in, xgb_tree *tree) {
+static neo_status read_sets(const doc *d, const xgb_object *in, xgb_tree *tree) {
   void *data;
   int64_t any = -1;
   if (!member(in, "categories_nodes").at)
     return NEO_OK;
-  NEO_TRY(read_array(d, arena, in, "categories_nodes", 'i', &any, &data));
+  NEO_TRY(read_array(d, in, "categories_nodes", 'i', &any, &data));
   tree->n_sets = any;
   tree->set_node = data;
-  NEO_TRY(read_array(d, arena, in, "categories_segments", 'i', &any, &data));
+  NEO_TRY(read_array(d, in, "categories_segments", 'i', &any, &data));
   tree->set_begin = data;
-  NEO_TRY(read_array(d, arena, in, "categories_sizes", 'i', &any, &data));
+  NEO_TRY(read_array(d, in, "categories_sizes", 'i', &any, &data));
   tree->set_size = data;
   any = -1;
-  NEO_TRY(read_array(d, arena, in, "categories", 'i', &any, &data));
+  NEO_TRY(read_array(d, in, "categories", 'i', &any, &data));
   tree->n_categories = any;
   tree->category = data;
   any = tree->n;
-  NEO_TRY(read_array(d, arena, in, "split_type", 'u', &any, &data));
+  NEO_TRY(read_array(d, in, "split_type", 'u', &any, &data));
   tree->categorical = data;
   return NEO_OK;
 }
 
 /* Rows of leaf values: leaf_weights numbered by right_children (3.1 on), or base_weights by node.
  */
-static neo_status read_leaf_rows(const doc *d, neo_arena *arena, const xgb_object *in,
-                                 xgb_tree *tree) {
+static neo_status read_leaf_rows(const doc *d, const xgb_object *in, xgb_tree *tree) {
   void *data;
   int64_t n = -1;
   tree->leaf_by_node = !member(in, "leaf_weights").at;
-  NEO_TRY(read_array(d, arena, in, tree->leaf_by_node ? "base_weights" : "leaf_weights", 'f', &n,
-                     &data));
+  NEO_TRY(read_array(d, in, tree->leaf_by_node ? "base_weights" : "leaf_weights", 'f', &n, &data));
   tree->leaf = data;
   tree->n_leaf_rows = n / tree->width;
   return NEO_OK;
 }
 
-static neo_status read_tree(const doc *d, neo_arena *arena, const xgb_object *in, int64_t group) {
+static neo_status read_tree(const doc *d, const xgb_object *in, int64_t group) {
   xgb_object param;
   xgb_tree tree = {0};
   void *data;
@@ -140,19 +141,19 @@ static neo_status read_tree(const doc *d, neo_arena *arena, const xgb_object *in
   NEO_TRY(read_int(d, &param, "num_nodes", 0, &tree.n));
   NEO_TRY(read_int(d, &param, "size_leaf_vector", 1, &tree.width));
   tree.width = tree.width < 1 ? 1 : tree.width;
-  NEO_TRY(read_array(d, arena, in, "left_children", 'i', &tree.n, &data));
+  NEO_TRY(read_array(d, in, "left_children", 'i', &tree.n, &data));
   tree.left = data;
-  NEO_TRY(read_array(d, arena, in, "right_children", 'i', &tree.n, &data));
+  NEO_TRY(read_array(d, in, "right_children", 'i', &tree.n, &data));
   tree.right = data;
-  NEO_TRY(read_array(d, arena, in, "split_indices", 'i', &tree.n, &data));
+  NEO_TRY(read_array(d, in, "split_indices", 'i', &tree.n, &data));
   tree.feature = data;
-  NEO_TRY(read_array(d, arena, in, "split_conditions", 'f', &tree.n, &data));
+  NEO_TRY(read_array(d, in, "split_conditions", 'f', &tree.n, &data));
   tree.condition = data;
-  NEO_TRY(read_array(d, arena, in, "default_left", 'u', &tree.n, &data));
+  NEO_TRY(read_array(d, in, "default_left", 'u', &tree.n, &data));
   tree.default_left = data;
-  NEO_TRY(read_sets(d, arena, in, &tree));
+  NEO_TRY(read_sets(d, in, &tree));
   if (tree.width > 1)
-    NEO_TRY(read_leaf_rows(d, arena, in, &tree));
+    NEO_TRY(read_leaf_rows(d, in, &tree));
   return xgb_add_tree(d->model, &tree, group);
 }
 
@@ -166,7 +167,10 @@ static neo_status read_trees(doc *d, const xgb_object *model) {
   void *info = NULL;
   neo_arena_init(&arena);
   neo_arena_init(&kept);
-  neo_status status = read_array(d, &kept, model, "tree_info", 'i', &n_info, &info);
+  doc own = *d;
+  own.arena = &kept;
+  d->arena = &arena;
+  neo_status status = read_array(&own, model, "tree_info", 'i', &n_info, &info);
   if (status == NEO_OK && (!span.at || !d->syntax->begin(span, &at, &left)))
     status = bad(d, "trees", "is not an array");
   for (int64_t k = 0; status == NEO_OK; k++) {
@@ -179,7 +183,7 @@ static neo_status read_trees(doc *d, const xgb_object *model) {
     if (k >= n_info)
       status = bad(d, "tree_info", "has no entry for it");
     else
-      status = read_tree(d, &arena, &tree, ((const int32_t *)info)[k]);
+      status = read_tree(d, &tree, ((const int32_t *)info)[k]);
     neo_arena_reset(&arena);
   }
   neo_arena_fini(&arena);

@@ -126,48 +126,65 @@ static bool json_next(xgb_span *at, int64_t *left, xgb_span *out, bool *done) {
   return true;
 }
 
-/* Any number; digits up to 15 and small exponents without strtod. */
-static bool parse_number(const uint8_t **at, const uint8_t *end, double *out) {
+static bool is_digit(const uint8_t *p, const uint8_t *end) {
+  return p < end && *p >= '0' && *p <= '9';
+}
+
+/* [e [sign] digits] at *at, moved past; false if it begins but is not one. */
+static bool parse_exponent(const uint8_t **at, const uint8_t *end, int *exponent) {
+  const uint8_t *p = *at;
+  *exponent = 0;
+  if (p >= end || (*p != 'e' && *p != 'E'))
+    return true;
+  p++;
+  bool down = p < end && *p == '-';
+  p += p < end && (*p == '-' || *p == '+');
+  const uint8_t *first = p;
+  for (; is_digit(p, end) && *exponent < 1000; p++)
+    *exponent = *exponent * 10 + (*p - '0');
+  *exponent = down ? -*exponent : *exponent;
+  *at = p;
+  return p > first;
+}
+
+/* Up to 17 digits below 2^53 and powers of ten that are exact: no other rounding than the last. */
+static bool parse_simple(const uint8_t **at, const uint8_t *end, double *out) {
   static const double power[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
                                  1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
                                  1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
-  const uint8_t *start = *at, *p = start;
+  const uint8_t *p = *at;
   bool negative = p < end && *p == '-';
-  p += negative;
   uint64_t digits = 0;
-  int n = 0, scale = 0, exponent = 0;
-  for (; p < end && *p >= '0' && *p <= '9' && n < 18; p++, n++)
+  int n = 0, scale = 0, exponent;
+  p += negative;
+  for (; is_digit(p, end) && n < 18; p++, n++)
     digits = digits * 10 + (uint64_t)(*p - '0');
   if (p < end && *p == '.')
-    for (p++; p < end && *p >= '0' && *p <= '9' && n < 18; p++, n++, scale++)
+    for (p++; is_digit(p, end) && n < 18; p++, n++, scale++)
       digits = digits * 10 + (uint64_t)(*p - '0');
-  bool simple = n > 0 && n < 18;
-  if (simple && p < end && (*p == 'e' || *p == 'E')) {
-    p++;
-    bool down = p < end && *p == '-';
-    p += p < end && (*p == '-' || *p == '+');
-    const uint8_t *first = p;
-    for (; p < end && *p >= '0' && *p <= '9' && exponent < 1000; p++)
-      exponent = exponent * 10 + (*p - '0');
-    simple = p > first;
-    exponent = down ? -exponent : exponent;
-  }
+  if (n == 0 || n == 18 || !parse_exponent(&p, end, &exponent) || (p < end && !ends_scalar(*p)))
+    return false;
   int by = exponent - scale;
-  if (simple && (p >= end || ends_scalar(*p)) && digits < UINT64_C(1) << 53 && by >= -22 &&
-      by <= 22) {
-    double v = by < 0 ? (double)digits / power[-by] : (double)digits * power[by];
-    *out = negative ? -v : v;
-    *at = p;
-    return true;
-  }
+  if (digits >= UINT64_C(1) << 53 || by < -22 || by > 22)
+    return false;
+  double v = by < 0 ? (double)digits / power[-by] : (double)digits * power[by];
+  *out = negative ? -v : v;
+  *at = p;
+  return true;
+}
+
+/* Any number, or one of the words that stand for one. */
+static bool parse_number(const uint8_t **at, const uint8_t *end, double *out) {
   char text[128];
-  const uint8_t *stop = start;
+  const uint8_t *stop = *at;
+  if (parse_simple(at, end, out))
+    return true;
   while (stop < end && !ends_scalar(*stop))
     stop++;
-  size_t length = (size_t)(stop - start);
+  size_t length = (size_t)(stop - *at);
   if (length == 0 || length >= sizeof text)
     return false;
-  memcpy(text, start, length);
+  memcpy(text, *at, length);
   text[length] = '\0';
   *at = stop;
   const char *word = text + (*text == '-');

@@ -102,27 +102,34 @@ static int64_t block_rows(const neo_op_call *call) {
   return neo_max_i64(rows, LANES);
 }
 
-static neo_status check(neo_ctx *ctx, neo_op_call *call) {
+static bool tables_sound(const neo_op_call *call) {
   const neo_plan_value *const *v = call->value;
   int64_t wide = call->integer[WIDE], width = call->integer[WIDTH];
-  int64_t features = call->integer[FEATURES], rows;
-  bool sound = is_shaped(v[NODES], NEO_RT_I32, 2, wide ? 4 : 2) &&
-               is_shaped(v[TREE], NEO_RT_I32, 2, 4) && is_shaped(v[LEAF], NEO_RT_F32, 2, width) &&
-               is_shaped(v[LEAF_TARGET], NEO_RT_I32, 1, -1) &&
-               is_shaped(v[BASE], NEO_RT_F32, 1, -1) && is_shaped(v[SETS], NEO_RT_I32, 1, -1) &&
-               v[X]->dtype == NEO_RT_F32 && v[OUT]->dtype == NEO_RT_F32;
-  rows = sound ? rows_of(call) : 0;
-  sound = sound && features >= 0 && features <= INT32_MAX && elements(v[X]) == rows * features &&
-          elements(v[OUT]) == rows * v[BASE]->dim[0] && v[X]->bytes >= rows * features * 4 &&
-          v[OUT]->bytes >= rows * v[BASE]->dim[0] * 4;
-  if (!sound || width < 1 || width > v[BASE]->dim[0] || call->integer[MISSING] < 0 ||
-      call->integer[MISSING] > 2 || call->integer[AGGREGATE] < 0 || call->integer[AGGREGATE] > 3 ||
-      (!wide && v[LEAF]->dim[0] != v[NODES]->dim[0]))
+  return is_shaped(v[NODES], NEO_RT_I32, 2, wide ? 4 : 2) && is_shaped(v[TREE], NEO_RT_I32, 2, 4) &&
+         is_shaped(v[LEAF], NEO_RT_F32, 2, width) && is_shaped(v[LEAF_TARGET], NEO_RT_I32, 1, -1) &&
+         is_shaped(v[BASE], NEO_RT_F32, 1, -1) && is_shaped(v[SETS], NEO_RT_I32, 1, -1) &&
+         width >= 1 && width <= v[BASE]->dim[0] && (wide || v[LEAF]->dim[0] == v[NODES]->dim[0]);
+}
+
+static bool data_sound(const neo_op_call *call) {
+  const neo_plan_value *x = call->value[X], *out = call->value[OUT];
+  int64_t features = call->integer[FEATURES], targets = call->value[BASE]->dim[0];
+  int64_t rows = rows_of(call);
+  return x->dtype == NEO_RT_F32 && out->dtype == NEO_RT_F32 && features >= 0 &&
+         features <= INT32_MAX && elements(x) == rows * features &&
+         elements(out) == rows * targets && x->bytes >= rows * features * 4 &&
+         out->bytes >= rows * targets * 4;
+}
+
+static neo_status check(neo_ctx *ctx, neo_op_call *call) {
+  const int64_t *a = call->integer;
+  if (!tables_sound(call) || !data_sound(call) || a[MISSING] < 0 || a[MISSING] > 2 ||
+      a[AGGREGATE] < 0 || a[AGGREGATE] > 3)
     return neo_fail(ctx, NEO_BAD_INPUT, "tree_table: tables of the wrong shape");
-  if (!wide)
+  if (!a[WIDE])
     call->work_bytes = (size_t)(block_rows(call) * columns(call)) * sizeof(float);
   else
-    call->work_bytes = (size_t)v[BASE]->dim[0]; /* which targets were reached */
+    call->work_bytes = (size_t)call->value[BASE]->dim[0]; /* which targets were reached */
   return NEO_OK;
 }
 

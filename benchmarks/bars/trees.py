@@ -32,7 +32,7 @@ def compile_neo(model, rows, features, out):
 
 
 def peer(kind, model, rows, features):
-    script = os.path.join(common.ROOT, "benchmarks", "peers", "trees.py")
+    script = os.path.join(common.ROOT, "benchmarks", "peers", "forest.py")
     return shlex.join([sys.executable, script, kind, model, "--rows", str(rows), "--features", str(features)])
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """xgboost or tl2cgen as a worker of benchmarks/pair: one timed prediction per line on standard input.
 
-  trees.py inplace_predict|tl2cgen MODEL.json --rows N --features F
+  forest.py inplace_predict|tl2cgen MODEL.json --rows N --features F
 
 tl2cgen: its C code, compiled with gcc -O3 once and kept beside the model, called through ctypes on an array of entries that is
 filled before the clock starts.
