@@ -41,6 +41,7 @@ static neo_status tune_options(neo_ctx *ctx, const cli_args *args, neo_tune_opti
   options->measurer = cli_value(args, "--measure", NULL);
   options->strategy = cli_value(args, "--strategy", NULL);
   options->board_program = cli_value(args, "--board", NULL);
+  options->no_model_check = cli_has(args, "--no-model-check");
   if (cli_has(args, "--acks"))
     options->ack = stdout;
   options->interrupted = cli_interrupted;
@@ -57,6 +58,15 @@ static void summarise(FILE *out, const neo_tune_result *result) {
           100 * result->busy_share);
   fprintf(out, "sum of kernel times: %.3f ms before, %.3f ms after\n", result->before_ns / 1e6,
           result->after_ns / 1e6);
+  const neo_model_check *model = &result->model;
+  if (model->tuned_ns > 0)
+    fprintf(out, "the model: %.3f ms untuned, %.3f ms tuned\n", model->untuned_ns / 1e6,
+            model->tuned_ns / 1e6);
+  if (model->n_kept > 0)
+    fprintf(out, "%d tasks keep their untuned kernels, which are faster in the model%s: %s\n",
+            model->n_kept,
+            model->tuned_ns > model->untuned_ns ? " (it was slower tuned than untuned)" : "",
+            model->kept);
 }
 
 /* Code generation that never ended runs in threads of ours: destructors must not run under it. */

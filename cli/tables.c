@@ -78,6 +78,8 @@ static const cli_option tune_options[] = {
     {"--measure", "URL", "local (default) or simulated:FILE", false},
     {"--strategy", "NAME", "evolve (default), descent, random", false},
     {"--board", "PATH", "the neo-board program; default: beside this one", false},
+    {"--no-model-check", NULL, "do not run the tuned model against the untuned one at the end",
+     false},
     {"--acks", NULL, "print the id of each committed trial on standard output", false},
     {"--quiet", NULL, "no progress", false},
     {0},

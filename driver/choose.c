@@ -68,6 +68,17 @@ static const char *algorithm_of(const neo_schedule *schedule) {
   return schedule->n > 0 ? schedule->instr[0].name : "";
 }
 
+/* What the alternatives of one task are gathered in. */
+typedef struct chooser {
+  neo_ctx *ctx;
+  const neo_project *project;
+  const neo_task *task;
+  neo_db *db;
+  neo_arena *arena;
+  neo_choice *choice; /* the one under way */
+  neo_alternatives *all;
+} chooser;
+
 static bool has_algorithm(const neo_alternatives *all, const neo_schedule *schedule) {
   for (int i = 0; i < all->n; i++)
     if (strcmp(algorithm_of(&all->item[i]->choice.schedule), algorithm_of(schedule)) == 0)
@@ -75,18 +86,19 @@ static bool has_algorithm(const neo_alternatives *all, const neo_schedule *sched
   return false;
 }
 
-/* Adds it, if it replays, in the order of times. */
-static bool add(neo_ctx *ctx, const neo_project *project, const neo_task *task, neo_arena *arena,
-                const neo_choice *choice, neo_alternatives *all) {
+/* Adds the choice under way, if it replays, in the order of times. */
+static bool add(const chooser *c) {
   double bytes = 0;
-  if (all->n == NEO_ALTERNATIVES || !neo_task_replays(ctx, project, task, &choice->schedule) ||
-      packed_bytes(ctx, &task->group->te, &choice->schedule, &bytes) != NEO_OK)
+  neo_alternatives *all = c->all;
+  const neo_schedule *schedule = &c->choice->schedule;
+  if (all->n == NEO_ALTERNATIVES || !neo_task_replays(c->ctx, c->project, c->task, schedule) ||
+      packed_bytes(c->ctx, &c->task->group->te, schedule, &bytes) != NEO_OK)
     return false;
-  neo_alternative *item = neo_arena_alloc(arena, sizeof *item);
-  item->choice = *choice;
-  item->bytes = bytes * task->weight;
+  neo_alternative *item = neo_arena_alloc(c->arena, sizeof *item);
+  item->choice = *c->choice;
+  item->bytes = bytes * c->task->weight;
   int at = all->n++;
-  for (; at > 0 && all->item[at - 1]->choice.ns > choice->ns; at--)
+  for (; at > 0 && all->item[at - 1]->choice.ns > c->choice->ns; at--)
     all->item[at] = all->item[at - 1];
   all->item[at] = item;
   return true;
@@ -119,9 +131,10 @@ static bool collect(void *self, const neo_db_trial *trial) {
   return ++list->rows % ROWS != 0;
 }
 
-static void add_record(neo_ctx *ctx, const neo_project *project, const neo_task *task,
-                       neo_arena *arena, const record *from, neo_choice *choice,
-                       neo_alternatives *all) {
+static void add_record(const chooser *c, const record *from) {
+  neo_ctx *ctx = c->ctx;
+  neo_choice *choice = c->choice;
+  neo_alternatives *all = c->all;
   memset(choice, 0, sizeof *choice);
   choice->kind = NEO_CHOICE_HIT;
   choice->ns = from->ns;
@@ -129,120 +142,115 @@ static void add_record(neo_ctx *ctx, const neo_project *project, const neo_task 
   if (neo_schedule_parse(ctx, from->schedule, &choice->schedule) == NEO_OK &&
       has_algorithm(all, &choice->schedule))
     return; /* a faster record of the algorithm was good */
-  if ((ctx->status != NEO_OK || !add(ctx, project, task, arena, choice, all)) && !all->reason[0])
+  if ((ctx->status != NEO_OK || !add(c)) && !all->reason[0])
     snprintf(all->reason, sizeof all->reason, "record %lld is stale: %.120s", (long long)from->id,
              ctx->message);
   neo_ctx_clear(ctx);
 }
 
-static neo_status add_records(neo_ctx *ctx, const neo_project *project, const neo_task *task,
-                              neo_db *db, neo_arena *arena, neo_alternatives *all) {
-  neo_db_query query = {.workload = task->group->key,
-                        .target = project->target_text,
-                        .threads = project->threads,
-                        .layout = task->signature,
-                        .error_class_max = neo_accuracy_name(project->accuracy)};
-  record_list *list = neo_alloc(ctx, sizeof *list);
-  neo_choice *choice = neo_alloc(ctx, sizeof *choice);
-  neo_status status = list && choice ? NEO_OK : neo_fail(ctx, NEO_NO_MEMORY, "choosing");
-  if (status == NEO_OK) {
-    neo_arena_init(&list->arena);
-    if (neo_db_visit_best(ctx, db, &query, collect, list) != NEO_OK)
-      snprintf(all->reason, sizeof all->reason, "%.199s", ctx->message);
-    else if (list->n == 0)
-      snprintf(all->reason, sizeof all->reason,
-               "no record of this workload, target, threads and layouts");
-    neo_ctx_clear(ctx);
-    for (int i = 0; i < list->n; i++)
-      add_record(ctx, project, task, arena, &list->item[i], choice, all);
-    neo_arena_fini(&list->arena);
-  }
-  neo_free(ctx, list);
-  neo_free(ctx, choice);
-  return status;
+static neo_status add_records(const chooser *c) {
+  neo_db_query query = {.workload = c->task->group->key,
+                        .target = c->project->target_text,
+                        .threads = c->project->threads,
+                        .layout = c->task->signature,
+                        .error_class_max = neo_accuracy_name(c->project->accuracy)};
+  neo_alternatives *all = c->all;
+  record_list *list = neo_alloc(c->ctx, sizeof *list);
+  if (!list)
+    return neo_fail(c->ctx, NEO_NO_MEMORY, "choosing");
+  neo_arena_init(&list->arena);
+  if (neo_db_visit_best(c->ctx, c->db, &query, collect, list) != NEO_OK)
+    snprintf(all->reason, sizeof all->reason, "%.199s", c->ctx->message);
+  else if (list->n == 0)
+    snprintf(all->reason, sizeof all->reason,
+             "no record of this workload, target, threads and layouts");
+  neo_ctx_clear(c->ctx);
+  for (int i = 0; i < list->n; i++)
+    add_record(c, &list->item[i]);
+  neo_arena_fini(&list->arena);
+  neo_free(c->ctx, list);
+  return NEO_OK;
 }
 
 /* ---- near records, the analytic model ------------------------------------------------------------- */
 
-static void add_near(neo_ctx *ctx, const neo_project *project, const neo_task *task, neo_db *db,
-                     const neo_space *space, neo_arena *arena, neo_choice *choice,
-                     neo_alternatives *all) {
+static void add_near(const chooser *c, const neo_space *space) {
   neo_description description;
-  neo_task_describe(task, &description);
+  neo_task_describe(c->task, &description);
   neo_db_row row[4] = {0};
   int n = 0;
-  neo_db_near_query query = {&description.workload, project->target_text, project->threads,
+  neo_db_near_query query = {&description.workload, c->project->target_text, c->project->threads,
                              NEO_COUNT(row)};
-  if (neo_db_near(ctx, db, &query, row, &n) != NEO_OK)
-    neo_ctx_clear(ctx);
+  if (neo_db_near(c->ctx, c->db, &query, row, &n) != NEO_OK)
+    neo_ctx_clear(c->ctx);
   for (int i = 0; i < n; i++) {
     neo_candidate candidate;
     neo_schedule schedule;
-    if (all->n == 0 && neo_schedule_parse(ctx, row[i].trial.schedule, &schedule) == NEO_OK &&
+    if (c->all->n == 0 && neo_schedule_parse(c->ctx, row[i].trial.schedule, &schedule) == NEO_OK &&
         neo_space_transfer(space, &schedule, &candidate)) {
-      choice->kind = NEO_CHOICE_NEAR;
-      neo_space_schedule(space, &candidate, &choice->schedule);
-      choice->ns = neo_space_predict(space, &candidate);
-      add(ctx, project, task, arena, choice, all);
+      c->choice->kind = NEO_CHOICE_NEAR;
+      neo_space_schedule(space, &candidate, &c->choice->schedule);
+      c->choice->ns = neo_space_predict(space, &candidate);
+      add(c);
     }
-    neo_ctx_clear(ctx);
+    neo_ctx_clear(c->ctx);
     neo_db_row_fini(&row[i]);
   }
   neo_description_fini(&description);
 }
 
-/* The best pick, or the best of each algorithm. */
-static void add_analytic(neo_ctx *ctx, const neo_project *project, const neo_task *task,
-                         const neo_space *space, neo_arena *arena, neo_choice *choice,
-                         neo_alternatives *all) {
+/* The best of each algorithm among the best picks. */
+static void add_analytic(const chooser *c, const neo_space *space) {
   neo_candidate best[ANALYTIC];
+  neo_choice *choice = c->choice;
   int n = neo_space_analytic(space, ANALYTIC, best);
   choice->kind = NEO_CHOICE_ANALYTIC;
   for (int i = 0; i < n; i++) {
     neo_space_schedule(space, &best[i], &choice->schedule);
     choice->ns = neo_space_predict(space, &best[i]);
-    if (!has_algorithm(all, &choice->schedule) && !add(ctx, project, task, arena, choice, all) &&
-        ctx->status != NEO_OK)
-      neo_log(ctx, NEO_LOG_WARN, "%s: the analytic schedule does not replay: %s", task->group->name,
-              ctx->message);
-    neo_ctx_clear(ctx);
+    if (!has_algorithm(c->all, &choice->schedule) && !add(c) && c->ctx->status != NEO_OK)
+      neo_log(c->ctx, NEO_LOG_WARN, "%s: the analytic schedule does not replay: %s",
+              c->task->group->name, c->ctx->message);
+    neo_ctx_clear(c->ctx);
   }
 }
 
-static void add_naive(const neo_task *task, neo_arena *arena, neo_choice *choice,
-                      neo_alternatives *all) {
-  neo_alternative *item = neo_arena_alloc(arena, sizeof *item);
-  choice->kind = NEO_CHOICE_NAIVE;
-  choice->ns = 0;
-  neo_schedule_naive(&choice->schedule);
+static void add_naive(const chooser *c) {
+  const neo_task *task = c->task;
+  neo_alternative *item = neo_arena_alloc(c->arena, sizeof *item);
+  c->choice->kind = NEO_CHOICE_NAIVE;
+  c->choice->ns = 0;
+  neo_schedule_naive(&c->choice->schedule);
   for (int b = 0; b < task->group->te.n_buffers; b++)
     if (task->layout[b].n)
-      neo_schedule_set_layout(&choice->schedule, b, &task->layout[b]);
-  item->choice = *choice;
+      neo_schedule_set_layout(&c->choice->schedule, b, &task->layout[b]);
+  item->choice = *c->choice;
   item->bytes = neo_te_constant_bytes(&task->group->te) * task->weight;
-  all->item[all->n++] = item;
+  c->all->item[c->all->n++] = item;
 }
 
 neo_status neo_task_alternatives(neo_ctx *ctx, const neo_project *project, const neo_task *task,
                                  neo_db *db, neo_arena *arena, neo_alternatives *all) {
+  neo_choice *choice = neo_arena_alloc(arena, sizeof *choice);
+  const chooser c = {ctx, project, task, db, arena, choice, all};
   memset(all, 0, sizeof *all);
   if (db)
-    NEO_TRY(add_records(ctx, project, task, db, arena, all));
+    NEO_TRY(add_records(&c));
   else
     snprintf(all->reason, sizeof all->reason, "no database");
   if (all->n > 0)
     return NEO_OK;
   neo_space *space = NULL;
-  neo_choice *choice = neo_arena_alloc(arena, sizeof *choice);
+  memset(choice, 0, sizeof *choice);
   memcpy(choice->reason, all->reason, sizeof choice->reason);
   NEO_TRY(neo_project_space(ctx, project, task, &space));
   if (db)
-    add_near(ctx, project, task, db, space, arena, choice, all);
+    add_near(&c, space);
   if (all->n == 0)
-    add_analytic(ctx, project, task, space, arena, choice, all);
+    add_analytic(&c, space);
   neo_space_destroy(space);
   if (all->n == 0)
-    add_naive(task, arena, choice, all);
+    add_naive(&c);
   return NEO_OK;
 }
 
@@ -250,8 +258,9 @@ neo_status neo_task_add_plain(neo_ctx *ctx, const neo_project *project, const ne
                               neo_arena *arena, neo_alternatives *all) {
   neo_space *space = NULL;
   neo_choice *choice = neo_arena_alloc(arena, sizeof *choice);
+  const chooser c = {ctx, project, task, NULL, arena, choice, all};
   NEO_TRY(neo_project_space_within(ctx, project, task, 1, &space));
-  add_analytic(ctx, project, task, space, arena, choice, all);
+  add_analytic(&c, space);
   neo_space_destroy(space);
   return NEO_OK;
 }

@@ -149,14 +149,23 @@ typedef struct neo_tune_options {
   void (*event)(void *self, const neo_project *project, const neo_task_state *state,
                 const neo_tune_event *event);
   void *self;
-  bool as_real; /* tests: simulated times under the real target, for compiling to use */
-  FILE *ack;    /* prints "id\n" of each committed trial; NULL: none */
+  bool no_model_check; /* do not compile and run the model at the end */
+  bool as_real;        /* tests: simulated times under the real target, for compiling to use */
+  FILE *ack;           /* prints "id\n" of each committed trial; NULL: none */
 } neo_tune_options;
+
+/* The model's own run, untuned and tuned, at the end of a tuning. */
+typedef struct neo_model_check {
+  double untuned_ns, tuned_ns; /* 0: not checked, or nothing differs */
+  int n_kept;                  /* tasks whose untuned kernel was the better one there */
+  char kept[400];              /* their names */
+} neo_model_check;
 
 typedef struct neo_tune_result {
   int64_t run, trials, ok, failed;
   double seconds, busy_share; /* of the measuring core */
   double before_ns, after_ns; /* sums over tasks of weight * (first | best) */
+  neo_model_check model;
   int given_up; /* builds that never ended, in threads of this process: end it by _exit */
 } neo_tune_result;
 

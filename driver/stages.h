@@ -144,4 +144,11 @@ void neo_tuner_fini(neo_tuner *tuner);
 neo_status neo_tuner_propose(neo_ctx *ctx, neo_tuner *tuner, tuner_round *round);
 neo_status neo_tuner_tell(neo_ctx *ctx, neo_tuner *tuner, const tuner_round *round);
 
+/* ---- model_check.c ----------------------------------------------------------------------------------- */
+
+/* Compiles the model with and without the store, runs both in turn, and records the untuned
+ * schedule as the best of tasks where it is. board: of the records made. */
+neo_status neo_check_model(neo_ctx *ctx, const neo_project *project, neo_db *db, const char *board,
+                           neo_model_check *out);
+
 #endif

@@ -539,8 +539,11 @@ static neo_status note_model(pump *p) {
                   neo_te_bytes(&task->group->te), "first_ns", state->first_ns, "best_ns",
                   state->best_ns, "baseline_ns", state->baseline_ns, "bound_ns", state->bound_ns));
   }
-  json_t *note = json_pack("{s:f, s:f, s:f, s:o}", "before_ns", p->result->before_ns, "after_ns",
-                           p->result->after_ns, "seconds", p->result->seconds, "tasks", tasks);
+  const neo_model_check *model = &p->result->model;
+  json_t *note = json_pack("{s:f, s:f, s:f, s:f, s:f, s:s, s:o}", "before_ns", p->result->before_ns,
+                           "after_ns", p->result->after_ns, "seconds", p->result->seconds,
+                           "untuned_model_ns", model->untuned_ns, "tuned_model_ns", model->tuned_ns,
+                           "kept_untuned", model->kept, "tasks", tasks);
   neo_buf text = {0};
   neo_json_print(&text, note, false);
   json_decref(note);
@@ -579,6 +582,30 @@ static const neo_task *first_without_reference(const pump *p) {
     if (p->state[t].no_reference)
       return &p->tuner.project->task[t];
   return NULL;
+}
+
+/* Only what was really measured here; a failing check is no failure of the run. */
+static void check_model(pump *p) {
+  const neo_tune_options *options = p->options;
+  bool interrupted = options->interrupted && options->interrupted(options->self);
+  if (options->no_model_check || interrupted || p->result->ok == 0 ||
+      neo_measurer_is_simulated(p->measurer))
+    return;
+  neo_measurer_quiet(p->measurer, true);
+  if (neo_check_model(p->ctx, p->tuner.project, p->tuner.db,
+                      neo_measurer_facts(p->measurer)->cpu_model, &p->result->model) != NEO_OK) {
+    neo_log(p->ctx, NEO_LOG_WARN, "the tuned model was not compared with the untuned one: %s",
+            p->ctx->message);
+    neo_ctx_clear(p->ctx);
+  }
+  neo_measurer_quiet(p->measurer, false);
+}
+
+/* What constants are when their kernel's turn comes: in a model that fits the last cache they stay
+ * there between two runs. */
+static int weights_are_cold(const neo_project *project) {
+  int64_t cache = project->target.l3 > 0 ? project->target.l3 : project->target.l2;
+  return cache <= 0 || project->constant_bytes > (double)cache / 2;
 }
 
 static neo_status conclude(pump *p, neo_status status) {
@@ -628,6 +655,8 @@ neo_status neo_tune(neo_ctx *ctx, const neo_project *project, neo_db *db,
     return neo_fail(ctx, NEO_NO_MEMORY, "tune");
   *p = (pump){.ctx = ctx, .options = options, .result = out, .start = neo_now_ns(ctx)};
   double budget = options->budget_s > 0 || options->trials > 0 ? options->budget_s : 600;
+  if (!options->no_model_check) /* which has its share */
+    budget -= fmin(0.05 * budget, 15);
   p->deadline = budget > 0 ? p->start + (uint64_t)(budget * 1e9) : 0;
   p->state = calloc((size_t)project->n_tasks + 1, sizeof *p->state);
   p->announced = calloc((size_t)project->n_tasks + 1, sizeof(bool));
@@ -639,7 +668,7 @@ neo_status neo_tune(neo_ctx *ctx, const neo_project *project, neo_db *db,
                                        .max_batches = 20,
                                        .settled = 0.03,
                                        .thorough = 1.02,
-                                       .cold = 1};
+                                       .cold = weights_are_cold(project)};
   neo_status status = p->state && p->announced ? NEO_OK : neo_fail(ctx, NEO_NO_MEMORY, "tune");
   if (status == NEO_OK)
     status = neo_tuner_init(ctx, &p->tuner, project, db, options->seed, options->strategy);
@@ -658,6 +687,8 @@ neo_status neo_tune(neo_ctx *ctx, const neo_project *project, neo_db *db,
       project->graph->keep_idle(project->graph->keep);
     status = run_pump(p);
   }
+  if (status == NEO_OK)
+    check_model(p);
   if (p->measurer) {
     status = conclude(p, status);
     out->given_up = neo_measurer_given_up(p->measurer);

@@ -1,4 +1,5 @@
 /* tests/driver/test_tune_local.c: tuning runs on the real board. */
+#include "driver/stages.h"
 #include "tests/driver/model_case.h"
 
 typedef struct fixture {
@@ -76,11 +77,95 @@ static void other_tasks_go_on_without_a_reference(void **state) {
   must(&f->ctx, neo_tune(&f->ctx, &f->project, f->db, &options, &result));
 }
 
+static void the_tuned_model_is_run_at_the_end(void **state) {
+  fixture *f = *state;
+  neo_tune_options options = {
+      .trials = 60, .seed = 1, .board_program = NEO_BINARY_DIR "/bin/neo-board"};
+  neo_tune_result result;
+  must(&f->ctx, neo_tune(&f->ctx, &f->project, f->db, &options, &result));
+  print_message("model: %.1f us untuned, %.1f us tuned, kept %d: %s\n",
+                result.model.untuned_ns / 1e3, result.model.tuned_ns / 1e3, result.model.n_kept,
+                result.model.kept);
+  assert_true(result.model.untuned_ns > 0 && result.model.tuned_ns > 0);
+  options.no_model_check = true;
+  must(&f->ctx, neo_tune(&f->ctx, &f->project, f->db, &options, &result));
+  assert_true(result.model.untuned_ns == 0 && result.model.n_kept == 0);
+}
+
+static const neo_task *heaviest(const neo_project *project) {
+  const neo_task *best = &project->task[0];
+  for (int t = 1; t < project->n_tasks; t++)
+    if (project->task[t].flops > best->flops)
+      best = &project->task[t];
+  return best;
+}
+
+/* The schedule that compiling takes for the task, as text. */
+static char *chosen(fixture *f, const neo_task *task) {
+  neo_arena arena;
+  neo_buf line = {0};
+  neo_arena_init(&arena);
+  neo_choice **choice = neo_arena_alloc(&arena, sizeof *choice * (size_t)(f->project.n_tasks + 1));
+  for (int t = 0; t < f->project.n_tasks; t++)
+    choice[t] = neo_arena_alloc(&arena, sizeof **choice);
+  must(&f->ctx, neo_choose(&f->ctx, &f->project, f->db, choice));
+  neo_schedule_print(&line, &choice[task - f->project.task]->schedule);
+  neo_arena_fini(&arena);
+  return line.data;
+}
+
+/* A record claims a slow kernel to be the best: the model's own run finds out. */
+static void a_kernel_that_loses_in_the_model_is_not_kept(void **state) {
+  fixture *f = *state;
+  const neo_task *task = heaviest(&f->project);
+  neo_description description;
+  neo_schedule naive;
+  neo_buf line = {0};
+  neo_model_check check;
+  int64_t id = 0;
+  char *untuned = chosen(f, task);
+  neo_schedule_naive(&naive);
+  for (int b = 0; b < task->group->te.n_buffers; b++)
+    if (task->layout[b].n)
+      neo_schedule_set_layout(&naive, b, &task->layout[b]);
+  neo_schedule_print(&line, &naive);
+  neo_task_describe(task, &description);
+  must(&f->ctx, neo_db_put_workload(&f->ctx, f->db, &description.workload));
+  neo_db_trial row = {.workload = task->group->key,
+                      .target = f->project.target_text,
+                      .layout = task->signature,
+                      .schedule = line.data,
+                      .threads = 1,
+                      .kind = "ok",
+                      .ns = 10,
+                      .algorithm = "direct",
+                      .error_class = "exact",
+                      .origin = "import"};
+  must(&f->ctx, neo_db_put_trial(&f->ctx, f->db, &row, &id));
+  char *before = chosen(f, task);
+  assert_string_equal(before, line.data);
+  must(&f->ctx, neo_check_model(&f->ctx, &f->project, f->db, "here", &check));
+  print_message("%.1f us untuned, %.1f us with the bad kernel; kept %s\n", check.untuned_ns / 1e3,
+                check.tuned_ns / 1e3, check.kept);
+  assert_true(check.tuned_ns > check.untuned_ns);
+  assert_int_equal(check.n_kept, 1);
+  assert_non_null(strstr(check.kept, task->group->name));
+  char *after = chosen(f, task);
+  assert_string_equal(after, untuned);
+  free(before);
+  free(after);
+  free(untuned);
+  neo_buf_fini(&line);
+  neo_description_fini(&description);
+}
+
 #define WITH_FIXTURE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void) {
   const struct CMUnitTest tests[] = {
       WITH_FIXTURE(other_tasks_go_on_without_a_reference),
+      WITH_FIXTURE(the_tuned_model_is_run_at_the_end),
+      WITH_FIXTURE(a_kernel_that_loses_in_the_model_is_not_kept),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
