@@ -77,21 +77,6 @@ static void other_tasks_go_on_without_a_reference(void **state) {
   must(&f->ctx, neo_tune(&f->ctx, &f->project, f->db, &options, &result));
 }
 
-static void the_tuned_model_is_run_at_the_end(void **state) {
-  fixture *f = *state;
-  neo_tune_options options = {
-      .trials = 60, .seed = 1, .board_program = NEO_BINARY_DIR "/bin/neo-board"};
-  neo_tune_result result;
-  must(&f->ctx, neo_tune(&f->ctx, &f->project, f->db, &options, &result));
-  print_message("model: %.1f us untuned, %.1f us tuned, kept %d: %s\n",
-                result.model.untuned_ns / 1e3, result.model.tuned_ns / 1e3, result.model.n_kept,
-                result.model.kept);
-  assert_true(result.model.untuned_ns > 0 && result.model.tuned_ns > 0);
-  options.no_model_check = true;
-  must(&f->ctx, neo_tune(&f->ctx, &f->project, f->db, &options, &result));
-  assert_true(result.model.untuned_ns == 0 && result.model.n_kept == 0);
-}
-
 static const neo_task *heaviest(const neo_project *project) {
   const neo_task *best = &project->task[0];
   for (int t = 1; t < project->n_tasks; t++)
@@ -101,17 +86,39 @@ static const neo_task *heaviest(const neo_project *project) {
 }
 
 /* The schedule that compiling takes for the task, as text. */
-static char *chosen(fixture *f, const neo_task *task) {
+static char *chosen(fixture *f, neo_db *db, const neo_task *task) {
   neo_arena arena;
   neo_buf line = {0};
   neo_arena_init(&arena);
   neo_choice **choice = neo_arena_alloc(&arena, sizeof *choice * (size_t)(f->project.n_tasks + 1));
   for (int t = 0; t < f->project.n_tasks; t++)
     choice[t] = neo_arena_alloc(&arena, sizeof **choice);
-  must(&f->ctx, neo_choose(&f->ctx, &f->project, f->db, choice));
+  must(&f->ctx, neo_choose(&f->ctx, &f->project, db, choice));
   neo_schedule_print(&line, &choice[task - f->project.task]->schedule);
   neo_arena_fini(&arena);
   return line.data;
+}
+
+static void the_tuned_model_is_run_at_the_end(void **state) {
+  fixture *f = *state;
+  neo_tune_options options = {
+      .trials = 60, .seed = 1, .board_program = NEO_BINARY_DIR "/bin/neo-board"};
+  neo_tune_result result;
+  must(&f->ctx, neo_tune(&f->ctx, &f->project, f->db, &options, &result));
+  print_message("model: %.1f us untuned, %.1f us tuned, kept %d: %s\n",
+                result.model.untuned_ns / 1e3, result.model.tuned_ns / 1e3, result.model.n_kept,
+                result.model.kept);
+  assert_true((result.model.untuned_ns > 0) == (result.model.tuned_ns > 0));
+  for (int t = 0; result.model.untuned_ns == 0 && t < f->project.n_tasks; t++) {
+    char *tuned = chosen(f, f->db, &f->project.task[t]); /* only if there is nothing to compare */
+    char *untuned = chosen(f, NULL, &f->project.task[t]);
+    assert_string_equal(tuned, untuned);
+    free(tuned);
+    free(untuned);
+  }
+  options.no_model_check = true;
+  must(&f->ctx, neo_tune(&f->ctx, &f->project, f->db, &options, &result));
+  assert_true(result.model.untuned_ns == 0 && result.model.n_kept == 0);
 }
 
 /* A record claims a slow kernel to be the best: the model's own run finds out. */
@@ -123,7 +130,7 @@ static void a_kernel_that_loses_in_the_model_is_not_kept(void **state) {
   neo_buf line = {0};
   neo_model_check check;
   int64_t id = 0;
-  char *untuned = chosen(f, task);
+  char *untuned = chosen(f, f->db, task);
   neo_schedule_naive(&naive);
   for (int b = 0; b < task->group->te.n_buffers; b++)
     if (task->layout[b].n)
@@ -142,7 +149,7 @@ static void a_kernel_that_loses_in_the_model_is_not_kept(void **state) {
                       .error_class = "exact",
                       .origin = "import"};
   must(&f->ctx, neo_db_put_trial(&f->ctx, f->db, &row, &id));
-  char *before = chosen(f, task);
+  char *before = chosen(f, f->db, task);
   assert_string_equal(before, line.data);
   must(&f->ctx, neo_check_model(&f->ctx, &f->project, f->db, "here", &check));
   print_message("%.1f us untuned, %.1f us with the bad kernel; kept %s\n", check.untuned_ns / 1e3,
@@ -150,7 +157,7 @@ static void a_kernel_that_loses_in_the_model_is_not_kept(void **state) {
   assert_true(check.tuned_ns > check.untuned_ns);
   assert_int_equal(check.n_kept, 1);
   assert_non_null(strstr(check.kept, task->group->name));
-  char *after = chosen(f, task);
+  char *after = chosen(f, f->db, task);
   assert_string_equal(after, untuned);
   free(before);
   free(after);
