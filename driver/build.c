@@ -1,8 +1,8 @@
-/* Schedules, nests and machine code of a project's tasks, on several threads.
+/* Nests and machine code of a project's tasks, on several threads.
  *
- * How: choosing reads the store and stays on the calling thread; lowering and code generation are
- * pure functions of the task and run on workers that take tasks from a shared counter. The first
- * failure wins and stops the others at their next task. */
+ * How: lowering and code generation are pure functions of the task and its choice and run on
+ * workers that take tasks from a shared counter. The first failure wins and stops the others at
+ * their next task. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -49,19 +49,10 @@ static void *build_loop(void *self) {
   return NULL;
 }
 
-neo_status neo_build_tasks(neo_ctx *ctx, const neo_project *project, neo_db *db,
-                           const neo_codegen *codegen, int jobs, neo_built *built) {
-  neo_arena scratch;
-  neo_arena_init(&scratch);
-  neo_choice **choice = neo_arena_alloc(&scratch, sizeof *choice * (size_t)(project->n_tasks + 1));
-  for (int t = 0; t < project->n_tasks; t++) {
+neo_status neo_build_tasks(neo_ctx *ctx, const neo_project *project, const neo_codegen *codegen,
+                           int jobs, neo_built *built) {
+  for (int t = 0; t < project->n_tasks; t++)
     neo_arena_init(&built[t].arena);
-    choice[t] = &built[t].choice;
-  }
-  neo_status status = neo_choose(ctx, project, db, choice);
-  neo_arena_fini(&scratch);
-  if (status != NEO_OK)
-    return status;
   enum { MAX_JOBS = 64 };
   build_shared shared = {.project = project, .codegen = codegen, .built = built};
   build_worker worker[MAX_JOBS];

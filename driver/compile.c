@@ -67,6 +67,21 @@ static neo_status write_artifact(neo_ctx *ctx, const neo_project *project, const
   return status;
 }
 
+static neo_status choose(neo_ctx *ctx, const neo_project *project, neo_db *db,
+                         const neo_compile_options *options, neo_built *built) {
+  neo_arena scratch;
+  neo_arena_init(&scratch);
+  neo_choice **choice = neo_arena_alloc(&scratch, sizeof *choice * (size_t)(project->n_tasks + 1));
+  for (int t = 0; t < project->n_tasks; t++) {
+    choice[t] = &built[t].choice;
+    if (options->choice)
+      *choice[t] = *options->choice[t];
+  }
+  neo_status status = options->choice ? NEO_OK : neo_choose(ctx, project, db, choice);
+  neo_arena_fini(&scratch);
+  return status;
+}
+
 neo_status neo_compile(neo_ctx *ctx, const neo_project *project, neo_db *db,
                        const neo_compile_options *options, neo_compile_result *out) {
   const neo_codegen *codegen = neo_codegen_find(options->codegen ? options->codegen : "llvm");
@@ -80,8 +95,10 @@ neo_status neo_compile(neo_ctx *ctx, const neo_project *project, neo_db *db,
     return neo_fail(ctx, NEO_NO_MEMORY, "compile: %d tasks", project->n_tasks);
   neo_params params;
   neo_params_init(&params);
-  neo_status status = neo_build_tasks(ctx, project, db, codegen,
-                                      options->jobs > 0 ? options->jobs : cores.n, built);
+  neo_status status = choose(ctx, project, db, options, built);
+  if (status == NEO_OK)
+    status =
+        neo_build_tasks(ctx, project, codegen, options->jobs > 0 ? options->jobs : cores.n, built);
   if (status == NEO_OK && options->table)
     print_table(options->table, project, built);
   if (status == NEO_OK)

@@ -94,10 +94,11 @@ neo_status neo_choose(neo_ctx *ctx, const neo_project *project, neo_db *db, neo_
 /* ---- compile ------------------------------------------------------------------------------------- */
 
 typedef struct neo_compile_options {
-  const char *output;  /* artifact directory */
-  const char *codegen; /* NULL: llvm */
-  int jobs;            /* build threads; 0: one per core */
-  FILE *table;         /* the hit / near-hit / analytic table; NULL: none */
+  const char *output;        /* artifact directory */
+  const char *codegen;       /* NULL: llvm */
+  int jobs;                  /* build threads; 0: one per core */
+  neo_choice *const *choice; /* by task, as neo_choose made them; NULL: it is called here */
+  FILE *table;               /* the hit / near-hit / analytic table; NULL: none */
 } neo_compile_options;
 
 typedef struct neo_compile_result {

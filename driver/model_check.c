@@ -103,7 +103,7 @@ static neo_status fill_inputs(check *c, side *s) {
 }
 
 static neo_status open_side(check *c, side *s, const char *dir, neo_db *db) {
-  neo_compile_options options = {.output = s->dir};
+  neo_compile_options options = {.output = s->dir, .choice = s->choice};
   neo_compile_result ignored;
   neo_rt_error error = {0};
   neo_rt_options how = {.threads = c->project->threads, .pin = 1};

@@ -59,10 +59,10 @@ typedef struct neo_built {
   char symbol[32];
 } neo_built;
 
-/* Schedule, lowering and code of every task, on `jobs` threads. built: project->n_tasks entries,
- * zeroed; free each with neo_built_fini also on failure. */
-neo_status neo_build_tasks(neo_ctx *ctx, const neo_project *project, neo_db *db,
-                           const neo_codegen *codegen, int jobs, neo_built *built);
+/* Lowering and code of every task's choice, on `jobs` threads. built: project->n_tasks entries,
+ * zero but for the choice; free each with neo_built_fini also on failure. */
+neo_status neo_build_tasks(neo_ctx *ctx, const neo_project *project, const neo_codegen *codegen,
+                           int jobs, neo_built *built);
 void neo_built_fini(neo_built *built);
 
 /* params.c: the constants of every kernel in their stored form, equal ones once. */

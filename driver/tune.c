@@ -656,7 +656,7 @@ neo_status neo_tune(neo_ctx *ctx, const neo_project *project, neo_db *db,
   *p = (pump){.ctx = ctx, .options = options, .result = out, .start = neo_now_ns(ctx)};
   double budget = options->budget_s > 0 || options->trials > 0 ? options->budget_s : 600;
   if (!options->no_model_check) /* which has its share */
-    budget -= fmin(0.05 * budget, 15);
+    budget -= fmin(0.15 * budget, 15);
   p->deadline = budget > 0 ? p->start + (uint64_t)(budget * 1e9) : 0;
   p->state = calloc((size_t)project->n_tasks + 1, sizeof *p->state);
   p->announced = calloc((size_t)project->n_tasks + 1, sizeof(bool));
