@@ -71,6 +71,8 @@ neo_status cli_project(neo_ctx *ctx, const cli_args *args, const char *model, ne
       return neo_fail(ctx, NEO_USAGE, "--max-params-growth %s: a number from 1 is expected",
                       growth);
   }
+  NEO_TRY(
+      cli_int(ctx, args, "--max-model-bytes", 1 << 20, INT64_MAX / 2, &options.max_model_bytes));
   return neo_project_open(ctx, &options, out);
 }
 

@@ -26,6 +26,7 @@ typedef struct neo_project_options {
   int threads;        /* 0: one per core of this machine */
   neo_accuracy accuracy;
   double max_params_growth; /* of all parameters together; 0: 4 */
+  int64_t max_model_bytes;  /* expanded archives and constants while reading; 0: 8 GB */
 } neo_project_options;
 
 /* A fused operator with the layouts of its boundary: the unit of tuning. Equal ones are one task.

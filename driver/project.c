@@ -86,7 +86,9 @@ neo_status neo_project_open(neo_ctx *ctx, const neo_project_options *options, ne
   if (status != NEO_OK)
     goto out;
   project.threads = options->threads > 0 ? options->threads : cores.n;
-  neo_import_options import = {.n_bindings = options->n_bindings, .binding = options->bindings};
+  neo_import_options import = {.n_bindings = options->n_bindings,
+                               .binding = options->bindings,
+                               .max_model_bytes = options->max_model_bytes};
   status = neo_import(ctx, options->model, &import, &project.graph);
   if (status == NEO_OK)
     status = neo_pass_bind(ctx, project.graph, options->n_bindings, options->bindings);

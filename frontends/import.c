@@ -1,6 +1,8 @@
 /* frontends/import.c: the entry to all model readers: maps the file, asks each row of frontends.def
- * whether it knows the content, and lets the first that does read it. */
+ * whether it knows the content, and lets the first that does read it. A .tar.gz is unpacked first.
+ */
 #include "frontends/readers.h"
+#include "frontends/tarball.h"
 
 typedef struct reader_row {
   const char *format;
@@ -43,8 +45,8 @@ static neo_status open_source(neo_ctx *ctx, const char *path, const neo_import_o
   return out->folder ? NEO_OK : neo_file_map(ctx, path, &out->file);
 }
 
-neo_status neo_import(neo_ctx *ctx, const char *path, const neo_import_options *options,
-                      neo_graph **out) {
+static neo_status import_plain(neo_ctx *ctx, const char *path, const neo_import_options *options,
+                               neo_graph **out) {
   neo_source source;
   NEO_TRY(open_source(ctx, path, options, &source));
   const reader_row *row = find_row(&source);
@@ -54,11 +56,48 @@ neo_status neo_import(neo_ctx *ctx, const char *path, const neo_import_options *
   return status;
 }
 
+static bool is_model(void *self, const char *path) {
+  neo_source source;
+  (void)self;
+  neo_ctx quiet;
+  neo_ctx_init(&quiet, 0);
+  if (open_source(&quiet, path, NULL, &source) != NEO_OK)
+    return false;
+  bool known = find_row(&source) != NULL;
+  neo_file_unmap(&source.file);
+  return known;
+}
+
+/* Readers map files, and mappings outlive names: the unpacked files go at once. */
+static neo_status import_tarball(neo_ctx *ctx, const neo_source *source,
+                                 const neo_import_options *options, neo_graph **out) {
+  char folder[256], path[1024];
+  neo_ctx quiet;
+  NEO_TRY(neo_tarball_unpack(ctx, source, folder));
+  neo_status status = neo_tarball_find(ctx, source->path, folder, is_model, NULL, path);
+  if (status == NEO_OK)
+    status = import_plain(ctx, path, options, out);
+  neo_ctx_init(&quiet, 0);
+  neo_dir_remove(&quiet, folder);
+  return status;
+}
+
+neo_status neo_import(neo_ctx *ctx, const char *path, const neo_import_options *options,
+                      neo_graph **out) {
+  neo_source source;
+  NEO_TRY(open_source(ctx, path, options, &source));
+  bool packed = !source.folder && neo_tarball_detect(&source.file);
+  neo_status status = packed ? import_tarball(ctx, &source, options, out) : NEO_OK;
+  neo_file_unmap(&source.file);
+  return packed ? status : import_plain(ctx, path, options, out);
+}
+
 const char *neo_import_format(neo_ctx *ctx, const char *path) {
   neo_source source;
   if (open_source(ctx, path, NULL, &source) != NEO_OK)
     return NULL;
   const reader_row *row = find_row(&source);
+  bool packed = !row && !source.folder && neo_tarball_detect(&source.file);
   neo_file_unmap(&source.file);
-  return row ? row->format : NULL;
+  return row ? row->format : packed ? "tar" : NULL;
 }

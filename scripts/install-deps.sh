@@ -14,6 +14,7 @@ packages=(
   libhwloc-dev libsqlite3-dev libjansson-dev
   libprotobuf-c-dev protobuf-c-compiler    # the ONNX reader
   libhdf5-dev                              # Keras weights
+  libarchive-dev                           # models in a .tar.gz
   libzip-dev                               # PyTorch and Keras archives
   libcmocka-dev                            # tests
   libopenblas0-pthread                     # a baseline, loaded at run time
