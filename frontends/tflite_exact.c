@@ -4,9 +4,11 @@
  * a softmax by many: so the convolutions, matrix products, means and rescalings of 8-bit models are
  * computed as TFLite's kernels do (kernels/internal/common.h, quantization_util.cc): the sum in
  * i32, then MultiplyByQuantizedMultiplier, whose factor is a 31-bit integer M times 2^e, and which
- * rounds twice, half up: to integers after M * 2^max(e, 0) / 2^31, and after dividing by 2^max(-e,
- * 0). The first step needs 62 bits; f64 is wrong only where a fraction is within 2^-30 of a half.
- * The second is exact in f32.
+ * rounds twice: half up to integers after M * 2^max(e, 0) / 2^31, and after dividing by 2^max(-e,
+ * 0) half up (vector kernels: products) or half away from zero (scalar kernels: the others). The
+ * first step needs 62 bits; f64 is wrong only where a fraction is within 2^-30 of a half. The
+ * second is exact in f32. Not followed: the scalar tail of depthwise kernels, channels beyond a
+ * multiple of 8.
  *
  * sum (x - zx)(w - zw) = sum x (w - zw) - zx sum (w - zw); the second term is a constant per
  * channel and goes into the bias; borders are padded with zx. */
@@ -163,12 +165,14 @@ static int stored(tfl_op *op, int value, int option) {
 typedef struct factors {
   int64_t n;
   double *first, *second;
+  int64_t scalar_from, channels; /* channels from scalar_from on round half away from zero */
 } factors;
 
 static factors make_factors(tfl_op *op, int64_t n) {
   neo_arena *arena = op->im->e.graph->arena;
-  return (factors){n, neo_arena_alloc(arena, sizeof(double) * (size_t)n),
-                   neo_arena_alloc(arena, sizeof(double) * (size_t)n)};
+  double *first = neo_arena_alloc(arena, sizeof *first * (size_t)n);
+  double *second = neo_arena_alloc(arena, sizeof *second * (size_t)n);
+  return (factors){n, first, second, 0, 1};
 }
 
 static void set_factor(factors *f, int64_t i, int64_t m, int e) {
@@ -176,22 +180,48 @@ static void set_factor(factors *f, int64_t i, int64_t m, int e) {
   f->second[i] = ldexp(1, e < 0 ? e : 0);
 }
 
+/* Half away from zero. */
+static int round_away(neo_emitter *e, int v) {
+  int size =
+      neo_emit_binary(e, "add", neo_emit_unary(e, "abs", v), neo_emit_scalar(e, NEO_F32, 0.5));
+  return neo_emit_binary(e, "mul", neo_emit_unary(e, "sign", v), neo_emit_unary(e, "floor", size));
+}
+
+/* [channels, 1..]: is it one of the scalar kernel? */
+static int scalar_channels(neo_emitter *e, const factors *f, int after) {
+  neo_tensor t = {NEO_BOOL, {1 + after, {f->channels, 1, 1, 1}}, NULL, (size_t)f->channels};
+  t.data = neo_arena_alloc(e->graph->arena, t.size + 16);
+  for (int64_t c = 0; c < f->channels; c++)
+    neo_tensor_set_i64(&t, c, c >= f->scalar_from);
+  return neo_emit_tensor(e, "scalar_channels", &t);
+}
+
 /* The sum times the factors, rounded as TFLite does, as f32 around the output's zero point. */
 static int rescale(tfl_op *op, int sum, const factors *f, int after) {
   neo_emitter *e = &op->im->e;
   double zero = (double)zero_of(tfl_output(op, 0));
-  int v = neo_emit_cast(e, sum, NEO_F64);
+  int v = neo_emit_cast(e, sum, NEO_F64), away = NEO_NO_VALUE;
   v = neo_emit_binary(e, "mul", v, numbers(e, NEO_F64, f->n, after, f->first));
   v = neo_emit_unary(e, "floor", neo_emit_binary(e, "add", v, neo_emit_scalar(e, NEO_F64, 0.5)));
   v = neo_emit_cast(e, v, NEO_F32);
   v = neo_emit_binary(e, "mul", v, numbers(e, NEO_F32, f->n, after, f->second));
+  if (f->scalar_from < f->channels)
+    away = neo_emit_binary(e, "add", round_away(e, v), neo_emit_scalar(e, NEO_F32, zero));
+  if (f->scalar_from == 0)
+    return away;
   v = neo_emit_binary(e, "add", v, neo_emit_scalar(e, NEO_F32, zero + 0.5));
-  return neo_emit_unary(e, "floor", v);
+  v = neo_emit_unary(e, "floor", v);
+  if (away == NEO_NO_VALUE)
+    return v;
+  int which = scalar_channels(e, f, after);
+  return tfl_node(op, "where", 3, (int[]){which, away, v})->output[0];
 }
 
 int tfl_finish_product(tfl_op *op, int sum, int axis, int after, int option) {
   const tfl_tensor *x = tfl_input(op, 0), *w = tfl_input(op, 1), *y = tfl_output(op, 0);
   factors f = make_factors(op, w->scale.n);
+  f.channels = w->shape.dim[axis];
+  f.scalar_from = axis == 3 ? f.channels - f.channels % 8 : f.channels;
   for (int64_t i = 0; i < f.n; i++) {
     int e;
     int64_t m = quantised_multiplier(scale_of(x, 0) * scale_of(w, i) / scale_of(y, 0), &e);
@@ -262,12 +292,7 @@ bool tfl_integer_mean(tfl_op *op, int n_axes, const int64_t *axes, bool keep) {
   return true;
 }
 
-/* Half away from zero, of stored values: the zero points are the same. */
+/* Of stored values: the zero points are the same. */
 void tfl_store_average(tfl_op *op, int mean, int option) {
-  neo_emitter *e = &op->im->e;
-  int size = neo_emit_unary(e, "abs", mean);
-  size = neo_emit_binary(e, "add", size, neo_emit_scalar(e, NEO_F32, 0.5));
-  int y =
-      neo_emit_binary(e, "mul", neo_emit_unary(e, "sign", mean), neo_emit_unary(e, "floor", size));
-  tfl_set_raw(op, 0, stored(op, y, option));
+  tfl_set_raw(op, 0, stored(op, round_away(&op->im->e, mean), option));
 }
