@@ -120,14 +120,14 @@ static void read_quantisation(tfl_import *im, const neo_fb_table *table, tfl_ten
 }
 
 tfl_tensor *tfl_tensor_at(tfl_import *im, tfl_scope *scope, int64_t index) {
+  if (index >= 0 && index < scope->tensors.n && scope->tensor[index])
+    return scope->tensor[index]; /* also after a failure: converters go on to their end */
   if (index == -1 || !tfl_ok(im))
     return NULL;
   if (index < 0 || index >= scope->tensors.n) {
     tfl_broken(im, "tensor %" PRId64 " of %" PRId64 " is used", index, scope->tensors.n);
     return NULL;
   }
-  if (scope->tensor[index])
-    return scope->tensor[index];
   neo_fb_table table = neo_fb_element_table(&scope->tensors, index);
   tfl_tensor *t = neo_arena_alloc(im->e.graph->arena, sizeof *t);
   const char *name = neo_fb_string(&table, TFL_TENSOR_NAME);

@@ -1,5 +1,5 @@
 # The fuzz targets of model files and graph texts, as in tests/schedule/extra.cmake.
-foreach(target onnx graph torch tensorflow bundle xgboost keras)
+foreach(target onnx graph torch tensorflow bundle xgboost keras tflite mxnet)
   add_executable(replay_${target} ${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_replay.c ${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_${target}.c)
   target_link_libraries(replay_${target} neo_frontends m)
   set_target_properties(replay_${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)

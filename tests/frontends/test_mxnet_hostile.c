@@ -1,0 +1,155 @@
+/* tests/frontends/test_mxnet_hostile.c: damaged and hostile MXNet models: each is a status with a
+ * message that names the thing. */
+#include <setjmp.h> /* cmocka.h wants it */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/frontends/hostile_file.h"
+
+#define DATA "tests/data/mxnet/ops_mix/"
+
+static neo_buf symbol, params;
+
+static void put(const char *name, const void *data, size_t size) {
+  char path[300];
+  snprintf(path, sizeof path, "%s/%s", hostile_folder, name);
+  FILE *file = fopen(path, "wb");
+  assert_non_null(file);
+  assert_int_equal(fwrite(data, 1, size, file), size);
+  fclose(file);
+}
+
+static neo_status read_model(void) {
+  static const neo_binding bindings[] = {{"data", {4, {2, 4, 16, 16}}, false, NEO_F32},
+                                         {"data2", {4, {2, 3, 16, 16}}, false, NEO_F32}};
+  neo_import_options options = {2, bindings, 64 << 20};
+  char path[300];
+  neo_graph *graph = NULL;
+  snprintf(path, sizeof path, "%s/net-symbol.json", hostile_folder);
+  neo_ctx_clear(&hostile_ctx);
+  neo_status status = neo_import(&hostile_ctx, path, &options, &graph);
+  if (status == NEO_OK && neo_pass_bind(&hostile_ctx, graph, 0, NULL) == NEO_OK)
+    status = neo_pass_infer(&hostile_ctx, graph);
+  neo_graph_destroy(graph);
+  assert_true(status == NEO_OK || hostile_ctx.message[0] != '\0');
+  assert_true(status != NEO_INTERNAL && status != NEO_NO_MEMORY);
+  return status;
+}
+
+static int start(void **state) {
+  if (hostile_start(state))
+    return -1;
+  hostile_load(DATA, "ops_mix-symbol.json", &symbol);
+  hostile_load(DATA, "ops_mix-0003.params", &params);
+  return 0;
+}
+
+static int stop(void **state) {
+  neo_buf_fini(&symbol);
+  neo_buf_fini(&params);
+  return hostile_stop(state);
+}
+
+static void sound(void) {
+  put("net-symbol.json", symbol.data, symbol.size);
+  put("net-0003.params", params.data, params.size);
+}
+
+static void a_sound_model_is_read(void **state) {
+  (void)state;
+  sound();
+  assert_int_equal(read_model(), NEO_OK);
+}
+
+static void truncated(void **state) {
+  (void)state;
+  sound();
+  for (size_t part = 0; part < 64; part++) {
+    put("net-0003.params", params.data, params.size * part / 64);
+    assert_int_equal(read_model(), NEO_BAD_INPUT);
+  }
+  sound();
+  for (size_t part = 0; part < 64; part++) {
+    put("net-symbol.json", symbol.data, symbol.size * part / 64);
+    assert_int_equal(read_model(), NEO_BAD_INPUT);
+  }
+}
+
+static void bits_flipped(void **state) {
+  (void)state;
+  neo_rng rng;
+  neo_rng_init(&rng, 3);
+  sound();
+  for (int i = 0; i < 400; i++) {
+    neo_buf *file = i % 2 ? &params : &symbol;
+    size_t at = neo_rng_below(&rng, file->size);
+    char bit = (char)(1 << neo_rng_below(&rng, 8));
+    file->data[at] ^= bit;
+    put(i % 2 ? "net-0003.params" : "net-symbol.json", file->data, file->size);
+    read_model();
+    file->data[at] ^= bit;
+    put(i % 2 ? "net-0003.params" : "net-symbol.json", file->data, file->size);
+  }
+}
+
+static void expect(const char *json, neo_status want, const char *part) {
+  put("net-symbol.json", json, strlen(json));
+  neo_status status = read_model();
+  if (status != want || !strstr(hostile_ctx.message, part))
+    print_message("status %s, message: %s\n", neo_status_name(status), hostile_ctx.message);
+  assert_int_equal(status, want);
+  assert_non_null(strstr(hostile_ctx.message, part));
+}
+
+static void bad_symbols(void **state) {
+  (void)state;
+  sound();
+  expect("{\"nodes\": [], \"arg_nodes\": [], \"heads\": []}", NEO_BAD_INPUT, "no nodes");
+  expect("{\"nodes\": [{\"op\": \"relu\", \"name\": \"a\", \"inputs\": [[0,0]]}],"
+         "\"arg_nodes\": [], \"heads\": [[0,0]]}",
+         NEO_BAD_INPUT, "does not come before it");
+  expect("{\"nodes\": [{\"op\": \"null\", \"name\": \"data\", \"inputs\": []}],"
+         "\"arg_nodes\": [0], \"heads\": [[7,0]]}",
+         NEO_BAD_INPUT, "does not exist");
+  expect("{\"nodes\": [{\"op\": \"null\", \"name\": \"data\", \"inputs\": []},"
+         "{\"op\": \"Custom\", \"name\": \"c\", \"inputs\": [[0,0]]},"
+         "{\"op\": \"Proposal\", \"name\": \"p\", \"inputs\": [[1,0]]}],"
+         "\"arg_nodes\": [0], \"heads\": [[2,0]]}",
+         NEO_UNSUPPORTED, "2 unsupported");
+  expect("{\"nodes\": [{\"op\": \"null\", \"name\": \"data\", \"inputs\": []},"
+         "{\"op\": \"transpose\", \"name\": \"t\", \"attrs\": {\"axes\": \"(0, x)\"},"
+         "\"inputs\": [[0,0]]}], \"arg_nodes\": [0], \"heads\": [[1,0]]}",
+         NEO_BAD_INPUT, "attribute axes is \"(0, x)\"");
+}
+
+static void an_array_of_impossible_size(void **state) {
+  (void)state;
+  char copy[4096];
+  assert_true(params.size <= sizeof copy);
+  sound();
+  memcpy(copy, params.data, params.size);
+  memset(copy + 24 + 12, 0x7f, 6); /* the first array's first dimension */
+  put("net-0003.params", copy, params.size);
+  assert_int_equal(read_model(), NEO_BAD_INPUT);
+  memset(copy + 16, 0xff, 7); /* so many arrays */
+  put("net-0003.params", copy, params.size);
+  assert_int_equal(read_model(), NEO_BAD_INPUT);
+  assert_non_null(strstr(hostile_ctx.message, "more arrays"));
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_sound_model_is_read),
+      cmocka_unit_test(truncated),
+      cmocka_unit_test(bits_flipped),
+      cmocka_unit_test(bad_symbols),
+      cmocka_unit_test(an_array_of_impossible_size),
+  };
+  return cmocka_run_group_tests(tests, start, stop);
+}
