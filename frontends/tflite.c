@@ -113,6 +113,11 @@ static void read_quantisation(tfl_import *im, const neo_fb_table *table, tfl_ten
   if (t->type != TFL_INT8 && t->type != TFL_UINT8 && t->type != TFL_INT16 && t->type != TFL_INT32 &&
       t->type != TFL_INT64)
     t->scale.n = 0;
+  for (int64_t i = 0; i < t->zero_point.n; i++) {
+    int64_t zero = neo_fb_element(&t->zero_point, NEO_FB_I64, i);
+    if (zero < INT32_MIN || zero > INT32_MAX)
+      tfl_broken(im, "tensor '%s' has zero point %" PRId64, t->name, zero);
+  }
   if (t->scale.n > 1 &&
       (t->axis < 0 || t->axis >= t->shape.rank || t->shape.dim[t->axis] != t->scale.n))
     tfl_broken(im, "tensor '%s' has %" PRId64 " scales along dimension %d", t->name, t->scale.n,
