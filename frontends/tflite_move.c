@@ -397,11 +397,26 @@ void tfl_reverse_sequence(tfl_op *op) {
 
 /* ---- gathers ----------------------------------------------------------------------------------------- */
 
+/* Rows of indices beside rows of data: a gather of one coordinate. */
+static void batched_gather(tfl_op *op, int64_t axis, int64_t batch) {
+  if (axis != batch) {
+    tfl_unsupported(op, "batch_dims %" PRId64 " with axis %" PRId64, batch, axis);
+    return;
+  }
+  int64_t last = -1;
+  int index = unary_axes(op, "unsqueeze", list(op, 1), 1, &last);
+  neo_node *node = tfl_node(op, "gather_nd", 2, (int[]){tfl_raw(op, 0), index});
+  neo_node_set_int(op->im->e.graph, node, "batch_dims", batch);
+  tfl_set_raw(op, 0, node->output[0]);
+}
+
 void tfl_gather(tfl_op *op) {
   int64_t axis = tfl_option(op, TFL_GATHER_AXIS, NEO_FB_I32, 0),
           batch = tfl_option(op, TFL_GATHER_BATCH, NEO_FB_I32, 0);
+  if (batch < 0)
+    batch += tfl_rank(op, 1);
   if (batch != 0) {
-    tfl_unsupported(op, "batch_dims %" PRId64, batch);
+    batched_gather(op, axis < 0 ? axis + tfl_rank(op, 0) : axis, batch);
     return;
   }
   neo_node *node = tfl_node(op, "gather", 2, (int[]){tfl_raw(op, 0), tfl_raw(op, 1)});
