@@ -73,25 +73,37 @@ int tfl_centred_weights(tfl_op *op) {
   return neo_emit_binary(e, "sub", wide, neo_emit_tensor(e, "zero_point", &zero));
 }
 
-/* bias - zx * sum of centred weights, per output channel (dimension `axis` of the weights), as i32
- * [channels, 1..] with `after` ones. */
+/* The sum of each channel's weights (dimension `axis`), their zero points taken off. */
+static int64_t *weight_sums(tfl_op *op, int axis) {
+  const tfl_tensor *w = tfl_input(op, 1);
+  int64_t channels = w->shape.dim[axis], inner = 1;
+  int64_t *sum = neo_arena_alloc(op->im->e.graph->arena, sizeof *sum * (size_t)channels);
+  for (int d = axis + 1; d < w->shape.rank; d++)
+    inner *= w->shape.dim[d];
+  const uint8_t *at = w->data.data, *end = at + w->data.n;
+  for (int64_t c = 0; at < end; c = c + 1 == channels ? 0 : c + 1) {
+    int64_t zero = weight_zero(w, c), all = 0;
+    for (int64_t i = 0; i < inner; i++)
+      all += w->type == TFL_INT8 ? (int8_t)at[i] : at[i];
+    sum[c] += all - inner * zero;
+    at += inner;
+  }
+  return sum;
+}
+
+/* bias - zx * sum of centred weights, per output channel, as i32 [channels, 1..] with `after` ones.
+ */
 static int adjusted_bias(tfl_op *op, int axis, int after) {
   neo_emitter *e = &op->im->e;
   const tfl_tensor *w = tfl_input(op, 1), *b = tfl_input(op, 2);
-  int64_t channels = w->shape.dim[axis], inner = 1, zx = zero_of(tfl_input(op, 0));
-  for (int d = axis + 1; d < w->shape.rank; d++)
-    inner *= w->shape.dim[d];
+  int64_t channels = w->shape.dim[axis], zx = zero_of(tfl_input(op, 0));
+  const int64_t *sum = zx != 0 ? weight_sums(op, axis) : NULL;
   neo_tensor out = {NEO_I32, {1 + after, {channels, 1, 1, 1}}, NULL, 4 * (size_t)channels};
-  int64_t *sum = neo_arena_alloc(e->graph->arena, sizeof *sum * (size_t)channels);
   out.data = neo_arena_alloc(e->graph->arena, out.size + 16);
-  for (int64_t i = 0; zx != 0 && i < w->data.n; i++) {
-    int64_t c = i / inner % channels;
-    sum[c] += (w->type == TFL_INT8 ? (int8_t)w->data.data[i] : w->data.data[i]) - weight_zero(w, c);
-  }
   for (int64_t c = 0; c < channels; c++) {
     neo_fb_vector bias = b ? (neo_fb_vector){b->data.fb, b->data.data, channels} : w->zero_point;
     int64_t start = b ? neo_fb_element(&bias, NEO_FB_I32, c) : 0;
-    neo_tensor_set_i64(&out, c, start - zx * sum[c]);
+    neo_tensor_set_i64(&out, c, sum ? start - zx * sum[c] : start);
   }
   return neo_emit_tensor(e, "bias", &out);
 }
