@@ -87,7 +87,8 @@ static neo_status set_inputs(neo_ctx *ctx, const cli_args *args, opened *o) {
 
 /* NAME.npy with '/' and ':' written '_'; names that collide get .1, .2, ... */
 static neo_status write_output(neo_ctx *ctx, opened *o, const char *dir, int index) {
-  const neo_rt_tensor_info *info = neo_rt_output_info(o->model, index);
+  neo_rt_tensor_info shape = {0}, *info = &shape;
+  neo_rt_output_shape(o->session, index, info);
   char base[256], other[256];
   cli_file_name(info->name, base, sizeof base);
   int earlier = 0;

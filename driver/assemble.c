@@ -41,6 +41,8 @@ static void find_roots(assembly *a) {
     int root = assembly_root(a, graph->output[o]);
     const neo_value *value = &graph->value[root];
     a->left[root] += NEVER_LAST;
+    if (graph->value[graph->output[o]].bounded)
+      a->left[assembly_root(a, graph->value[graph->output[o]].count)] += NEVER_LAST;
     if (!value->is_input && !value->constant && a->direct[root] < 0)
       a->direct[root] = o;
   }
@@ -336,6 +338,10 @@ static neo_status add_outputs(assembly *a) {
   a->plan->n_outputs = (uint32_t)graph->n_outputs;
   a->plan->output = neo_arena_alloc(a->arena, sizeof(uint32_t) * (size_t)(graph->n_outputs + 1));
   a->plan->output_name = neo_arena_alloc(a->arena, sizeof(char *) * (size_t)(graph->n_outputs + 1));
+  a->plan->output_bounded =
+      neo_arena_alloc(a->arena, sizeof(uint32_t) * (size_t)(graph->n_outputs + 1));
+  a->plan->output_count =
+      neo_arena_alloc(a->arena, sizeof(uint32_t) * (size_t)(graph->n_outputs + 1));
   for (int o = 0; o < graph->n_outputs; o++) {
     const neo_value *value = &graph->value[graph->output[o]];
     int root = assembly_root(a, graph->output[o]), id = 0, from = 0;
@@ -350,6 +356,12 @@ static neo_status add_outputs(assembly *a) {
       NEO_TRY(assembly_value(a, graph->output[o], at, &from));
       a->plan->step[at].arg[0] = (uint32_t)from;
       a->plan->step[at].arg[1] = (uint32_t)id;
+    }
+    if (value->bounded) { /* the count lives until the end */
+      int count = 0;
+      NEO_TRY(assembly_value(a, value->count, (int)a->plan->n_steps + graph->n_outputs, &count));
+      a->plan->output_bounded[o] = (uint32_t)value->bounded;
+      a->plan->output_count[o] = (uint32_t)count;
     }
     a->plan->output[o] = (uint32_t)id;
     a->plan->output_name[o] = graph->output_name[o];

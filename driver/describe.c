@@ -48,12 +48,19 @@ void neo_describe_model(neo_buf *out, const neo_plan *plan) {
     json_array_append_new(inputs, json_integer(plan->input[i]));
   for (uint32_t i = 0; i < plan->n_outputs; i++)
     json_array_append_new(outputs, json_integer(plan->output[i]));
+  json_t *bounded = json_array();
+  for (uint32_t i = 0; i < plan->n_outputs; i++)
+    if (plan->output_bounded[i])
+      json_array_append_new(bounded, json_pack("{s:i, s:i, s:i}", "output", (int)i, "dim",
+                                               (int)plan->output_bounded[i] - 1, "count",
+                                               (int)plan->output_count[i]));
   json_t *model =
       json_pack("{s:i, s:i, s:s, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "version", NEO_PLAN_VERSION,
                 "threads", (int)plan->threads, "target", plan->target, "arena_bytes",
                 (json_int_t)plan->arena_bytes, "scratch_bytes", (json_int_t)plan->scratch_bytes,
                 "params_bytes", (json_int_t)plan->params_bytes, "inputs", inputs, "outputs",
                 outputs, "values", values, "steps", steps);
+  json_object_set_new(model, "bounded_outputs", bounded);
   neo_json_print(out, model, true);
   json_decref(model);
 }

@@ -60,6 +60,8 @@ typedef struct neo_value {
   int output;                         /* which output of it */
   neo_tensor *constant;               /* or NULL */
   bool is_input;
+  int bounded; /* 1 + the dimension whose extent is an upper bound (ir/ops_bounded.c); 0: none */
+  int count;   /* bounded: the value i64 [] that has the real extent */
 } neo_value;
 
 typedef struct neo_node {
@@ -210,6 +212,9 @@ neo_status neo_pass_simplify(neo_ctx *ctx,
 neo_status neo_pass_transpose(neo_ctx *ctx,
                               neo_graph *graph); /* transposes move through operators and cancel */
 neo_status neo_graph_optimise(neo_ctx *ctx, neo_graph *graph);
+/* Which values are bounded, and by what; refuses operators that cannot read them. */
+neo_status neo_pass_bounds(neo_ctx *ctx, neo_graph *graph);
+neo_status neo_node_bounds(neo_ctx *ctx, neo_graph *graph, const neo_node *node);
 /* Names of the passes in order, and one at a time, for `neo inspect --passes`. */
 typedef struct neo_pass {
   const char *name;

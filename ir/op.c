@@ -125,8 +125,27 @@ static neo_status eval_node(evaluation *e, const neo_node *node) {
   return NEO_OK;
 }
 
+/* The real part of a bounded value. */
+static neo_status cut_out(evaluation *e, const neo_value *value, const neo_tensor *from,
+                          neo_tensor *out) {
+  int d = value->bounded - 1;
+  size_t outer = 1, inner = neo_dtype_size(from->dtype);
+  neo_shape shape = from->shape;
+  int64_t real = neo_tensor_get_i64(&e->value[value->count], 0);
+  shape.dim[d] = neo_max_i64(0, neo_min_i64(real, shape.dim[d]));
+  for (int i = 0; i < shape.rank; i++)
+    *(i < d ? &outer : &inner) *= i == d ? 1 : (size_t)shape.dim[i];
+  NEO_TRY(neo_tensor_create(e->ctx, from->dtype, &shape, out));
+  size_t row = inner * (size_t)shape.dim[d], stride = inner * (size_t)from->shape.dim[d];
+  for (size_t i = 0; row && i < outer; i++)
+    memcpy((char *)out->data + i * row, (const char *)from->data + i * stride, row);
+  return NEO_OK;
+}
+
 static neo_status copy_out(evaluation *e, int value, neo_tensor *out) {
   const neo_tensor *from = &e->value[value];
+  if (e->graph->value[value].bounded)
+    return cut_out(e, &e->graph->value[value], from, out);
   NEO_TRY(neo_tensor_create(e->ctx, from->dtype, &from->shape, out));
   memcpy(out->data, from->data, from->size);
   return NEO_OK;

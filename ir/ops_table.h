@@ -41,6 +41,10 @@ neo_lower_fn neo_lower_arg, neo_lower_average_pool, neo_lower_batch_norm, neo_lo
 neo_eval_fn neo_eval_constant_of_shape, neo_eval_nonzero, neo_eval_range, neo_eval_shape,
     neo_eval_size, neo_eval_view, neo_eval_split;
 
+/* bounded */
+neo_infer_fn neo_infer_bounded_nonzero, neo_infer_nms;
+neo_eval_fn neo_eval_bounded_nonzero, neo_eval_nms;
+
 /* control flow */
 neo_infer_fn neo_infer_if, neo_infer_loop;
 neo_eval_fn neo_eval_if, neo_eval_loop;

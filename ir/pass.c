@@ -22,6 +22,7 @@ static const neo_pass passes[] = {
     {"cse", neo_pass_cse},
     {"tree", neo_pass_tree},
     {"dce", neo_pass_dce},
+    {"bounds", neo_pass_bounds},
 };
 
 const neo_pass *neo_pass_list(int *n) {

@@ -107,6 +107,7 @@ neo_status neo_node_infer(neo_ctx *ctx, neo_graph *graph, int index) {
   NEO_TRY(node->op->infer(ctx, graph, node));
   node = &graph->node[index];
   NEO_TRY(check_outputs(ctx, graph, node));
+  NEO_TRY(neo_node_bounds(ctx, graph, node));
   if (neo_edit_is(node, "concat"))
     drop_empty_parts(graph, node);
   if (neo_edit_is(node, "split"))
@@ -138,6 +139,7 @@ static neo_status infer_flow(neo_ctx *ctx, neo_graph *graph, int i, neo_flow_bud
   neo_flow_free(&flow);
   if (status == NEO_OK && !graph->node[i].dead) {
     NEO_TRY(check_outputs(ctx, graph, &graph->node[i]));
+    NEO_TRY(neo_node_bounds(ctx, graph, &graph->node[i]));
     status = neo_fold_node(ctx, graph, &graph->node[i], SMALL);
   }
   return status;

@@ -7,7 +7,7 @@
 #include "base/core.h"
 
 #define NEO_PLAN_MAGIC "NEOPLAN1"
-#define NEO_PLAN_VERSION 2
+#define NEO_PLAN_VERSION 3
 #define NEO_PLAN_MAX_RANK 8
 
 typedef enum neo_storage {
@@ -77,6 +77,10 @@ typedef struct neo_plan {
   neo_plan_value *value;
   uint32_t *input, *output; /* value ids, model order */
   const char **output_name; /* names as the user sees them */
+  /* Outputs whose extent depends on the data: 1 + that dimension, which is the largest possible,
+   * and the value (i64) that has the real one after a run; else 0, 0. To be encoded, both may be
+   * NULL: none. */
+  uint32_t *output_bounded, *output_count;
   neo_plan_step *step;
 } neo_plan;
 

@@ -12,7 +12,8 @@
  *    those of the dense tensor.
  * 4. No step writes where it must not: a copy's and a runtime op's destination is not an input or a
  * parameter.
- * 5. The steps that a branch or loop owns lie inside the range it stands in; they nest at most
+ * 5. A bounded output's dimension exists and its count is one i64.
+ * 6. The steps that a branch or loop owns lie inside the range it stands in; they nest at most
  *    NEO_PLAN_MAX_DEPTH deep. */
 #include "runtime/plan.h"
 
@@ -130,7 +131,7 @@ static neo_status read_counts(decoder *d, counts *out) {
     return out_of_range(d, "threads", 0, out->threads);
   size_t rest = left(d);
   if (out->values > rest / MIN_VALUE || out->steps > rest / MIN_STEP || out->inputs > rest / 4 ||
-      out->outputs > rest / 8)
+      out->outputs > rest / 16)
     return neo_fail(d->ctx, NEO_BAD_INPUT,
                     "plan: %u values, %u inputs, %u outputs, %u steps do not fit in %zu bytes",
                     (unsigned)out->values, (unsigned)out->inputs, (unsigned)out->outputs,
@@ -145,7 +146,7 @@ static neo_status read_counts(decoder *d, counts *out) {
 static neo_status allocate(decoder *d, const counts *n) {
   d->capacity = sizeof(neo_plan) + n->values * sizeof(neo_plan_value) +
                 n->steps * sizeof(neo_plan_step) + n->inputs * sizeof(uint32_t) +
-                n->outputs * (sizeof(uint32_t) + sizeof(char *)) + 4 * d->in.size + 64;
+                n->outputs * (3 * sizeof(uint32_t) + sizeof(char *)) + 4 * d->in.size + 64;
   d->block = neo_alloc(d->ctx, d->capacity);
   if (!d->block)
     return neo_fail(d->ctx, NEO_NO_MEMORY, "plan: out of memory (%zu bytes)", d->capacity);
@@ -164,6 +165,8 @@ static neo_status allocate(decoder *d, const counts *n) {
   p->input = take(d, n->inputs, sizeof(*p->input));
   p->output = take(d, n->outputs, sizeof(*p->output));
   p->output_name = take(d, n->outputs, sizeof(*p->output_name));
+  p->output_bounded = take(d, n->outputs, sizeof(*p->output_bounded));
+  p->output_count = take(d, n->outputs, sizeof(*p->output_count));
   return NEO_OK;
 }
 
@@ -239,6 +242,24 @@ static neo_status read_id(decoder *d, const char *what, uint32_t index, uint32_t
   return NEO_OK;
 }
 
+static bool scalar(const decoder *d, uint32_t id, int dtype) {
+  const neo_plan_value *v = &d->plan->value[id];
+  return v->dtype == dtype && v->bytes >= (int64_t)neo_rt_dtype_size(dtype);
+}
+
+static neo_status read_bounds(decoder *d) {
+  neo_plan *p = d->plan;
+  for (uint32_t i = 0; i < p->n_outputs; i++) {
+    p->output_bounded[i] = neo_read_u32le(&d->in);
+    NEO_TRY(read_id(d, "count", i, &p->output_count[i]));
+    if (p->output_bounded[i] > p->value[p->output[i]].rank ||
+        (p->output_bounded[i] ? !scalar(d, p->output_count[i], NEO_RT_I64)
+                              : p->output_count[i] != 0))
+      return out_of_range(d, "bounded dimension", i, p->output_bounded[i]);
+  }
+  return NEO_OK;
+}
+
 static neo_status read_interface(decoder *d) {
   neo_plan *p = d->plan;
   for (uint32_t i = 0; i < p->n_inputs; i++) {
@@ -251,6 +272,7 @@ static neo_status read_interface(decoder *d) {
     NEO_TRY(read_id(d, "output", i, &p->output[i]));
   for (uint32_t i = 0; i < p->n_outputs; i++)
     NEO_TRY(read_text(d, &p->output_name[i]));
+  NEO_TRY(read_bounds(d));
   for (uint32_t id = 0; id < p->n_values; id++) {
     const neo_plan_value *v = &p->value[id];
     const uint32_t *back = v->storage == NEO_STORE_INPUT    ? p->input
@@ -298,11 +320,6 @@ static neo_status read_launches(decoder *d, uint32_t index, neo_plan_step *step)
 static bool writable(const decoder *d, uint32_t id) {
   neo_storage storage = d->plan->value[id].storage;
   return storage == NEO_STORE_ARENA || storage == NEO_STORE_OUTPUT;
-}
-
-static bool scalar(const decoder *d, uint32_t id, int dtype) {
-  const neo_plan_value *v = &d->plan->value[id];
-  return v->dtype == dtype && v->bytes >= (int64_t)neo_rt_dtype_size(dtype);
 }
 
 static bool check_copy(const decoder *d, const neo_plan_step *s) {
@@ -373,7 +390,7 @@ static neo_status read_step(decoder *d, uint32_t index) {
   return check_step(d, index, s);
 }
 
-/* Invariant 5, for steps [at, end). */
+/* Invariant 6, for steps [at, end). */
 static neo_status check_nesting(decoder *d, uint32_t at, uint32_t end, int depth) {
   while (at < end) {
     const neo_plan_step *s = &d->plan->step[at++];

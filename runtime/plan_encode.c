@@ -72,6 +72,10 @@ static void put_body(neo_buf *out, const neo_plan *plan) {
     neo_buf_u32le(out, plan->output[i]);
   for (uint32_t i = 0; i < plan->n_outputs; i++)
     put_text(out, plan->output_name[i]);
+  for (uint32_t i = 0; i < plan->n_outputs; i++) {
+    neo_buf_u32le(out, plan->output_bounded ? plan->output_bounded[i] : 0);
+    neo_buf_u32le(out, plan->output_bounded ? plan->output_count[i] : 0);
+  }
   for (uint32_t i = 0; i < plan->n_steps; i++)
     put_step(out, &plan->step[i]);
 }

@@ -446,6 +446,28 @@ static bool run_range(run *r, uint32_t at, uint32_t end) {
   return true;
 }
 
+/* The real extent of output i's bounded dimension. */
+static int64_t real_extent(const neo_rt_session *s, uint32_t i) {
+  const neo_plan *p = s->model->plan;
+  int64_t most = p->value[p->output[i]].dim[p->output_bounded[i] - 1];
+  int64_t n = *(const int64_t *)s->place[p->output_count[i]];
+  return n < 0 ? 0 : n > most ? most : n;
+}
+
+/* Moves the real part of output i to the front, so that it is dense. */
+static void cut_output(neo_rt_session *s, uint32_t i) {
+  const neo_plan *p = s->model->plan;
+  const neo_plan_value *v = &p->value[p->output[i]];
+  uint32_t d = p->output_bounded[i] - 1;
+  size_t outer = 1, inner = neo_rt_dtype_size(v->dtype);
+  for (uint32_t k = 0; k < v->rank; k++)
+    *(k < d ? &outer : &inner) *= k == d ? 1 : (size_t)v->dim[k];
+  size_t row = inner * (size_t)real_extent(s, i), stride = inner * (size_t)v->dim[d];
+  char *data = s->place[p->output[i]];
+  for (size_t k = 1; row && row < stride && k < outer; k++)
+    memmove(data + k * row, data + k * stride, row);
+}
+
 static int run_steps(neo_rt_session *session, neo_rt_error *error) {
   const neo_plan *p = session->model->plan;
   for (uint32_t i = 0; i < p->n_inputs; i++)
@@ -460,6 +482,9 @@ static int run_steps(neo_rt_session *session, neo_rt_error *error) {
   if (!run_range(&r, 0, p->n_steps))
     return failed_run(error, NEO_RT_KERNEL, "run: step '%.200s' failed with %d",
                       p->step[r.failed_step].name, (int)r.result);
+  for (uint32_t i = 0; i < p->n_outputs; i++)
+    if (p->output_bounded[i])
+      cut_output(session, i);
   if (error) {
     error->code = NEO_RT_OK;
     error->text[0] = '\0';
@@ -480,6 +505,20 @@ int neo_rt_run(neo_rt_session *session, neo_rt_error *error) {
   if (pinned)
     sched_setaffinity(0, sizeof(before), &before);
   return code;
+}
+
+int neo_rt_output_shape(neo_rt_session *session, int i, neo_rt_tensor_info *out) {
+  const neo_plan *p = session->model->plan;
+  const neo_rt_tensor_info *info = neo_rt_output_info(session->model, i);
+  if (!info || !out)
+    return NEO_RT_USAGE;
+  *out = *info;
+  if (p->output_bounded[i]) {
+    int64_t most = info->dim[p->output_bounded[i] - 1], real = real_extent(session, (uint32_t)i);
+    out->dim[p->output_bounded[i] - 1] = real;
+    out->bytes = most ? info->bytes / (size_t)most * (size_t)real : 0;
+  }
+  return NEO_RT_OK;
 }
 
 int neo_rt_output(neo_rt_session *session, int i, const void **data, neo_rt_error *error) {

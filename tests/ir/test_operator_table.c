@@ -647,6 +647,13 @@ static const struct {
      "f32",
      {1, 1, 5},
      {1, 1, 3, 2, 2}},
+    {"non_max_suppression(%0, %1, %2, %3)",
+     {"const f32 [1,3,4] {0,0,1,1,0,0,1,0.9,2,2,3,3}", "const f32 [1,1,3] {0.5,0.9,0.7}",
+      "const i64 [] {2}", "const f32 [] {0.5}"},
+     1,
+     "i64",
+     {2, 3},
+     {0, 0, 1, 0, 0, 2}},
 #include "tests/ir/golden_expanded.def"
 };
 

@@ -18,8 +18,9 @@ static inline const neo_plan *sample_plan(void) {
       {"", NEO_RT_I64, 0, {0}, NEO_STORE_PARAM, 0, 8},
       {"", NEO_RT_I64, 0, {0}, NEO_STORE_ARENA, 24, 8},
   };
-  static uint32_t input[] = {0, 1}, output[] = {4, 5}, args0[] = {0, 2, 6}, args1[] = {6, 4},
-                  args2[] = {6, 5}, args3[] = {7, 1, 8}, args4[] = {1}, args5[] = {2, 4, 8};
+  static uint32_t input[] = {0, 1}, output[] = {4, 5}, bounded[] = {0, 1}, count[] = {0, 8},
+                  args0[] = {0, 2, 6}, args1[] = {6, 4}, args2[] = {6, 5}, args3[] = {7, 1, 8},
+                  args4[] = {1}, args5[] = {2, 4, 8};
   static const char *names[] = {"y:0", "best"};
   static neo_plan_launch launch[] = {{0, 2}, {1, 6}};
   static neo_plan_step step[] = {
@@ -88,6 +89,8 @@ static inline const neo_plan *sample_plan(void) {
                                 .input = input,
                                 .output = output,
                                 .output_name = names,
+                                .output_bounded = bounded,
+                                .output_count = count,
                                 .step = step};
   return &plan;
 }

@@ -51,7 +51,7 @@ static void golden_bytes(void **state) {
   (void)state;
   neo_buf b = {0};
   encode(sample_plan(), &b);
-  static const uint8_t start[] = {'N', 'E', 'O', 'P', 'L', 'A', 'N', '1', 2, 0, 0, 0};
+  static const uint8_t start[] = {'N', 'E', 'O', 'P', 'L', 'A', 'N', '1', 3, 0, 0, 0};
   static const uint8_t body[] = {2, 0, 0, 0, 0, 0, 0, 0,   0, 1,   0,   0,   0,   0,   0,  0, 64,
                                  0, 0, 0, 0, 0, 0, 0, 128, 0, 0,   0,   0,   0,   0,   0,  6, 0,
                                  0, 0, 0, 0, 0, 0, 9, 0,   0, 0,   2,   0,   0,   0,   2,  0, 0,
@@ -117,7 +117,7 @@ typedef struct copy {
   neo_plan plan;
   neo_plan_value value[9];
   neo_plan_step step[6];
-  uint32_t input[2], output[2];
+  uint32_t input[2], output[2], bounded[2], count[2];
   neo_plan_launch launch[2];
   uint32_t arg[3];
 } copy;
@@ -135,6 +135,10 @@ static void copy_plan(copy *c) {
   c->plan.step = c->step;
   c->plan.input = c->input;
   c->plan.output = c->output;
+  memcpy(c->bounded, p->output_bounded, sizeof(c->bounded));
+  memcpy(c->count, p->output_count, sizeof(c->count));
+  c->plan.output_bounded = c->bounded;
+  c->plan.output_count = c->count;
   c->step[0].launch = c->launch;
   c->step[0].arg = c->arg;
 }
@@ -182,6 +186,10 @@ static void refuses_what_is_out_of_range(void **state) {
   REFUSED((c.value[3].storage = NEO_STORE_OUTPUT, c.value[3].slot = 1), "bytes");
   REFUSED(c.output[1] = 99, "output");
   REFUSED(c.arg[1] = 9, "argument");
+  REFUSED(c.bounded[1] = 3, "bounded");
+  REFUSED(c.count[1] = 3, "bounded");
+  REFUSED(c.count[1] = 9, "count");
+  REFUSED(c.count[0] = 8, "bounded");
   REFUSED(c.launch[1].function = FUNCTIONS, "function");
   REFUSED(c.launch[1].grid = -1, "grid");
   REFUSED(c.step[0].n_launches = 0, "launches");
@@ -195,7 +203,7 @@ static void refuses_what_is_out_of_range(void **state) {
   REFUSED(c.step[3].n_args = 2, "loop");
   REFUSED(c.value[8].storage = NEO_STORE_PARAM, "loop");
   REFUSED(c.value[7].dtype = NEO_RT_F64, "loop");
-  REFUSED((c.value[8].bytes = 0), "loop");
+  REFUSED((c.value[8].bytes = 0), "bounded");
   REFUSED(c.step[4].n_args = 0, "branch");
   REFUSED(c.value[2].bytes = 16, "copy");
   REFUSED(c.step[0].work_offset = 1, "workspace");
