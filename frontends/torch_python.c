@@ -312,12 +312,13 @@ static bool scalar_call(torch *t, const char *op, const torch_args *args, tv *ou
 /* Dimension i: a number, or a tensor if it depends on the data. */
 static tv size_at(torch *t, int id, int i) {
   const neo_shape *shape = torch_shape_peek(t, id);
-  neo_emitter *e = torch_emitter(t);
+  const neo_value *value = &torch_emitter(t)->graph->value[id];
+  if (shape && value->bounded == i + 1) /* the real extent, not the largest possible */
+    return torch_tensor(t, value->count);
   if (shape)
     return torch_int(shape->dim[i]);
   int all = torch_unary(t, "shape", id);
   int one = torch_slice_node(t, all, 0, i, i + 1, 1);
-  (void)e;
   return torch_tensor(t, torch_squeeze(t, one, 0));
 }
 
