@@ -5,5 +5,5 @@
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 [ -x "${NEO_BIN:-$root/build/bin}/neo" ] || { echo "build first: scripts/build.sh" >&2; exit 1; }
-python=$("$root/benchmarks/models.sh" --python)
+python=$("$root/benchmarks/export_models.sh" --python)
 exec "$python" "$root/benchmarks/bars/peers.py" "$@"

@@ -29,8 +29,8 @@ static bool is_foldable(const neo_graph *graph, const neo_node *node, int64_t ma
   for (int i = 0; i < node->n_outputs; i++) {
     const neo_value *value = &graph->value[node->output[i]];
     int64_t n;
-    if (value->bounded || value->shape.rank < 0 || !neo_shape_elements(&value->shape, &n) || n > max_elements ||
-        n > MAX_BYTES / (int64_t)neo_dtype_size(value->dtype))
+    if (value->bounded || value->shape.rank < 0 || !neo_shape_elements(&value->shape, &n) ||
+        n > max_elements || n > MAX_BYTES / (int64_t)neo_dtype_size(value->dtype))
       return false;
   }
   return true;

@@ -231,7 +231,8 @@ static neo_status run_job(child *c) {
   return NEO_OK;
 }
 
-/* What a candidate must pass that may become best: is it right after all its runs, and on every pass? */
+/* What a candidate must pass that may become best: is it right after all its runs, and on every
+ * pass? */
 static neo_status verify_fully(child *c, const neo_verify_options *options, bool all_passes) {
   if (neo_harness_recheck(c->ctx, c->pool, c->kernel.memory, options, &c->result.verify) != NEO_OK)
     return failure(c, NEO_OUTCOME_BOARD);

@@ -34,7 +34,7 @@ def find_case(name):
     if name == "ocr_det":
         common.fetch_models([name])
         return common.Case(os.path.join(common.models_dir(), name))
-    folder = subprocess.run([os.path.join(common.ROOT, "benchmarks", "models.sh"), name], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    folder = subprocess.run([os.path.join(common.ROOT, "benchmarks", "export_models.sh"), name], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
     return common.Case(os.path.join(folder, name))
 
 

@@ -84,8 +84,8 @@ int neo_rt_bind_input(neo_rt_session *session, int i, const void *data, neo_rt_e
 int neo_rt_run(neo_rt_session *session, neo_rt_error *error);
 /* Borrowed until the next run. */
 int neo_rt_output(neo_rt_session *session, int i, const void **data, neo_rt_error *error);
-/* The output's shape and bytes as of the last run. They differ from neo_rt_output_info, which is the
- * largest possible, only where the extent depends on the data (detections). */
+/* The output's shape and bytes as of the last run. They differ from neo_rt_output_info, which is
+ * the largest possible, only where the extent depends on the data (detections). */
 int neo_rt_output_shape(neo_rt_session *session, int i, neo_rt_tensor_info *out);
 /* Nanoseconds each step took in the last profiled run; returns the number of steps. Timing is off
  * by default. */

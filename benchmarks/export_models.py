@@ -1,9 +1,9 @@
 """The models of the benchmarks, exported from torchvision and transformers: seeded weights, opset 17.
 
-usage: models.py DIR [name...]   writes DIR/<name>/{model.onnx,input_0.npy,output_0.npy,meta.json}
+usage: export_models.py DIR [name...]   writes DIR/<name>/{model.onnx,input_0.npy,output_0.npy,meta.json}
 
 Batch normalisation gets random statistics (variance 0.5 to 1.5), so that nothing degenerates; references are
-onnxruntime's, and a constant output is an error. Run by benchmarks/models.sh, which makes the environment.
+onnxruntime's, and a constant output is an error. Run by benchmarks/export_models.sh, which makes the environment.
 """
 import json
 import os
@@ -82,6 +82,6 @@ def write(folder, name):
 
 for wanted in sys.argv[2:] or NAMES:
     if wanted not in NAMES:
-        sys.exit(f"models.py: no model {wanted}; there are {' '.join(NAMES)}")
+        sys.exit(f"export_models.py: no model {wanted}; there are {' '.join(NAMES)}")
     if not os.path.exists(os.path.join(sys.argv[1], wanted, "meta.json")):
         write(sys.argv[1], wanted)
