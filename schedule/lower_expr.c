@@ -316,8 +316,10 @@ typedef struct operand {
 
 /* Stored in blocks of whole groups, so that zeros follow the last element? */
 static bool padded(const converter *c, const lower_binding *binding, int group) {
+  if (binding->layout.n == 0)
+    return false;
   const neo_layout_dim *last = &binding->layout.dim[binding->layout.n - 1];
-  return binding->layout.n > 0 && last->part == '%' && last->factor % group == 0 &&
+  return last->part == '%' && last->factor % group == 0 &&
          c->l->nest->buffer[binding->buffer].constant;
 }
 
