@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "driver/stages.h"
+#include "schedule/algorithm.h"
 
 const char *neo_choice_name(neo_choice_kind kind) {
   switch (kind) {
@@ -139,9 +140,13 @@ static void add_record(const chooser *c, const record *from) {
   choice->kind = NEO_CHOICE_HIT;
   choice->ns = from->ns;
   snprintf(choice->reason, sizeof choice->reason, "%s", all->reason);
-  if (neo_schedule_parse(ctx, from->schedule, &choice->schedule) == NEO_OK &&
-      has_algorithm(all, &choice->schedule))
-    return; /* a faster record of the algorithm was good */
+  if (neo_schedule_parse(ctx, from->schedule, &choice->schedule) == NEO_OK) {
+    if (has_algorithm(all, &choice->schedule))
+      return; /* a faster record of the algorithm was good */
+    const neo_schedule *line = &choice->schedule;
+    if (line->n > 0 && neo_algorithm_accuracy(line->instr[0].name) > c->project->accuracy)
+      neo_fail(ctx, NEO_BAD_INPUT, "%s needs another --accuracy", line->instr[0].name);
+  }
   if ((ctx->status != NEO_OK || !add(c)) && !all->reason[0])
     snprintf(all->reason, sizeof all->reason, "record %lld is stale: %.120s", (long long)from->id,
              ctx->message);

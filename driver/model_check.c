@@ -23,6 +23,7 @@
 enum { MIN_PAIRS = 6, MAX_PAIRS = 40, SIDES = 2, UNTUNED = 0, TUNED = 1 };
 #define PAIRS_NS 3e9
 #define SURELY 1.05                   /* slower by less may be noise */
+#define SLOWER 1.01                   /* of the whole model: below is noise */
 #define LARGEST ((double)(512 << 20)) /* of constants: compiling twice takes too long beyond */
 
 typedef struct side {
@@ -149,7 +150,8 @@ static neo_status run_pairs(check *c) {
       NEO_TRY(run_once(c, &c->side[s], 0));
   uint64_t start = neo_now_ns(c->ctx);
   for (c->pairs = 0; c->pairs < MAX_PAIRS; c->pairs++) {
-    if (c->pairs >= MIN_PAIRS && (double)(neo_now_ns(c->ctx) - start) > PAIRS_NS)
+    double spent = (double)(neo_now_ns(c->ctx) - start);
+    if (spent > (c->pairs >= MIN_PAIRS ? PAIRS_NS : 4 * PAIRS_NS))
       break;
     int first = c->pairs % 2;
     NEO_TRY(run_once(c, &c->side[first], c->pairs));
@@ -188,8 +190,6 @@ static double median_ratio(check *c, int task) {
 static neo_status keep_untuned(check *c, neo_db *db, const char *board, int t, double ratio) {
   const neo_task *task = &c->project->task[t];
   const neo_schedule *schedule = &c->side[UNTUNED].choice[t]->schedule;
-  const neo_algorithm *algorithm =
-      schedule->n > 0 ? neo_algorithm_find(schedule->instr[0].name) : NULL;
   neo_buf line = {0};
   neo_schedule_print(&line, schedule);
   neo_db_trial row = {
@@ -207,7 +207,8 @@ static neo_status keep_untuned(check *c, neo_db *db, const char *board, int t, d
       .phase = "model",
       .text = "faster than the best record in the model's own run",
       .algorithm = schedule->n > 0 ? schedule->instr[0].name : "",
-      .error_class = neo_accuracy_name(algorithm ? algorithm->error_class : NEO_ACCURACY_EXACT),
+      .error_class = neo_accuracy_name(
+          schedule->n > 0 ? neo_algorithm_accuracy(schedule->instr[0].name) : NEO_ACCURACY_EXACT),
       .origin = "model",
       .board = board,
       .tool = NEO_RT_VERSION};
@@ -217,13 +218,41 @@ static neo_status keep_untuned(check *c, neo_db *db, const char *board, int t, d
   return status;
 }
 
+typedef struct seen {
+  const char *line;
+  bool found;
+} seen;
+
+static bool is_line(void *self, const neo_db_trial *trial) {
+  seen *s = self;
+  s->found = strcmp(trial->schedule, s->line) == 0;
+  return !s->found;
+}
+
+/* Was the untuned schedule measured, and right? Only then may it become a record. */
+static bool was_right(check *c, neo_db *db, int t) {
+  const neo_task *task = &c->project->task[t];
+  neo_db_query query = {.workload = task->group->key,
+                        .target = c->project->target_text,
+                        .threads = c->project->threads,
+                        .layout = task->signature,
+                        .error_class_max = neo_accuracy_name(c->project->accuracy)};
+  neo_buf line = {0};
+  neo_schedule_print(&line, &c->side[UNTUNED].choice[t]->schedule);
+  seen s = {.line = line.data ? line.data : ""};
+  if (neo_db_visit_best(c->ctx, db, &query, is_line, &s) != NEO_OK)
+    neo_ctx_clear(c->ctx);
+  neo_buf_fini(&line);
+  return s.found;
+}
+
 static neo_status keep_better_ones(check *c, neo_db *db, const char *board, neo_model_check *out) {
   int n = c->project->n_tasks;
-  bool slower = median_ratio(c, n) > 1;
+  bool slower = median_ratio(c, n) > SLOWER;
   for (int t = 0; t < n; t++) {
     double ratio =
         c->side[TUNED].choice[t]->kind == NEO_CHOICE_HIT && differs(c, t) ? median_ratio(c, t) : 0;
-    if (!(ratio > (slower ? 1 : SURELY)))
+    if (!(ratio > (slower ? SLOWER : SURELY)) || !was_right(c, db, t))
       continue;
     NEO_TRY(keep_untuned(c, db, board, t, ratio));
     snprintf(out->kept + strlen(out->kept), sizeof out->kept - strlen(out->kept), "%s%.40s",
@@ -245,16 +274,32 @@ static neo_status check_in(check *c, neo_db *db, const char *board, const char *
   NEO_TRY(open_side(c, &c->side[UNTUNED], dir, NULL));
   NEO_TRY(open_side(c, &c->side[TUNED], dir, db));
   NEO_TRY(run_pairs(c));
+  if (c->pairs < MIN_PAIRS)
+    return NEO_OK; /* too few to judge by */
   out->untuned_ns = median_ns(c, UNTUNED, c->project->n_tasks);
   out->tuned_ns = median_ns(c, TUNED, c->project->n_tasks);
   return keep_better_ones(c, db, board, out);
+}
+
+/* A loop that only data ends may not end on the made-up inputs of a check. */
+static bool may_not_end(const neo_graph *graph) {
+  for (int i = 0; i < graph->n_nodes; i++) {
+    const neo_node *node = &graph->node[i];
+    if (node->dead || strcmp(node->op->name, "loop") != 0)
+      continue;
+    int trips = node->n_inputs > 0 ? node->input[0] : NEO_NO_VALUE;
+    const neo_tensor *constant = trips == NEO_NO_VALUE ? NULL : graph->value[trips].constant;
+    if (!constant || neo_tensor_get_i64(constant, 0) > 1 << 20)
+      return true;
+  }
+  return false;
 }
 
 neo_status neo_check_model(neo_ctx *ctx, const neo_project *project, neo_db *db, const char *board,
                            neo_model_check *out) {
   char dir[256];
   memset(out, 0, sizeof *out);
-  if (project->constant_bytes > LARGEST)
+  if (project->constant_bytes > LARGEST || may_not_end(project->graph))
     return NEO_OK;
   NEO_TRY(neo_dir_temp(ctx, NULL, dir));
   check c = {.ctx = ctx, .project = project};

@@ -331,9 +331,8 @@ static neo_status send_round(pump *p, int slot) {
 }
 
 static const char *error_class(const neo_schedule *schedule) {
-  const neo_algorithm *algorithm =
-      schedule->n > 0 ? neo_algorithm_find(schedule->instr[0].name) : NULL;
-  return neo_accuracy_name(algorithm ? algorithm->error_class : NEO_ACCURACY_EXACT);
+  return neo_accuracy_name(schedule->n > 0 ? neo_algorithm_accuracy(schedule->instr[0].name)
+                                           : NEO_ACCURACY_EXACT);
 }
 
 static neo_status record(pump *p, const tuner_round *round, int i, const neo_trial_result *trial,

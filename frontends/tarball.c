@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_ENTRIES = 10000, MAX_DEPTH = 6, BLOCK = 64 << 10 };
+enum { MAX_ENTRIES = 10000, MAX_DEPTH = 6, MAX_PARTS = 32, BLOCK = 64 << 10 };
 
 bool neo_tarball_detect(const neo_mapping *file) {
   return (file->size > 18 && file->data[0] == 0x1f && file->data[1] == 0x8b) ||
@@ -34,9 +34,12 @@ typedef struct unpacker {
 } unpacker;
 
 static bool name_is_sane(const char *name) {
+  int parts = 0;
   if (!name || !*name || *name == '/' || strlen(name) > 700)
     return false;
   for (const char *part = name; part;) {
+    if (++parts > MAX_PARTS)
+      return false;
     if (strncmp(part, "..", 2) == 0 && (part[2] == '/' || part[2] == '\0'))
       return false;
     part = strchr(part, '/');

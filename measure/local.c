@@ -112,6 +112,9 @@ static neo_status fill_job(neo_ctx *ctx, const neo_local *self, const neo_shipme
   job->timing = self->options.timing;
   if (self->confirming) /* a claim is looked at twice as long */
     job->timing.min_batches *= 2;
+  if (incumbent && to->build->schedule.n > 0 && incumbent->schedule.n > 0 &&
+      strcmp(to->build->schedule.instr[0].name, incumbent->schedule.instr[0].name) != 0)
+    job->timing.thorough = 0; /* the best of its algorithm may be chosen for size or accuracy */
   neo_local_set_tolerance(task, to->build, job);
   job->has_incumbent = incumbent != NULL;
   NEO_TRY(neo_local_fill_kernel(ctx, to, &job->kernel));

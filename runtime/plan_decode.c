@@ -15,6 +15,7 @@
  * 5. A bounded output's dimension exists and its count is one i64.
  * 6. The steps that a branch or loop owns lie inside the range it stands in; they nest at most
  *    NEO_PLAN_MAX_DEPTH deep. */
+#include "runtime/model.h"
 #include "runtime/plan.h"
 
 #include <stdlib.h>
@@ -252,6 +253,9 @@ static neo_status read_bounds(decoder *d) {
   for (uint32_t i = 0; i < p->n_outputs; i++) {
     p->output_bounded[i] = neo_read_u32le(&d->in);
     NEO_TRY(read_id(d, "count", i, &p->output_count[i]));
+    const neo_plan_value *v = &p->value[p->output[i]];
+    if (p->output_bounded[i] && (v->storage != NEO_STORE_OUTPUT || v->slot != i))
+      return out_of_range(d, "bounded output", i, v->storage);
     if (p->output_bounded[i] > p->value[p->output[i]].rank ||
         (p->output_bounded[i] ? !scalar(d, p->output_count[i], NEO_RT_I64)
                               : p->output_count[i] != 0))
@@ -268,8 +272,12 @@ static neo_status read_interface(decoder *d) {
     if (v->storage != NEO_STORE_INPUT || v->slot != i)
       return out_of_range(d, "input", i, p->input[i]);
   }
-  for (uint32_t i = 0; i < p->n_outputs; i++)
+  for (uint32_t i = 0; i < p->n_outputs; i++) {
     NEO_TRY(read_id(d, "output", i, &p->output[i]));
+    const neo_plan_value *v = &p->value[p->output[i]];
+    if (v->bytes < (int64_t)neo_rt_dense_bytes(v))
+      return out_of_range(d, "output's bytes", i, (int64_t)v->bytes);
+  }
   for (uint32_t i = 0; i < p->n_outputs; i++)
     NEO_TRY(read_text(d, &p->output_name[i]));
   NEO_TRY(read_bounds(d));

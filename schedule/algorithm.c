@@ -47,6 +47,13 @@ bool neo_algorithm_param(const char *text, const char *key, int64_t *out) {
   return false;
 }
 
+neo_accuracy neo_algorithm_accuracy(const char *alg) {
+  const neo_algorithm *row = neo_algorithm_find(alg);
+  if (!row)
+    return NEO_ACCURACY_FAST;
+  return row->accuracy ? row->accuracy(alg) : row->error_class;
+}
+
 neo_status neo_algorithm_rewrite(neo_ctx *ctx, const neo_te *te, const char *alg, neo_arena *arena,
                                  neo_te *out, neo_packing *packing) {
   const neo_algorithm *row = neo_algorithm_find(alg);

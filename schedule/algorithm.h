@@ -22,7 +22,12 @@ typedef struct neo_algorithm {
    * constant it transforms. */
   neo_status (*rewrite)(neo_ctx *ctx, const neo_te *te, const char *text, neo_arena *arena,
                         neo_te *out, neo_packing *packing);
+  /* The error class of this text's parameters; NULL: error_class whatever they are. */
+  neo_accuracy (*accuracy)(const char *text);
 } neo_algorithm;
+
+/* What --accuracy a schedule of this algorithm needs; an unknown one needs the loosest. */
+neo_accuracy neo_algorithm_accuracy(const char *alg);
 
 /* The row called by the first word of `alg`; NULL if there is none. */
 const neo_algorithm *neo_algorithm_find(const char *alg);

@@ -470,6 +470,14 @@ static neo_status rewrite(neo_ctx *ctx, const neo_te *te, const char *text, neo_
   return NEO_OK;
 }
 
+/* F(6x6) loses more digits than the default admits. */
+static neo_accuracy accuracy(const char *text) {
+  int64_t m = 0, n = 0;
+  neo_algorithm_param(text, "m", &m);
+  neo_algorithm_param(text, "n", &n);
+  return m > 4 || n > 4 ? NEO_ACCURACY_FAST : NEO_ACCURACY_DEFAULT;
+}
+
 const neo_algorithm neo_algorithm_winograd = {
     "winograd", "minimal filtering of 3x3 convolutions by tiles of m x n", NEO_ACCURACY_DEFAULT,
-    rewrite};
+    rewrite, accuracy};

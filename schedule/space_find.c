@@ -35,6 +35,8 @@ void neo_space_schedule(const neo_space *space, const neo_candidate *candidate, 
   for (int i = 0; i < sketch->n_slots; i++)
     if (slot_present(&sketch->slot[i], candidate))
       fill_slot(sketch, &sketch->slot[i], candidate, &out->instr[out->n++]);
+  /* schedules are compared whole */
+  memset(out->instr + out->n, 0, (size_t)(NEO_COUNT(out->instr) - out->n) * sizeof *out->instr);
 }
 
 /* ---- comparing instructions ---------------------------------------------------------------------------- */

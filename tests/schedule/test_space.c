@@ -261,12 +261,22 @@ static void test_coverage(void **state) {
   assert_true(all);
 }
 
+/* F(6x6) is for --accuracy fast only, also when it comes from a record. */
+static void accuracy_of_algorithms(void **state) {
+  (void)state;
+  assert_int_equal(neo_algorithm_accuracy("direct"), NEO_ACCURACY_EXACT);
+  assert_int_equal(neo_algorithm_accuracy("winograd m=4 n=4 fine=1"), NEO_ACCURACY_DEFAULT);
+  assert_int_equal(neo_algorithm_accuracy("winograd m=6 n=6"), NEO_ACCURACY_FAST);
+  assert_int_equal(neo_algorithm_accuracy("never heard of"), NEO_ACCURACY_FAST);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_every_case_on_every_target),
       cmocka_unit_test(test_fixed_layouts),
       cmocka_unit_test(test_analytic),
       cmocka_unit_test(test_transfer),
+      cmocka_unit_test(accuracy_of_algorithms),
       cmocka_unit_test(test_coverage),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
