@@ -182,7 +182,7 @@ static void refuses_what_is_out_of_range(void **state) {
   REFUSED(c.value[2].storage = (neo_storage)4, "storage");
   REFUSED(c.input[0] = 1, "input");
   REFUSED(c.input[0] = 7, "input");
-  REFUSED(c.output[1] = 4, "slot");
+  REFUSED(c.output[1] = 4, "bounded");
   REFUSED((c.value[3].storage = NEO_STORE_OUTPUT, c.value[3].slot = 1), "bytes");
   REFUSED(c.output[1] = 99, "output");
   REFUSED(c.arg[1] = 9, "argument");
