@@ -1,0 +1,396 @@
+/* Cycles of one block of a schedule with its data in L1: register tiles and streams.
+ *
+ * Why and how: see analytic.c. A step of a register tile takes the largest of FMA issue, load
+ * issue, FMA latency and front end (after oneDNN's ukernel efficiency and BLIS's latency bound),
+ * weighted over full and tail tiles; blocks without accumulators in registers stream. */
+#include "schedule/analytic_plan.h"
+#include "schedule/intrinsic.h"
+
+#include <math.h>
+#include <string.h>
+
+#define LOADS_PER_CYCLE 2.0
+#define ISSUE_WIDTH 5.0
+#define BROADCAST                                                                                  \
+  1.4 /* load slots of a broadcast: its lines are spread, so ports and sets conflict */
+#define UNIFORM_GUARD 3.0 /* more load slots where all lanes share the guard: compare, select */
+#define SHORT_TILE 24.0   /* steps */
+#define WAY_BYTES                                                                                  \
+  4096 /* of a first-level cache: one page, so that its index needs no translation */
+#define MISS_CYCLES 4.0 /* a line that comes from the second level, one after another */
+#define MAX_ROWS 64
+
+static int lanes_of(const neo_cost_plan *p, const neo_cost_body *b) {
+  if (b->vector_axis < 0)
+    return 1;
+  int axis = b->vector_axis;
+  int n = b->n_factors[axis];
+  (void)p;
+  return n > 0 ? b->factor[axis][n - 1] : (int)neo_min_i64(b->extent[axis], 64);
+}
+
+/* Vector load or store slots that one access costs per vector; more if lane by lane. */
+static double access_slots(const neo_cost_plan *p, const neo_cost_body *b, const neo_access *access,
+                           int lanes, double *scattered) {
+  if (b->vector_axis < 0)
+    return access->guarded ? 2 : 1;
+  int64_t stride =
+      neo_access_stride(access, &p->variant->te, p->layout[access->buffer], b->vector_axis, lanes);
+  bool guard_moves = access->guard_axes >> b->vector_axis & 1;
+  if ((stride == 0 || stride == 1) && !guard_moves)
+    return (stride == 0 ? BROADCAST : 1) + (access->guarded ? UNIFORM_GUARD : 0);
+  *scattered += 1;
+  return lanes * (access->guarded ? 8.0 : 5.0) + 8;
+}
+
+typedef struct tile_axis {
+  int64_t size[2]; /* full and tail */
+  double share[2]; /* number of tiles of that size, over all runs' tiles along this axis */
+} tile_axis;
+
+/* Tiles along R's axis: how the consumer's extent is cut. */
+static tile_axis cut(int64_t whole, int64_t region) {
+  double tiles = (double)neo_ceil_div(whole, region);
+  int64_t tail = whole % region;
+  return (tile_axis){{region, tail}, {(double)(whole / region) / tiles, (tail > 0) / tiles}};
+}
+
+typedef struct micro {
+  const neo_cost_plan *plan;
+  const neo_cost_body *b;
+  int lanes;
+  double steps,
+      middle; /* reduce iterations per tile; iterations of all but the innermost reduce loop */
+  double unroll;
+  int long_axis; /* the unrolled reduce axis; -1: none */
+} micro;
+
+/* Does the load slide over its input along a tile axis and this reduce axis? Unrolled, such loads
+ * merge across steps and stay live: registers spill. */
+static bool shares_window(const neo_cost_body *b, const neo_access *load, int axis) {
+  for (int d = 0; axis >= 0 && d < load->rank; d++)
+    for (int a = 0; load->coef[d][axis] != 0 && a < b->te->n_spatial; a++)
+      if (a != b->vector_axis && load->coef[d][a] != 0 && b->extent[a] > 1)
+        return true;
+  return false;
+}
+
+/* Vectors of a sliding operand (a depthwise convolution's input) that all unrolled steps of one
+ * tile touch: equal ones are loaded once and held. */
+static double window_vectors(const micro *m, const neo_access *load, const int64_t *size) {
+  const neo_cost_body *b = m->b;
+  double vectors = 1;
+  for (int a = 0; a < b->te->n_spatial; a++) {
+    if (!neo_access_uses(load, a))
+      continue;
+    if (a == b->vector_axis) {
+      vectors *= (double)neo_ceil_div(size[a], m->lanes);
+      continue;
+    }
+    double distinct = (double)size[a];
+    for (int d = 0; d < load->rank; d++)
+      if (load->coef[d][a] > 0 && load->coef[d][m->long_axis] > 0)
+        distinct =
+            fmin(distinct * m->unroll, (double)(load->coef[d][a] * (size[a] - 1)) + m->unroll);
+    vectors *= distinct;
+  }
+  return vectors;
+}
+
+/* Does the consumer peel the axis along which it reads axis `axis` of b's buffer? */
+static bool is_peeled(const neo_cost_plan *p, const neo_cost_body *b, int axis) {
+  const neo_cost_body *c = b->at >= 0 ? &p->block[b->at] : NULL;
+  for (int i = 1; c && i < c->facts->n_access; i++)
+    if (c->facts->access[i].buffer == b->te->buffer)
+      return (c->facts->access[i].axes[axis] & c->peeled) != 0;
+  return false;
+}
+
+/* Load slots that a guard adds: a branch outside if it is the same for the tile, selects of which
+ * only tiles at borders keep any if those are peeled. */
+static double guard_slots(const neo_cost_plan *p, const neo_cost_body *b, const neo_access *load) {
+  double worst = load->guarded ? 0.2 : 0;
+  for (int a = 0; a < b->te->n_spatial; a++)
+    if (load->guard_axes >> a & 1 && b->extent[a] > 1)
+      worst = fmax(worst, is_peeled(p, b, a) ? 0.3 : 2 * UNIFORM_GUARD);
+  return worst;
+}
+
+/* What one step of a register tile reads. */
+typedef struct operands {
+  double slots;     /* load slots */
+  double parts;     /* operations that make parts of operands for an expanded intrinsic */
+  double held;      /* vectors of sliding operands kept over the unrolled steps */
+  double misses;    /* lines that other rows of the tile evict between two steps */
+  double scattered; /* accesses lane by lane */
+  bool window;      /* a broadcast operand slides */
+} operands;
+
+static double vectors_of(const micro *m, const int64_t *size, const neo_access *load) {
+  const neo_cost_body *b = m->b;
+  double n = 1;
+  for (int a = 0; a < b->te->n_spatial; a++)
+    if (!load || neo_access_uses(load, a))
+      n *= a == b->vector_axis ? (double)neo_ceil_div(size[a], m->lanes) : (double)size[a];
+  return n;
+}
+
+/* Byte offsets of the rows (all but the vector's axis) that one step of the tile reads; 0 if they
+ * are not regular or too many. */
+static int row_offsets(const micro *m, const int64_t *size, const neo_access *load,
+                       int64_t *offset) {
+  const neo_cost_body *b = m->b;
+  const neo_te *te = &m->plan->variant->te;
+  int64_t bytes = (int64_t)neo_dtype_size(te->buffer[load->buffer].dtype);
+  int n = 1;
+  offset[0] = 0;
+  for (int a = 0; a < b->te->n_spatial; a++) {
+    if (a == b->vector_axis || size[a] <= 1 || !neo_access_uses(load, a))
+      continue;
+    int64_t stride = neo_access_stride(load, te, m->plan->layout[load->buffer], a, 1);
+    if (stride == NEO_STRIDE_ODD || n * size[a] > MAX_ROWS)
+      return 0;
+    for (int i = n; i < n * size[a]; i++)
+      offset[i] = offset[i - n] + stride * bytes;
+    n *= (int)size[a];
+  }
+  return n;
+}
+
+/* Rows whose strides are multiples of a page share one set of the first-level cache: if they are
+ * more than its ways, each step finds their lines evicted although the next elements lie in them.
+ */
+static double evicted_lines(const micro *m, const int64_t *size, const neo_access *load) {
+  const neo_cost_body *b = m->b;
+  int ways = (int)(m->plan->target->l1d / WAY_BYTES), inner = -1, sum = 0;
+  for (int i = 0; i < b->n_loops; i++)
+    if (b->loops[i].axis >= b->te->n_spatial && b->loops[i].trip > 1)
+      inner = b->loops[i].axis;
+  if (ways == 0 || inner < 0 || !neo_access_uses(load, inner) ||
+      (b->vector_axis >= 0 && neo_access_uses(load, b->vector_axis)))
+    return 0;
+  int64_t offset[MAX_ROWS];
+  int n = row_offsets(m, size, load, offset);
+  uint8_t used[WAY_BYTES / NEO_COST_LINE] = {0};
+  if (n <= ways)
+    return 0;
+  for (int i = 0; i < n; i++)
+    used[(uint64_t)offset[i] / NEO_COST_LINE % NEO_COUNT(used)] +=
+        i == 0 || offset[i] / NEO_COST_LINE != offset[i - 1] / NEO_COST_LINE;
+  for (int i = 0; i < NEO_COUNT(used); i++)
+    sum += used[i] > ways ? used[i] : 0;
+  return sum;
+}
+
+static void add_operand(const micro *m, const int64_t *size, const neo_access *load,
+                        operands *sum) {
+  const neo_cost_body *b = m->b;
+  int v = b->vector_axis < 0 ? 0 : b->vector_axis;
+  double count = vectors_of(m, size, load), slots;
+  bool moves = neo_access_uses(load, v);
+  if (b->row >= 0) {
+    slots = moves ? 1 : BROADCAST;
+    sum->parts += count * (moves ? 3 : 2);
+  } else {
+    bool uniform = b->vector_axis < 0 || !(load->guard_axes >> b->vector_axis & 1);
+    slots = access_slots(m->plan, b, load, m->lanes, &sum->scattered);
+    slots -= load->guarded && uniform ? UNIFORM_GUARD : 0;
+  }
+  sum->slots += count * (slots + guard_slots(m->plan, b, load));
+  sum->misses += evicted_lines(m, size, load);
+  if (!shares_window(b, load, m->long_axis))
+    return;
+  if (moves) { /* equal loads of unrolled steps are one */
+    double held = window_vectors(m, load, size);
+    sum->held += held;
+    sum->slots -= fmax(0, count - held / m->unroll);
+  } else {
+    sum->window = true;
+  }
+}
+
+/* Cycles by which registers that do not suffice lengthen a step. */
+static double spill_cycles(const micro *m, double acc, const operands *in) {
+  int registers = m->plan->target->vector_registers;
+  double over = 2 * acc + m->unroll - registers, live = acc + in->held - registers, sum = 0;
+  if (m->unroll <= 1)
+    return 0;
+  if (in->window && over > 0)
+    sum += over / (2 * m->unroll);
+  if (in->held > 0 && live > 0) /* a few hide behind the arithmetic */
+    sum += fmin(0.6 * live, live * live / 25);
+  return sum;
+}
+
+static double tile_cycles(const micro *m, const int64_t *size, neo_cost *cost, double weight) {
+  const neo_cost_body *b = m->b;
+  const neo_target *target = m->plan->target;
+  operands in = {0};
+  double acc = vectors_of(m, size, NULL);
+  for (int i = 1; i < b->facts->n_access; i++)
+    add_operand(m, size, &b->facts->access[i], &in);
+  double ops = b->facts->contraction ? acc * (1 + neo_max_i64(0, (int64_t)b->facts->ops - 1))
+                                     : acc * b->facts->ops;
+  double latency = target->fma_latency, issued = ops;
+  if (b->row >= 0) { /* expanded: two multiplications, two additions, and parts of operands */
+    bool native = neo_intrinsic_native(b->row, target);
+    ops = native ? acc : 2 * acc;
+    issued = native ? acc : 4 * acc + in.parts;
+  }
+  double fma = ops / target->fma_ports, load = in.slots / LOADS_PER_CYCLE;
+  double issue = (issued + in.slots) / ISSUE_WIDTH;
+  double step = fmax(fmax(fma, load), fmax(latency, issue)) + spill_cycles(m, acc, &in);
+  step = fmax(step, in.misses * MISS_CYCLES);
+  double around = (1.2 / m->unroll) * m->steps + 4 * m->middle + 2 * acc + 14;
+  around *= fmin(1, m->steps / SHORT_TILE); /* short tiles overlap each other */
+  cost->fma += weight * m->steps * fma;
+  cost->load += weight * m->steps * load;
+  cost->latency += weight * m->steps * latency;
+  cost->overhead += weight * around;
+  cost->scattered += weight * m->steps * in.scattered;
+  return m->steps * step + around;
+}
+
+/* The part of each spatial axis that one register tile covers; false if the accumulators are
+ * memory. */
+static bool find_tile(const neo_cost_body *b, int64_t *tile) {
+  bool in_reduction = false, attached = b->at >= 0 && b->scope == NEO_SCOPE_REG;
+  for (int a = 0; a < b->te->n_spatial; a++)
+    tile[a] = attached ? b->extent[a] : 1;
+  for (int i = 0; !attached && i < b->n_loops; i++) {
+    int axis = b->loops[i].axis, level = b->order ? b->order->arg[i] % 16 : 0;
+    in_reduction = in_reduction || axis >= b->te->n_spatial;
+    if (!in_reduction || axis >= b->te->n_spatial)
+      continue;
+    bool vector = axis == b->vector_axis && level == b->n_factors[axis];
+    if (!vector && !(b->unrolled[axis] >> level & 1))
+      return false;
+    tile[axis] *= b->loops[i].trip;
+  }
+  return true;
+}
+
+/* How often the reduce loops of one tile run, all and without the innermost one that is not
+ * unrolled. */
+static void count_steps(const neo_cost_body *b, micro *m) {
+  int last = -1;
+  m->steps = m->middle = m->unroll = 1;
+  m->long_axis = -1;
+  for (int i = 0; i < b->n_loops; i++) {
+    int axis = b->loops[i].axis;
+    if (axis < b->te->n_spatial)
+      continue;
+    if (b->row >= 0 && axis == b->tensor_axis && b->order->arg[i] % 16 == b->tensor_level)
+      continue;
+    m->steps *= (double)b->loops[i].trip;
+    if (b->n_factors[axis] > 0 && (b->unrolled[axis] & 2) && b->order->arg[i] % 16 == 1) {
+      m->unroll *= (double)b->loops[i].trip;
+      m->long_axis = axis;
+    } else {
+      last = i;
+    }
+  }
+  for (int i = 0; i < last; i++)
+    if (b->loops[i].axis >= b->te->n_spatial)
+      m->middle *= (double)b->loops[i].trip;
+}
+
+static void note_largest(const neo_cost_body *b, const micro *m, const int64_t *tile, double copies,
+                         neo_cost *cost) {
+  double acc = 1, along = 1;
+  for (int a = 0; a < b->te->n_spatial; a++) {
+    double n = (double)(a == b->vector_axis ? neo_ceil_div(tile[a], m->lanes) : tile[a]);
+    acc *= n;
+    along = a == b->vector_axis ? n : along;
+  }
+  if (acc < cost->accumulators)
+    return;
+  cost->accumulators = acc;
+  cost->tile_v = along;
+  cost->tile_1 = acc / along;
+  cost->code = acc * m->unroll * copies;
+}
+
+/* Sums over full and tail tiles along up to three axes that the tile does not divide. */
+static double register_cycles(const neo_cost_plan *p, const neo_cost_body *b, const int64_t *tile,
+                              neo_cost *cost) {
+  micro m = {.plan = p, .b = b, .lanes = lanes_of(p, b)};
+  count_steps(b, &m);
+  bool attached = b->at >= 0 && b->scope == NEO_SCOPE_REG;
+  int cut_axis[3], n = 0;
+  tile_axis cuts[3];
+  int64_t size[NEO_TE_MAX_AXES];
+  double runs = b->runs, sum = 0;
+  for (int a = 0; a < b->te->n_spatial; a++) {
+    int64_t whole = attached ? b->te->extent[a] : b->extent[a];
+    size[a] = tile[a];
+    if (!attached)
+      runs *= (double)neo_ceil_div(whole, tile[a]);
+    if (tile[a] > 1 && n < 3 && whole % tile[a] != 0) {
+      cut_axis[n] = a;
+      cuts[n++] = cut(whole, tile[a]);
+    }
+  }
+  for (int mask = 0; mask < 1 << n; mask++) {
+    double share = 1;
+    for (int i = 0; i < n; i++) {
+      size[cut_axis[i]] = cuts[i].size[mask >> i & 1];
+      share *= cuts[i].share[mask >> i & 1];
+    }
+    if (share > 0)
+      sum += share * runs * tile_cycles(&m, size, cost, share * runs);
+  }
+  note_largest(b, &m, tile, 1 << n, cost);
+  return sum;
+}
+
+/* Loop control per innermost execution: unrolled copies share it. */
+static double loop_overhead(const neo_cost_body *b) {
+  double copies = 1, inner = 1;
+  for (int i = b->n_loops - 1; i >= 0; i--) {
+    int axis = b->loops[i].axis, level = b->order ? b->order->arg[i] % 16 : 0;
+    if (axis == b->vector_axis && level == b->n_factors[axis])
+      continue;
+    if (!(b->unrolled[axis] >> level & 1)) {
+      inner = (double)b->loops[i].trip;
+      break;
+    }
+    copies *= (double)b->loops[i].trip;
+  }
+  return (1.2 + 6 / fmax(inner, 1)) / copies;
+}
+
+static double stream_cycles(const neo_cost_plan *p, const neo_cost_body *b, neo_cost *cost) {
+  int lanes = lanes_of(p, b), n_axes = neo_cost_axes(b);
+  double vectors = b->runs, loads = 0, scattered = 0, stores;
+  for (int a = 0; a < n_axes; a++)
+    vectors *=
+        a == b->vector_axis ? (double)neo_ceil_div(b->extent[a], lanes) : (double)b->extent[a];
+  for (int i = 1; i < b->facts->n_access; i++)
+    loads += access_slots(p, b, &b->facts->access[i], lanes, &scattered);
+  if (b->facts->formulas > 1)
+    loads = fmin(loads, 1.3); /* unrolled, formulas share their operands */
+  bool in_registers = b->scope == NEO_SCOPE_REG && b->at >= 0;
+  stores = access_slots(p, b, &b->facts->access[0], lanes, &scattered);
+  double step = fmax(b->facts->ops / p->target->fma_ports, fmax(loads / LOADS_PER_CYCLE, stores));
+  step = fmax(step, (b->facts->ops + loads + stores) / ISSUE_WIDTH);
+  if (b->te->n_reduce > 0 && !in_registers) {
+    bool reduce_last = b->n_loops > 0 && b->loops[b->n_loops - 1].axis >= b->te->n_spatial;
+    step = fmax(step + 1, reduce_last ? p->target->fma_latency : 0);
+  }
+  cost->scattered += scattered * vectors;
+  return vectors * (step + loop_overhead(b)) + b->runs * 10;
+}
+
+double neo_cost_block_cycles(const neo_cost_plan *p, int k, neo_cost *cost) {
+  const neo_cost_body *b = &p->block[k];
+  int64_t tile[NEO_TE_MAX_AXES];
+  if (b->te->n_reduce > 0 && find_tile(b, tile))
+    return register_cycles(p, b, tile, cost);
+  double cycles = stream_cycles(p, b, cost);
+  if (b->te->body->op == NEO_EXPR_LOAD)
+    cost->copy += cycles;
+  else
+    cost->epilogue += cycles;
+  return cycles;
+}
