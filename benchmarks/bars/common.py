@@ -147,5 +147,23 @@ def append(name, row):
     return path
 
 
+def run_label():
+    """What rows belong together: NEO_RUN, else today. A row that its run has already is not measured again."""
+    return os.environ.get("NEO_RUN") or datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")
+
+
+def rows_of_run(name, label, **match):
+    """The rows of results/<name>.csv with this run's label and these values."""
+    path = os.path.join(RESULTS, name + ".csv")
+    if not os.path.exists(path):
+        return []
+    with open(path, newline="") as file:
+        return [r for r in csv.DictReader(file) if r["run"] == label and all(r[k] == str(v) for k, v in match.items())]
+
+
+def bench_operator():
+    return os.path.join(os.path.dirname(BIN), "benchmarks", "bench_operator")
+
+
 def verdict(ok):
     return "ok" if ok else "MISSED"
