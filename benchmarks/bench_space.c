@@ -2,13 +2,15 @@
  *
  * usage: bench_space [--layer TEXT] [--top N] [--samples N] [--threads N] [--target T] [--accuracy
  * fast|default]
- *                    [--row-major] [--seed S] [--verbose] [--line SCHEDULE] [--alg TEXT]
+ *                    [--row-major] [--cold] [--seed S] [--verbose] [--line SCHEDULE] [--alg TEXT]
  * --alg: random ones of this algorithm only. For each layer: the best N candidates by the model and
- * N random ones are built with the LLVM generator and timed warm in this process (minimum of
- * batches). Columns: layer, predicted and measured microseconds of the pick, its GFLOP/s, the best
- * measured of the top list and of the samples, Spearman's rank correlation between prediction and
+ * N random ones are built with the LLVM generator and timed in this process (minimum of
+ * batches), warm, or with --cold after constants were evicted from the caches, as in a model.
+ * Columns: layer, predicted and measured microseconds of the pick, its GFLOP/s, the best measured
+ * of the top list and of the samples, Spearman's rank correlation between prediction and
  * measurement. */
 #include "codegen/codegen.h"
+#include "runtime/cpu.h"
 #include "runtime/runtime.h"
 #include "schedule/schedule.h"
 
@@ -58,7 +60,7 @@ typedef struct bench {
   neo_pool *pool;
   const char *only, *line, *alg;
   int top, samples, threads, climb;
-  bool row_major, verbose;
+  bool row_major, cold, verbose;
   neo_accuracy accuracy;
   uint64_t seed;
 } bench;
@@ -128,11 +130,19 @@ static void layer_text(const layer *l, neo_buf *out) {
 
 /* ---- measuring ------------------------------------------------------------------------------------------- */
 
-static double time_call(bench *b, const neo_pool_call *call) {
+static void evict_constants(const bench *b, const neo_nest *nest, void *const *buf) {
+  for (int p = 0; b->cold && p < nest->n_params; p++)
+    if (nest->buffer[p].constant)
+      neo_cpu_evict(buf[p],
+                    (size_t)nest->buffer[p].elements * neo_dtype_size(nest->buffer[p].dtype));
+}
+
+static double time_call(bench *b, const neo_nest *nest, const neo_pool_call *call) {
   neo_pool_launch(b->pool, call);
   double best = INFINITY;
   uint64_t start = neo_now_ns(&b->ctx);
   for (int batch = 0; batch < 60; batch++) {
+    evict_constants(b, nest, call->buf);
     uint64_t begin = neo_now_ns(&b->ctx);
     neo_pool_launch(b->pool, call);
     uint64_t end = neo_now_ns(&b->ctx);
@@ -163,7 +173,7 @@ static double run_nest(bench *b, const neo_nest *nest, const neo_loaded *loaded)
   void *work = neo_aligned_alloc(&b->ctx, (size_t)nest->work_bytes + 64);
   void *local = neo_aligned_alloc(&b->ctx, (size_t)(scratch * b->threads) + 64);
   neo_pool_call call = {nest->n_launches, fn, grid, buf, NULL, work, local, scratch};
-  double ns = time_call(b, &call);
+  double ns = time_call(b, nest, &call);
   for (int p = 0; p < nest->n_params; p++)
     neo_aligned_free(&b->ctx, buf[p]);
   neo_aligned_free(&b->ctx, work);
@@ -324,6 +334,8 @@ static bool parse_options(bench *b, int argc, char **argv, const char **target) 
       b->row_major = true;
     else if (strcmp(argv[i], "--verbose") == 0)
       b->verbose = true;
+    else if (strcmp(argv[i], "--cold") == 0)
+      b->cold = true;
     else if (i + 1 == argc)
       return false;
     else if (strcmp(argv[i], "--layer") == 0)
@@ -358,11 +370,12 @@ int main(int argc, char **argv) {
   const char *target = NULL;
   neo_ctx_init(&b.ctx, 1);
   if (!parse_options(&b, argc, argv, &target)) {
-    fprintf(stderr,
-            "usage: bench_space [--layer TEXT] [--top N] [--samples N] [--climb N] [--threads N] "
-            "[--target T] "
-            "[--accuracy fast|default] [--row-major] [--seed S] [--verbose] [--line SCHEDULE] "
-            "[--alg TEXT]\n");
+    fprintf(
+        stderr,
+        "usage: bench_space [--layer TEXT] [--top N] [--samples N] [--climb N] [--threads N] "
+        "[--target T] "
+        "[--accuracy fast|default] [--row-major] [--cold] [--seed S] [--verbose] [--line SCHEDULE] "
+        "[--alg TEXT]\n");
     return NEO_USAGE;
   }
   neo_status status = neo_target_find(&b.ctx, target, &b.target);

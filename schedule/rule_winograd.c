@@ -16,6 +16,7 @@
 #include <string.h>
 
 #define MAX_CODE 144
+#define N_PLANS 5
 
 /* Axes of the blocks (algorithm_winograd.c). */
 enum { O_N, O_K, O_H, O_W };
@@ -85,7 +86,7 @@ static void add_decisions(chain *c) {
   int code[4] = {c->unroll, c->t2, c->t1, c->nv};
   neo_builder_limit(c->b, NEO_LIMIT_PRODUCT, 1, MAX_CODE, 4, code);
   c->plan = neo_builder_decision(c->b, "plan", true);
-  for (int k = 0; k < (c->b->space->options.threads > 1 ? 4 : 2); k++)
+  for (int k = 0; k < (c->b->space->options.threads > 1 ? N_PLANS : 2); k++)
     neo_builder_value(c->b, c->plan, k);
 }
 
@@ -130,17 +131,28 @@ static void schedule_output(chain *c) {
   neo_builder_mark(c->b, NEO_INSTR_UNROLL, c->out, O_W, 2);
 }
 
-/* Plans: bit 0: P inside the tile block, else a launch; bit 1: columns are in the grid, too. */
+/* Plans: where the stages run and what the grid of the output launch is.
+ *
+ *   0  P in a launch of its own; grid over rows of tile blocks
+ *   1  P inside the tile block
+ *   2, 3  the same two, columns of tile blocks are in the grid, too
+ *   4  P and V in launches of their own; output channels are in the grid, too: few tiles, of which
+ *      each worker needs all and only its part of U */
 static void add_plans(chain *c) {
-  for (int wide = 0; wide < (c->b->space->options.threads > 1 ? 2 : 1); wide++) {
+  static const struct { int depth, plans; } grids[] = {{2, 0x3}, {3, 0xc}, {4, 0x10}};
+  for (int i = 0; i < (c->b->space->options.threads > 1 ? NEO_COUNT(grids) : 1); i++) {
     neo_slot *grid = neo_builder_slot(c->b, NEO_INSTR_PARALLEL, c->out);
-    neo_slot_arg(grid, 2 + wide);
-    neo_slot_when(grid, c->plan, wide ? 0xc : 0x3);
+    neo_slot_arg(grid, grids[i].depth);
+    neo_slot_when(grid, c->plan, grids[i].plans);
   }
   neo_slot_when(attach(c, c->p, c->out, 3, NEO_SCOPE_SCRATCH), c->plan, 0xa);
   neo_slot *root = neo_builder_slot(c->b, NEO_INSTR_PARALLEL, c->p);
   neo_slot_arg(root, 2);
-  neo_slot_when(root, c->plan, 0x5);
+  neo_slot_when(root, c->plan, 0x15);
+  neo_slot_when(attach(c, c->v, c->out, 3, NEO_SCOPE_SCRATCH), c->plan, 0xf);
+  root = neo_builder_slot(c->b, NEO_INSTR_PARALLEL, c->v);
+  neo_slot_arg(root, 3);
+  neo_slot_when(root, c->plan, 0x10);
 }
 
 /* A block over (n, y, x, position, position, channel): one tile and vector at a time, positions
@@ -168,7 +180,6 @@ static void schedule_input(chain *c) {
   neo_builder_mark(c->b, NEO_INSTR_VECTOR, c->v, M_K, 1);
   neo_builder_mark(c->b, NEO_INSTR_UNROLL, c->v, M_A, 0);
   neo_builder_mark(c->b, NEO_INSTR_UNROLL, c->v, M_B, 0);
-  attach(c, c->v, c->out, 3, NEO_SCOPE_SCRATCH);
 }
 
 static void schedule_products(chain *c) {
