@@ -152,14 +152,20 @@ static neo_rt_tensor_info describe(const neo_plan_value *value, const char *name
 
 static neo_status describe_all(neo_ctx *ctx, neo_rt_model *model) {
   const neo_plan *plan = model->plan;
-  model->input = neo_alloc(ctx, plan->n_inputs * sizeof(*model->input));
-  model->output = neo_alloc(ctx, plan->n_outputs * sizeof(*model->output));
+  model->n_shapes = 1 + (int)plan->n_more;
+  size_t n = (size_t)model->n_shapes;
+  model->input = neo_alloc(ctx, n * plan->n_inputs * sizeof(*model->input));
+  model->output = neo_alloc(ctx, n * plan->n_outputs * sizeof(*model->output));
   if (!model->input || !model->output)
     return neo_fail(ctx, NEO_NO_MEMORY, "artifact: out of memory");
-  for (uint32_t i = 0; i < plan->n_inputs; i++)
-    model->input[i] = describe(&plan->value[plan->input[i]], plan->value[plan->input[i]].name);
-  for (uint32_t i = 0; i < plan->n_outputs; i++)
-    model->output[i] = describe(&plan->value[plan->output[i]], plan->output_name[i]);
+  neo_rt_tensor_info *input = model->input, *output = model->output;
+  for (int k = 0; k < model->n_shapes; k++) {
+    const neo_plan *p = neo_rt_plan(model, k);
+    for (uint32_t i = 0; i < p->n_inputs; i++)
+      *input++ = describe(&p->value[p->input[i]], p->value[p->input[i]].name);
+    for (uint32_t i = 0; i < p->n_outputs; i++)
+      *output++ = describe(&p->value[p->output[i]], p->output_name[i]);
+  }
   return NEO_OK;
 }
 
@@ -210,21 +216,59 @@ int neo_rt_threads(const neo_rt_model *model) {
   return (int)model->plan->threads;
 }
 
+int neo_rt_shapes(const neo_rt_model *model) {
+  return model->n_shapes;
+}
+
+const neo_rt_tensor_info *neo_rt_shape_input(const neo_rt_model *model, int shape, int i) {
+  int n = neo_rt_inputs(model);
+  bool good = shape >= 0 && shape < model->n_shapes && i >= 0 && i < n;
+  return good ? &model->input[shape * n + i] : NULL;
+}
+
+const neo_rt_tensor_info *neo_rt_shape_output(const neo_rt_model *model, int shape, int i) {
+  int n = neo_rt_outputs(model);
+  bool good = shape >= 0 && shape < model->n_shapes && i >= 0 && i < n;
+  return good ? &model->output[shape * n + i] : NULL;
+}
+
+int neo_rt_shape_rows(const neo_rt_model *model, int shape, int i, int64_t *least) {
+  if (!neo_rt_shape_input(model, shape, i))
+    return 0;
+  const neo_plan *plan = neo_rt_plan(model, shape);
+  if (plan->rows == 0 || plan->input_rows[i] == 0)
+    return 0;
+  if (least)
+    *least = plan->rows_least;
+  return (int)plan->input_rows[i];
+}
+
 const neo_rt_tensor_info *neo_rt_input_info(const neo_rt_model *model, int i) {
-  return i >= 0 && i < neo_rt_inputs(model) ? &model->input[i] : NULL;
+  return neo_rt_shape_input(model, 0, i);
 }
 
 const neo_rt_tensor_info *neo_rt_output_info(const neo_rt_model *model, int i) {
-  return i >= 0 && i < neo_rt_outputs(model) ? &model->output[i] : NULL;
+  return neo_rt_shape_output(model, 0, i);
 }
 
 const char *neo_rt_step_name(const neo_rt_model *model, int i) {
-  return i >= 0 && i < (int)model->plan->n_steps ? model->plan->step[i].name : NULL;
+  for (int k = 0; i >= 0 && k < model->n_shapes; k++) {
+    const neo_plan *plan = neo_rt_plan(model, k);
+    if ((uint32_t)i < plan->n_steps)
+      return plan->step[i].name;
+    i -= (int)plan->n_steps;
+  }
+  return NULL;
 }
 
 size_t neo_rt_activation_bytes(const neo_rt_model *model) {
-  const neo_plan *plan = model->plan;
-  return (size_t)plan->arena_bytes + (size_t)plan->scratch_bytes * plan->threads;
+  int64_t arena = 0, scratch = 0;
+  for (int k = 0; k < model->n_shapes; k++) {
+    const neo_plan *plan = neo_rt_plan(model, k);
+    arena = plan->arena_bytes > arena ? plan->arena_bytes : arena;
+    scratch = plan->scratch_bytes > scratch ? plan->scratch_bytes : scratch;
+  }
+  return (size_t)arena + (size_t)scratch * model->plan->threads;
 }
 
 const char *neo_rt_version(void) {

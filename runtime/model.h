@@ -12,8 +12,14 @@ struct neo_rt_model {
   void *map; /* compiled.params, whole */
   size_t map_size;
   const uint8_t *params; /* its data */
-  neo_rt_tensor_info *input, *output;
+  int n_shapes;
+  neo_rt_tensor_info *input, *output; /* of shape 0, then of shape 1, ... */
 };
+
+/* shape 0 .. n_shapes-1 */
+static inline const neo_plan *neo_rt_plan(const neo_rt_model *model, int shape) {
+  return shape ? &model->plan->more[shape - 1] : model->plan;
+}
 
 /* Turns a failed status and the context's text into the caller's error (which may be NULL); returns
  * the code. */

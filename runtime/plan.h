@@ -7,7 +7,8 @@
 #include "base/core.h"
 
 #define NEO_PLAN_MAGIC "NEOPLAN1"
-#define NEO_PLAN_VERSION 3
+#define NEO_PLAN_VERSION 4 /* 3 is written for plans of one exact shape */
+#define NEO_PLAN_MAX_SHAPES 256
 #define NEO_PLAN_MAX_RANK 8
 
 typedef enum neo_storage {
@@ -67,7 +68,13 @@ typedef struct neo_plan_step {
   uint32_t first, second; /* BRANCH, LOOP: steps owned; else 0 */
 } neo_plan_step;
 
-typedef struct neo_plan {
+/* Of one shape; `more` has those of the artifact's further shapes.
+ *
+ * Rows. A plan may serve fewer slices than it was compiled for, along one dimension of some inputs
+ * (a batch): the runtime fills the missing ones with zeros and cuts the outputs. The compiler has
+ * proven that slice k of every output depends on slice k of the inputs only (ir/rows.h). */
+typedef struct neo_plan neo_plan;
+struct neo_plan {
   uint32_t threads; /* compiled for */
   int64_t arena_bytes, scratch_bytes /* max over steps, per worker */, params_bytes;
   uint64_t isa; /* neo_target.isa bits needed, and arch text: checked at load */
@@ -82,7 +89,16 @@ typedef struct neo_plan {
    * NULL: none. */
   uint32_t *output_bounded, *output_count;
   neo_plan_step *step;
-} neo_plan;
+  /* rows: what it was compiled for; it serves least..rows of them. 0: exactly its own shapes.
+   * By input, 1 + the dimension that is the rows, or 0; by output, 1 + the dimension that has
+   * dim / rows elements for each row, or 0. */
+  int64_t rows, rows_least;
+  uint32_t *input_rows, *output_rows;
+  /* First plan only: those of the further shapes. They have the same inputs and outputs but for
+   * dimensions; threads, params_bytes, isa, arch and target are those of the first. */
+  uint32_t n_more;
+  neo_plan *more;
+};
 
 /* Appends the binary form. */
 neo_status neo_plan_encode(neo_ctx *ctx, const neo_plan *plan, neo_buf *out);

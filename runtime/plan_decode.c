@@ -1,8 +1,8 @@
 /* Reads a plan's binary form, docs/formats/plan.md, into one heap block.
  *
  * Why one block: a model has one plan that never changes; one allocation can fail in one place and
- * is freed in one. Its size is bounded by the counts in the header, which are themselves bounded by
- * the number of bytes that follow, so a short file cannot ask for much memory.
+ * is freed in one. Its size is IN_MEMORY bytes for each byte of the file, and every count is
+ * bounded by the number of bytes that follow it, so a short file cannot ask for much memory.
  *
  * Invariants that hold after a decode, so that the executor checks nothing at run time:
  * 1. Every value id, function number, input and output number is in range.
@@ -14,10 +14,13 @@
  * parameter.
  * 5. A bounded output's dimension exists and its count is one i64.
  * 6. The steps that a branch or loop owns lie inside the range it stands in; they nest at most
- *    NEO_PLAN_MAX_DEPTH deep. */
+ *    NEO_PLAN_MAX_DEPTH deep.
+ * 7. All shapes have the first's inputs and outputs but for dimensions. The rows of a shape, if it
+ *    has any, are a dimension of an input and divide their dimension of each output. */
 #include "runtime/model.h"
 #include "runtime/plan.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,7 +31,14 @@ enum {
   MAX_THREADS = 1024,
   MIN_VALUE = 23, /* bytes of the smallest value and step in the file */
   MIN_STEP = 46,
+  MIN_SHAPE = 40, /* of one more shape */
+  IN_MEMORY = 7,  /* bytes of the block for one byte of the file */
 };
+/* Texts, arguments and launches take less than that, with up to 7 bytes of alignment for each of
+ * their counts (4 bytes). */
+static_assert(sizeof(neo_plan_value) + 8 <= IN_MEMORY * MIN_VALUE, "the block's bound");
+static_assert(sizeof(neo_plan_step) + 48 <= IN_MEMORY * MIN_STEP, "the block's bound");
+static_assert(sizeof(neo_plan) + 64 <= IN_MEMORY * MIN_SHAPE, "the block's bound");
 #define MAX_BYTES ((int64_t)1 << 46)
 
 typedef struct decoder {
@@ -37,7 +47,8 @@ typedef struct decoder {
   char *block;
   size_t used, capacity;
   uint64_t n_functions;
-  neo_plan *plan;
+  uint32_t version;
+  neo_plan *plan; /* of the shape being read */
 } decoder;
 
 static neo_status truncated(decoder *d) {
@@ -97,9 +108,10 @@ static neo_status check_header(decoder *d) {
     return truncated(d);
   if (memcmp(magic, NEO_PLAN_MAGIC, 8) != 0)
     return neo_fail(d->ctx, NEO_BAD_INPUT, "plan: bad magic");
-  if (version != NEO_PLAN_VERSION)
-    return neo_fail(d->ctx, NEO_UNSUPPORTED, "plan: version %u, this runtime reads %d",
+  if (version != 3 && version != NEO_PLAN_VERSION)
+    return neo_fail(d->ctx, NEO_UNSUPPORTED, "plan: version %u, this runtime reads 3 and %d",
                     (unsigned)version, NEO_PLAN_VERSION);
+  d->version = version;
   if (size != left(d))
     return neo_fail(d->ctx, NEO_BAD_INPUT, "plan: %zu bytes follow the header, it says %llu",
                     left(d), (unsigned long long)size);
@@ -108,66 +120,60 @@ static neo_status check_header(decoder *d) {
   return NEO_OK;
 }
 
-typedef struct counts {
-  uint32_t threads, values, inputs, outputs, steps;
-  int64_t arena, scratch, params;
-  uint64_t isa;
-} counts;
-
-static neo_status read_counts(decoder *d, counts *out) {
-  out->threads = neo_read_u32le(&d->in);
-  if (neo_read_u32le(&d->in) != 0)
-    return neo_fail(d->ctx, NEO_BAD_INPUT, "plan: reserved field is not zero");
-  NEO_TRY(read_bytes_field(d, "arena bytes", &out->arena));
-  NEO_TRY(read_bytes_field(d, "scratch bytes", &out->scratch));
-  NEO_TRY(read_bytes_field(d, "params bytes", &out->params));
-  out->isa = neo_read_u64le(&d->in);
-  out->values = neo_read_u32le(&d->in);
-  out->inputs = neo_read_u32le(&d->in);
-  out->outputs = neo_read_u32le(&d->in);
-  out->steps = neo_read_u32le(&d->in);
-  if (d->in.failed)
-    return truncated(d);
-  if (out->threads < 1 || out->threads > MAX_THREADS)
-    return out_of_range(d, "threads", 0, out->threads);
-  size_t rest = left(d);
-  if (out->values > rest / MIN_VALUE || out->steps > rest / MIN_STEP || out->inputs > rest / 4 ||
-      out->outputs > rest / 16)
-    return neo_fail(d->ctx, NEO_BAD_INPUT,
-                    "plan: %u values, %u inputs, %u outputs, %u steps do not fit in %zu bytes",
-                    (unsigned)out->values, (unsigned)out->inputs, (unsigned)out->outputs,
-                    (unsigned)out->steps, rest);
-  return NEO_OK;
-}
-
-/* An upper bound of the block. What has no count in the header (texts, arguments, launches) takes
- * at most 4 bytes in memory per byte in the file: a text its bytes and a NUL for its 4 bytes of
- * length, an argument 4, a launch 16 for 12; and each array or text up to 7 bytes of alignment for
- * the 4 bytes of its count. */
-static neo_status allocate(decoder *d, const counts *n) {
-  d->capacity = sizeof(neo_plan) + n->values * sizeof(neo_plan_value) +
-                n->steps * sizeof(neo_plan_step) + n->inputs * sizeof(uint32_t) +
-                n->outputs * (3 * sizeof(uint32_t) + sizeof(char *)) + 4 * d->in.size + 64;
+/* Room for the whole plan, and its first shape. */
+static neo_status allocate(decoder *d) {
+  d->capacity = sizeof(neo_plan) + 128 + IN_MEMORY * d->in.size;
   d->block = neo_alloc(d->ctx, d->capacity);
   if (!d->block)
     return neo_fail(d->ctx, NEO_NO_MEMORY, "plan: out of memory (%zu bytes)", d->capacity);
-  neo_plan *p = d->plan = take(d, 1, sizeof(neo_plan));
-  p->threads = n->threads;
-  p->arena_bytes = n->arena;
-  p->scratch_bytes = n->scratch;
-  p->params_bytes = n->params;
-  p->isa = n->isa;
-  p->n_values = n->values;
-  p->n_inputs = n->inputs;
-  p->n_outputs = n->outputs;
-  p->n_steps = n->steps;
-  p->value = take(d, n->values, sizeof(*p->value));
-  p->step = take(d, n->steps, sizeof(*p->step));
-  p->input = take(d, n->inputs, sizeof(*p->input));
-  p->output = take(d, n->outputs, sizeof(*p->output));
-  p->output_name = take(d, n->outputs, sizeof(*p->output_name));
-  p->output_bounded = take(d, n->outputs, sizeof(*p->output_bounded));
-  p->output_count = take(d, n->outputs, sizeof(*p->output_count));
+  d->plan = take(d, 1, sizeof(neo_plan));
+  return NEO_OK;
+}
+
+static neo_status read_head(decoder *d) {
+  neo_plan *p = d->plan;
+  p->threads = neo_read_u32le(&d->in);
+  p->n_more = neo_read_u32le(&d->in);
+  if (p->n_more >= (d->version == 3 ? 1 : NEO_PLAN_MAX_SHAPES) || p->n_more > left(d) / MIN_SHAPE)
+    return out_of_range(d, "further shapes", 0, p->n_more);
+  NEO_TRY(read_bytes_field(d, "arena bytes", &p->arena_bytes));
+  NEO_TRY(read_bytes_field(d, "scratch bytes", &p->scratch_bytes));
+  NEO_TRY(read_bytes_field(d, "params bytes", &p->params_bytes));
+  p->isa = neo_read_u64le(&d->in);
+  if (d->in.failed)
+    return truncated(d);
+  if (p->threads < 1 || p->threads > MAX_THREADS)
+    return out_of_range(d, "threads", 0, p->threads);
+  return NEO_OK;
+}
+
+static neo_status read_counts(decoder *d) {
+  neo_plan *p = d->plan;
+  p->n_values = neo_read_u32le(&d->in);
+  p->n_inputs = neo_read_u32le(&d->in);
+  p->n_outputs = neo_read_u32le(&d->in);
+  p->n_steps = neo_read_u32le(&d->in);
+  if (d->in.failed)
+    return truncated(d);
+  size_t rest = left(d);
+  if (p->n_values > rest / MIN_VALUE || p->n_steps > rest / MIN_STEP || p->n_inputs > rest / 4 ||
+      p->n_outputs > rest / 16)
+    return neo_fail(d->ctx, NEO_BAD_INPUT,
+                    "plan: %u values, %u inputs, %u outputs, %u steps do not fit in %zu bytes",
+                    (unsigned)p->n_values, (unsigned)p->n_inputs, (unsigned)p->n_outputs,
+                    (unsigned)p->n_steps, rest);
+  p->value = take(d, p->n_values, sizeof(*p->value));
+  p->step = take(d, p->n_steps, sizeof(*p->step));
+  p->input = take(d, p->n_inputs, sizeof(*p->input));
+  p->output = take(d, p->n_outputs, sizeof(*p->output));
+  p->output_name = take(d, p->n_outputs, sizeof(*p->output_name));
+  p->output_bounded = take(d, p->n_outputs, sizeof(*p->output_bounded));
+  p->output_count = take(d, p->n_outputs, sizeof(*p->output_count));
+  p->input_rows = take(d, p->n_inputs, sizeof(*p->input_rows));
+  p->output_rows = take(d, p->n_outputs, sizeof(*p->output_rows));
+  if (!p->value || !p->step || !p->input || !p->output || !p->output_name || !p->output_bounded ||
+      !p->output_count || !p->input_rows || !p->output_rows)
+    return neo_fail(d->ctx, NEO_INTERNAL, "plan: block too small");
   return NEO_OK;
 }
 
@@ -415,19 +421,108 @@ static neo_status check_nesting(decoder *d, uint32_t at, uint32_t end, int depth
   return NEO_OK;
 }
 
-static neo_status decode(decoder *d) {
-  counts n = {0};
-  NEO_TRY(check_header(d));
-  NEO_TRY(read_counts(d, &n));
-  NEO_TRY(allocate(d, &n));
-  NEO_TRY(read_text(d, &d->plan->arch));
-  NEO_TRY(read_text(d, &d->plan->target));
-  for (uint32_t i = 0; i < n.values; i++)
+/* ---- shapes -------------------------------------------------------------------------------- */
+
+static neo_status read_input_rows(decoder *d) {
+  neo_plan *p = d->plan;
+  bool any = false;
+  for (uint32_t i = 0; i < p->n_inputs; i++) {
+    uint32_t dim = p->input_rows[i] = neo_read_u32le(&d->in);
+    const neo_plan_value *v = &p->value[p->input[i]];
+    if (dim > v->rank || (dim && v->dim[dim - 1] != p->rows))
+      return out_of_range(d, "rows of input", i, dim);
+    any = any || dim;
+  }
+  return any ? NEO_OK : out_of_range(d, "rows", 0, p->rows);
+}
+
+static neo_status read_rows(decoder *d) {
+  neo_plan *p = d->plan;
+  NEO_TRY(read_bytes_field(d, "rows", &p->rows));
+  if (p->rows == 0)
+    return NEO_OK;
+  NEO_TRY(read_bytes_field(d, "least rows", &p->rows_least));
+  if (p->rows_least < 1 || p->rows_least > p->rows)
+    return out_of_range(d, "least rows", 0, p->rows_least);
+  NEO_TRY(read_input_rows(d));
+  for (uint32_t i = 0; i < p->n_outputs; i++) {
+    uint32_t dim = p->output_rows[i] = neo_read_u32le(&d->in);
+    const neo_plan_value *v = &p->value[p->output[i]];
+    if (dim > v->rank || (dim && (v->dim[dim - 1] % p->rows || v->storage != NEO_STORE_OUTPUT ||
+                                  v->slot != i || dim == p->output_bounded[i])))
+      return out_of_range(d, "rows of output", i, dim);
+  }
+  return d->in.failed ? truncated(d) : NEO_OK;
+}
+
+/* Invariant 7. */
+static neo_status check_like_first(decoder *d, const neo_plan *first) {
+  const neo_plan *p = d->plan;
+  if (p->n_inputs != first->n_inputs || p->n_outputs != first->n_outputs)
+    return out_of_range(d, "interface", 0, p->n_inputs);
+  for (uint32_t i = 0; i < p->n_inputs; i++) {
+    const neo_plan_value *a = &first->value[first->input[i]], *b = &p->value[p->input[i]];
+    if (a->dtype != b->dtype || a->rank != b->rank || strcmp(a->name, b->name) != 0)
+      return out_of_range(d, "another shape's input", i, b->bytes);
+  }
+  for (uint32_t i = 0; i < p->n_outputs; i++) {
+    const neo_plan_value *a = &first->value[first->output[i]], *b = &p->value[p->output[i]];
+    if (a->dtype != b->dtype || strcmp(first->output_name[i], p->output_name[i]) != 0)
+      return out_of_range(d, "another shape's output", i, b->bytes);
+  }
+  return NEO_OK;
+}
+
+static neo_status read_program(decoder *d) {
+  const neo_plan *p = d->plan;
+  for (uint32_t i = 0; i < p->n_values; i++)
     NEO_TRY(read_value(d, i));
   NEO_TRY(read_interface(d));
-  for (uint32_t i = 0; i < n.steps; i++)
+  for (uint32_t i = 0; i < p->n_steps; i++)
     NEO_TRY(read_step(d, i));
-  NEO_TRY(check_nesting(d, 0, n.steps, 0));
+  return check_nesting(d, 0, p->n_steps, 0);
+}
+
+static neo_status read_more(decoder *d, neo_plan *first, uint32_t k) {
+  neo_plan *p = d->plan = &first->more[k];
+  p->threads = first->threads;
+  p->params_bytes = first->params_bytes;
+  p->isa = first->isa;
+  p->arch = first->arch;
+  p->target = first->target;
+  NEO_TRY(read_bytes_field(d, "arena bytes", &p->arena_bytes));
+  NEO_TRY(read_bytes_field(d, "scratch bytes", &p->scratch_bytes));
+  NEO_TRY(read_counts(d));
+  NEO_TRY(read_program(d));
+  NEO_TRY(read_rows(d));
+  return check_like_first(d, first);
+}
+
+static neo_status read_shapes(decoder *d) {
+  neo_plan *first = d->plan;
+  NEO_TRY(read_rows(d));
+  if (first->n_more == 0 && first->rows == 0)
+    return neo_fail(d->ctx, NEO_BAD_INPUT, "plan: version %u for what version 3 can say",
+                    (unsigned)d->version);
+  first->more = take(d, first->n_more, sizeof(*first->more));
+  if (!first->more)
+    return neo_fail(d->ctx, NEO_INTERNAL, "plan: block too small");
+  for (uint32_t k = 0; k < first->n_more; k++)
+    NEO_TRY(read_more(d, first, k));
+  d->plan = first;
+  return NEO_OK;
+}
+
+static neo_status decode(decoder *d) {
+  NEO_TRY(check_header(d));
+  NEO_TRY(allocate(d));
+  NEO_TRY(read_head(d));
+  NEO_TRY(read_counts(d));
+  NEO_TRY(read_text(d, &d->plan->arch));
+  NEO_TRY(read_text(d, &d->plan->target));
+  NEO_TRY(read_program(d));
+  if (d->version > 3)
+    NEO_TRY(read_shapes(d));
   if (left(d) != 0)
     return neo_fail(d->ctx, NEO_BAD_INPUT, "plan: %zu bytes after the last step", left(d));
   return NEO_OK;

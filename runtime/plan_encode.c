@@ -51,19 +51,8 @@ static void put_step(neo_buf *out, const neo_plan_step *step) {
     neo_buf_u32le(out, step->second);
 }
 
-static void put_body(neo_buf *out, const neo_plan *plan) {
-  neo_buf_u32le(out, plan->threads);
-  neo_buf_u32le(out, 0);
-  put_i64(out, plan->arena_bytes);
-  put_i64(out, plan->scratch_bytes);
-  put_i64(out, plan->params_bytes);
-  neo_buf_u64le(out, plan->isa);
-  neo_buf_u32le(out, plan->n_values);
-  neo_buf_u32le(out, plan->n_inputs);
-  neo_buf_u32le(out, plan->n_outputs);
-  neo_buf_u32le(out, plan->n_steps);
-  put_text(out, plan->arch);
-  put_text(out, plan->target);
+/* What each shape has of its own, after its counts. */
+static void put_program(neo_buf *out, const neo_plan *plan) {
   for (uint32_t i = 0; i < plan->n_values; i++)
     put_value(out, &plan->value[i]);
   for (uint32_t i = 0; i < plan->n_inputs; i++)
@@ -80,11 +69,57 @@ static void put_body(neo_buf *out, const neo_plan *plan) {
     put_step(out, &plan->step[i]);
 }
 
+static void put_counts(neo_buf *out, const neo_plan *plan) {
+  neo_buf_u32le(out, plan->n_values);
+  neo_buf_u32le(out, plan->n_inputs);
+  neo_buf_u32le(out, plan->n_outputs);
+  neo_buf_u32le(out, plan->n_steps);
+}
+
+static void put_rows(neo_buf *out, const neo_plan *plan) {
+  put_i64(out, plan->rows);
+  if (plan->rows == 0)
+    return;
+  put_i64(out, plan->rows_least);
+  for (uint32_t i = 0; i < plan->n_inputs; i++)
+    neo_buf_u32le(out, plan->input_rows[i]);
+  for (uint32_t i = 0; i < plan->n_outputs; i++)
+    neo_buf_u32le(out, plan->output_rows[i]);
+}
+
+/* The first version that can say what this plan says. */
+static uint32_t version_of(const neo_plan *plan) {
+  return plan->n_more || plan->rows ? NEO_PLAN_VERSION : 3;
+}
+
+static void put_body(neo_buf *out, const neo_plan *plan) {
+  neo_buf_u32le(out, plan->threads);
+  neo_buf_u32le(out, plan->n_more);
+  put_i64(out, plan->arena_bytes);
+  put_i64(out, plan->scratch_bytes);
+  put_i64(out, plan->params_bytes);
+  neo_buf_u64le(out, plan->isa);
+  put_counts(out, plan);
+  put_text(out, plan->arch);
+  put_text(out, plan->target);
+  put_program(out, plan);
+  if (version_of(plan) == 3)
+    return;
+  put_rows(out, plan);
+  for (uint32_t k = 0; k < plan->n_more; k++) {
+    put_i64(out, plan->more[k].arena_bytes);
+    put_i64(out, plan->more[k].scratch_bytes);
+    put_counts(out, &plan->more[k]);
+    put_program(out, &plan->more[k]);
+    put_rows(out, &plan->more[k]);
+  }
+}
+
 neo_status neo_plan_encode(neo_ctx *ctx, const neo_plan *plan, neo_buf *out) {
   neo_buf body = {0};
   put_body(&body, plan);
   neo_buf_append(out, NEO_PLAN_MAGIC, 8);
-  neo_buf_u32le(out, NEO_PLAN_VERSION);
+  neo_buf_u32le(out, version_of(plan));
   neo_buf_u32le(out, neo_crc32(0, body.data, body.size));
   neo_buf_u64le(out, body.size);
   neo_buf_append(out, body.data, body.size);

@@ -1,44 +1,20 @@
 /* A session: the memory, workers and resolved steps with which one thread at a time runs a model.
  *
  * Design: everything that a run needs is made at creation: buffers, workers, and per step the array
- * of pointers that its kernels get. A run walks the steps, into those that branches and loops own,
- * and allocates nothing. Binding an input
+ * of pointers that its kernels get, for every shape of the artifact; all shapes share the buffers,
+ * which are as large as the largest. A run takes the shape that its inputs have (session_input.c),
+ * walks the steps, into those that branches and loops own, and allocates nothing. Binding an input
  * to the caller's memory rewrites the pointers of the steps that read it.
  *
  * Invariants
- * 1. place[id] is where value id lives now, and every step's data[j] == place[arg[j]].
+ * 1. Of every shape: place[id] is where value id lives now, and every step's data[j] ==
+ *    place[arg[j]].
  * 2. The plan was checked by plan_decode.c: no range is checked again here. */
 #include <sched.h>
 #include <string.h>
 
 #include "runtime/dtype.h"
-#include "runtime/model.h"
-#include "runtime/ops.h"
-
-typedef struct session_step {
-  const neo_plan_step *plan;
-  void **data;                  /* by argument */
-  const neo_plan_value **value; /* by argument, for operators of the runtime */
-  neo_pool_call call;
-  neo_op_call op;
-} session_step;
-
-struct neo_rt_session {
-  neo_rt_model *model;
-  neo_pool *pool;
-  void **place; /* by value */
-  void **own;   /* by input, then by output: the session's own buffers */
-  bool *given;  /* by input: set or bound */
-  session_step *step;
-  void **data; /* storage of all steps' data, value, functions and grids */
-  const neo_plan_value **value;
-  neo_kernel_fn *function;
-  int64_t *grid;
-  char *arena, *scratch, *op_work;
-  int caller_cpu; /* the thread that runs the session is pinned to it while it does; -1: not */
-  bool profile;
-  double *ns; /* by step */
-};
+#include "runtime/session.h"
 
 /* ---- creation ------------------------------------------------------------------------------------ */
 
@@ -61,52 +37,103 @@ static neo_status create_pool(neo_ctx *ctx, neo_rt_session *s, const neo_rt_opti
   return neo_pool_create(ctx, (neo_pool_kind)options->pool, threads, n ? cpu : NULL, &s->pool);
 }
 
-static neo_status allocate_tables(neo_ctx *ctx, neo_rt_session *s) {
-  const neo_plan *p = s->model->plan;
+static neo_status allocate_shape(neo_ctx *ctx, session_shape *s) {
+  const neo_plan *p = s->plan;
   size_t args = 0, launches = 0;
   for (uint32_t i = 0; i < p->n_steps; i++) {
     args += p->step[i].n_args;
     launches += p->step[i].n_launches;
   }
   s->place = neo_alloc(ctx, p->n_values * sizeof(*s->place));
-  s->own = neo_alloc(ctx, ((size_t)p->n_inputs + p->n_outputs) * sizeof(*s->own));
-  s->given = neo_alloc(ctx, p->n_inputs * sizeof(*s->given));
   s->step = neo_alloc(ctx, p->n_steps * sizeof(*s->step));
   s->data = neo_alloc(ctx, args * sizeof(*s->data));
   s->value = neo_alloc(ctx, args * sizeof(*s->value));
   s->function = neo_alloc(ctx, launches * sizeof(*s->function));
   s->grid = neo_alloc(ctx, launches * sizeof(*s->grid));
-  s->ns = neo_alloc(ctx, p->n_steps * sizeof(*s->ns));
-  if (!s->place || !s->own || !s->given || !s->step || !s->data || !s->value || !s->function ||
-      !s->grid || !s->ns)
+  if (!s->place || !s->step || !s->data || !s->value || !s->function || !s->grid)
     return neo_fail(ctx, NEO_NO_MEMORY, "session: out of memory");
   return NEO_OK;
+}
+
+static neo_status allocate_tables(neo_ctx *ctx, neo_rt_session *s) {
+  const neo_plan *p = s->model->plan;
+  size_t n = (size_t)s->model->n_shapes, steps = 0;
+  s->shape = neo_alloc(ctx, n * sizeof(*s->shape));
+  s->input = neo_alloc(ctx, p->n_inputs * sizeof(*s->input));
+  s->own = neo_alloc(ctx, ((size_t)p->n_inputs + p->n_outputs) * sizeof(*s->own));
+  s->wide = neo_alloc(ctx, p->n_inputs * sizeof(*s->wide));
+  if (!s->shape || !s->input || !s->own || !s->wide)
+    return neo_fail(ctx, NEO_NO_MEMORY, "session: out of memory");
+  for (uint32_t i = 0; i < p->n_inputs; i++)
+    memcpy(s->input[i].dim, s->model->input[i].dim, sizeof(s->input[i].dim));
+  for (size_t k = 0; k < n; k++) {
+    s->shape[k].plan = neo_rt_plan(s->model, (int)k);
+    s->shape[k].first_step = (uint32_t)steps;
+    steps += s->shape[k].plan->n_steps;
+    NEO_TRY(allocate_shape(ctx, &s->shape[k]));
+  }
+  s->now = &s->shape[0];
+  s->rows = p->rows;
+  s->ns = neo_alloc(ctx, steps * sizeof(*s->ns));
+  return s->ns ? NEO_OK : neo_fail(ctx, NEO_NO_MEMORY, "session: out of memory");
 }
 
 static size_t scratch_stride(const neo_plan *plan) {
   return (size_t)(plan->scratch_bytes + 63) / 64 * 64;
 }
 
-static neo_status allocate_buffers(neo_ctx *ctx, neo_rt_session *s) {
-  const neo_plan *p = s->model->plan;
-  size_t scratch;
-  if (!neo_mul_size(scratch_stride(p), (size_t)neo_pool_threads(s->pool), &scratch))
-    return neo_fail(ctx, NEO_NO_MEMORY, "session: scratch memory overflows");
-  s->arena = neo_aligned_alloc(ctx, (size_t)p->arena_bytes);
-  s->scratch = neo_aligned_alloc(ctx, scratch);
-  if (!s->arena || !s->scratch)
-    return neo_fail(ctx, NEO_NO_MEMORY, "session: out of memory for %lld bytes of activations",
-                    (long long)p->arena_bytes);
-  for (uint32_t i = 0; i < p->n_inputs + p->n_outputs; i++) {
-    uint32_t id = i < p->n_inputs ? p->input[i] : p->output[i - p->n_inputs];
-    if (i >= p->n_inputs && p->value[id].storage != NEO_STORE_OUTPUT)
-      continue;
-    s->own[i] = neo_aligned_alloc(ctx, (size_t)p->value[id].bytes);
-    if (!s->own[i])
-      return neo_fail(ctx, NEO_NO_MEMORY, "session: out of memory for '%.128s' (%lld bytes)",
-                      p->value[id].name, (long long)p->value[id].bytes);
+static size_t larger(size_t a, size_t b) {
+  return a > b ? a : b;
+}
+
+static neo_status allocate_buffer(neo_ctx *ctx, const char *name, size_t bytes, void **out) {
+  *out = neo_aligned_alloc(ctx, bytes);
+  return *out ? NEO_OK
+              : neo_fail(ctx, NEO_NO_MEMORY, "session: out of memory for '%.128s' (%zu bytes)",
+                         name, bytes);
+}
+
+/* Inputs and outputs, of the largest shape. */
+static neo_status allocate_interface(neo_ctx *ctx, neo_rt_session *s) {
+  const neo_rt_model *model = s->model;
+  int n_inputs = neo_rt_inputs(model);
+  for (int i = 0; i < n_inputs; i++) {
+    size_t bytes = 0, wide = 0;
+    for (int k = 0; k < model->n_shapes; k++) {
+      size_t own = neo_rt_shape_input(model, k, i)->bytes;
+      int64_t least = 0;
+      int dim = neo_rt_shape_rows(model, k, i, &least);
+      bytes = larger(bytes, own);
+      if (dim && least < neo_rt_plan(model, k)->rows)
+        wide = larger(wide, own);
+    }
+    NEO_TRY(allocate_buffer(ctx, model->input[i].name, bytes, &s->own[i]));
+    if (wide)
+      NEO_TRY(allocate_buffer(ctx, model->input[i].name, wide, &s->wide[i]));
+  }
+  for (int i = 0; i < neo_rt_outputs(model); i++) {
+    size_t bytes = 0;
+    for (int k = 0; k < model->n_shapes; k++)
+      bytes = larger(bytes, neo_rt_shape_output(model, k, i)->bytes);
+    NEO_TRY(allocate_buffer(ctx, model->output[i].name, bytes, &s->own[n_inputs + i]));
   }
   return NEO_OK;
+}
+
+static neo_status allocate_buffers(neo_ctx *ctx, neo_rt_session *s) {
+  size_t scratch = 0, arena = 0;
+  for (int k = 0; k < s->model->n_shapes; k++) {
+    scratch = larger(scratch, scratch_stride(s->shape[k].plan));
+    arena = larger(arena, (size_t)s->shape[k].plan->arena_bytes);
+  }
+  if (!neo_mul_size(scratch, (size_t)neo_pool_threads(s->pool), &scratch))
+    return neo_fail(ctx, NEO_NO_MEMORY, "session: scratch memory overflows");
+  s->arena = neo_aligned_alloc(ctx, arena);
+  s->scratch = neo_aligned_alloc(ctx, scratch);
+  if (!s->arena || !s->scratch)
+    return neo_fail(ctx, NEO_NO_MEMORY, "session: out of memory for %zu bytes of activations",
+                    arena);
+  return allocate_interface(ctx, s);
 }
 
 static void *place_of(const neo_rt_session *s, const neo_plan_value *value) {
@@ -123,8 +150,8 @@ static void *place_of(const neo_rt_session *s, const neo_plan_value *value) {
   return NULL;
 }
 
-static void resolve_launches(neo_rt_session *s, session_step *step, neo_kernel_fn *function,
-                             int64_t *grid) {
+static void resolve_launches(const neo_rt_session *s, const session_shape *shape,
+                             session_step *step, neo_kernel_fn *function, int64_t *grid) {
   const neo_plan_step *plan = step->plan;
   for (uint32_t i = 0; i < plan->n_launches; i++) {
     function[i] = s->model->functions[plan->launch[i].function];
@@ -136,25 +163,26 @@ static void resolve_launches(neo_rt_session *s, session_step *step, neo_kernel_f
                                .buf = step->data,
                                .work = plan->work_offset >= 0 ? s->arena + plan->work_offset : NULL,
                                .scratch = plan->scratch_bytes ? s->scratch : NULL,
-                               .scratch_bytes = (int64_t)scratch_stride(s->model->plan)};
+                               .scratch_bytes = (int64_t)scratch_stride(shape->plan)};
 }
 
-static neo_status resolve_steps(neo_ctx *ctx, neo_rt_session *s, size_t *op_work) {
-  const neo_plan *p = s->model->plan;
-  void **data = s->data;
-  const neo_plan_value **value = s->value;
-  neo_kernel_fn *function = s->function;
-  int64_t *grid = s->grid;
+static neo_status resolve_steps(neo_ctx *ctx, neo_rt_session *s, session_shape *shape,
+                                size_t *op_work) {
+  const neo_plan *p = shape->plan;
+  void **data = shape->data;
+  const neo_plan_value **value = shape->value;
+  neo_kernel_fn *function = shape->function;
+  int64_t *grid = shape->grid;
   for (uint32_t id = 0; id < p->n_values; id++)
-    s->place[id] = place_of(s, &p->value[id]);
+    shape->place[id] = place_of(s, &p->value[id]);
   for (uint32_t i = 0; i < p->n_steps; i++) {
-    session_step *step = &s->step[i];
+    session_step *step = &shape->step[i];
     *step = (session_step){.plan = &p->step[i], .data = data, .value = value};
     for (uint32_t j = 0; j < p->step[i].n_args; j++) {
-      *data++ = s->place[p->step[i].arg[j]];
+      *data++ = shape->place[p->step[i].arg[j]];
       *value++ = &p->value[p->step[i].arg[j]];
     }
-    resolve_launches(s, step, function, grid);
+    resolve_launches(s, shape, step, function, grid);
     function += p->step[i].n_launches;
     grid += p->step[i].n_launches;
     if (p->step[i].kind != NEO_PLAN_RUNTIME)
@@ -163,7 +191,7 @@ static neo_status resolve_steps(neo_ctx *ctx, neo_rt_session *s, size_t *op_work
     step->op.data = step->data;
     step->op.pool = s->pool;
     step->op.work_bytes = (step->op.work_bytes + 63) / 64 * 64;
-    *op_work = step->op.work_bytes > *op_work ? step->op.work_bytes : *op_work;
+    *op_work = larger(*op_work, step->op.work_bytes);
   }
   return NEO_OK;
 }
@@ -173,15 +201,17 @@ static neo_status create(neo_ctx *ctx, neo_rt_session *s, const neo_rt_options *
   NEO_TRY(create_pool(ctx, s, options));
   NEO_TRY(allocate_tables(ctx, s));
   NEO_TRY(allocate_buffers(ctx, s));
-  NEO_TRY(resolve_steps(ctx, s, &op_work));
+  for (int k = 0; k < s->model->n_shapes; k++)
+    NEO_TRY(resolve_steps(ctx, s, &s->shape[k], &op_work));
   if (!neo_mul_size(op_work, (size_t)neo_pool_threads(s->pool), &op_work))
     return neo_fail(ctx, NEO_NO_MEMORY, "session: operators' memory overflows");
   s->op_work = neo_aligned_alloc(ctx, op_work);
   if (!s->op_work)
     return neo_fail(ctx, NEO_NO_MEMORY, "session: out of memory for operators (%zu bytes)",
                     op_work);
-  for (uint32_t i = 0; i < s->model->plan->n_steps; i++)
-    s->step[i].op.work = s->op_work;
+  for (int k = 0; k < s->model->n_shapes; k++)
+    for (uint32_t i = 0; i < s->shape[k].plan->n_steps; i++)
+      s->shape[k].step[i].op.work = s->op_work;
   return NEO_OK;
 }
 
@@ -208,6 +238,13 @@ int neo_rt_session_create(neo_rt_model *model, const neo_rt_options *options, ne
   return neo_rt_report(error, status, &ctx);
 }
 
+static void free_shape(neo_ctx *ctx, session_shape *s) {
+  void *const tables[] = {s->place, s->step, s->data, (void *)s->value, (void *)s->function,
+                          s->grid};
+  for (int i = 0; i < NEO_COUNT(tables); i++)
+    neo_free(ctx, tables[i]);
+}
+
 void neo_rt_session_destroy(neo_rt_session *session) {
   if (!session)
     return;
@@ -217,135 +254,17 @@ void neo_rt_session_destroy(neo_rt_session *session) {
   neo_pool_destroy(session->pool);
   for (uint32_t i = 0; session->own && i < p->n_inputs + p->n_outputs; i++)
     neo_aligned_free(&ctx, session->own[i]);
+  for (uint32_t i = 0; session->wide && i < p->n_inputs; i++)
+    neo_aligned_free(&ctx, session->wide[i]);
+  for (int k = 0; session->shape && k < session->model->n_shapes; k++)
+    free_shape(&ctx, &session->shape[k]);
   neo_aligned_free(&ctx, session->arena);
   neo_aligned_free(&ctx, session->scratch);
   neo_aligned_free(&ctx, session->op_work);
-  void *const tables[] = {session->place,
-                          session->own,
-                          session->given,
-                          session->step,
-                          session->data,
-                          (void *)session->value,
-                          (void *)session->function,
-                          session->grid,
-                          session->ns};
+  void *const tables[] = {session->shape, session->input, session->own, session->wide, session->ns};
   for (int i = 0; i < NEO_COUNT(tables); i++)
     neo_free(&ctx, tables[i]);
   neo_free(&ctx, session);
-}
-
-/* ---- inputs ---------------------------------------------------------------------------------------- */
-
-static void print_tensor(neo_buf *out, const neo_rt_tensor_info *info) {
-  neo_buf_printf(out, "'%s' %s[", info->name ? info->name : "?", info->dtype ? info->dtype : "?");
-  for (int i = 0; i < info->rank && i < NEO_RT_MAX_RANK; i++)
-    neo_buf_printf(out, i ? ",%lld" : "%lld", (long long)info->dim[i]);
-  neo_buf_text(out, "]");
-}
-
-/* "set_input: `what`; the model's inputs are 'x' f32[1,3] (12 bytes), ..." */
-static neo_status wrong_input(neo_ctx *ctx, const neo_rt_model *model, const char *what) {
-  neo_buf list = {0};
-  for (int i = 0; i < neo_rt_inputs(model); i++) {
-    neo_buf_text(&list, i ? ", " : "");
-    print_tensor(&list, &model->input[i]);
-    neo_buf_printf(&list, " (%zu bytes)", model->input[i].bytes);
-  }
-  neo_fail(ctx, NEO_USAGE, "%s; the model's inputs are: %s", what,
-           list.data && !list.failed ? list.data : "(none)");
-  neo_buf_fini(&list);
-  return NEO_USAGE;
-}
-
-static int input_find(const neo_rt_model *model, const char *name) {
-  for (int i = 0; name && i < neo_rt_inputs(model); i++)
-    if (strcmp(model->input[i].name, name) == 0)
-      return i;
-  return -1;
-}
-
-static void input_place(neo_rt_session *s, int i, void *place) {
-  const neo_plan *p = s->model->plan;
-  uint32_t id = p->input[i];
-  s->given[i] = true;
-  if (s->place[id] == place)
-    return;
-  for (uint32_t v = 0; v < p->n_values; v++)
-    if (p->value[v].storage == NEO_STORE_INPUT && p->value[v].slot == i)
-      s->place[v] = place;
-  for (uint32_t k = 0; k < p->n_steps; k++)
-    for (uint32_t j = 0; j < p->step[k].n_args; j++)
-      s->step[k].data[j] = s->place[p->step[k].arg[j]];
-}
-
-static void input_copy(neo_rt_session *s, int i, const void *data) {
-  if (s->model->input[i].bytes)
-    memcpy(s->own[i], data, s->model->input[i].bytes);
-  input_place(s, i, s->own[i]);
-}
-
-int neo_rt_set_input(neo_rt_session *session, const char *name, const void *data, size_t bytes,
-                     neo_rt_error *error) {
-  neo_ctx ctx;
-  neo_ctx_init(&ctx, 0);
-  char what[320];
-  const neo_rt_model *model = session->model;
-  int i = input_find(model, name);
-  if (i < 0) {
-    snprintf(what, sizeof(what), "no input '%.200s'", name ? name : "(null)");
-    return neo_rt_report(error, wrong_input(&ctx, model, what), &ctx);
-  }
-  if (bytes != model->input[i].bytes || (!data && bytes)) {
-    snprintf(what, sizeof(what), "input '%.200s': %zu bytes given, %zu expected", name,
-             data ? bytes : 0, model->input[i].bytes);
-    return neo_rt_report(error, wrong_input(&ctx, model, what), &ctx);
-  }
-  input_copy(session, i, data);
-  return neo_rt_report(error, NEO_OK, &ctx);
-}
-
-int neo_rt_set_tensor(neo_rt_session *session, const neo_rt_tensor_info *tensor, const void *data,
-                      neo_rt_error *error) {
-  neo_ctx ctx;
-  neo_ctx_init(&ctx, 0);
-  const neo_rt_model *model = session->model;
-  int i = tensor ? input_find(model, tensor->name) : -1;
-  const neo_rt_tensor_info *want = i >= 0 ? &model->input[i] : NULL;
-  bool same = want && (data || !want->bytes) && tensor->dtype &&
-              strcmp(tensor->dtype, want->dtype) == 0 && tensor->rank == want->rank &&
-              memcmp(tensor->dim, want->dim, (size_t)want->rank * sizeof(want->dim[0])) == 0;
-  if (!same) {
-    neo_buf what = {0};
-    neo_buf_text(&what, want ? "input does not fit: " : "no such input: ");
-    if (tensor)
-      print_tensor(&what, tensor);
-    neo_status status =
-        wrong_input(&ctx, model, what.data && !what.failed ? what.data : "input does not fit");
-    neo_buf_fini(&what);
-    return neo_rt_report(error, status, &ctx);
-  }
-  input_copy(session, i, data);
-  return neo_rt_report(error, NEO_OK, &ctx);
-}
-
-int neo_rt_bind_input(neo_rt_session *session, int i, const void *data, neo_rt_error *error) {
-  neo_ctx ctx;
-  neo_ctx_init(&ctx, 0);
-  neo_status status = NEO_OK;
-  const neo_plan *p = session->model->plan;
-  if (i < 0 || i >= neo_rt_inputs(session->model)) {
-    status = neo_fail(&ctx, NEO_USAGE, "bind: input %d of %d", i, neo_rt_inputs(session->model));
-  } else {
-    size_t size = neo_rt_dtype_size(p->value[p->input[i]].dtype);
-    if (!data || (uintptr_t)data % size != 0)
-      status =
-          neo_fail(&ctx, NEO_USAGE,
-                   "bind: input '%.128s': address %p is not aligned to its elements (%zu bytes)",
-                   session->model->input[i].name, data, size);
-    else
-      input_place(session, i, (void *)(uintptr_t)data);
-  }
-  return neo_rt_report(error, status, &ctx);
 }
 
 /* ---- runs ------------------------------------------------------------------------------------------- */
@@ -394,6 +313,7 @@ static int failed_run(neo_rt_error *error, int code, const char *format, const c
 /* A run: where it failed, and its clock when profiling. */
 typedef struct run {
   neo_rt_session *session;
+  session_shape *shape;
   uint32_t failed_step;
   int32_t result;
   uint64_t before;
@@ -402,14 +322,14 @@ typedef struct run {
 
 static void profile_step(run *r, uint32_t i) {
   uint64_t now = neo_now_ns(&r->clock);
-  r->session->ns[i] += (double)(now - r->before);
+  r->session->ns[r->shape->first_step + i] += (double)(now - r->before);
   r->before = now;
 }
 
 static bool run_range(run *r, uint32_t at, uint32_t end);
 
 static bool run_loop(run *r, uint32_t at) {
-  const session_step *step = &r->session->step[at];
+  const session_step *step = &r->shape->step[at];
   int64_t trips = *(const int64_t *)step->data[0];
   const uint8_t *cond = step->data[1];
   for (int64_t i = 0; i < trips && *cond; i++) {
@@ -424,7 +344,7 @@ static bool run_loop(run *r, uint32_t at) {
 static bool run_range(run *r, uint32_t at, uint32_t end) {
   neo_rt_session *s = r->session;
   while (at < end) {
-    session_step *step = &s->step[at];
+    session_step *step = &r->shape->step[at];
     const neo_plan_step *plan = step->plan;
     bool ok = true;
     if (plan->kind == NEO_PLAN_LOOP) {
@@ -446,49 +366,66 @@ static bool run_range(run *r, uint32_t at, uint32_t end) {
   return true;
 }
 
-/* The real extent of output i's bounded dimension. */
-static int64_t real_extent(const neo_rt_session *s, uint32_t i) {
-  const neo_plan *p = s->model->plan;
-  int64_t most = p->value[p->output[i]].dim[p->output_bounded[i] - 1];
-  int64_t n = *(const int64_t *)s->place[p->output_count[i]];
-  return n < 0 ? 0 : n > most ? most : n;
+/* The dimensions that output i really has: fewer rows, a bounded extent. */
+static void real_dims(const neo_rt_session *s, uint32_t i, int64_t *dim) {
+  const neo_plan *p = s->now->plan;
+  const neo_plan_value *v = &p->value[p->output[i]];
+  memcpy(dim, v->dim, sizeof(v->dim));
+  if (p->rows && p->output_rows[i])
+    dim[p->output_rows[i] - 1] = dim[p->output_rows[i] - 1] / p->rows * s->rows;
+  if (p->output_bounded[i]) {
+    int64_t most = v->dim[p->output_bounded[i] - 1];
+    int64_t n = *(const int64_t *)s->now->place[p->output_count[i]];
+    dim[p->output_bounded[i] - 1] = n < 0 ? 0 : n > most ? most : n;
+  }
 }
 
-/* Moves the real part of output i to the front, so that it is dense. */
-static void cut_output(neo_rt_session *s, uint32_t i) {
-  const neo_plan *p = s->model->plan;
-  const neo_plan_value *v = &p->value[p->output[i]];
-  uint32_t d = p->output_bounded[i] - 1;
-  size_t outer = 1, inner = neo_rt_dtype_size(v->dtype);
-  for (uint32_t k = 0; k < v->rank; k++)
-    *(k < d ? &outer : &inner) *= k == d ? 1 : (size_t)v->dim[k];
-  size_t row = inner * (size_t)real_extent(s, i), stride = inner * (size_t)v->dim[d];
-  char *data = s->place[p->output[i]];
+/* Moves the first `extent` of dimension d to the front, so that they are dense. */
+static void cut(char *data, size_t size, int rank, int64_t *dim, int d, int64_t extent) {
+  size_t outer = 1, inner = size;
+  for (int k = 0; k < rank; k++)
+    *(k < d ? &outer : &inner) *= k == d ? 1 : (size_t)dim[k];
+  size_t row = inner * (size_t)extent, stride = inner * (size_t)dim[d];
   for (size_t k = 1; row && row < stride && k < outer; k++)
     memmove(data + k * row, data + k * stride, row);
+  dim[d] = extent;
+}
+
+static void cut_output(neo_rt_session *s, uint32_t i) {
+  const neo_plan *p = s->now->plan;
+  const neo_plan_value *v = &p->value[p->output[i]];
+  int64_t dim[NEO_RT_MAX_RANK], real[NEO_RT_MAX_RANK];
+  memcpy(dim, v->dim, sizeof(dim));
+  real_dims(s, i, real);
+  for (int d = 0; d < v->rank; d++)
+    if (real[d] < dim[d])
+      cut(s->now->place[p->output[i]], neo_rt_dtype_size(v->dtype), v->rank, dim, d, real[d]);
+}
+
+static int take_inputs(neo_rt_session *session, neo_rt_error *error) {
+  neo_ctx ctx;
+  neo_ctx_init(&ctx, 0);
+  return neo_rt_report(error, neo_session_take_inputs(&ctx, session), &ctx);
 }
 
 static int run_steps(neo_rt_session *session, neo_rt_error *error) {
-  const neo_plan *p = session->model->plan;
-  for (uint32_t i = 0; i < p->n_inputs; i++)
-    if (!session->given[i])
-      return failed_run(error, NEO_RT_USAGE, "run: input '%.200s' has not been set (input %d)",
-                        session->model->input[i].name, (int)i);
-  run r = {.session = session};
+  int code = take_inputs(session, error);
+  if (code)
+    return code;
+  const neo_plan *p = session->now->plan;
+  run r = {.session = session, .shape = session->now};
   if (session->profile) {
-    memset(session->ns, 0, p->n_steps * sizeof(*session->ns));
+    int all = 0;
+    neo_rt_profile(session, 1, NULL, &all);
+    memset(session->ns, 0, (size_t)all * sizeof(*session->ns));
     r.before = neo_now_ns(&r.clock);
   }
   if (!run_range(&r, 0, p->n_steps))
     return failed_run(error, NEO_RT_KERNEL, "run: step '%.200s' failed with %d",
                       p->step[r.failed_step].name, (int)r.result);
   for (uint32_t i = 0; i < p->n_outputs; i++)
-    if (p->output_bounded[i])
+    if (p->output_bounded[i] || (p->rows && p->output_rows[i]))
       cut_output(session, i);
-  if (error) {
-    error->code = NEO_RT_OK;
-    error->text[0] = '\0';
-  }
   return NEO_RT_OK;
 }
 
@@ -508,16 +445,15 @@ int neo_rt_run(neo_rt_session *session, neo_rt_error *error) {
 }
 
 int neo_rt_output_shape(neo_rt_session *session, int i, neo_rt_tensor_info *out) {
-  const neo_plan *p = session->model->plan;
-  const neo_rt_tensor_info *info = neo_rt_output_info(session->model, i);
+  const neo_rt_tensor_info *info =
+      neo_rt_shape_output(session->model, (int)(session->now - session->shape), i);
   if (!info || !out)
     return NEO_RT_USAGE;
   *out = *info;
-  if (p->output_bounded[i]) {
-    int64_t most = info->dim[p->output_bounded[i] - 1], real = real_extent(session, (uint32_t)i);
-    out->dim[p->output_bounded[i] - 1] = real;
-    out->bytes = most ? info->bytes / (size_t)most * (size_t)real : 0;
-  }
+  real_dims(session, (uint32_t)i, out->dim);
+  out->bytes = neo_rt_dtype_size(session->now->plan->value[session->now->plan->output[i]].dtype);
+  for (int d = 0; d < out->rank; d++)
+    out->bytes *= (size_t)out->dim[d];
   return NEO_RT_OK;
 }
 
@@ -528,15 +464,17 @@ int neo_rt_output(neo_rt_session *session, int i, const void **data, neo_rt_erro
   if (i < 0 || i >= neo_rt_outputs(session->model) || !data)
     status = neo_fail(&ctx, NEO_USAGE, "output %d of %d", i, neo_rt_outputs(session->model));
   else
-    *data = session->place[session->model->plan->output[i]];
+    *data = session->now->place[session->now->plan->output[i]];
   return neo_rt_report(error, status, &ctx);
 }
 
 int neo_rt_profile(neo_rt_session *session, int enable, const double **ns, int *n_steps) {
+  const session_shape *last = &session->shape[session->model->n_shapes - 1];
+  int n = (int)(last->first_step + last->plan->n_steps);
   session->profile = enable != 0;
   if (ns)
     *ns = session->ns;
   if (n_steps)
-    *n_steps = (int)session->model->plan->n_steps;
-  return (int)session->model->plan->n_steps;
+    *n_steps = n;
+  return n;
 }

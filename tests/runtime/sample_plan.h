@@ -95,4 +95,18 @@ static inline const neo_plan *sample_plan(void) {
   return &plan;
 }
 
+/* The same for one or two rows of x, and once more as another shape of the artifact. */
+static inline const neo_plan *sample_shapes_plan(void) {
+  static uint32_t input_rows[] = {1, 0}, output_rows[] = {1, 0};
+  static neo_plan plan, more;
+  more = plan = *sample_plan();
+  plan.rows = 2;
+  plan.rows_least = 1;
+  plan.input_rows = input_rows;
+  plan.output_rows = output_rows;
+  plan.n_more = 1;
+  plan.more = &more;
+  return &plan;
+}
+
 #endif

@@ -81,10 +81,9 @@ static neo_status decode_copy(const uint8_t *data, size_t size) {
   return status;
 }
 
-static void every_byte_flipped(void **state) {
-  (void)state;
+static void flip_every_byte(const neo_plan *plan) {
   neo_buf b = {0};
-  encode(sample_plan(), &b);
+  encode(plan, &b);
   uint8_t *data = (uint8_t *)b.data;
   static const uint8_t masks[] = {0x01, 0x80, 0xff};
   int refused = 0;
@@ -104,13 +103,50 @@ static void every_byte_flipped(void **state) {
   neo_buf_fini(&b);
 }
 
-static void every_truncation(void **state) {
+static void every_byte_flipped(void **state) {
   (void)state;
+  flip_every_byte(sample_plan());
+  flip_every_byte(sample_shapes_plan());
+}
+
+static void truncate_everywhere(const neo_plan *plan) {
   neo_buf b = {0};
-  encode(sample_plan(), &b);
+  encode(plan, &b);
   for (size_t size = 0; size < b.size; size++)
     assert_int_not_equal(decode_copy((const uint8_t *)b.data, size), NEO_OK);
   neo_buf_fini(&b);
+}
+
+static void every_truncation(void **state) {
+  (void)state;
+  truncate_everywhere(sample_plan());
+  truncate_everywhere(sample_shapes_plan());
+}
+
+static void shapes_round_trip(void **state) {
+  (void)state;
+  neo_ctx ctx;
+  neo_ctx_init(&ctx, 1);
+  neo_buf first = {0}, second = {0};
+  encode(sample_shapes_plan(), &first);
+  assert_int_equal(first.data[8], NEO_PLAN_VERSION);
+  neo_plan *plan;
+  assert_int_equal(neo_plan_decode(&ctx, (const uint8_t *)first.data, first.size, FUNCTIONS, &plan),
+                   NEO_OK);
+  assert_int_equal(plan->rows, 2);
+  assert_int_equal(plan->rows_least, 1);
+  assert_int_equal(plan->output_rows[0], 1);
+  assert_int_equal(plan->n_more, 1);
+  assert_int_equal(plan->more[0].rows, 0);
+  assert_int_equal(plan->more[0].threads, 2);
+  assert_string_equal(plan->more[0].arch, "x86_64");
+  assert_string_equal(plan->more[0].step[2].name, "best");
+  encode(plan, &second);
+  assert_int_equal(first.size, second.size);
+  assert_memory_equal(first.data, second.data, first.size);
+  neo_plan_free(&ctx, plan);
+  neo_buf_fini(&first);
+  neo_buf_fini(&second);
 }
 
 typedef struct copy {
@@ -120,10 +156,11 @@ typedef struct copy {
   uint32_t input[2], output[2], bounded[2], count[2];
   neo_plan_launch launch[2];
   uint32_t arg[3];
+  uint32_t input_rows[2], output_rows[2];
+  neo_plan more[1];
 } copy;
 
-static void copy_plan(copy *c) {
-  const neo_plan *p = sample_plan();
+static void copy_plan(copy *c, const neo_plan *p) {
   c->plan = *p;
   memcpy(c->value, p->value, sizeof(c->value));
   memcpy(c->step, p->step, sizeof(c->step));
@@ -141,6 +178,14 @@ static void copy_plan(copy *c) {
   c->plan.output_count = c->count;
   c->step[0].launch = c->launch;
   c->step[0].arg = c->arg;
+  if (!p->n_more)
+    return;
+  memcpy(c->input_rows, p->input_rows, sizeof(c->input_rows));
+  memcpy(c->output_rows, p->output_rows, sizeof(c->output_rows));
+  c->more[0] = p->more[0];
+  c->plan.input_rows = c->input_rows;
+  c->plan.output_rows = c->output_rows;
+  c->plan.more = c->more;
 }
 
 static void expect_refused(const copy *c, const char *word) {
@@ -156,10 +201,11 @@ static void expect_refused(const copy *c, const char *word) {
   neo_buf_fini(&b);
 }
 
-#define REFUSED(change, word)                                                                      \
+#define REFUSED(change, word) REFUSED_OF(sample_plan(), change, word)
+#define REFUSED_OF(what, change, word)                                                             \
   do {                                                                                             \
     copy c;                                                                                        \
-    copy_plan(&c);                                                                                 \
+    copy_plan(&c, what);                                                                           \
     change;                                                                                        \
     expect_refused(&c, word);                                                                      \
   } while (0)
@@ -212,6 +258,37 @@ static void refuses_what_is_out_of_range(void **state) {
   REFUSED(c.step[1].n_args = 1, "copy");
   REFUSED(c.value[6].bytes = 28, "copy");
   REFUSED(c.step[2].runtime = "", "runtime");
+}
+
+#define SHAPES(change, word) REFUSED_OF(sample_shapes_plan(), change, word)
+
+static void refuses_shapes_that_do_not_fit(void **state) {
+  (void)state;
+  static uint32_t y_only[] = {4}, of_y[] = {0};
+  static neo_plan_value other[9];
+  memcpy(other, sample_plan()->value, sizeof(other));
+  other[0].name = "z";
+  SHAPES(c.plan.rows = -1, "rows");
+  SHAPES(c.plan.rows = 3, "rows of input");
+  SHAPES(c.plan.rows_least = 0, "least rows");
+  SHAPES(c.plan.rows_least = 3, "least rows");
+  SHAPES(c.input_rows[0] = 3, "rows of input");
+  SHAPES(c.input_rows[1] = 1, "rows of input");
+  SHAPES(c.input_rows[0] = 0, "rows of entry");
+  SHAPES(c.output_rows[0] = 2, "rows of output"); /* 3 is no multiple of 2 */
+  SHAPES(c.output_rows[1] = 1, "rows of output"); /* bounded by a count already */
+  SHAPES(c.output_rows[1] = 4, "rows of output");
+  SHAPES((c.more[0].n_outputs = 1, c.more[0].output = y_only, c.more[0].output_bounded = of_y,
+          c.more[0].output_count = of_y),
+         "slot");
+  SHAPES(c.more[0].value = other, "another shape's input");
+  SHAPES(c.more[0].arena_bytes = 100, "place");
+  neo_buf b = {0};
+  encode(sample_shapes_plan(), &b);
+  b.data[HEADER + 5] = 1; /* 257 further shapes */
+  fix_crc((uint8_t *)b.data, b.size);
+  assert_int_not_equal(decode_copy((const uint8_t *)b.data, b.size), NEO_OK);
+  neo_buf_fini(&b);
 }
 
 static void survives_failed_allocations(void **state) {
@@ -273,6 +350,8 @@ int main(void) {
       cmocka_unit_test(every_byte_flipped),
       cmocka_unit_test(every_truncation),
       cmocka_unit_test(refuses_what_is_out_of_range),
+      cmocka_unit_test(shapes_round_trip),
+      cmocka_unit_test(refuses_shapes_that_do_not_fit),
       cmocka_unit_test(survives_failed_allocations),
       cmocka_unit_test(dtype_numbers),
       cmocka_unit_test(elements_as_doubles),

@@ -6,7 +6,7 @@
  *   best = arg_max(y, axis 1)
  *
  * variants: good; foreign (another architecture); isa (a feature that no processor has); nan_op (an
- * unknown runtime op). */
+ * unknown runtime op); shapes (x f32[4,3], also for 3 rows, and x f32[2,3]). */
 #include <stdio.h>
 #include <string.h>
 
@@ -47,6 +47,30 @@ static neo_plan_step steps[] = {
      .runtime = "arg_max",
      .attributes = "axis=1"},
 };
+
+/* The same for x f32[rows,3]. */
+static void with_rows(neo_plan *plan, uint32_t rows) {
+  static neo_plan_value value[2][6];
+  static neo_plan_launch launch[2][2];
+  static neo_plan_step step[2][3];
+  static uint32_t input_rows[] = {1, 0}, output_rows[] = {1, 1};
+  int k = rows == 4;
+  memcpy(value[k], values, sizeof(values));
+  memcpy(step[k], steps, sizeof(steps));
+  static const int with[] = {X, SUM, Y, BEST};
+  for (int i = 0; i < 4; i++) {
+    value[k][with[i]].dim[0] = rows;
+    value[k][with[i]].bytes = (int64_t)rows * (with[i] == BEST ? 8 : 12);
+  }
+  launch[k][0] = (neo_plan_launch){0, rows};
+  launch[k][1] = (neo_plan_launch){1, 3 * (int64_t)rows};
+  step[k][0].launch = launch[k];
+  step[k][0].work_bytes = 12 * (int64_t)rows;
+  plan->value = value[k];
+  plan->step = step[k];
+  plan->input_rows = input_rows;
+  plan->output_rows = output_rows;
+}
 
 static int write_plan(const char *dir, const neo_buf *bytes) {
   char path[1024];
@@ -110,6 +134,15 @@ int main(int argc, char **argv) {
     plan.isa = (uint64_t)1 << 40;
   if (strcmp(variant, "nan_op") == 0)
     steps[2].runtime = "no_such_op";
+  neo_plan more = plan;
+  if (strcmp(variant, "shapes") == 0) {
+    with_rows(&plan, 4);
+    with_rows(&more, 2);
+    plan.rows = 4;
+    plan.rows_least = 3;
+    plan.n_more = 1;
+    plan.more = &more;
+  }
   neo_buf bytes = {0};
   int failed = neo_plan_encode(&ctx, &plan, &bytes) != NEO_OK || write_plan(dir, &bytes) ||
                write_params(dir);

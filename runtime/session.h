@@ -1,0 +1,54 @@
+/* runtime/session.h: a session's memory; between session.c and session_input.c. */
+#ifndef NEO_RUNTIME_SESSION_H
+#define NEO_RUNTIME_SESSION_H
+
+#include "runtime/model.h"
+#include "runtime/ops.h"
+
+typedef struct session_step {
+  const neo_plan_step *plan;
+  void **data;                  /* by argument */
+  const neo_plan_value **value; /* by argument, for operators of the runtime */
+  neo_pool_call call;
+  neo_op_call op;
+} session_step;
+
+/* The resolved steps of one of the artifact's shapes. */
+typedef struct session_shape {
+  const neo_plan *plan;
+  void **place; /* by value */
+  session_step *step;
+  void **data; /* storage of all steps' data, value, functions and grids */
+  const neo_plan_value **value;
+  neo_kernel_fn *function;
+  int64_t *grid;
+  uint32_t first_step; /* in the session's ns */
+} session_shape;
+
+/* What the caller has given. */
+typedef struct session_input {
+  bool given;
+  const void *data; /* dense, of `dim`: the session's own copy or the caller's memory */
+  int64_t dim[NEO_RT_MAX_RANK];
+} session_input;
+
+struct neo_rt_session {
+  neo_rt_model *model;
+  neo_pool *pool;
+  session_shape *shape;
+  session_input *input;
+  void **own;  /* by input, then by output: the session's own buffers, of the largest shape */
+  void **wide; /* by input: filled up with rows of zeros; NULL where no shape needs it */
+  char *arena, *scratch, *op_work;
+  int caller_cpu; /* the thread that runs the session is pinned to it while it does; -1: not */
+  bool profile;
+  double *ns; /* by step, of shape 0, then of shape 1, ... */
+  /* Of the last run: */
+  session_shape *now;
+  int64_t rows; /* of now->plan->rows, if it has any */
+};
+
+/* The inputs' shapes decide which shape runs; its steps then read the inputs. Allocates nothing. */
+neo_status neo_session_take_inputs(neo_ctx *ctx, neo_rt_session *session);
+
+#endif
