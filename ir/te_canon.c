@@ -3,11 +3,12 @@
  *   1. In bodies the variable of a unit axis is 0; divisions, comparisons, min and max that the
  * axes' ranges decide are decided; guards that always hold are dropped. The axes stay.
  *   2. A TMP that nobody reads disappears with its block.
- *   3. An elementwise TMP that is read in one place disappears into its reader, unless that would
- * compute it much more often than before (readers that visit it repeatedly, as a convolution does),
- * make the body huge, or lose a proof that reads stay in bounds. Under guards it does so only if
- * its body maps the fill to the fill (relu and zero padding): the guards then move onto its own
- * loads.
+ *   3. An elementwise TMP that one block reads disappears into it, unless that would compute it
+ * much more often than before (readers that visit it repeatedly, as a convolution does), make the
+ * body huge, or lose a proof that reads stay in bounds. Several reads must be of the same element,
+ * and cheap to compute (bias and swish: x * sigmoid(x)): code generators compute equal expressions
+ * once. Under guards it does so only if its body maps the fill to the fill (relu and zero padding):
+ * the guards then move onto its own loads.
  *   4. A write map that is the identity is spelled i0, i1, ...; other maps have 0 for unit axes.
  *   5. Buffers are numbered IN, CONST, TMP, OUT, inside a role by first use; unread inputs
  * disappear. */
@@ -17,6 +18,7 @@
 #include <string.h>
 
 #define MAX_BODY 400
+#define MAX_COPIES 160 /* nodes of a body that stands in its reader several times */
 
 /* ---- simplifying a block (1, 4)
  * ------------------------------------------------------------------- */
@@ -46,13 +48,19 @@ static void simplify_block(neo_te *te, neo_te_block *b) {
 
 typedef struct reads {
   int buffer, count;
-  bool indirect; /* some load has a load in its indices */
+  const neo_expr *first; /* load of the buffer */
+  bool differ;           /* another load of it is of another element */
+  bool indirect;         /* some load has a load in its indices */
   int depth;
 } reads;
 
 static void count_read(void *self, const neo_expr *load) {
   reads *r = self;
-  r->count += load->u.load.buffer == r->buffer;
+  if (load->u.load.buffer == r->buffer) {
+    r->count++;
+    r->first = r->first ? r->first : load;
+    r->differ = r->differ || !neo_expr_equal(r->first, load);
+  }
   for (int k = 0; k < load->n_args; k++) {
     reads inner = {.buffer = -1};
     if (load->arg[k]->op != NEO_EXPR_VAR && load->arg[k]->op != NEO_EXPR_CONST)
@@ -191,13 +199,23 @@ static bool inline_into(neo_ctx *ctx, neo_te *te, int w, int r) {
   return false;
 }
 
+/* All of `total` reads of what block w writes are in block r, and may be computed there. */
+static bool may_move(const neo_te *te, int w, int r, int total) {
+  const neo_expr *body = te->block[w].body;
+  reads found = count_reads(te->block[r].body, te->block[w].buffer);
+  if (found.count != total || total <= 1)
+    return found.count == 1 && total == 1;
+  return !found.differ && is_cheap(body) && neo_expr_size(body) * total <= MAX_COPIES;
+}
+
 static bool inline_one(neo_ctx *ctx, neo_te *te) {
   for (int w = 0; w < te->n_blocks; w++) {
     const neo_te_block *b = &te->block[w];
-    if (te->buffer[b->buffer].role != NEO_TE_TMP || b->n_reduce || total_reads(te, b->buffer) != 1)
+    if (te->buffer[b->buffer].role != NEO_TE_TMP || b->n_reduce)
       continue;
+    int total = total_reads(te, b->buffer);
     for (int r = w + 1; r < te->n_blocks; r++) {
-      if (count_reads(te->block[r].body, b->buffer).count == 1 && inline_into(ctx, te, w, r)) {
+      if (may_move(te, w, r, total) && inline_into(ctx, te, w, r)) {
         remove_block(te, w);
         return true;
       }

@@ -205,10 +205,22 @@ static const neo_expr *expand_logistic(expander *x, const neo_expr *e) {
   return neo_math_div(&m, expand(x, over), neo_math_one_plus_exp(&m, expand(x, z)));
 }
 
+/* 1 + erf(z) in f32, which GELU multiplies: the sum forgets the last places of a small erf. NULL: e
+ * is another sum. */
+static const neo_expr *expand_normal(expander *x, const neo_expr *e) {
+  const neo_math m = {x->arena, NEO_F32};
+  for (int i = 0; e->op == NEO_EXPR_ADD && e->dtype == NEO_F32 && i < 2; i++)
+    if (is_one(e->arg[i]) && e->arg[1 - i]->op == NEO_EXPR_ERF)
+      return neo_math_one_plus_erf(&m, expand(x, e->arg[1 - i]->arg[0]));
+  return NULL;
+}
+
 static const neo_expr *expand_new(expander *x, const neo_expr *e) {
-  const neo_expr *logistic = expand_logistic(x, e);
-  if (logistic)
-    return logistic;
+  const neo_expr *special = expand_logistic(x, e);
+  if (!special)
+    special = expand_normal(x, e);
+  if (special)
+    return special;
   const neo_expr **arg = neo_arena_alloc(x->arena, (size_t)(e->n_args + 1) * sizeof(*arg));
   bool same = true;
   for (int i = 0; i < e->n_args; i++) {

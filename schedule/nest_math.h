@@ -44,6 +44,8 @@ neo_term neo_math_one_plus_exp(const neo_math *m, neo_term x);
 neo_term neo_math_log(const neo_math *m, neo_term x);
 neo_term neo_math_pow(const neo_math *m, neo_term x, neo_term y);
 neo_term neo_math_erf(const neo_math *m, neo_term x);
+/* 1 + erf(x) of f32 within 4e-7. */
+neo_term neo_math_one_plus_erf(const neo_math *m, neo_term x);
 neo_term neo_math_sinh(const neo_math *m, neo_term x);
 neo_term neo_math_cosh(const neo_math *m, neo_term x);
 neo_term neo_math_tanh(const neo_math *m, neo_term x);

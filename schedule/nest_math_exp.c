@@ -5,8 +5,10 @@
  * = 2^k (1 + f) with 1 + f in [sqrt(1/2), sqrt(2)), s = f / (2 + f), odd series in s (the
  * coefficients of FreeBSD's msun e_log.c and e_logf.c, Sun Microsystems 1993, freely granted).
  * pow: f32 through f64; f64 with the logarithm as an unevaluated sum of two doubles.
- * erf: f32 after N. Juffa's single-precision polynomials; f64: Chebyshev fits of erf(x)/x over x^2
- * in [0, 1] and of exp(x^2) erfc(x) over t = (x - 3.5) / (x + 3.5). tanh near 0 and atan: Cephes.
+ * erf: f32 after N. Juffa's single-precision polynomials, in 1 + erf a rational fit of erf(x)/x
+ * over x^2 in [0, 3.92^2] (relative error 2^-25.7), beyond which erf is 1; f64: Chebyshev fits of
+ * erf(x)/x over x^2 in [0, 1] and of exp(x^2) erfc(x) over t = (x - 3.5) / (x + 3.5). tanh near 0
+ * and atan: Cephes.
  */
 #include "schedule/nest_math.h"
 
@@ -267,6 +269,23 @@ static neo_term erf_f32(const neo_math *m, neo_term x) {
   large = neo_math_select(m, neo_math_lt(m, neo_math_const(m, 4), t), neo_math_copysign(m, one, x),
                           large);
   return neo_math_select(m, neo_math_lt(m, neo_math_const(m, 0.927734375), t), large, small);
+}
+
+static const double erf_p[] = {2.05006060712472e-06,   2.8488467356062183e-04,
+                               3.7657291239898993e-03, 5.2749078110012476e-02,
+                               1.9040914840943488e-01, 1.1283791461290928};
+static const double erf_q[] = {3.809153766290698e-05,  1.1625614126140782e-03,
+                               1.4969445725956524e-02, 1.1411021920316017e-01,
+                               5.0207845499594510e-01, 1};
+
+neo_term neo_math_one_plus_erf(const neo_math *m, neo_term x) {
+  neo_term low = neo_math_const(m, -3.92), high = neo_math_const(m, 3.92);
+  x = neo_math_select(m, neo_math_lt(m, x, low), low, x);
+  x = neo_math_select(m, neo_math_lt(m, high, x), high, x);
+  neo_term s = neo_math_mul(m, x, x);
+  neo_term p = neo_math_mul(m, x, neo_math_poly(m, s, erf_p, 6));
+  neo_term erf = neo_math_div(m, p, neo_math_poly(m, s, erf_q, 6));
+  return neo_math_add(m, erf, neo_math_const(m, 1));
 }
 
 static neo_term erf_f64(const neo_math *m, neo_term x) {

@@ -262,6 +262,20 @@ static const struct {
      "B0 b2[i0] s[8]\n  exp(b0[i0])\nB1 b3[i0] s[8] r[8] add f32:0\n  mul(b2[i1], b1[i0, i1])\n",
      "te 1\nb0 in f32 [8]\nb1 const f32 [8,8]\nb2 tmp f32 [8]\nb3 out f32 [8]\n"
      "B0 b2[i0] s[8]\n  exp(b0[i0])\nB1 b3[i0] s[8] r[8] add f32:0\n  mul(b2[i1], b1[i0, i1])\n"},
+    /* a cheap body read twice at one element, as in x * sigmoid(x), is computed in its reader */
+    {"te 1\nb0 in f32 [8]\nb1 in f32 [8]\nb2 tmp f32 [8]\nb3 out f32 [8]\n"
+     "B0 b2[i0] s[8]\n  add(b0[i0], b1[i0])\nB1 b3[i0] s[8]\n  mul(b2[i0], exp(b2[i0]))\n",
+     "te 1\nb0 in f32 [8]\nb1 in f32 [8]\nb2 out f32 [8]\n"
+     "B0 b2[i0] s[8]\n  mul(add(b0[i0], b1[i0]), exp(add(b0[i0], b1[i0])))\n"},
+    /* an expensive one is not, nor one that is read at two elements */
+    {"te 1\nb0 in f32 [8]\nb1 tmp f32 [8]\nb2 out f32 [8]\n"
+     "B0 b1[i0] s[8]\n  exp(b0[i0])\nB1 b2[i0] s[8]\n  mul(b1[i0], b1[i0])\n",
+     "te 1\nb0 in f32 [8]\nb1 tmp f32 [8]\nb2 out f32 [8]\n"
+     "B0 b1[i0] s[8]\n  exp(b0[i0])\nB1 b2[i0] s[8]\n  mul(b1[i0], b1[i0])\n"},
+    {"te 1\nb0 in f32 [8]\nb1 tmp f32 [8]\nb2 out f32 [8]\n"
+     "B0 b1[i0] s[8]\n  max(b0[i0], f32:0)\nB1 b2[i0] s[8]\n  mul(b1[i0], b1[-i0+7])\n",
+     "te 1\nb0 in f32 [8]\nb1 tmp f32 [8]\nb2 out f32 [8]\n"
+     "B0 b1[i0] s[8]\n  max(b0[i0], f32:0)\nB1 b2[i0] s[8]\n  mul(b1[i0], b1[-i0+7])\n"},
     /* padding moves through relu onto the load, not through exp */
     {"te 1\nb0 in f32 [8]\nb1 tmp f32 [8]\nb2 out f32 [10]\nB0 b1[i0] s[8]\n  max(b0[i0], f32:0)\n"
      "B1 b2[i0] s[10]\n  b1[i0-1 | 0<=i0-1<8 else 0]\n",
@@ -341,13 +355,12 @@ static void epilogue_of_a_grouped_convolution_follows_its_axes(void **state) {
   (void)state;
   neo_te *te = assert_append_is_sequence(load("group_conv"), 2, parse(bias_relu), 0, false);
   assert_prints(te, "te 1\nb0 in f32 [1,8,6,6]\nb1 const f32 [12,4,3,3]\nb2 const f32 [12]\n"
-                    "b3 tmp f32 [1,2,6,4,4]\nb4 tmp f32 [1,2,6,4,4]\nb5 out f32 [1,12,4,4]\n"
+                    "b3 tmp f32 [1,2,6,4,4]\nb4 out f32 [1,12,4,4]\n"
                     "B0 b3[i0, i1, i2, i3, i4] s[1,2,6,4,4] r[4,3,3] add f32:0\n"
                     "  mul(b0[0, i1*4+i5, i3+i6, i4+i7], b1[i1*6+i2, i5, i6, i7])\n"
-                    "B1 b4[i0, i1, i2, i3, i4] s[1,2,6,4,4]\n"
-                    "  add(b3[0, i1, i2, i3, i4], b2[i1*6+i2])\n"
-                    "B2 b5[0, i1*6+i2, i3, i4] s[1,2,6,4,4]\n"
-                    "  mul(b4[0, i1, i2, i3, i4], b4[0, i1, i2, i3, i4])\n");
+                    "B1 b4[0, i1*6+i2, i3, i4] s[1,2,6,4,4]\n"
+                    "  mul(add(b3[0, i1, i2, i3, i4], b2[i1*6+i2]), "
+                    "add(b3[0, i1, i2, i3, i4], b2[i1*6+i2]))\n");
   assert_append_is_sequence(load("group_conv"), 2, parse(bias_relu), 0, true);
 }
 

@@ -284,15 +284,32 @@ static void logistic_functions(void **state) {
   }
 }
 
+/* 1 + erf(x), the factor of GELU, has an expansion of its own. Past its ends it is 0 and 2, not
+ * nearly so: GELU multiplies it by x. */
+static void one_plus_erf(void **state) {
+  (void)state;
+  enum { N = 4001 };
+  static float x[N], unused[N], left[N], right[N];
+  for (int i = 0; i < N; i++)
+    x[i] = (float)(-6 + 12.0 * i / (N - 1));
+  x[0] = -INFINITY, x[1] = INFINITY, x[2] = NAN, x[3] = -0.0f, x[4] = 1e30f, x[5] = -1e30f;
+  evaluate("f32", "add(erf(b0[i0]), f32:1)", N, x, unused, left);
+  evaluate("f32", "add(f32:1, erf(b0[i0]))", N, x, unused, right);
+  assert_true(isnan(left[2]) && left[0] == 0 && left[1] == 2 && left[3] == 1);
+  for (int i = 3; i < N; i++) {
+    assert_true(left[i] == right[i]);
+    assert_true(fabsl(left[i] - (1 + erfl(x[i]))) <= 4e-7);
+    if (fabsf(x[i]) >= 3.92f)
+      assert_true(left[i] == (x[i] < 0 ? 0 : 2));
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(f32_is_within_ulp),
-      cmocka_unit_test(f64_is_within_ulp),
-      cmocka_unit_test(pow_is_within_ulp),
-      cmocka_unit_test(special_values),
-      cmocka_unit_test(special_powers),
-      cmocka_unit_test(logistic_functions),
-      cmocka_unit_test(half_precision_goes_through_f32),
+      cmocka_unit_test(f32_is_within_ulp), cmocka_unit_test(f64_is_within_ulp),
+      cmocka_unit_test(pow_is_within_ulp), cmocka_unit_test(special_values),
+      cmocka_unit_test(special_powers),    cmocka_unit_test(logistic_functions),
+      cmocka_unit_test(one_plus_erf),      cmocka_unit_test(half_precision_goes_through_f32),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }
