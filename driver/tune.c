@@ -662,11 +662,10 @@ neo_status neo_tune(neo_ctx *ctx, const neo_project *project, neo_db *db,
   neo_measure_options measure = {
       .threads = project->threads, .board_program = options->board_program, .seed = 1};
   measure.timing = (neo_timing_policy){.race_factor = 3,
-                                       .max_total_ns = 30e6,
-                                       .min_batches = 4,
-                                       .max_batches = 20,
-                                       .settled = 0.03,
-                                       .thorough = 1.02,
+                                       .max_total_ns = 15e6,
+                                       .min_batches = 3,
+                                       .max_batches = 12,
+                                       .settled = 0.99,
                                        .cold = weights_are_cold(project)};
   neo_status status = p->state && p->announced ? NEO_OK : neo_fail(ctx, NEO_NO_MEMORY, "tune");
   if (status == NEO_OK)

@@ -4,10 +4,6 @@
  * each fed by register operands only. One grid index per thread. */
 #include "measure/parts.h"
 
-/* Some milliseconds: waking a worker takes up to a quarter of one on a virtual machine, and a peak
- * that is measured too low refuses honest kernels. */
-enum { PEAK_ITERATIONS = 4000000 };
-
 static int lanes_of(const neo_target *target) {
   int lanes = target->vector_bytes / 4;
   return lanes < 1 ? 1 : lanes;
@@ -20,7 +16,7 @@ static int accumulators(const neo_target *target) {
   return want > most ? (most < 1 ? 1 : most) : want;
 }
 
-void neo_peak_nest(neo_buf *out, const neo_target *target, int threads) {
+void neo_peak_nest(neo_buf *out, const neo_target *target, int threads, int64_t iterations) {
   int lanes = lanes_of(target), n = accumulators(target), width = n * lanes;
   char x[16] = "";
   if (lanes > 1)
@@ -29,13 +25,13 @@ void neo_peak_nest(neo_buf *out, const neo_target *target, int threads) {
                  width * threads, width, lanes);
   neo_buf_printf(out, "launch i0 %d\n  for i1 %d unroll\n    b2%s[i1*%d] = b0%s[0]\n", threads, n,
                  x, lanes, x);
-  neo_buf_printf(out, "  for i2 %d\n    for i3 %d unroll\n", PEAK_ITERATIONS, n);
+  neo_buf_printf(out, "  for i2 %lld\n    for i3 %d unroll\n", (long long)iterations, n);
   neo_buf_printf(out, "      b2%s[i3*%d] = fma(b2%s[i3*%d], b0%s[0], b0%s[0])\n", x, lanes, x,
                  lanes, x, x);
   neo_buf_printf(out, "  for i4 %d unroll\n    b1%s[i0*%d+i4*%d] = b2%s[i4*%d]\n", n, x, width,
                  lanes, x, lanes);
 }
 
-double neo_peak_fmas(const neo_target *target, int threads) {
-  return (double)PEAK_ITERATIONS * accumulators(target) * lanes_of(target) * threads;
+double neo_peak_fmas(const neo_target *target, int threads, int64_t iterations) {
+  return (double)iterations * accumulators(target) * lanes_of(target) * threads;
 }

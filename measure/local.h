@@ -13,6 +13,12 @@ typedef struct neo_known_code {
   double ns;
 } neo_known_code;
 
+/* The fastest of an algorithm that was fully verified. */
+typedef struct neo_algorithm_best {
+  char name[64];
+  double ns;
+} neo_algorithm_best;
+
 typedef struct neo_local_task {
   neo_te te; /* in arena */
   char key[33];
@@ -24,6 +30,8 @@ typedef struct neo_local_task {
   neo_map codes; /* identity -> neo_known_code in arena */
   neo_build *incumbent;
   double incumbent_ns; /* > 0 if there is one */
+  int n_bests;
+  neo_algorithm_best best[8];
 } neo_local_task;
 
 typedef struct neo_local {
@@ -35,6 +43,7 @@ typedef struct neo_local {
   neo_process board;
   bool board_up;
   int restarts;
+  int peak_checks; /* since the peak last grew */
   neo_builder *builder;
   const neo_codegen *codegen;
   bool exclusive, paused; /* no core to spare: build and measure in turns */
@@ -74,7 +83,8 @@ typedef struct neo_shipment {
   neo_local_task *task;
   const neo_build *build;
   int n_cases;
-  bool all; /* send everything, known or not */
+  bool all;     /* send everything, known or not */
+  bool outputs; /* what they should be */
   neo_blob_set *set;
 } neo_shipment;
 

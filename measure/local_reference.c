@@ -92,8 +92,8 @@ static neo_status run_reference(neo_ctx *ctx, neo_local *self, neo_local_task *t
     job->timeout_ms = (uint32_t)(60000 + fmin(task->flops / 1e4, 3e6));
     task->data[0] = task->data[c]; /* case 0 of this job is seed c */
     neo_map_fini(&task->blobs);
-    status =
-        neo_local_fill_kernel(ctx, &(neo_shipment){self, task, build, 1, true, set}, &job->kernel);
+    status = neo_local_fill_kernel(ctx, &(neo_shipment){self, task, build, 1, true, false, set},
+                                   &job->kernel);
     neo_map_fini(&task->blobs);
     task->data[0] = swapped;
   }

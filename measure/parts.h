@@ -120,7 +120,8 @@ double neo_data_magnitude(const neo_tensor *tensor); /* largest finite absolute 
 
 /* Text of a nest that does nothing but FMAs on f32 vectors of the target, one grid index per
  * thread. */
-void neo_peak_nest(neo_buf *out, const neo_target *target, int threads);
-double neo_peak_fmas(const neo_target *target, int threads); /* scalar FMAs of one run of it */
+void neo_peak_nest(neo_buf *out, const neo_target *target, int threads, int64_t iterations);
+/* Scalar FMAs of one run of it. */
+double neo_peak_fmas(const neo_target *target, int threads, int64_t iterations);
 
 #endif

@@ -10,8 +10,8 @@
  * runs is not timed further. Without an incumbent the interval is that of the candidate's own
  * times.
  *
- * A search asks most of all whether a candidate is faster, so one that is surely slower is not
- * timed to the last percent (policy.settled).
+ * A search asks most of all whether a candidate is faster, so one that surely does not gain enough
+ * is not timed to the last percent (policy.settled; a one-sided test: only one answer ends it).
  *
  * Cold mode: a model runs its other layers between two runs of this one, which push its weights out
  * of the caches (and leave its input there). So constants are evicted before every run. Without
@@ -24,6 +24,8 @@
 #include "runtime/harness.h"
 
 enum { MAX_REPEAT = 1 << 20 };
+#define LEAST_SPREAD 0.004
+#define LONG_BATCHES 4
 
 typedef struct side {
   neo_harness_memory *memory; /* NULL: there is no incumbent */
@@ -106,15 +108,17 @@ static bool loses_race(const timer *t, double ns, double base_ns) {
 /* Warms both up and calibrates; *raced if the candidate is hopeless. */
 static neo_status warm_up(timer *t, bool *raced) {
   double base_ns = 0, ns = 0, again = 0;
-  if (t->incumbent.memory) {
-    NEO_TRY(batch(t, &t->incumbent, 1, &base_ns));
-    NEO_TRY(batch(t, &t->incumbent, 1, &base_ns));
-  }
   NEO_TRY(batch(t, &t->candidate, 1, &ns));
-  if (!loses_race(t, ns, base_ns) || ns < 50 * t->policy.min_batch_ns)
-    NEO_TRY(batch(t, &t->candidate, 1, &again));
+  if (t->incumbent.memory)
+    NEO_TRY(batch(t, &t->incumbent, 1, &base_ns));
+  /* one long run warms up as well as two short ones */
+  bool is_long = ns > LONG_BATCHES * t->policy.min_batch_ns;
+  if (t->incumbent.memory && base_ns <= LONG_BATCHES * t->policy.min_batch_ns)
+    NEO_TRY(batch(t, &t->incumbent, 1, &base_ns));
+  if (is_long && (!loses_race(t, ns, base_ns) || ns > 50 * t->policy.min_batch_ns))
+    again = ns;
   else
-    again = ns; /* so slow that even the warm-up run says enough */
+    NEO_TRY(batch(t, &t->candidate, 1, &again));
   if (loses_race(t, ns, base_ns) && loses_race(t, again, base_ns)) {
     t->out->ns[0] = again < ns ? again : ns;
     t->out->base_ns[0] = base_ns;
@@ -155,24 +159,42 @@ static double median(const double *values, int n) {
   return n == 0 ? 0 : n % 2 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
 }
 
-/* Relative half-width of the 95 % interval of the mean log ratio (or of the mean log time), and
- * that mean. */
-static double half_width(const neo_timing *timing, double *mean) {
-  static const double student[] = {12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26};
+/* Mean log ratio (or mean log time) and its standard error; n >= 2. */
+static double mean_log(const neo_timing *timing, double *out_error) {
   int n = timing->n;
   double sum = 0, squares = 0;
-  *mean = 0;
-  if (n < 2)
-    return (double)INFINITY;
   for (int i = 0; i < n; i++) {
     double v = log(timing->base_ns[i] > 0 ? timing->ns[i] / timing->base_ns[i] : timing->ns[i]);
     sum += v;
     squares += v * v;
   }
-  *mean = sum / n;
   double variance = (squares - sum * sum / n) / (n - 1);
-  double t = n - 2 < NEO_COUNT(student) ? student[n - 2] : 2.1;
-  return t * sqrt((variance > 0 ? variance : 0) / n);
+  *out_error = sqrt((variance > 0 ? variance : 0) / n);
+  return sum / n;
+}
+
+/* Relative half-width of the 95 % interval of the mean log ratio (or of the mean log time). */
+static double half_width(const neo_timing *timing) {
+  static const double student[] = {12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26};
+  int n = timing->n;
+  double error = INFINITY;
+  if (n < 2)
+    return (double)INFINITY;
+  mean_log(timing, &error);
+  return (n - 2 < NEO_COUNT(student) ? student[n - 2] : 2.1) * error;
+}
+
+/* Is the ratio above `settled` with 95 % certainty (one-sided)? Two or three pairs may agree by
+ * chance: no pair is taken to be nearer to the truth than LEAST_SPREAD. */
+static bool is_settled(const neo_timing *timing, double settled) {
+  static const double student[] = {6.31, 2.92, 2.35, 2.13, 2.02, 1.94, 1.90, 1.86, 1.83};
+  int n = timing->n;
+  if (n < 2)
+    return false;
+  double error = 0, mean = mean_log(timing, &error);
+  error = fmax(error, LEAST_SPREAD / sqrt(n));
+  double t = n - 2 < NEO_COUNT(student) ? student[n - 2] : 1.75;
+  return t * error <= 0.1 && mean - t * error > log(settled);
 }
 
 static void summarise(neo_timing *timing) {
@@ -187,9 +209,8 @@ static void summarise(neo_timing *timing) {
 /* A single pair says nothing on a busy machine: the total may be exceeded (ninefold at most) to
  * have the least number of batches. */
 static bool enough(const timer *t) {
-  double spent = (double)(neo_now_ns(t->ctx) - t->start), mean, half = half_width(t->out, &mean);
-  bool pairs = t->incumbent.memory && t->policy.settled > 0 && t->out->n >= 3;
-  if (pairs && half <= 0.1 && mean - half > log1p(t->policy.settled))
+  double spent = (double)(neo_now_ns(t->ctx) - t->start), half = half_width(t->out);
+  if (t->incumbent.memory && t->policy.settled > 0 && is_settled(t->out, t->policy.settled))
     return true;
   if (t->out->n < t->policy.min_batches)
     return spent > 9 * t->policy.max_total_ns;

@@ -142,10 +142,10 @@ typedef struct neo_timing_policy {
                           never */
   double confidence;   /* stop when the ratio's relative half-width is below; 0: 0.01 */
   int min_batches, max_batches; /* 0: 3 and 20 */
-  double settled;  /* stop when the candidate is surely (95 %) slower than the incumbent by this
-                      share;  0: never */
-  double thorough; /* a candidate that is not faster than this times the incumbent was verified
-                      briefly only: it cannot become best; 0: all thoroughly */
+  double settled;  /* stop when the ratio is surely (95 %, one-sided) above this: 0.99 asks for a
+                      gain  of 1 %; 0: never */
+  double thorough; /* a candidate that is not faster than this times the incumbent is verified
+                      briefly only (it must not become best by that); 0: all thoroughly */
   int cold; /* 1: constants are evicted from the caches before every timed run, as in a model whose
                other layers ran in between; where the processor cannot, they stay warm */
 } neo_timing_policy;
