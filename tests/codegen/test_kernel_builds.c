@@ -139,6 +139,18 @@ static void test_avx512(void **state) {
   neo_buf_fini(&out);
 }
 
+/* Loads of all unrolled steps used to move in front of the first: 64 spills, half the speed. */
+static void test_large_tile_stays_in_registers(void **state) {
+  (void)state;
+  neo_target target = kernel_target("znver4");
+  neo_buf out = {0};
+  assert_int_equal(
+      neo_codegen_find("llvm")->text(&ctx, read_nest("tile_14x2"), &target, "sym", &out), NEO_OK);
+  assert_non_null(strstr(out.data, "vfmadd231ps"));
+  assert_null(strstr(out.data, "Spill"));
+  neo_buf_fini(&out);
+}
+
 /* The assembly of row `row` with `lanes` lanes on the target, into out. */
 static void row_text(const char *target_name, const char *row, int lanes, neo_buf *out) {
   neo_nest *nest = neo_arena_alloc(&arena, sizeof *nest);
@@ -239,6 +251,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_hash_is_of_the_code, setup, teardown),
       cmocka_unit_test_setup_teardown(test_other_targets, setup, teardown),
       cmocka_unit_test_setup_teardown(test_avx512, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_large_tile_stays_in_registers, setup, teardown),
       cmocka_unit_test_setup_teardown(test_intrinsics, setup, teardown),
       cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
       cmocka_unit_test_setup_teardown(test_library_calls_are_found, setup, teardown),
