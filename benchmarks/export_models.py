@@ -10,7 +10,6 @@ import os
 import sys
 
 import numpy as np
-import onnxruntime
 import torch
 import torchvision
 
@@ -54,13 +53,20 @@ def bert():
     return Encoder(), (torch.randint(0, 30000, (1, 128)),), ["input_ids"]
 
 
-def write(folder, name):
+def build(name):
+    """The seeded module, its inputs and their names: the same whenever it is called."""
     torch.manual_seed(1)
     generator = torch.Generator().manual_seed(2)
     model, inputs, names = bert() if name == "bert_base" else vision(name)
     model.eval()
     with torch.no_grad():
         randomise(model, generator)
+    return model, inputs, names
+
+
+def write(folder, name):
+    import onnxruntime
+    model, inputs, names = build(name)
     out = os.path.join(folder, name)
     os.makedirs(out, exist_ok=True)
     path = os.path.join(out, "model.onnx")
@@ -80,8 +86,13 @@ def write(folder, name):
     print(path, flush=True)
 
 
-for wanted in sys.argv[2:] or NAMES:
-    if wanted not in NAMES:
-        sys.exit(f"export_models.py: no model {wanted}; there are {' '.join(NAMES)}")
-    if not os.path.exists(os.path.join(sys.argv[1], wanted, "meta.json")):
-        write(sys.argv[1], wanted)
+def main():
+    for wanted in sys.argv[2:] or NAMES:
+        if wanted not in NAMES:
+            sys.exit(f"export_models.py: no model {wanted}; there are {' '.join(NAMES)}")
+        if not os.path.exists(os.path.join(sys.argv[1], wanted, "meta.json")):
+            write(sys.argv[1], wanted)
+
+
+if __name__ == "__main__":
+    main()
