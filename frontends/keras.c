@@ -65,7 +65,7 @@ static bool add_inputs(keras_import *im, keras_call *c) {
     const neo_shape *bound = &im->e->graph->value[value].shape;
     if (bound->rank != in[i].shape.rank)
       keras_bad(c, "input '%s' has rank %d, %d given", in[i].name, in[i].shape.rank, bound->rank);
-    c->input[c->n_inputs++] = (keras_tensor){value, in[i].shape.rank, false};
+    c->input[c->n_inputs++] = (keras_tensor){.value = value, .rank = in[i].shape.rank};
   }
   return im->status == NEO_OK;
 }

@@ -6,6 +6,7 @@
  * keras_weights.c    which weights a layer has, in both forms of the file
  * keras_layer.c      what converters use: configuration, weights, channels first and back
  * keras_layers_*.c   converters; keras_layers.def one row per class
+ * keras_ops.c        functions of keras.ops called on tensors; keras_ops.def one row per function
  *
  * Values keep Keras' layout (channels last); converters of image layers transpose to ours and back,
  * and ir/pass_transpose.c removes what cancels. */
@@ -54,7 +55,9 @@ typedef struct keras_import {
 /* A value in Keras' layout. rank is always known. */
 typedef struct keras_tensor {
   int value, rank;
-  bool masked; /* comes with a mask (Embedding with mask_zero, Masking) */
+  bool masked;     /* comes with a mask (Embedding with mask_zero, Masking) */
+  int mask;        /* if so: bool [batch, steps] */
+  neo_dtype dtype; /* NEO_F32 unless the file says something else */
 } keras_tensor;
 
 /* Datasets of a layer, in the order of its get_weights(). */
@@ -81,6 +84,8 @@ typedef struct keras_call {
   keras_import *im;
   const char *name, *class_name;
   const json_t *config, *kwargs;
+  const json_t *args; /* Keras 3: the positional arguments as written */
+  const char *module; /* Keras 3: "keras.src.ops.numpy" of a function; else NULL */
   keras_weights weights;
   const char *group; /* v3: the layer's own group; h5: "" */
   int depth;
@@ -107,6 +112,10 @@ const keras_row *keras_row_find(const char *class_name);
 /* ---- keras_model.c ---- */
 /* Converts the call by its row; outputs are set (to something) even if that fails. */
 void keras_convert(keras_call *c);
+/* A function of keras.ops (c->module says so). */
+void keras_convert_op(keras_call *c);
+/* The mask given as a keyword, else the one that came with the first input; NEO_NO_VALUE: none. */
+int keras_mask(const keras_call *c);
 /* A model as a layer: class_name is Functional, Model or Sequential. */
 void keras_convert_model(keras_call *c);
 bool keras_is_model(const char *class_name);

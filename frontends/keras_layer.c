@@ -233,7 +233,7 @@ int keras_floats(keras_call *c, const char *suffix, const neo_shape *shape, cons
 
 void keras_out(keras_call *c, int value, int rank) {
   neo_assert(c->n_outputs < KERAS_MAX_INPUTS);
-  c->output[c->n_outputs++] = (keras_tensor){value, rank, false};
+  c->output[c->n_outputs++] = (keras_tensor){.value = value, .rank = rank};
 }
 
 neo_node *keras_node(keras_call *c, const char *op, int n, const int *inputs, int outputs) {
@@ -307,6 +307,26 @@ static void set_attributes(keras_call *c, neo_node *node, const char *text) {
     neo_node_set_float(c->im->e->graph, node, neo_arena_strdup(c->im->arena, name), v);
 }
 
+/* sparse_sigmoid, sparse_plus and squareplus: of clipped, squared and square-rooted values. */
+static int polynomial(keras_call *c, const char *name, int x) {
+  neo_emitter *e = c->im->e;
+  int one = neo_emit_scalar(e, NEO_F32, 1), half = neo_emit_scalar(e, NEO_F32, 0.5);
+  if (strcmp(name, "squareplus") == 0) { /* (x + sqrt(x^2 + 4)) / 2 */
+    int inside =
+        neo_emit_binary(e, "add", neo_emit_binary(e, "mul", x, x), neo_emit_scalar(e, NEO_F32, 4));
+    return neo_emit_binary(e, "mul",
+                           neo_emit_binary(e, "add", x, neo_emit_unary(e, "sqrt", inside)), half);
+  }
+  int within = neo_emit_binary(e, "max", x, neo_emit_scalar(e, NEO_F32, -1));
+  within = neo_emit_binary(e, "min", within, one);
+  int ramp = neo_emit_binary(e, "mul", neo_emit_binary(e, "add", within, one), half);
+  if (strcmp(name, "sparse_plus") != 0)
+    return ramp;
+  /* ((x + 1) / 2)^2 up to 1, x above it */
+  return neo_emit_binary(e, "add", neo_emit_binary(e, "mul", ramp, ramp),
+                         neo_emit_unary(e, "relu", neo_emit_binary(e, "sub", x, one)));
+}
+
 int keras_activation(keras_call *c, const char *name, int x, int rank) {
   neo_emitter *e = c->im->e;
   if (strcmp(name, "linear") == 0)
@@ -326,6 +346,8 @@ int keras_activation(keras_call *c, const char *name, int x, int rank) {
     return neo_emit_unary(e, "neg", neo_emit_unary(e, "softplus", neo_emit_unary(e, "neg", x)));
   if (strcmp(name, "tanh_shrink") == 0)
     return neo_emit_binary(e, "sub", x, neo_emit_unary(e, "tanh", x));
+  if (strncmp(name, "sparse_", 7) == 0 || strcmp(name, "squareplus") == 0)
+    return polynomial(c, name, x);
   for (int i = 0; i < NEO_COUNT(activations); i++)
     if (strcmp(activations[i].name, name) == 0) {
       neo_node *node = keras_node(c, activations[i].op, 1, &x, 1);
@@ -346,7 +368,7 @@ int keras_activate(keras_call *c, const char *key, int x, int rank) {
     keras_call inner = keras_inner_call(c, key);
     inner.weights.n = 0;
     inner.n_inputs = 1;
-    inner.input[0] = (keras_tensor){x, rank, false};
+    inner.input[0] = (keras_tensor){.value = x, .rank = rank};
     keras_convert(&inner);
     return inner.n_outputs > 0 ? inner.output[0].value : x;
   }

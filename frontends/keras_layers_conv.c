@@ -169,18 +169,40 @@ void keras_pool(keras_call *c) {
   keras_out(c, keras_from_channels(c, node->output[0], rank), rank);
 }
 
+static int sum_of_steps(keras_call *c, int x, bool keep) {
+  neo_node *node = keras_node(c, "reduce_sum", 1, &x, 1);
+  neo_node_set_ints(c->im->e->graph, node, "axes", 1, (int64_t[]){1});
+  neo_node_set_int(c->im->e->graph, node, "keepdims", keep);
+  return node->output[0];
+}
+
+/* The mean of the steps that are on; of [batch, steps, channels]. */
+static void masked_mean(keras_call *c, int mask, bool keep) {
+  neo_emitter *e = c->im->e;
+  int axes = neo_emit_ints(e, 1, (int64_t[]){2});
+  int on = neo_emit_binary(e, "unsqueeze", neo_emit_cast(e, mask, NEO_F32), axes);
+  int sum = sum_of_steps(c, neo_emit_binary(e, "mul", c->input[0].value, on), keep);
+  keras_out(c, neo_emit_binary(e, "div", sum, sum_of_steps(c, on, keep)), keep ? 3 : 2);
+}
+
 void keras_global_pool(keras_call *c) {
   int rank = c->input[0].rank;
   int64_t axes[NEO_MAX_RANK];
   bool keep = keras_bool(c, "keepdims", false);
-  if (rank < 3 || c->input[0].masked) {
-    keras_unsupported(c, rank < 3 ? "an input of rank %d" : "masked input of rank %d", rank);
+  const char *op = keras_row_find(c->class_name)->op;
+  int mask = keras_mask(c);
+  if (rank < 3 || (mask != NEO_NO_VALUE && strcmp(op, "reduce_mean") == 0 && rank != 3)) {
+    keras_unsupported(c, "an input of rank %d", rank);
+    return;
+  }
+  if (mask != NEO_NO_VALUE && strcmp(op, "reduce_mean") == 0) {
+    masked_mean(c, mask, keep);
     return;
   }
   for (int d = 0; d < rank - 2; d++)
     axes[d] = d + 2;
   int x = keras_to_channels(c, c->input[0].value, rank);
-  neo_node *node = keras_node(c, keras_row_find(c->class_name)->op, 1, &x, 1);
+  neo_node *node = keras_node(c, op, 1, &x, 1);
   neo_node_set_ints(c->im->e->graph, node, "axes", rank - 2, axes);
   neo_node_set_int(c->im->e->graph, node, "keepdims", keep);
   int y = node->output[0];

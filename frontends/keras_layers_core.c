@@ -18,10 +18,20 @@ void keras_identity(keras_call *c) {
       keras_out(c, c->input[i].value, c->input[i].rank);
 }
 
+/* Steps whose values are all mask_value are off, and zero. */
 void keras_masking(keras_call *c) {
-  keras_identity(c);
-  for (int i = 0; i < c->n_outputs; i++)
-    c->output[i].masked = true;
+  neo_emitter *e = c->im->e;
+  keras_tensor x = c->input[0];
+  int other = binary(c, "not_equal", x.value, scalar(c, keras_number(c, "mask_value", 0)));
+  int on = neo_emit_cast(e, other, NEO_F32);
+  neo_node *any = keras_node(c, "reduce_max", 1, &on, 1);
+  neo_node_set_ints(e->graph, any, "axes", 1, (int64_t[]){-1});
+  neo_node_set_int(e->graph, any, "keepdims", 1);
+  on = any->output[0];
+  keras_out(c, binary(c, "mul", x.value, on), x.rank);
+  int axes = neo_emit_ints(e, 1, (int64_t[]){-1});
+  c->output[0].masked = true;
+  c->output[0].mask = neo_emit_cast(e, binary(c, "squeeze", on, axes), NEO_BOOL);
 }
 
 void keras_lambda(keras_call *c) {
@@ -80,6 +90,8 @@ void keras_embedding(keras_call *c) {
   neo_node_set_int(c->im->e->graph, node, "axis", 0);
   keras_out(c, node->output[0], x.rank + 1);
   c->output[0].masked = keras_bool(c, "mask_zero", false);
+  if (c->output[0].masked)
+    c->output[0].mask = binary(c, "not_equal", ids, neo_emit_scalar(c->im->e, NEO_I32, 0));
 }
 
 /* keras.applications' ConvNeXt has this one. */
@@ -146,16 +158,40 @@ void keras_prelu(keras_call *c) {
   keras_out(c, binary(c, "prelu", x.value, keras_constant(c, 0, x.rank - 1)), x.rank);
 }
 
+static int over_axes(keras_call *c, const char *op, int x, int n, const int64_t *axes) {
+  neo_node *node = keras_node(c, op, 1, &x, 1);
+  neo_node_set_ints(c->im->e->graph, node, "axes", n, axes);
+  neo_node_set_int(c->im->e->graph, node, "keepdims", 1);
+  return node->output[0];
+}
+
+/* Over one axis or several; where a mask is off, the result is zero. */
 void keras_softmax(keras_call *c) {
   keras_tensor x = c->input[0];
-  int axis = keras_axis(c, "axis", -1, x.rank);
-  if (axis < 0 || c->n_inputs > 1) {
-    keras_unsupported(c, "several axes, or a mask");
+  const json_t *list = json_object_get(c->config, "axis");
+  int axis = keras_axis(c, "axis", -1, x.rank),
+      mask = c->n_inputs > 1 ? keras_mask(c) : NEO_NO_VALUE;
+  int n = axis < 0 && json_is_array(list) ? (int)json_array_size(list) : 0, y = x.value;
+  int64_t axes[NEO_MAX_RANK];
+  if ((axis < 0 && (n < 1 || n > x.rank || !keras_ints(c, "axis", n, axes))) ||
+      (c->n_inputs > 1 && mask == NEO_NO_VALUE)) {
+    keras_unsupported(c, "its axes, or a second input that is no mask");
     return;
   }
-  neo_node *node = keras_node(c, "softmax", 1, &x.value, 1);
-  neo_node_set_int(c->im->e->graph, node, "axis", axis);
-  keras_out(c, node->output[0], x.rank);
+  if (mask != NEO_NO_VALUE)
+    y = keras_node(c, "where", 3, (int[]){mask, y, scalar(c, -1e9)}, 1)->output[0];
+  if (axis >= 0) {
+    neo_node *node = keras_node(c, "softmax", 1, &y, 1);
+    neo_node_set_int(c->im->e->graph, node, "axis", axis);
+    y = node->output[0];
+  } else {
+    y = neo_emit_unary(c->im->e, "exp",
+                       binary(c, "sub", y, over_axes(c, "reduce_max", y, n, axes)));
+    y = binary(c, "div", y, over_axes(c, "reduce_sum", y, n, axes));
+  }
+  if (mask != NEO_NO_VALUE && keras_is_3(c))
+    y = keras_node(c, "where", 3, (int[]){mask, y, scalar(c, 0)}, 1)->output[0];
+  keras_out(c, y, x.rank);
 }
 
 /* ---- merging ---------------------------------------------------------------------------------------------- */
@@ -435,4 +471,57 @@ void keras_normalization(keras_call *c) {
             invert ? binary(c, "add", mean, binary(c, "mul", x, deviation))
                    : binary(c, "div", centred, deviation),
             rank);
+}
+
+/* The middle of the picture; a smaller one is enlarged first, which needs the resizing it lacks. */
+void keras_center_crop(keras_call *c) {
+  keras_tensor x = c->input[0];
+  const neo_shape *shape = neo_emit_shape(c->im->e, x.value);
+  int first = keras_channels_first(c) ? 2 : 1;
+  int64_t want[2] = {keras_int(c, "height", 1), keras_int(c, "width", 1)}, start[2], end[2];
+  if (x.rank != 4 || !shape || shape->dim[first] < want[0] || shape->dim[first + 1] < want[1]) {
+    keras_unsupported(c, shape ? "a picture smaller than the part"
+                               : "the input's shape must be bound (--input)");
+    return;
+  }
+  for (int d = 0; d < 2; d++) {
+    start[d] = (shape->dim[first + d] - want[d]) / 2;
+    end[d] = start[d] + want[d];
+  }
+  neo_emitter *e = c->im->e;
+  int input[4] = {x.value, neo_emit_ints(e, 2, start), neo_emit_ints(e, 2, end),
+                  neo_emit_ints(e, 2, (int64_t[]){first, first + 1})};
+  keras_out(c, keras_node(c, "slice", 4, input, 1)->output[0], 4);
+}
+
+/* one_hot, multi_hot (at least once) or count of integers over the last axis. */
+void keras_category_encoding(keras_call *c) {
+  keras_tensor x = c->input[0];
+  neo_emitter *e = c->im->e;
+  const char *mode = keras_text(c, "output_mode", "multi_hot");
+  int64_t tokens = keras_int(c, "num_tokens", 0);
+  bool one = strcmp(mode, "one_hot") == 0, count = strcmp(mode, "count") == 0;
+  if (tokens < 1 || c->n_inputs > 1 || (!one && !count && strcmp(mode, "multi_hot") != 0)) {
+    keras_unsupported(c, "output_mode '%.32s', %lld tokens or weights", mode, (long long)tokens);
+    return;
+  }
+  int ids = neo_emit_cast(e, x.value, NEO_I64);
+  if (one && x.rank > 1) {
+    const neo_shape *shape = neo_emit_shape(e, x.value);
+    if (shape && shape->dim[x.rank - 1] == 1)
+      ids = binary(c, "squeeze", ids, neo_emit_ints(e, 1, (int64_t[]){-1}));
+    else
+      x.rank++;
+  }
+  int values = neo_emit_floats(e, 2, (double[]){0, 1});
+  neo_node *node = keras_node(c, "one_hot", 3, (int[]){ids, neo_emit_int(e, tokens), values}, 1);
+  neo_node_set_int(e->graph, node, "axis", -1);
+  int y = node->output[0];
+  if (!one && x.rank > 1) {
+    node = keras_node(c, count ? "reduce_sum" : "reduce_max", 1, &y, 1);
+    neo_node_set_ints(e->graph, node, "axes", 1, (int64_t[]){-2});
+    neo_node_set_int(e->graph, node, "keepdims", 0);
+    y = node->output[0];
+  }
+  keras_out(c, y, one ? x.rank : x.rank > 1 ? x.rank : 1);
 }

@@ -1,10 +1,10 @@
-/* frontends/keras_layers_rnn.c: LSTM, GRU, SimpleRNN, Bidirectional, TimeDistributed.
+/* frontends/keras_layers_rnn.c: LSTM, GRU, SimpleRNN, RNN of cells, Bidirectional, TimeDistributed.
  *
  * Onto lstm, gru and rnn of the IR with layout 1 (batch first). Keras' gates stand i f c o (LSTM)
  * and z r h (GRU) in columns of [in, gates * units]; ours i o f c and z r h in rows. Our reverse
  * direction keeps the steps where the input has them; a Keras layer that goes backwards gives them
  * as it made them, so its sequence is turned around. A GRU with reset_after has two rows of bias
- * and is linear_before_reset. */
+ * and is linear_before_reset. A mask stands where ours has lengths. */
 #include "frontends/keras.h"
 
 #include <string.h>
@@ -117,18 +117,24 @@ static bool open_cell(keras_call *c, cell *r) {
   r->units = keras_int(c, "units", 0);
   r->bias = keras_bool(c, "use_bias", true);
   r->in = keras_weight(c, r->first, 2)->shape.dim[0];
-  bool masked = c->input[0].masked;
-  for (int i = 1; i < c->n_inputs; i++)
-    masked |= c->keyword[i] && strcmp(c->keyword[i], "mask") == 0;
-  if (masked)
-    keras_unsupported(c, "masked input");
-  else if (r->units < 1 || r->units > 1 << 20 || c->input[0].rank != 3)
-    keras_bad(c, "%lld units, input of rank %d", (long long)r->units, c->input[0].rank);
-  return !masked && r->units >= 1 && r->units <= 1 << 20 && c->input[0].rank == 3;
+  if (r->units >= 1 && r->units <= 1 << 20 && c->input[0].rank == 3)
+    return true;
+  keras_bad(c, "%lld units, input of rank %d", (long long)r->units, c->input[0].rank);
+  return false;
 }
 
-/* out: the sequence [batch, steps, units] in the input's order, last h, last c. */
-static void run_cell(keras_call *c, const cell *r, int *out) {
+/* Inputs after the first that are states; at most cap. */
+static int states(const keras_call *c, int cap, int *out) {
+  int n = 0;
+  for (int i = 1; i < c->n_inputs && n < cap; i++)
+    if (!c->keyword[i] || strcmp(c->keyword[i], "initial_state") == 0)
+      out[n++] = i;
+  return n;
+}
+
+/* out: the sequence [batch, steps, units] in the input's order, last h, last c. from: which inputs
+ * are the states at first, or NULL. */
+static void run_cell(keras_call *c, const cell *r, int n_states, const int *from, int *out) {
   bool both = r->gates == 3 && keras_bool(c, "reset_after", true);
   if (r->gates == 3 && r->bias && r->first + 2 < c->weights.n)
     both = c->weights.n > 0 && keras_bool(c, "reset_after", false);
@@ -136,15 +142,17 @@ static void run_cell(keras_call *c, const cell *r, int *out) {
                   kernel(c, r, r->first, r->in),
                   kernel(c, r, r->first + 1, r->units),
                   r->bias ? bias(c, r, r->first + 2, both) : NEO_NO_VALUE,
-                  NEO_NO_VALUE,
+                  keras_mask(c),
                   NEO_NO_VALUE,
                   NEO_NO_VALUE};
-  for (int i = 1; i < c->n_inputs && i < 3; i++)
-    input[4 + i] = state(c, i);
+  for (int i = 0; i < n_states && i < 2; i++)
+    input[5 + i] = state(c, from[i]);
   neo_node *node = keras_node(c, r->op, 7, input, r->gates == 4 ? 3 : 2);
   neo_graph *graph = c->im->e->graph;
   neo_node_set_int(graph, node, "hidden_size", r->units);
   neo_node_set_int(graph, node, "layout", 1);
+  if (keras_bool(c, "zero_output_for_mask", false))
+    neo_node_set_int(graph, node, "masked_zero", 1);
   neo_node_set_string(graph, node, "direction", r->reverse ? "reverse" : "forward");
   if (both)
     neo_node_set_int(graph, node, "linear_before_reset", 1);
@@ -164,19 +172,76 @@ static int turn_around(keras_call *c, int x) {
   return keras_node(c, "slice", 5, input, 1)->output[0];
 }
 
-void keras_rnn(keras_call *c) {
-  cell r = {.reverse = keras_bool(c, "go_backwards", false)};
-  int out[3];
-  if (!open_cell(c, &r))
-    return;
-  run_cell(c, &r, out);
+/* What a recurrent layer gives: c has its configuration, out what run_cell made. */
+static void give(keras_call *c, const cell *r, const int *out) {
   bool sequence = keras_bool(c, "return_sequences", false);
-  keras_out(c, !sequence ? out[1] : r.reverse ? turn_around(c, out[0]) : out[0], sequence ? 3 : 2);
+  int mask = keras_mask(c);
+  keras_out(c, !sequence ? out[1] : r->reverse ? turn_around(c, out[0]) : out[0], sequence ? 3 : 2);
+  if (sequence && mask != NEO_NO_VALUE && !r->reverse) {
+    c->output[0].masked = true;
+    c->output[0].mask = mask;
+  }
   if (keras_bool(c, "return_state", false)) {
     keras_out(c, out[1], 2);
-    if (r.gates == 4)
+    if (r->gates == 4)
       keras_out(c, out[2], 2);
   }
+}
+
+void keras_rnn(keras_call *c) {
+  cell r = {.reverse = keras_bool(c, "go_backwards", false)};
+  int out[3], from[2];
+  if (!open_cell(c, &r))
+    return;
+  run_cell(c, &r, states(c, 2, from), from, out);
+  give(c, &r, out);
+}
+
+/* The layer that is this cell, called on `x`; its configuration is the cell's. */
+static bool cell_call(const keras_call *c, const json_t *config, keras_call *out) {
+  static const char *const names[][2] = {
+      {"LSTMCell", "LSTM"}, {"GRUCell", "GRU"}, {"SimpleRNNCell", "SimpleRNN"}};
+  const char *class_name = json_string_value(json_object_get(config, "class_name"));
+  *out = *c;
+  for (int i = 0; class_name && i < NEO_COUNT(names); i++)
+    if (strcmp(names[i][0], class_name) == 0) {
+      out->class_name = names[i][1];
+      out->config = json_object_get(config, "config");
+      out->n_outputs = 0;
+      return true;
+    }
+  return false;
+}
+
+/* RNN(cell) and RNN([cell, ...]): a stack is its cells one behind the other, each over all steps.
+ */
+void keras_rnn_of_cells(keras_call *c) {
+  const json_t *top = json_object_get(c->config, "cell");
+  const json_t *cells = json_object_get(json_object_get(top, "config"), "cells");
+  int n = json_is_array(cells) ? (int)json_array_size(cells) : 1, out[3] = {0}, from[2] = {0};
+  bool backwards = keras_bool(c, "go_backwards", false), last = false;
+  cell r = {0};
+  keras_tensor x = c->input[0];
+  if (n > 1 && (c->n_inputs > 1 || keras_bool(c, "return_state", false))) {
+    keras_unsupported(c, "states or a mask of several cells");
+    return;
+  }
+  for (int i = 0; i < n; i++) {
+    keras_call one;
+    if (!cell_call(c, json_is_array(cells) ? json_array_get(cells, (size_t)i) : top, &one)) {
+      keras_unsupported(c, "a cell that is not LSTMCell, GRUCell or SimpleRNNCell");
+      return;
+    }
+    one.input[0] = x;
+    last = i == n - 1;
+    r = (cell){.first = r.first + (i ? 2 + r.bias : 0), .reverse = backwards};
+    if (!open_cell(&one, &r))
+      return;
+    run_cell(&one, &r, states(c, 2, from), from, out);
+    x = (keras_tensor){.value = out[0], .rank = 3};
+  }
+  if (last)
+    give(c, &r, out);
 }
 
 void keras_cudnn(keras_call *c) {
@@ -214,22 +279,27 @@ void keras_bidirectional(keras_call *c) {
   keras_call backward = keras_inner_call(
       c, json_is_object(json_object_get(c->config, "backward_layer")) ? "backward_layer" : "layer");
   cell f = {0}, b = {.first = c->weights.n / 2};
-  int out[2][3];
+  int out[2][3], from[4], n = states(c, 4, from), mask = keras_mask(c);
   bool sequence = keras_bool(&forward, "return_sequences", false);
-  if (c->n_inputs > 1 || keras_bool(&forward, "return_state", false)) {
-    keras_unsupported(c, "initial or returned states");
-    return;
-  }
   f.reverse = keras_bool(&forward, "go_backwards", false);
   b.reverse = !f.reverse;
-  if (!open_cell(&forward, &f) || !open_cell(&backward, &b)) {
+  if (!open_cell(&forward, &f) || !open_cell(&backward, &b) || n % 2) {
     c->n_outputs = 0;
     keras_out(c, c->input[0].value, c->input[0].rank);
     return;
   }
-  run_cell(&forward, &f, out[0]);
-  run_cell(&backward, &b, out[1]);
+  run_cell(&forward, &f, n / 2, from, out[0]);
+  run_cell(&backward, &b, n / 2, from + n / 2, out[1]);
   merge(c, &out[0][!sequence], &out[1][!sequence], sequence ? 3 : 2);
+  for (int i = 0; sequence && mask != NEO_NO_VALUE && i < c->n_outputs; i++) {
+    c->output[i].masked = true;
+    c->output[i].mask = mask;
+  }
+  for (int i = 0; keras_bool(&forward, "return_state", false) && i < 2; i++) {
+    keras_out(c, out[i][1], 2);
+    if (f.gates == 4)
+      keras_out(c, out[i][2], 2);
+  }
 }
 
 static bool is_pointwise(const char *name) {
@@ -269,7 +339,8 @@ void keras_time_distributed(keras_call *c) {
   for (int d = 2; d < x.rank; d++)
     merged[d - 1] = shape.dim[d];
   inner.n_inputs = 1;
-  inner.input[0] = (keras_tensor){keras_reshape(c, x.value, x.rank - 1, merged), x.rank - 1, false};
+  inner.input[0] =
+      (keras_tensor){.value = keras_reshape(c, x.value, x.rank - 1, merged), .rank = x.rank - 1};
   keras_convert(&inner);
   const neo_shape *after = neo_emit_shape(c->im->e, inner.output[0].value);
   if (!after || after->rank < 1 || after->rank >= NEO_MAX_RANK) {

@@ -10,6 +10,7 @@
  * {"keras_history": ["x", 0, 0]}} at any depth. */
 #include "frontends/keras.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define MAX_CALLS 200000
@@ -26,8 +27,14 @@ typedef struct model_run {
   const keras_call *c; /* the model as a layer */
   keras_place place;
   neo_map results; /* "call output layer" -> keras_tensor */
-  int failed;
+  neo_map shifts;  /* layer -> model_shift */
 } model_run;
+
+/* A nested model's own making may count as its call 0, so that references to its calls start at 1:
+ * Keras 3 counts so in output_layers, Keras 2 everywhere. */
+typedef struct model_shift {
+  int64_t inner, outer; /* in inbound_nodes; in output_layers */
+} model_shift;
 
 bool keras_is_model(const char *name) {
   return strcmp(name, "Functional") == 0 || strcmp(name, "Sequential") == 0 ||
@@ -53,6 +60,8 @@ static bool keeps_mask(const char *name) {
                                       "LSTM",
                                       "GRU",
                                       "SimpleRNN",
+                                      "RNN",
+                                      "Bidirectional",
                                       "Conv1D",
                                       "GlobalAveragePooling1D",
                                       "GlobalMaxPooling1D"};
@@ -62,21 +71,46 @@ static bool keeps_mask(const char *name) {
   return true;
 }
 
+int keras_mask(const keras_call *c) {
+  for (int i = 0; i < c->n_inputs; i++)
+    if (c->keyword[i] && strcmp(c->keyword[i], "mask") == 0)
+      return neo_emit_cast(c->im->e, c->input[i].value, NEO_BOOL);
+  return c->n_inputs > 0 && c->input[0].masked ? c->input[0].mask : NEO_NO_VALUE;
+}
+
+/* The masks of all inputs together. */
+static void keep_mask(keras_call *c) {
+  int mask = NEO_NO_VALUE;
+  for (int i = 0; i < c->n_inputs; i++)
+    if (c->input[i].masked && !c->keyword[i])
+      mask = mask == NEO_NO_VALUE || mask == c->input[i].mask
+                 ? c->input[i].mask
+                 : neo_emit_binary(c->im->e, "and", mask, c->input[i].mask);
+  for (int i = 0; mask != NEO_NO_VALUE && i < c->n_outputs; i++) {
+    c->output[i].masked = true;
+    c->output[i].mask = mask;
+  }
+}
+
+static bool is_function(const keras_call *c) {
+  static const char prefix[] = "keras.src.ops.";
+  return c->module && strncmp(c->module, prefix, sizeof prefix - 1) == 0;
+}
+
 void keras_convert(keras_call *c) {
-  const keras_row *row = keras_row_find(c->class_name);
+  const keras_row *row = is_function(c) ? NULL : keras_row_find(c->class_name);
   const char *scope = c->im->e->scope;
-  bool masked = false;
   if (++c->im->n_calls > MAX_CALLS && c->im->status == NEO_OK)
     c->im->status =
         neo_fail(c->im->ctx, NEO_BAD_INPUT, "keras: more than %d calls of layers", MAX_CALLS);
   c->im->e->scope = neo_arena_strdup(c->im->arena, c->name);
   c->n_outputs = 0;
-  for (int i = 0; i < c->n_inputs; i++)
-    masked |= c->input[i].masked;
   if (c->n_inputs == 0)
     keras_bad(c, "it is called without inputs");
   else if (c->im->status != NEO_OK || c->depth > KERAS_MAX_DEPTH)
     keras_bad(c, "models nested deeper than %d", KERAS_MAX_DEPTH);
+  else if (is_function(c))
+    keras_convert_op(c);
   else if (row)
     row->convert(c);
   else
@@ -84,8 +118,8 @@ void keras_convert(keras_call *c) {
   if (c->n_outputs == 0)
     keras_out(c, c->n_inputs ? c->input[0].value : neo_emit_scalar(c->im->e, NEO_F32, 0),
               c->n_inputs ? c->input[0].rank : 0);
-  for (int i = 0; masked && keeps_mask(c->class_name) && i < c->n_outputs; i++)
-    c->output[i].masked = true;
+  if (row && keeps_mask(c->class_name) && !c->output[0].masked)
+    keep_mask(c);
   c->im->e->scope = scope;
 }
 
@@ -121,21 +155,78 @@ static void put_result(model_run *run, const history *h, const keras_tensor *ten
     im->status = neo_fail(im->ctx, NEO_NO_MEMORY, "keras: out of memory");
 }
 
-/* Lists of histories in input_layers and output_layers: one, a list of them, or a dictionary. */
-static int read_histories(const json_t *v, history *out, int cap) {
-  int n = 0;
+static int order_keys(const void *a, const void *b) {
+  return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static int read_structure(const json_t *v, history *out, int cap, int depth) {
+  const char *keys[KERAS_MAX_INPUTS], *key;
+  json_t *item;
+  int n = 0, n_keys = 0;
+  if (cap < 1 || depth > KERAS_MAX_DEPTH)
+    return 0;
   if (read_history(v, out))
     return 1;
-  if (json_is_object(v)) {
-    const char *key;
-    json_t *item;
-    json_object_foreach((json_t *)(uintptr_t)v, key,
-                        item) if (n < cap && read_history(item, &out[n])) n++;
-    return n;
-  }
   for (size_t i = 0; i < json_array_size(v) && n < cap; i++)
-    n += read_history(json_array_get(v, i), &out[n]);
+    n += read_structure(json_array_get(v, i), out + n, cap - n, depth + 1);
+  json_object_foreach((json_t *)(uintptr_t)v, key, item) {
+    if (n_keys < KERAS_MAX_INPUTS)
+      keys[n_keys++] = key;
+  }
+  if (n_keys > 1)
+    qsort(keys, (size_t)n_keys, sizeof *keys, order_keys);
+  for (int i = 0; i < n_keys && n < cap; i++)
+    n += read_structure(json_object_get(v, keys[i]), out + n, cap - n, depth + 1);
   return n;
+}
+
+/* input_layers and output_layers: one history, or lists and dictionaries of them, which Keras
+ * flattens by their sorted keys. */
+static int read_histories(const json_t *v, history *out, int cap) {
+  return read_structure(v, out, cap, 0);
+}
+
+/* ---- nested models ------------------------------------------------------------------------------------- */
+
+/* The highest call of this layer that is named anywhere below v, else -1. */
+static int64_t highest_call(const json_t *v, const char *layer, int depth) {
+  history h;
+  int64_t out = -1;
+  const char *key;
+  json_t *item;
+  if (read_history(v, &h))
+    out = strcmp(h.layer, layer) == 0 ? h.call : -1;
+  for (size_t i = 0; depth < KERAS_MAX_DEPTH && i < json_array_size(v); i++)
+    out = neo_max_i64(out, highest_call(json_array_get(v, i), layer, depth + 1));
+  json_object_foreach((json_t *)(uintptr_t)v, key, item) {
+    if (depth < KERAS_MAX_DEPTH)
+      out = neo_max_i64(out, highest_call(item, layer, depth + 1));
+  }
+  return out;
+}
+
+static void find_shifts(model_run *run, const json_t *config) {
+  const json_t *layers = json_object_get(config, "layers");
+  for (size_t i = 0; i < json_array_size(layers); i++) {
+    const json_t *layer = json_array_get(layers, i);
+    const char *class_name = json_string_value(json_object_get(layer, "class_name"));
+    const char *name = json_string_value(json_object_get(layer, "name"));
+    int64_t calls = (int64_t)json_array_size(json_object_get(layer, "inbound_nodes")), inner = -1;
+    if (!name || !class_name || !keras_is_model(class_name))
+      continue;
+    for (size_t k = 0; k < json_array_size(layers); k++)
+      inner = neo_max_i64(
+          inner,
+          highest_call(json_object_get(json_array_get(layers, k), "inbound_nodes"), name, 0));
+    int64_t outer = highest_call(json_object_get(config, "output_layers"), name, 0);
+    model_shift shift = {inner >= calls, outer >= calls};
+    if (run->im->version < 3)
+      shift.inner = shift.outer = shift.inner || shift.outer;
+    else
+      shift.outer = strcmp(class_name, "Sequential") != 0 || outer >= calls;
+    if (!neo_map_put(&run->shifts, name, neo_arena_copy(run->im->arena, &shift, sizeof shift)))
+      run->im->status = neo_fail(run->im->ctx, NEO_NO_MEMORY, "keras: out of memory");
+  }
 }
 
 /* ---- one call ------------------------------------------------------------------------------------------ */
@@ -146,9 +237,11 @@ typedef struct call_inputs {
   bool missing, foreign; /* not there yet; something that is no tensor among the arguments */
 } call_inputs;
 
-static void add_input(call_inputs *in, const history *h, const char *keyword) {
+static void add_input(call_inputs *in, const history *named, const char *keyword) {
   keras_call *c = in->c;
-  const keras_tensor *t = find_result(in->run, h);
+  const model_shift *shift = neo_map_get(&in->run->shifts, named->layer);
+  history h = {named->layer, named->call - (shift ? shift->inner : 0), named->output};
+  const keras_tensor *t = find_result(in->run, &h);
   if (!t) {
     in->missing = true;
     return;
@@ -170,12 +263,19 @@ static void add_arguments(call_inputs *in, const json_t *v, const char *keyword,
     return;
   const char *class_name = json_string_value(json_object_get(v, "class_name"));
   if (class_name && strcmp(class_name, "__keras_tensor__") == 0) {
-    if (read_history(json_object_get(json_object_get(v, "config"), "keras_history"), &h))
+    const json_t *config = json_object_get(v, "config");
+    const char *dtype = json_string_value(json_object_get(config, "dtype"));
+    int at = in->c->n_inputs;
+    if (read_history(json_object_get(config, "keras_history"), &h))
       add_input(in, &h, keyword);
     else
       keras_bad(in->c, "a tensor without history");
+    if (in->c->n_inputs > at && (!dtype || !neo_dtype_find(dtype, &in->c->input[at].dtype)))
+      in->c->input[at].dtype = NEO_F32;
     return;
   }
+  if (class_name && is_function(in->c)) /* a slice or a type: the function reads it */
+    return;
   for (size_t i = 0; i < json_array_size(v); i++)
     add_arguments(in, json_array_get(v, i), keyword, depth + 1);
   if (json_is_object(v)) {
@@ -184,8 +284,8 @@ static void add_arguments(call_inputs *in, const json_t *v, const char *keyword,
   } else if (json_is_number(v) && !keyword && in->c->n_inputs < KERAS_MAX_INPUTS) {
     int value = neo_emit_scalar(in->run->im->e, NEO_F32, json_number_value(v));
     in->c->keyword[in->c->n_inputs] = NULL;
-    in->c->input[in->c->n_inputs++] = (keras_tensor){value, 0, false};
-  } else if (!json_is_array(v) && !keyword && !json_is_null(v)) {
+    in->c->input[in->c->n_inputs++] = (keras_tensor){.value = value, .dtype = NEO_DTYPE_COUNT};
+  } else if (!json_is_array(v) && !keyword && !json_is_null(v) && !is_function(in->c)) {
     in->foreign = true;
   }
 }
@@ -212,7 +312,11 @@ static void add_keywords(call_inputs *in, const json_t *kwargs, bool keras_3) {
 static void read_call(call_inputs *in, const json_t *node) {
   history h;
   if (json_is_object(node)) {
-    add_arguments(in, json_object_get(node, "args"), NULL, 0);
+    in->c->args = json_object_get(node, "args");
+    if (strcmp(in->c->class_name, "GetItem") == 0) /* what follows says which elements */
+      add_arguments(in, json_array_get(in->c->args, 0), NULL, 0);
+    else
+      add_arguments(in, in->c->args, NULL, 0);
     add_keywords(in, json_object_get(node, "kwargs"), true);
     return;
   }
@@ -248,6 +352,7 @@ static void open_layer(model_run *run, const json_t *layer, keras_call *out) {
   out->im = run->im;
   out->depth = run->c->depth + 1;
   out->config = json_object_get(layer, "config");
+  out->module = json_string_value(json_object_get(layer, "module"));
   if (!name || !class_name || strlen(name) > 300) {
     out->name = out->class_name = "?";
     keras_bad(out, "a layer of '%s' has no name or no class", run->c->name);
@@ -312,16 +417,19 @@ static void run_functional(keras_call *c, model_run *run) {
     keras_bad(c, "%d inputs given, %d expected", c->n_inputs, n);
   for (int i = 0; i < n && i < c->n_inputs; i++)
     put_result(run, &h[i], &c->input[i]);
+  find_shifts(run, c->config);
   run_layers(run, json_object_get(c->config, "layers"));
   n = read_histories(json_object_get(c->config, "output_layers"), h, KERAS_MAX_INPUTS);
   if (n == 0)
     keras_bad(c, "it has no outputs");
   for (int i = 0; i < n && c->im->status == NEO_OK; i++) {
+    const model_shift *shift = neo_map_get(&run->shifts, h[i].layer);
+    h[i].call -= shift ? shift->outer : 0;
     const keras_tensor *t = find_result(run, &h[i]);
     if (!t)
       keras_bad(c, "its output %d (layer '%s') cannot be computed from its inputs", i, h[i].layer);
-    else
-      keras_out(c, t->value, t->rank);
+    else if (c->n_outputs < KERAS_MAX_INPUTS)
+      c->output[c->n_outputs++] = *t;
   }
 }
 
@@ -343,7 +451,7 @@ static void run_sequential(keras_call *c, model_run *run) {
     keras_convert(&call);
     at = call.output[0];
   }
-  keras_out(c, at.value, at.rank);
+  c->output[c->n_outputs++] = at;
 }
 
 void keras_convert_model(keras_call *c) {
@@ -359,6 +467,7 @@ void keras_convert_model(keras_call *c) {
   else
     run_functional(c, &run);
   neo_map_fini(&run.results);
+  neo_map_fini(&run.shifts);
   neo_map_fini(&run.place.names);
   neo_map_fini(&run.place.used);
 }

@@ -164,6 +164,26 @@ static const char *wrapped_parts(keras_import *im, const keras_call *c) {
   return out;
 }
 
+/* RNN([cell, ...]): cell/cells/CLASS[_N]/vars each. */
+static const char *stacked_parts(keras_import *im, const json_t *cells) {
+  neo_buf buf = {0};
+  for (size_t i = 0; i < json_array_size(cells) && i < MAX_WEIGHTS; i++) {
+    const char *own = json_string_value(json_object_get(json_array_get(cells, i), "class_name"));
+    int before = 0;
+    for (size_t k = 0; own && k < i; k++) {
+      const json_t *other = json_object_get(json_array_get(cells, k), "class_name");
+      before += json_is_string(other) && strcmp(json_string_value(other), own) == 0;
+    }
+    neo_buf_printf(&buf, "%scell/cells/%s", i ? " " : "", own ? snake_case(im->arena, own) : "");
+    if (before)
+      neo_buf_printf(&buf, "_%d", before);
+    neo_buf_printf(&buf, "/vars");
+  }
+  const char *out = neo_arena_strdup(im->arena, buf.data ? buf.data : "");
+  neo_buf_fini(&buf);
+  return out;
+}
+
 void keras_find_weights(keras_import *im, keras_place *place, const char *name,
                         const char *class_name, const char *parts, keras_call *c) {
   c->name = name;
@@ -171,6 +191,10 @@ void keras_find_weights(keras_import *im, keras_place *place, const char *name,
   c->weights = (keras_weights){0};
   if (strcmp(class_name, "TimeDistributed") == 0)
     parts = wrapped_parts(im, c);
+  const json_t *cells =
+      json_object_get(json_object_get(json_object_get(c->config, "cell"), "config"), "cells");
+  if (strcmp(class_name, "RNN") == 0 && json_is_array(cells))
+    parts = stacked_parts(im, cells);
   if (im->v3)
     find_v3(im, place, parts, c);
   else

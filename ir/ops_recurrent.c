@@ -4,6 +4,9 @@
  * is left of a step is a gemm of the state with R, whose addend is the step's slice of that
  * projection, and elementwise operators that fuse. Steps are unrolled.
  *
+ * A mask in the place of the lengths, bool [batch, steps]: a step that is off leaves the state
+ * alone and repeats the output before it (at first zero, and always so with masked_zero).
+ *
  * Sequences of different lengths: a step at or after an element's end leaves its state alone and
  * its output zero. Walking backwards the same rule starts each element at its own last step, which
  * is what reversing within the length means.
@@ -69,7 +72,9 @@ static neo_status read_recurrent(neo_ctx *ctx, const neo_graph *graph, const neo
   NEO_TRY(check_dims(ctx, graph, node, IN_W, &(neo_shape){3, {d, g * h, r->in}}));
   NEO_TRY(check_dims(ctx, graph, node, IN_R, &(neo_shape){3, {d, g * h, h}}));
   NEO_TRY(check_dims(ctx, graph, node, IN_B, &(neo_shape){2, {d, 2 * g * h}}));
-  NEO_TRY(check_dims(ctx, graph, node, IN_LENS, &(neo_shape){1, {r->batch}}));
+  const neo_value *lens = neo_op_in(graph, node, IN_LENS);
+  neo_shape each = {1, {r->batch}}, mask = {2, {r->batch, r->steps}};
+  NEO_TRY(check_dims(ctx, graph, node, IN_LENS, lens && lens->dtype == NEO_BOOL ? &mask : &each));
   NEO_TRY(check_dims(ctx, graph, node, IN_H, &first));
   NEO_TRY(check_dims(ctx, graph, node, IN_C, &first));
   return check_dims(ctx, graph, node, IN_P, &(neo_shape){2, {d, 3 * h}});
@@ -181,6 +186,7 @@ typedef struct direction {
   int hidden_bias;             /* gru, linear_before_reset: Rbh */
   int peephole[3];             /* i o f, [hidden] */
   int lengths;                 /* i64 [batch, 1], or absent */
+  int mask, y;                 /* bool [batch, steps], or absent; what Y held last */
   int h, c;                    /* state [batch, hidden] */
 } direction;
 
@@ -239,8 +245,10 @@ static void open_direction(neo_expander *x, const recurrent *r, int at, directio
   }
   for (int k = 0; k < 3; k++)
     d->peephole[k] = peephole == NEO_NO_VALUE ? peephole : gate(x, r, peephole, k, 1);
-  d->lengths = NEO_NO_VALUE;
-  if (lengths != NEO_NO_VALUE)
+  d->lengths = d->mask = d->y = NEO_NO_VALUE;
+  if (lengths != NEO_NO_VALUE && neo_xp_dtype(x, lengths) == NEO_BOOL)
+    d->mask = lengths;
+  else if (lengths != NEO_NO_VALUE)
     d->lengths = neo_xp_reshape(x, neo_xp_cast(x, lengths, NEO_I64), 2, (int64_t[]){r->batch, 1});
   d->h = start_state(x, r, IN_H, at);
   d->c = r->kind == 'l' ? start_state(x, r, IN_C, at) : NEO_NO_VALUE;
@@ -293,9 +301,13 @@ static int step(neo_expander *x, direction *d, int64_t t) {
   else
     h = apply(x, &d->act[0], product(x, d->h, d->weights, xt));
   y = h;
-  if (d->lengths != NEO_NO_VALUE) {
-    int active = neo_xp_c(x, "greater", d->lengths, (double)t);
-    y = neo_xp_3(x, "where", active, h, neo_xp_scalar(x, neo_xp_dtype(x, h), 0));
+  if (d->lengths != NEO_NO_VALUE || d->mask != NEO_NO_VALUE) {
+    int active = d->mask != NEO_NO_VALUE ? neo_xp_slice(x, d->mask, 1, t, t + 1)
+                                         : neo_xp_c(x, "greater", d->lengths, (double)t);
+    int otherwise = d->y != NEO_NO_VALUE ? d->y : neo_xp_scalar(x, neo_xp_dtype(x, h), 0);
+    y = neo_xp_3(x, "where", active, h, otherwise);
+    if (d->mask != NEO_NO_VALUE && neo_node_int(&x->node, "masked_zero", 0) == 0)
+      d->y = y;
     h = neo_xp_3(x, "where", active, h, d->h);
     c = c == NEO_NO_VALUE ? c : neo_xp_3(x, "where", active, c, d->c);
   }

@@ -17,7 +17,7 @@
 #include "base/host.h"
 #include "frontends/frontends.h"
 
-#define STORED_MAX 8
+#define STORED_MAX 16
 
 typedef struct stored_case {
   char folder[400];
