@@ -1,10 +1,12 @@
-/* Algorithm "winograd m=M n=N [fine=1]": minimal filtering of 3x3, stride-1 convolutions by output
- * tiles of M x N.
+/* Algorithm "winograd m=M n=N [fine=1]": minimal filtering of stride-1 convolutions by output tiles
+ * of M x N.
  *
  * Why: F(4x4, 3x3) needs a quarter of the multiplications of direct summation (Lavin and Gray,
- * "Fast Algorithms for Convolutional Neural Networks", 2015). How: Y = A^T [ sum_c (G w G^T) * (B^T
- * x B) ] A with Toom-Cook matrices over the points 0, +-p1, +-p2, ... and infinity. Blocks, in
- * order, for x[n, c, h, w] and y[n, k, h, w], tiles (n, y, x), positions a, b inside a tile:
+ * "Fast Algorithms for Convolutional Neural Networks", 2015), F(2x2, 5x5) 36 % of them; kernels of
+ * 1 x 7 are transformed along one dimension only: F(2, 7) needs 8 of 14. How: Y = A^T [ sum_c (G w
+ * G^T) * (B^T x B) ] A with Toom-Cook matrices over the points 0, +-p1, +-p2, ... and infinity;
+ * along a dimension with one tap all matrices are 1. Blocks, in order, for x[n, c, h, w] and
+ * y[n, k, h, w], tiles (n, y, x), positions a, b inside a tile:
  *
  *   P[n, h, w, c]        the input with its border and the overhang of the last tiles
  *   D[n, y, x, a, j, c]  B^T along rows         V[a, b, n, y, x, c]  B^T along columns
@@ -16,21 +18,23 @@
  * so that zeros cost nothing and rows of +p and -p share their even and odd parts once loops over
  * positions are unrolled.
  *
- * Points: fine=0 takes 0, +-1, +-2, +-1/2; fine=1 takes 0, +-3/4, +-3/2, for M = 4 a third of the
- * rounding error. */
+ * Points: fine=0 takes 0, +-1, +-2, +-1/2; fine=1 takes 0, +-3/4, +-3/2 where there are six
+ * (M + taps - 1), for F(4x4, 3x3) a third of the rounding error. Eight, transformed
+ * along both dimensions, lose more digits than the default admits; along one they do not. */
 #include "schedule/algorithm.h"
 
 #include <math.h>
 #include <string.h>
 
-#define TAPS 3
+#define MAX_TAPS 7
 #define MAX_ALPHA 8
 
-/* Toom-Cook matrices of F(m, 3) in one dimension; alpha = m + 2, point alpha-1 is infinity. */
+/* Toom-Cook matrices of F(m, taps) in one dimension; alpha = m + taps - 1, point alpha-1 is
+ * infinity. */
 typedef struct matrices {
-  int m, alpha;
+  int m, taps, alpha;
   double at[MAX_ALPHA][MAX_ALPHA]; /* m x alpha */
-  double g[MAX_ALPHA][TAPS];       /* alpha x 3 */
+  double g[MAX_ALPHA][MAX_TAPS];   /* alpha x taps */
   double bt[MAX_ALPHA][MAX_ALPHA]; /* alpha x alpha */
 } matrices;
 
@@ -48,13 +52,15 @@ typedef struct winograd {
 
 /* ---- matrices ---------------------------------------------------------------------------------------- */
 
-static void find_matrices(int m, bool fine, matrices *out) {
+static void find_matrices(int m, int taps, bool fine, matrices *out) {
   static const double plain_points[] = {0, 1, -1, 2, -2, 0.5, -0.5};
   static const double fine_points[] = {0, 0.75, -0.75, 1.5, -1.5};
-  const double *point = fine && m <= 4 ? fine_points : plain_points;
+  int alpha = m + taps - 1, finite = alpha - 1;
+  const double *point = fine && alpha <= 6 ? fine_points : plain_points;
   memset(out, 0, sizeof(*out));
   out->m = m;
-  int alpha = out->alpha = m + TAPS - 1, finite = alpha - 1;
+  out->taps = taps;
+  out->alpha = alpha;
   for (int j = 0; j < finite; j++) {
     double scale = 1, poly[MAX_ALPHA] = {1};
     int degree = 0;
@@ -67,7 +73,7 @@ static void find_matrices(int m, bool fine, matrices *out) {
     }
     for (int i = 0; i < m; i++)
       out->at[i][j] = pow(point[j], i);
-    for (int k = 0; k < TAPS; k++)
+    for (int k = 0; k < taps; k++)
       out->g[j][k] = pow(point[j], k) / scale;
     memcpy(out->bt[j], poly, sizeof(poly));
   }
@@ -77,7 +83,7 @@ static void find_matrices(int m, bool fine, matrices *out) {
       poly[i] = (i > 0 ? poly[i - 1] : 0) - point[l] * poly[i];
   memcpy(out->bt[finite], poly, sizeof(poly));
   out->at[m - 1][finite] = 1;
-  out->g[finite][TAPS - 1] = 1;
+  out->g[finite][taps - 1] = 1;
 }
 
 /* ---- expressions ---------------------------------------------------------------------------------------- */
@@ -157,7 +163,9 @@ static const neo_expr *output_transform(const winograd *s, const matrices *m, in
       sum =
           add_term(s->arena, sum, m->at[u][a], neo_expr_binary(s->arena, op, term[a], term[a + 1]));
     }
-    row[u] = add_term(s->arena, sum, m->at[u][m->alpha - 1], term[m->alpha - 1]);
+    if (m->alpha > 1)
+      sum = add_term(s->arena, sum, m->at[u][m->alpha - 1], term[m->alpha - 1]);
+    row[u] = sum;
   }
   return choose(s, axis, row, m->m);
 }
@@ -168,10 +176,14 @@ static neo_status no(const winograd *s, const char *why) {
   return neo_fail(s->ctx, NEO_BAD_INPUT, "schedule: alg winograd: %s", why);
 }
 
-static bool is_var_plus(const neo_expr *e, int axis, int tap, int64_t *base) {
+/* axis + tap + base; a tap axis of extent 1 need not appear. */
+static bool is_var_plus(const neo_te_block *b, const neo_expr *e, int axis, int tap,
+                        int64_t *base) {
   neo_affine a;
-  if (!neo_expr_affine(e, &a) || a.n != 2 || neo_affine_coef(&a, axis) != 1 ||
-      neo_affine_coef(&a, tap) != 1)
+  if (!neo_expr_affine(e, &a) || neo_affine_coef(&a, axis) != 1)
+    return false;
+  bool moves = neo_affine_coef(&a, tap) == 1;
+  if (a.n != 1 + moves || (!moves && b->extent[tap] != 1))
     return false;
   *base = a.base;
   return true;
@@ -185,15 +197,16 @@ static bool is_axis(const neo_te_block *b, const neo_expr *e, int axis) {
   return b->extent[axis] == 1 && neo_expr_is_const(e, &c) && c == 0;
 }
 
-/* Axes (n, k, h, w | c, 3, 3), body x[n, c, h + i - p, w + j - q] * weight[k, c, i, j]. */
+/* Axes (n, k, h, w | c, taps, taps), body x[n, c, h + i - p, w + j - q] * weight[k, c, i, j]. */
 static bool match_body(winograd *s, const neo_te_block *b) {
   const neo_expr *x = b->body->arg[0], *w = b->body->arg[1];
   if (x->op != NEO_EXPR_LOAD || w->op != NEO_EXPR_LOAD || x->n_args != 4 || w->n_args != 4)
     return false;
   bool found = is_axis(b, x->arg[0], 0) && is_axis(b, x->arg[1], 4) &&
-               is_var_plus(x->arg[2], 2, 5, &s->pad_y) && is_var_plus(x->arg[3], 3, 6, &s->pad_x) &&
-               is_axis(b, w->arg[0], 1) && is_axis(b, w->arg[1], 4) && is_axis(b, w->arg[2], 5) &&
-               is_axis(b, w->arg[3], 6) && w->u.load.n_guards == 0;
+               is_var_plus(b, x->arg[2], 2, 5, &s->pad_y) &&
+               is_var_plus(b, x->arg[3], 3, 6, &s->pad_x) && is_axis(b, w->arg[0], 1) &&
+               is_axis(b, w->arg[1], 4) && is_axis(b, w->arg[2], 5) && is_axis(b, w->arg[3], 6) &&
+               w->u.load.n_guards == 0;
   s->x = x->u.load.buffer;
   s->w = w->u.load.buffer;
   s->pad_y = -s->pad_y;
@@ -210,15 +223,25 @@ static bool match_body(winograd *s, const neo_te_block *b) {
   return found && x->u.load.fill == 0 && s->te->buffer[s->w].role == NEO_TE_CONST;
 }
 
+/* Tiles of m outputs and this many taps: pairs of points, at most eight. */
+static bool fits(int64_t outputs, int64_t taps, int m) {
+  if (taps == 1)
+    return m == 1;
+  return taps % 2 == 1 && m % 2 == 0 && outputs >= 2 && m + taps - 1 <= MAX_ALPHA;
+}
+
+/* s->my.m and s->mx.m are the tile's. */
 static bool match_block(winograd *s, int k) {
   const neo_te_block *b = &s->te->block[k];
   if (b->combine != NEO_COMBINE_ADD || b->n_spatial != 4 || b->n_reduce != 3 || b->init.f != 0 ||
-      b->extent[5] != TAPS || b->extent[6] != TAPS || b->extent[1] < 2 || b->extent[4] < 2 ||
-      b->extent[2] < 2 || b->extent[3] < 2)
+      !fits(b->extent[2], b->extent[5], s->my.m) || !fits(b->extent[3], b->extent[6], s->mx.m) ||
+      b->extent[5] * b->extent[6] == 1 || b->extent[1] < 2 || b->extent[4] < 2)
     return false;
   if (b->body->op != NEO_EXPR_MUL || b->body->dtype != NEO_F32 || !match_body(s, b))
     return false;
   s->red = k;
+  s->my.taps = (int)b->extent[5];
+  s->mx.taps = (int)b->extent[6];
   s->batch = b->extent[0];
   s->outputs = b->extent[1];
   s->rows = b->extent[2];
@@ -247,7 +270,7 @@ static neo_status find_convolution(winograd *s) {
     }
   }
   if (found != 1)
-    return no(s, "needs exactly one 3x3 convolution of stride 1 in f32");
+    return no(s, "needs exactly one convolution of stride 1 in f32 whose taps fit the tile");
   read_count reads = {s->w, 0};
   for (int k = 0; k < s->te->n_blocks; k++)
     neo_expr_visit_loads(s->te->block[k].body, count_read, &reads);
@@ -273,8 +296,8 @@ static const neo_expr *load(const winograd *s, int buffer, int n, const neo_expr
 }
 
 static int add_padded(winograd *s) {
-  int64_t dims[] = {s->batch, s->tiles_y * s->my.m + TAPS - 1, s->tiles_x * s->mx.m + TAPS - 1,
-                    s->channels};
+  int64_t dims[] = {s->batch, s->tiles_y * s->my.m + s->my.taps - 1,
+                    s->tiles_x * s->mx.m + s->mx.taps - 1, s->channels};
   int p;
   neo_te_block *block = add_tmp(s, 4, dims, &p);
   const neo_expr *index[4] = {var(s, 0), var(s, 3), affine(s, 1, 1, -s->pad_y),
@@ -427,40 +450,59 @@ static void make_pack(winograd *s, const neo_shape *shape, neo_packing *packing)
   neo_te_init(u.te, s->arena);
   int in = neo_te_add_buffer(u.te, NEO_TE_IN, NEO_F32, shape), half;
   neo_shape out_shape = {.rank = 4, .dim = {s->my.alpha, s->mx.alpha, s->channels, s->outputs}};
-  int64_t dims[] = {s->outputs, s->channels, s->my.alpha, TAPS};
+  int64_t dims[] = {s->outputs, s->channels, s->my.alpha, s->mx.taps};
   neo_te_block *block = add_tmp(&u, 4, dims, &half);
-  const neo_expr *term[TAPS], *row[MAX_ALPHA];
-  for (int i = 0; i < TAPS; i++) {
+  const neo_expr *term[MAX_TAPS], *row[MAX_ALPHA];
+  for (int i = 0; i < s->my.taps; i++) {
     const neo_expr *index[4] = {var(s, 0), var(s, 1), neo_expr_index(s->arena, i), var(s, 3)};
     term[i] = load(s, in, 4, index);
   }
   for (int a = 0; a < s->my.alpha; a++)
-    row[a] = combine(s->arena, s->my.g[a], term, TAPS, 0, 1);
+    row[a] = combine(s->arena, s->my.g[a], term, s->my.taps, 0, 1);
   block->body = choose(s, 2, row, s->my.alpha);
   int out = neo_te_add_buffer(u.te, NEO_TE_OUT, NEO_F32, &out_shape);
   block = neo_te_add_block(u.te, out);
-  for (int j = 0; j < TAPS; j++) {
+  for (int j = 0; j < s->mx.taps; j++) {
     const neo_expr *index[4] = {var(s, 3), var(s, 2), var(s, 0), neo_expr_index(s->arena, j)};
     term[j] = load(s, half, 4, index);
   }
   for (int b = 0; b < s->mx.alpha; b++)
-    row[b] = combine(s->arena, s->mx.g[b], term, TAPS, 0, 1);
+    row[b] = combine(s->arena, s->mx.g[b], term, s->mx.taps, 0, 1);
   block->body = choose(s, 1, row, s->mx.alpha);
+}
+
+/* Of F(6x6): it loses more digits than the default admits. */
+static neo_accuracy accuracy(const char *text) {
+  int64_t m = 0, n = 0;
+  neo_algorithm_param(text, "m", &m);
+  neo_algorithm_param(text, "n", &n);
+  return m > 4 || n > 4 ? NEO_ACCURACY_FAST : NEO_ACCURACY_DEFAULT;
+}
+
+static bool is_tile(int64_t m) {
+  return m == 1 || (m % 2 == 0 && m >= 2 && m <= 6);
 }
 
 static neo_status rewrite(neo_ctx *ctx, const neo_te *te, const char *text, neo_arena *arena,
                           neo_te *out, neo_packing *packing) {
   int64_t m, n, fine = 0;
   winograd s = {.ctx = ctx, .arena = arena};
-  if (!neo_algorithm_param(text, "m", &m) || !neo_algorithm_param(text, "n", &n) || m < 2 ||
-      m > 6 || n < 2 || n > 6 || m % 2 || n % 2)
-    return no(&s, "m and n are 2, 4 or 6");
+  if (!neo_algorithm_param(text, "m", &m) || !neo_algorithm_param(text, "n", &n) || !is_tile(m) ||
+      !is_tile(n))
+    return no(&s, "m and n are 1, 2, 4 or 6");
   neo_algorithm_param(text, "fine", &fine);
   s.te = neo_arena_alloc(arena, sizeof(*s.te));
   neo_te_copy(s.te, arena, te);
+  s.my.m = (int)m;
+  s.mx.m = (int)n;
   NEO_TRY(find_convolution(&s));
-  find_matrices((int)m, fine != 0, &s.my);
-  find_matrices((int)n, fine != 0, &s.mx);
+  find_matrices((int)m, s.my.taps, fine != 0, &s.my);
+  find_matrices((int)n, s.mx.taps, fine != 0, &s.mx);
+  bool eight = (s.my.alpha > 6 && s.mx.alpha > 1) || (s.mx.alpha > 6 && s.my.alpha > 1);
+  if (fine && s.my.alpha != 6 && s.mx.alpha != 6)
+    return no(&s, "fine points are for six points");
+  if (eight && accuracy(text) != NEO_ACCURACY_FAST)
+    return no(&s, "eight points in two dimensions lose too many digits");
   s.tiles_y = neo_ceil_div(s.rows, m);
   s.tiles_x = neo_ceil_div(s.columns, n);
   neo_shape weights = s.te->buffer[s.w].shape;
@@ -470,14 +512,6 @@ static neo_status rewrite(neo_ctx *ctx, const neo_te *te, const char *text, neo_
   return NEO_OK;
 }
 
-/* F(6x6) loses more digits than the default admits. */
-static neo_accuracy accuracy(const char *text) {
-  int64_t m = 0, n = 0;
-  neo_algorithm_param(text, "m", &m);
-  neo_algorithm_param(text, "n", &n);
-  return m > 4 || n > 4 ? NEO_ACCURACY_FAST : NEO_ACCURACY_DEFAULT;
-}
-
 const neo_algorithm neo_algorithm_winograd = {
-    "winograd", "minimal filtering of 3x3 convolutions by tiles of m x n", NEO_ACCURACY_DEFAULT,
-    rewrite, accuracy};
+    "winograd", "minimal filtering of stride-1 convolutions by tiles of m x n",
+    NEO_ACCURACY_DEFAULT, rewrite, accuracy};

@@ -28,6 +28,13 @@ static const struct {
     {"winograd m=4 n=4 fine=1", NEO_ACCURACY_DEFAULT},
     {"winograd m=4 n=2 fine=1", NEO_ACCURACY_DEFAULT},
     {"winograd m=6 n=6", NEO_ACCURACY_FAST},
+    {"winograd m=2 n=2 fine=1", NEO_ACCURACY_DEFAULT}, /* 5x5 */
+    {"winograd m=1 n=2", NEO_ACCURACY_DEFAULT},        /* 1x5, 1x7 */
+    {"winograd m=2 n=1", NEO_ACCURACY_DEFAULT},
+    {"winograd m=1 n=4", NEO_ACCURACY_DEFAULT}, /* 1x5 */
+    {"winograd m=4 n=1", NEO_ACCURACY_DEFAULT},
+    {"winograd m=1 n=4 fine=1", NEO_ACCURACY_DEFAULT}, /* 1x3 */
+    {"winograd m=4 n=1 fine=1", NEO_ACCURACY_DEFAULT},
 };
 
 static double constant_bytes(const neo_te *te) {

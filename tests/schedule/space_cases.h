@@ -21,6 +21,19 @@ static const space_case space_cases[] = {
      "B0 b3[i0, i1, i2, i3] s[1,17,5,6] r[12] add f32:0\n  mul(b0[0, i4, i2, i3], b2[i1, i4, 0, "
      "0])\n"
      "B1 b4[i0, i1, i2, i3] s[1,17,5,6]\n  add(b3[0, i1, i2, i3], b1[0, i1, i2, i3])\n"},
+    {"conv5x5", "te 1\nb0 in f32 [1,3,6,7]\nb1 const f32 [18,3,5,5]\nb2 out f32 [1,18,6,7]\n"
+                "B0 b2[i0, i1, i2, i3] s[1,18,6,7] r[3,5,5] add f32:0\n"
+                "  mul(b0[0, i4, i2+i5-2, i3+i6-2 | 0<=i2+i5-2<6, 0<=i3+i6-2<7 else 0], b1[i1, i4, "
+                "i5, i6])\n"},
+    {"conv1x7", "te 1\nb0 in f32 [1,5,3,9]\nb1 const f32 [17,5,1,7]\nb2 out f32 [1,17,3,9]\n"
+                "B0 b2[i0, i1, i2, i3] s[1,17,3,9] r[5,1,7] add f32:0\n"
+                "  mul(b0[0, i4, i2, i3+i6-3 | 0<=i3+i6-3<9 else 0], b1[i1, i4, 0, i6])\n"},
+    {"conv7x1", "te 1\nb0 in f32 [1,5,9,3]\nb1 const f32 [17,5,7,1]\nb2 out f32 [1,17,9,3]\n"
+                "B0 b2[i0, i1, i2, i3] s[1,17,9,3] r[5,7,1] add f32:0\n"
+                "  mul(b0[0, i4, i2+i5-3, i3 | 0<=i2+i5-3<9 else 0], b1[i1, i4, i5, 0])\n"},
+    {"conv1x3", "te 1\nb0 in f32 [1,4,3,10]\nb1 const f32 [20,4,1,3]\nb2 out f32 [1,20,3,10]\n"
+                "B0 b2[i0, i1, i2, i3] s[1,20,3,10] r[4,1,3] add f32:0\n"
+                "  mul(b0[0, i4, i2, i3+i6-1 | 0<=i3+i6-1<10 else 0], b1[i1, i4, 0, i6])\n"},
     {"conv3x3 stride 2",
      "te 1\nb0 in f32 [1,3,11,13]\nb1 const f32 [9,3,3,3]\nb2 out f32 [1,9,5,6]\n"
      "B0 b2[i0, i1, i2, i3] s[1,9,5,6] r[3,3,3] add f32:0\n"

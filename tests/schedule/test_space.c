@@ -270,13 +270,54 @@ static void accuracy_of_algorithms(void **state) {
   assert_int_equal(neo_algorithm_accuracy("never heard of"), NEO_ACCURACY_FAST);
 }
 
+/* Which tiles minimal filtering takes for a kernel: eight points along both dimensions only with
+ * --accuracy fast, one tap is not transformed, fine points are for six. */
+static void tiles_of_kernels(void **state) {
+  (void)state;
+  static const struct {
+    const char *name, *alg;
+    bool fits;
+  } rows[] = {
+      {"conv3x3 relu", "winograd m=4 n=4 fine=1", true},
+      {"conv3x3 relu", "winograd m=6 n=6", true},
+      {"conv3x3 relu", "winograd m=1 n=2", false},
+      {"conv3x3 relu", "winograd m=2 n=2 fine=1", false},
+      {"conv5x5", "winograd m=2 n=2 fine=1", true},
+      {"conv5x5", "winograd m=4 n=4 fine=1", false},
+      {"conv5x5", "winograd m=4 n=2 fine=1", false},
+      {"conv1x7", "winograd m=1 n=2", true},
+      {"conv1x7", "winograd m=2 n=2", false},
+      {"conv1x7", "winograd m=1 n=4", false},
+      {"conv7x1", "winograd m=2 n=1", true},
+      {"conv1x3", "winograd m=1 n=4 fine=1", true},
+  };
+  neo_ctx ctx;
+  neo_arena arena;
+  neo_ctx_init(&ctx, 1);
+  neo_arena_init(&arena);
+  for (int i = 0; i < NEO_COUNT(rows); i++) {
+    const space_case *c = space_cases;
+    while (strcmp(c->name, rows[i].name) != 0)
+      c++;
+    neo_te te, out;
+    neo_schedule line;
+    neo_buf text = {0};
+    neo_buf_printf(&text, "s1; alg %s", rows[i].alg);
+    assert_int_equal(neo_te_parse(&ctx, &arena, c->te, &te), NEO_OK);
+    assert_int_equal(neo_schedule_parse(&ctx, text.data, &line), NEO_OK);
+    neo_ctx_clear(&ctx);
+    if ((neo_schedule_rewrite(&ctx, &te, &line, &arena, &out) == NEO_OK) != rows[i].fits)
+      fail_msg("%s, %s: %s", rows[i].name, rows[i].alg, ctx.message);
+    neo_buf_fini(&text);
+  }
+  neo_arena_fini(&arena);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_every_case_on_every_target),
-      cmocka_unit_test(test_fixed_layouts),
-      cmocka_unit_test(test_analytic),
-      cmocka_unit_test(test_transfer),
-      cmocka_unit_test(accuracy_of_algorithms),
+      cmocka_unit_test(tiles_of_kernels),   cmocka_unit_test(test_every_case_on_every_target),
+      cmocka_unit_test(test_fixed_layouts), cmocka_unit_test(test_analytic),
+      cmocka_unit_test(test_transfer),      cmocka_unit_test(accuracy_of_algorithms),
       cmocka_unit_test(test_coverage),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
