@@ -8,7 +8,7 @@
  * the timed run. Convolutions have a bias and the activation as a post-operation; gemm is the inner
  * product or the matmul primitive, whichever is faster here. A measurement is a batch of 2 ms or
  * more, warm; --cold: the weights leave the caches before every run, and only the runs count.
- * --info prints version, instruction set and implementation instead of serving. */
+ * --info prints version and implementation instead of serving. */
 #include <dnnl.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -165,7 +165,6 @@ static double fastest(const primitive *p, int cold) {
 }
 
 int main(int argc, char **argv) {
-  static const char *const isa[] = {"sse41", "avx", "avx2", "avx2_vnni", "avx512", "vnni", "bf16"};
   static primitive p, other;
   int cold = 0, info = 0, at = 1;
   for (; at < argc && strncmp(argv[at], "--", 2) == 0; at++) {
@@ -193,11 +192,7 @@ int main(int argc, char **argv) {
     const char *implementation = "";
     check(dnnl_primitive_desc_query(p.desc, dnnl_query_impl_info_str, 0, (void *)&implementation),
           "query");
-    int bits = (int)dnnl_get_effective_cpu_isa(), level = 0;
-    while (level < 6 && bits >> (level + 1))
-      level++;
-    printf("oneDNN %d.%d.%d isa %#x (%s or more) %s\n", version->major, version->minor,
-           version->patch, bits, isa[level], implementation);
+    printf("oneDNN %d.%d.%d %s\n", version->major, version->minor, version->patch, implementation);
     return 0;
   }
   int batch = batch_of(&p, cold);
