@@ -66,9 +66,9 @@ int onnx_scope_find(onnx_import *im, onnx_scope *scope, const char *name) {
 
 neo_status onnx_scope_put(onnx_import *im, onnx_scope *scope, const char *name, int value) {
   if (neo_map_get(&scope->names, name))
-    return neo_fail(im->ctx, NEO_BAD_INPUT, "onnx: the name '%s' is defined twice", name);
+    return neo_fail(im->e.ctx, NEO_BAD_INPUT, "onnx: the name '%s' is defined twice", name);
   if (!neo_map_put(&scope->names, name, (void *)(intptr_t)(value + 1)))
-    return neo_fail(im->ctx, NEO_NO_MEMORY, "onnx: out of memory");
+    return neo_fail(im->e.ctx, NEO_NO_MEMORY, "onnx: out of memory");
   return NEO_OK;
 }
 
@@ -115,9 +115,9 @@ static neo_status map_outputs(sorter *s) {
       if (!*name)
         continue;
       if (neo_map_get(&s->made_by, name))
-        return neo_fail(s->im->ctx, NEO_BAD_INPUT, "onnx: the name '%s' is defined twice", name);
+        return neo_fail(s->im->e.ctx, NEO_BAD_INPUT, "onnx: the name '%s' is defined twice", name);
       if (!neo_map_put(&s->made_by, name, (void *)(intptr_t)(i + 1)))
-        return neo_fail(s->im->ctx, NEO_NO_MEMORY, "onnx: out of memory");
+        return neo_fail(s->im->e.ctx, NEO_NO_MEMORY, "onnx: out of memory");
     }
   return NEO_OK;
 }
@@ -138,7 +138,7 @@ static neo_status visit(sorter *s, int root, int *stack, int *next) {
     }
     int from = s->dep[at][next[depth]++];
     if (s->state[from] == 1)
-      return neo_fail(s->im->ctx, NEO_BAD_INPUT, "onnx: node '%s' (%s) depends on its own output",
+      return neo_fail(s->im->e.ctx, NEO_BAD_INPUT, "onnx: node '%s' (%s) depends on its own output",
                       text_or_empty(s->node[from]->name), text_or_empty(s->node[from]->op_type));
     if (s->state[from] == 0) {
       s->state[from] = 1;
@@ -172,17 +172,17 @@ static neo_status sort_nodes(sorter *s) {
 static neo_status convert_nodes(onnx_import *im, onnx_scope *scope, Onnx__Node **nodes, size_t n);
 
 static int placeholder(onnx_import *im, const char *name) {
-  return neo_graph_add_value(im->graph, name, NEO_DTYPE_COUNT, NULL);
+  return neo_graph_add_value(im->e.graph, name, NEO_DTYPE_COUNT, NULL);
 }
 
 static bool is_placeholder(const onnx_import *im, int value) {
-  const neo_value *v = &im->graph->value[value];
+  const neo_value *v = &im->e.graph->value[value];
   return v->node < 0 && !v->constant && !v->is_input;
 }
 
 static neo_status resolve_inputs(onnx_import *im, onnx_node *node, bool *poisoned) {
   const Onnx__Node *pb = node->pb;
-  node->input = neo_arena_alloc(im->graph->arena, sizeof(int) * (pb->n_input + 1));
+  node->input = neo_arena_alloc(im->e.graph->arena, sizeof(int) * (pb->n_input + 1));
   *poisoned = false;
   for (size_t i = 0; i < pb->n_input; i++) {
     node->input[i] = NEO_NO_VALUE;
@@ -197,7 +197,7 @@ static neo_status resolve_inputs(onnx_import *im, onnx_node *node, bool *poisone
     node->n_inputs = (int)i + 1;
     *poisoned |= is_placeholder(im, value);
   }
-  node->output = neo_arena_alloc(im->graph->arena, sizeof(int) * (pb->n_output + 1));
+  node->output = neo_arena_alloc(im->e.graph->arena, sizeof(int) * (pb->n_output + 1));
   for (size_t i = 0; i < pb->n_output; i++) {
     node->output[i] = NEO_NO_VALUE;
     if (*pb->output[i])
@@ -213,7 +213,7 @@ static void name_node(onnx_import *im, onnx_node *node) {
     own = pb->output[i];
   if (!*own)
     own = text_or_empty(pb->op_type);
-  node->name = neo_arena_printf(im->graph->arena, "%s%s", node->scope->prefix, own);
+  node->name = neo_arena_printf(im->e.graph->arena, "%s%s", node->scope->prefix, own);
 }
 
 static neo_status bind_outputs(onnx_import *im, onnx_node *node) {
@@ -228,9 +228,11 @@ static neo_status bind_outputs(onnx_import *im, onnx_node *node) {
   return NEO_OK;
 }
 
+/* consumed_inputs, of opsets 1 to 5, says what may be overwritten. */
 static void report_unread(onnx_import *im, const onnx_node *node) {
   for (size_t i = 0; i < node->pb->n_attribute; i++)
-    if (!node->used[i])
+    if (!node->used[i] &&
+        strcmp(text_or_empty(node->pb->attribute[i]->name), "consumed_inputs") != 0)
       onnx_unsupported(im, node, "attribute '%s' not implemented",
                        text_or_empty(node->pb->attribute[i]->name));
 }
@@ -270,10 +272,10 @@ static neo_status function_body(onnx_import *im, onnx_node *node, onnx_scope *in
 
 neo_status onnx_scope_enter(onnx_import *im, onnx_node *node, onnx_scope *inner, size_t n_nodes) {
   inner->depth = node->scope->depth + 1;
-  inner->graph = im->graph;
+  inner->graph = im->e.graph;
   inner->n_captures = inner->cap_captures = 0;
   inner->capture = NULL;
-  inner->prefix = neo_arena_printf(im->graph->arena, "%s/", node->name);
+  inner->prefix = neo_arena_printf(im->e.graph->arena, "%s/", node->name);
   if (inner->depth > MAX_SCOPES || n_nodes > MAX_INLINED ||
       (im->n_inlined += (int)n_nodes) > MAX_INLINED)
     return onnx_bad(im, node, "bodies nested deeper than %d or longer than %d nodes in all",
@@ -300,7 +302,7 @@ static neo_status add_initializer(onnx_import *im, onnx_scope *scope, const Onnx
   const char *name = text_or_empty(pb->name);
   neo_tensor tensor;
   NEO_TRY(onnx_tensor(im, pb, name, &tensor));
-  return onnx_scope_put(im, scope, name, neo_graph_add_constant(im->graph, name, &tensor));
+  return onnx_scope_put(im, scope, name, neo_graph_add_constant(im->e.graph, name, &tensor));
 }
 
 neo_status onnx_graph_nodes(onnx_import *im, onnx_scope *inner, const Onnx__Graph *graph) {
@@ -345,7 +347,7 @@ static neo_status convert_node(onnx_import *im, onnx_scope *scope, const Onnx__N
   name_node(im, &node);
   if (!pb->op_type)
     return onnx_bad(im, &node, "it has no operator");
-  node.used = neo_arena_alloc(im->graph->arena, pb->n_attribute + 1);
+  node.used = neo_arena_alloc(im->e.graph->arena, pb->n_attribute + 1);
   NEO_TRY(resolve_inputs(im, &node, &poisoned));
   const Onnx__Function *function = find_function(im, pb);
   if (function) {
@@ -354,9 +356,9 @@ static neo_status convert_node(onnx_import *im, onnx_scope *scope, const Onnx__N
   } else {
     NEO_TRY(find_row(im, &node));
     if (node.row && !poisoned) {
-      int before = im->unsupported.n;
+      int before = im->e.unsupported.n;
       NEO_TRY(node.row->convert(im, &node));
-      if (im->unsupported.n == before)
+      if (im->e.unsupported.n == before)
         report_unread(im, &node);
     }
   }
@@ -365,7 +367,7 @@ static neo_status convert_node(onnx_import *im, onnx_scope *scope, const Onnx__N
 
 static neo_status convert_nodes(onnx_import *im, onnx_scope *scope, Onnx__Node **nodes, size_t n) {
   if (n > 1u << 24)
-    return neo_fail(im->ctx, NEO_BAD_INPUT, "onnx: %zu nodes", n);
+    return neo_fail(im->e.ctx, NEO_BAD_INPUT, "onnx: %zu nodes", n);
   sorter s = {.im = im, .node = nodes, .n = (int)n};
   neo_arena_init(&s.arena);
   neo_status status = sort_nodes(&s);
@@ -383,16 +385,17 @@ static neo_status input_shape(onnx_import *im, const char *name, const Onnx__Ten
   const Onnx__TensorShape *pb = type->shape;
   shape->rank = pb ? (int)neo_min_i64((int64_t)pb->n_dim, NEO_MAX_RANK + 1) : -1;
   if (shape->rank > NEO_MAX_RANK)
-    return neo_fail(im->ctx, NEO_UNSUPPORTED, "onnx: input '%s' has rank %zu, at most %d supported",
-                    name, pb->n_dim, NEO_MAX_RANK);
+    return neo_fail(im->e.ctx, NEO_UNSUPPORTED,
+                    "onnx: input '%s' has rank %zu, at most %d supported", name, pb->n_dim,
+                    NEO_MAX_RANK);
   for (int i = 0; i < shape->rank; i++) {
     const Onnx__Dimension *dim = pb->dim[i];
     shape->dim[i] = dim->has_dim_value ? dim->dim_value : -1;
     if (shape->dim[i] < -1)
-      return neo_fail(im->ctx, NEO_BAD_INPUT, "onnx: input '%s' has dimension %lld", name,
+      return neo_fail(im->e.ctx, NEO_BAD_INPUT, "onnx: input '%s' has dimension %lld", name,
                       (long long)shape->dim[i]);
     if (shape->dim[i] < 0 && dim->dim_param && *dim->dim_param)
-      dim_name[i] = neo_arena_strdup(im->graph->arena, dim->dim_param);
+      dim_name[i] = neo_arena_strdup(im->e.graph->arena, dim->dim_param);
   }
   return NEO_OK;
 }
@@ -403,19 +406,19 @@ static neo_status add_input(onnx_import *im, onnx_scope *scope, const Onnx__Valu
   neo_shape shape = {0};
   neo_dtype dtype;
   if (scope_find(im, scope, name) != NEO_NO_VALUE) {
-    const neo_value *value = &im->graph->value[scope_find(im, scope, name)];
+    const neo_value *value = &im->e.graph->value[scope_find(im, scope, name)];
     if (value->constant)
       return NEO_OK; /* an initializer listed as input: a default value */
-    return neo_fail(im->ctx, NEO_BAD_INPUT, "onnx: the name '%s' is defined twice", name);
+    return neo_fail(im->e.ctx, NEO_BAD_INPUT, "onnx: the name '%s' is defined twice", name);
   }
   const Onnx__TensorType *type = info->type ? info->type->tensor_type : NULL;
   if (!type || onnx_dtype(type->elem_type, &dtype, &type_name) != NEO_OK) {
-    neo_unsupported_add(&im->unsupported, "input '%s': %s", name, type_name);
+    neo_unsupported_add(&im->e.unsupported, "input '%s': %s", name, type_name);
     return onnx_scope_put(im, scope, name, placeholder(im, name));
   }
   NEO_TRY(input_shape(im, name, type, &shape, dim_name));
-  int id = neo_graph_add_input(im->graph, name, dtype, &shape);
-  memcpy(im->graph->value[id].dim_name, dim_name, sizeof dim_name);
+  int id = neo_emit_input(&im->e, name, dtype, &shape);
+  memcpy(im->e.graph->value[id].dim_name, dim_name, sizeof dim_name);
   return onnx_scope_put(im, scope, name, id);
 }
 
@@ -424,48 +427,51 @@ static neo_status main_graph(onnx_import *im, onnx_scope *scope) {
   for (size_t i = 0; i < pb->n_initializer; i++)
     NEO_TRY(add_initializer(im, scope, pb->initializer[i]));
   if (pb->n_sparse_initializer > 0) {
-    neo_unsupported_add(&im->unsupported, "%zu sparse initializers", pb->n_sparse_initializer);
+    neo_unsupported_add(&im->e.unsupported, "%zu sparse initializers", pb->n_sparse_initializer);
   }
   for (size_t i = 0; i < pb->n_input; i++)
     NEO_TRY(add_input(im, scope, pb->input[i]));
   NEO_TRY(convert_nodes(im, scope, pb->node, pb->n_node));
   if (pb->n_output == 0)
-    return neo_fail(im->ctx, NEO_BAD_INPUT, "onnx: %s: the graph has no outputs", im->path);
+    return neo_fail(im->e.ctx, NEO_BAD_INPUT, "onnx: %s: the graph has no outputs", im->path);
   for (size_t i = 0; i < pb->n_output; i++) {
     const char *name = text_or_empty(pb->output[i]->name);
     int value = scope_find(im, scope, name);
     if (value == NEO_NO_VALUE)
-      return neo_fail(im->ctx, NEO_BAD_INPUT, "onnx: output '%s' is defined nowhere", name);
-    neo_graph_add_output(im->graph, value, name);
+      return neo_fail(im->e.ctx, NEO_BAD_INPUT, "onnx: output '%s' is defined nowhere", name);
+    neo_graph_add_output(im->e.graph, value, name);
   }
   return NEO_OK;
 }
 
 static neo_status build(neo_ctx *ctx, const neo_source *source, const Onnx__Model *model,
                         neo_graph **out) {
-  onnx_import im = {.ctx = ctx, .path = source->path, .model = model};
+  onnx_import im = {
+      .e = {.ctx = ctx, .source = source, .scope = ""}, .path = source->path, .model = model};
   onnx_scope scope = {
       .prefix = "", .n_opsets = model->n_opset_import, .opsets = model->opset_import};
-  NEO_TRY(neo_graph_create(ctx, text_or_empty(model->graph->name), &im.graph));
-  im.main = scope.graph = im.graph;
-  im.files = neo_arena_alloc(im.graph->arena, sizeof *im.files);
+  NEO_TRY(neo_graph_create(ctx, text_or_empty(model->graph->name), &im.e.graph));
+  im.main = scope.graph = im.e.graph;
+  im.files = neo_arena_alloc(im.e.graph->arena, sizeof *im.files);
   im.files->model = source->file;
   neo_status status = main_graph(&im, &scope);
   if (status == NEO_OK)
-    status = neo_unsupported_end(ctx, source->path, &im.unsupported);
+    status = neo_unsupported_end(ctx, source->path, &im.e.unsupported);
   if (status == NEO_OK)
-    status = neo_graph_check(ctx, im.graph);
+    status = im.e.failed;
+  if (status == NEO_OK)
+    status = neo_graph_check(ctx, im.e.graph);
   neo_map_fini(&scope.names);
-  neo_unsupported_fini(&im.unsupported);
-  im.graph->keep = im.files;
-  im.graph->keep_release = onnx_files_release;
-  im.graph->keep_idle = onnx_files_idle;
+  neo_unsupported_fini(&im.e.unsupported);
+  im.e.graph->keep = im.files;
+  im.e.graph->keep_release = onnx_files_release;
+  im.e.graph->keep_idle = onnx_files_idle;
   if (status == NEO_OK) {
-    *out = im.graph;
+    *out = im.e.graph;
     return NEO_OK;
   }
   im.files->model = (neo_mapping){0}; /* still the caller's */
-  neo_graph_destroy(im.graph);
+  neo_graph_destroy(im.e.graph);
   return status;
 }
 

@@ -32,9 +32,9 @@ static neo_status emit_with_dtype(onnx_import *im, onnx_node *node, const char *
                                   bool required) {
   bool present;
   neo_dtype dtype;
-  int before = im->unsupported.n;
+  int before = im->e.unsupported.n;
   NEO_TRY(dtype_attr(im, node, name, &present, &dtype));
-  if (im->unsupported.n != before)
+  if (im->e.unsupported.n != before)
     return NEO_OK;
   if (required && !present)
     return onnx_bad(im, node, "no attribute '%s'", name);
@@ -42,17 +42,13 @@ static neo_status emit_with_dtype(onnx_import *im, onnx_node *node, const char *
   if (!made)
     return NEO_OK;
   if (present) {
-    neo_node_set_string(im->graph, made, name, neo_dtype_name(dtype));
-    im->graph->value[made->output[0]].dtype = dtype;
+    neo_node_set_string(im->e.graph, made, name, neo_dtype_name(dtype));
+    im->e.graph->value[made->output[0]].dtype = dtype;
   }
   return onnx_copy_attrs(im, node, made);
 }
 
 neo_status onnx_cast(onnx_import *im, onnx_node *node) {
-  int64_t saturate = 1;
-  const char *round_mode = "up";
-  NEO_TRY(onnx_attr_int(im, node, "saturate", &saturate)); /* of float8 only, which we lack */
-  NEO_TRY(onnx_attr_string(im, node, "round_mode", &round_mode));
   return emit_with_dtype(im, node, "to", true);
 }
 
@@ -61,22 +57,22 @@ neo_status onnx_cast_like(onnx_import *im, onnx_node *node) {
   int x = onnx_input(node, 0), like = onnx_input(node, 1);
   if (x == NEO_NO_VALUE || like == NEO_NO_VALUE)
     return onnx_bad(im, node, "two inputs expected");
-  neo_dtype dtype = im->graph->value[like].dtype;
+  neo_dtype dtype = im->e.graph->value[like].dtype;
+  if (dtype == NEO_DTYPE_COUNT)
+    dtype = neo_emit_dtype(&im->e, like);
   if (dtype == NEO_DTYPE_COUNT)
     return onnx_unsupported(im, node, "the type of its second input is not known");
   neo_node *made = onnx_emit_row(im, node, 1, &x);
   if (!made)
     return NEO_OK;
-  neo_node_set_string(im->graph, made, "to", neo_dtype_name(dtype));
-  im->graph->value[made->output[0]].dtype = dtype;
+  neo_node_set_string(im->e.graph, made, "to", neo_dtype_name(dtype));
+  im->e.graph->value[made->output[0]].dtype = dtype;
   return onnx_copy_attrs(im, node, made);
 }
 
-/* QuantizeLinear and DequantizeLinear: saturate concerns float8 only; precision says in what type
- * to divide, which is f32 here. */
+/* QuantizeLinear and DequantizeLinear: precision says in what type to divide, which is f32 here. */
 neo_status onnx_quantize(onnx_import *im, onnx_node *node) {
   int64_t ignored = 0;
-  NEO_TRY(onnx_attr_int(im, node, "saturate", &ignored));
   NEO_TRY(onnx_attr_int(im, node, "precision", &ignored));
   return emit_with_dtype(im, node, "output_dtype", false);
 }
@@ -107,14 +103,14 @@ static neo_status constant_value(onnx_import *im, onnx_node *node, int *out) {
     if (!attr->t)
       return onnx_bad(im, node, "attribute 'value' is not a tensor");
     NEO_TRY(onnx_tensor(im, attr->t, node->name, &tensor));
-    *out = neo_graph_add_constant(im->graph, node->name, &tensor);
+    *out = neo_graph_add_constant(im->e.graph, node->name, &tensor);
   } else if (onnx_attr(node, "value_float")) {
     NEO_TRY(onnx_attr_float(im, node, "value_float", &f));
     *out = onnx_make_scalar_like(im, node, "value", NEO_F32, f);
   } else if (onnx_attr(node, "value_int")) {
     NEO_TRY(onnx_attr_int(im, node, "value_int", &i));
     *out = onnx_make_scalar_like(im, node, "value", NEO_I64, 0);
-    neo_tensor_set_i64(im->graph->value[*out].constant, 0, i);
+    neo_tensor_set_i64(im->e.graph->value[*out].constant, 0, i);
   } else if (onnx_attr(node, "value_floats")) {
     NEO_TRY(onnx_attr_floats(im, node, "value_floats", &n, &floats));
     *out = onnx_make_floats(im, node, "value", n, floats);
@@ -139,7 +135,7 @@ neo_status onnx_constant_of_shape(onnx_import *im, onnx_node *node) {
   const Onnx__Attribute *attr = onnx_attr(node, "value");
   neo_tensor fill = {NEO_F32, {1, {1}}, NULL, 4};
   int64_t n;
-  fill.data = neo_arena_alloc(im->graph->arena, 16);
+  fill.data = neo_arena_alloc(im->e.graph->arena, 16);
   if (attr && !attr->t)
     return onnx_bad(im, node, "attribute 'value' is not a tensor");
   if (attr)
@@ -148,8 +144,8 @@ neo_status onnx_constant_of_shape(onnx_import *im, onnx_node *node) {
     return onnx_bad(im, node, "attribute 'value' has %lld elements, 1 expected", (long long)n);
   neo_node *made = onnx_emit_row(im, node, node->n_inputs, node->input);
   if (made) {
-    neo_node_set_tensor(im->graph, made, "value", &fill);
-    im->graph->value[made->output[0]].dtype = fill.dtype;
+    neo_node_set_tensor(im->e.graph, made, "value", &fill);
+    im->e.graph->value[made->output[0]].dtype = fill.dtype;
   }
   return NEO_OK;
 }
@@ -157,9 +153,13 @@ neo_status onnx_constant_of_shape(onnx_import *im, onnx_node *node) {
 /* ---- normalisation --------------------------------------------------------------------------- */
 
 neo_status onnx_batch_norm(onnx_import *im, onnx_node *node) {
-  int64_t training = 0, spatial = 1;
+  int64_t training = 0, spatial = 1, is_test = 0;
   NEO_TRY(onnx_attr_int(im, node, "training_mode", &training));
   NEO_TRY(onnx_attr_int(im, node, "spatial", &spatial));
+  if (node->opset < 7) {
+    NEO_TRY(onnx_attr_int(im, node, "is_test", &is_test));
+    training = is_test == 0 && node->n_outputs > 1;
+  }
   if (training != 0)
     return onnx_unsupported(im, node, "training_mode=%lld", (long long)training);
   if (spatial != 1)
@@ -184,10 +184,10 @@ neo_status onnx_softmax_11(onnx_import *im, onnx_node *node) {
     return onnx_bad(im, node, "no input");
   int shape = emit_one(im, node, "shape", x, NEO_NO_VALUE);
   neo_node *made = onnx_emit(im, node, "flatten", 1, &x, 1);
-  neo_node_set_int(im->graph, made, "axis", axis);
+  neo_node_set_int(im->e.graph, made, "axis", axis);
   int flat = made->output[0];
   made = onnx_emit(im, node, node->row->op, 1, &flat, 1);
-  neo_node_set_int(im->graph, made, "axis", 1);
+  neo_node_set_int(im->e.graph, made, "axis", 1);
   onnx_bind(im, node, 0, emit_one(im, node, "reshape", made->output[0], shape));
   return NEO_OK;
 }
@@ -267,9 +267,9 @@ neo_status onnx_upsample(onnx_import *im, onnx_node *node) {
   const char *nearest = old_nearest_mode(im, node, inputs[2]);
   if (!nearest && strcmp(neo_node_string(made, "mode", ""), "nearest") == 0)
     return onnx_unsupported(im, node, "scales both below and above 1");
-  neo_node_set_string(im->graph, made, "coordinate_transformation_mode", "asymmetric");
-  neo_node_set_string(im->graph, made, "nearest_mode", nearest ? nearest : "floor");
+  neo_node_set_string(im->e.graph, made, "coordinate_transformation_mode", "asymmetric");
+  neo_node_set_string(im->e.graph, made, "nearest_mode", nearest ? nearest : "floor");
   if (strcmp(neo_node_string(made, "mode", ""), "bilinear") == 0)
-    neo_node_set_string(im->graph, made, "mode", "linear");
+    neo_node_set_string(im->e.graph, made, "mode", "linear");
   return NEO_OK;
 }

@@ -46,9 +46,9 @@ static neo_status activate(onnx_import *im, onnx_node *node, int value) {
     const double *p = n > 0 ? params : single;
     has = n > 0 ? n : has;
     if (made && activations[i].first && has > 0)
-      neo_node_set_float(im->graph, made, activations[i].first, p[0]);
+      neo_node_set_float(im->e.graph, made, activations[i].first, p[0]);
     if (made && activations[i].second && has > 1)
-      neo_node_set_float(im->graph, made, activations[i].second, p[1]);
+      neo_node_set_float(im->e.graph, made, activations[i].second, p[1]);
     if (made)
       onnx_bind(im, node, 0, made->output[0]);
     return NEO_OK;
@@ -107,7 +107,7 @@ neo_status onnx_qgemm(onnx_import *im, onnx_node *node) {
   if (in[6] != NEO_NO_VALUE)
     sum = emit2(im, node, "add", sum, in[6]);
   neo_node *cast = onnx_emit(im, node, "cast", 1, &sum, 1);
-  neo_node_set_string(im->graph, cast, "to", "f32");
+  neo_node_set_string(im->e.graph, cast, "to", "f32");
   int y = emit2(im, node, "mul", cast->output[0], emit2(im, node, "mul", in[1], in[4]));
   onnx_bind(im, node, 0, y);
   return NEO_OK;
@@ -118,7 +118,7 @@ neo_status onnx_qlinear_concat(onnx_import *im, onnx_node *node) {
   int n = (node->n_inputs - 2) / 3;
   if (n < 1 || node->n_inputs != 2 + 3 * n)
     return onnx_bad(im, node, "%d inputs", node->n_inputs);
-  int *parts = neo_arena_alloc(im->graph->arena, sizeof(int) * (size_t)n);
+  int *parts = neo_arena_alloc(im->e.graph->arena, sizeof(int) * (size_t)n);
   for (int k = 0; k < n; k++)
     parts[k] = emit(im, node, "dequantize_linear", 3, node->input + 2 + 3 * k);
   neo_node *joined = onnx_emit(im, node, "concat", n, parts, 1);

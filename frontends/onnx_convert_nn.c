@@ -19,7 +19,7 @@ static neo_status joined_strings(onnx_import *im, onnx_node *node, const char *n
     for (size_t k = 0; k < s.len; k++)
       neo_buf_printf(&text, "%c", isalnum(s.data[k]) ? tolower(s.data[k]) : '?');
   }
-  *out = neo_arena_strdup(im->graph->arena, text.data ? text.data : "");
+  *out = neo_arena_strdup(im->e.graph->arena, text.data ? text.data : "");
   neo_buf_fini(&text);
   return NEO_OK;
 }
@@ -31,6 +31,6 @@ neo_status onnx_recurrent(onnx_import *im, onnx_node *node) {
   if (!made)
     return NEO_OK;
   if (activations)
-    neo_node_set_string(im->graph, made, "activations", activations);
+    neo_node_set_string(im->e.graph, made, "activations", activations);
   return onnx_copy_attrs(im, node, made);
 }

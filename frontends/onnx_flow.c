@@ -18,19 +18,22 @@
  * to closed_end nodes go there. */
 static neo_status closed_begin(onnx_import *im, onnx_node *node, const Onnx__Graph *pb, int at,
                                const char *attr, onnx_scope *inner) {
-  neo_graph *outer = im->graph, *graph = NULL;
+  neo_graph *outer = im->e.graph, *graph = NULL;
+  node->scope->inferred = im->e.inferred;
   *inner = *node->scope;
   memset(&inner->names, 0, sizeof inner->names);
   inner->outer = node->scope;
   NEO_TRY(onnx_scope_enter(im, node, inner, pb->n_node));
-  NEO_TRY(neo_graph_create(im->ctx, attr, &graph));
+  NEO_TRY(neo_graph_create(im->e.ctx, attr, &graph));
   neo_node_set_graph(outer, &outer->node[at], attr, graph);
-  inner->graph = im->graph = graph;
+  inner->graph = im->e.graph = graph;
+  im->e.inferred = 0;
   return NEO_OK;
 }
 
 static void closed_end(onnx_import *im, onnx_scope *inner) {
-  im->graph = inner->outer->graph;
+  im->e.graph = inner->outer->graph;
+  im->e.inferred = inner->outer->inferred;
   neo_map_fini(&inner->names);
 }
 
@@ -41,7 +44,7 @@ static neo_status add_outputs(onnx_import *im, onnx_node *node, onnx_scope *inne
     int value = onnx_scope_find(im, inner, name);
     if (value == NEO_NO_VALUE)
       return onnx_bad(im, node, "its body's output '%s' is defined nowhere", name);
-    neo_graph_add_output(im->graph, value, name);
+    neo_graph_add_output(im->e.graph, value, name);
   }
   return NEO_OK;
 }
@@ -53,7 +56,7 @@ static neo_status formal_input(onnx_import *im, onnx_scope *inner, const Onnx__V
   if (type && onnx_dtype(type->elem_type, &dtype, &type_name) != NEO_OK)
     dtype = NEO_DTYPE_COUNT;
   return onnx_scope_put(im, inner, name,
-                        neo_graph_add_input(im->graph, name, dtype, &(neo_shape){.rank = -1}));
+                        neo_graph_add_input(im->e.graph, name, dtype, &(neo_shape){.rank = -1}));
 }
 
 /* The node's inputs: `n` given ones, then captures. */
@@ -129,15 +132,15 @@ static neo_status open_if(onnx_import *im, onnx_node *node, const Onnx__Graph *t
   neo_node *made = onnx_emit(im, node, "if", 1, &condition, node->n_outputs);
   if (!made)
     return NEO_OK;
-  int at = (int)(made - im->graph->node);
+  int at = (int)(made - im->e.graph->node);
   NEO_TRY(branch(im, node, then_pb, at, &then_scope, "then"));
   NEO_TRY(branch(im, node, else_pb, at, &else_scope, "else"));
   int n = unite(im, &then_scope, &else_scope, &all);
-  made = &im->graph->node[at];
+  made = &im->e.graph->node[at];
   widen_inputs(neo_node_graph(made, "then"), then_scope.n_captures, then_scope.capture, n, all);
   widen_inputs(neo_node_graph(made, "else"), else_scope.n_captures, else_scope.capture, n, all);
-  set_inputs(im->graph, at, 1, &condition, n, all);
-  guess_types(im->graph, at, neo_node_graph(made, "then"), 0);
+  set_inputs(im->e.graph, at, 1, &condition, n, all);
+  guess_types(im->e.graph, at, neo_node_graph(made, "then"), 0);
   for (int i = 0; i < node->n_outputs; i++)
     onnx_bind(im, node, i, made->output[i]);
   return NEO_OK;
@@ -179,21 +182,21 @@ neo_status onnx_loop(onnx_import *im, onnx_node *node) {
       (n_state > 0 && node->n_inputs != n_in) || node->n_outputs > n_out)
     return onnx_bad(im, node, "%d inputs and %d outputs do not fit a body of %zu and %zu",
                     node->n_inputs, node->n_outputs, pb->n_input, pb->n_output);
-  int *given = neo_arena_alloc(im->graph->arena, sizeof(int) * (size_t)(n_in + 1));
+  int *given = neo_arena_alloc(im->e.graph->arena, sizeof(int) * (size_t)(n_in + 1));
   for (int i = 0; i < n_in; i++)
     given[i] = onnx_input(node, i);
   neo_node *made = onnx_emit(im, node, "loop", n_in, given, n_out);
   if (!made)
     return NEO_OK;
-  int at = (int)(made - im->graph->node);
+  int at = (int)(made - im->e.graph->node);
   NEO_TRY(closed_begin(im, node, pb, at, "body", &inner));
   neo_status status = loop_body(im, node, pb, &inner);
   closed_end(im, &inner);
   NEO_TRY(status);
-  made = &im->graph->node[at];
-  neo_node_set_int(im->graph, made, "n_state", n_state);
-  set_inputs(im->graph, at, n_in, given, inner.n_captures, inner.capture);
-  guess_types(im->graph, at, inner.graph, 1);
+  made = &im->e.graph->node[at];
+  neo_node_set_int(im->e.graph, made, "n_state", n_state);
+  set_inputs(im->e.graph, at, n_in, given, inner.n_captures, inner.capture);
+  guess_types(im->e.graph, at, inner.graph, 1);
   for (int i = 0; i < node->n_outputs; i++)
     onnx_bind(im, node, i, made->output[i]);
   return NEO_OK;
@@ -270,14 +273,14 @@ static int scan_element(onnx_import *im, onnx_node *node, const scan *s, int k, 
   neo_node *made = onnx_emit(im, node, "gather", 2, in, 1);
   if (!made)
     return NEO_NO_VALUE;
-  neo_node_set_int(im->graph, made, "axis", s->axis ? s->axis[k] : 0);
+  neo_node_set_int(im->e.graph, made, "axis", s->axis ? s->axis[k] : 0);
   return made->output[0];
 }
 
 static neo_status scan_body(onnx_import *im, onnx_node *node, const scan *s, onnx_scope *inner) {
   neo_shape scalar_shape = {0};
-  int i = neo_graph_add_input(im->graph, "i", NEO_I64, &scalar_shape);
-  int condition = neo_graph_add_input(im->graph, "condition", NEO_BOOL, &scalar_shape);
+  int i = neo_graph_add_input(im->e.graph, "i", NEO_I64, &scalar_shape);
+  int condition = neo_graph_add_input(im->e.graph, "condition", NEO_BOOL, &scalar_shape);
   for (int k = 0; k < s->n_state; k++)
     NEO_TRY(formal_input(im, inner, s->pb->input[k]));
   for (int k = 0; k < s->n_in; k++) {
@@ -288,7 +291,7 @@ static neo_status scan_body(onnx_import *im, onnx_node *node, const scan *s, onn
     NEO_TRY(onnx_scope_put(im, inner, name ? name : "", element));
   }
   NEO_TRY(onnx_graph_nodes(im, inner, s->pb));
-  neo_graph_add_output(im->graph, condition, "condition");
+  neo_graph_add_output(im->e.graph, condition, "condition");
   return add_outputs(im, node, inner, s->pb);
 }
 
@@ -306,10 +309,10 @@ static neo_status scan_output(onnx_import *im, onnx_node *node, const scan *s, i
     neo_node *flip = onnx_emit(im, node, "slice", 1, &value, 1);
     if (!flip)
       return NEO_OK;
-    neo_node_set_ints(im->graph, flip, "starts", 1, &starts);
-    neo_node_set_ints(im->graph, flip, "ends", 1, &ends);
-    neo_node_set_ints(im->graph, flip, "axes", 1, &axes);
-    neo_node_set_ints(im->graph, flip, "steps", 1, &steps);
+    neo_node_set_ints(im->e.graph, flip, "starts", 1, &starts);
+    neo_node_set_ints(im->e.graph, flip, "ends", 1, &ends);
+    neo_node_set_ints(im->e.graph, flip, "axes", 1, &axes);
+    neo_node_set_ints(im->e.graph, flip, "steps", 1, &steps);
     value = flip->output[0];
   }
   if (s->out_axis && s->out_axis[k] != 0) {
@@ -325,7 +328,7 @@ static neo_status scan_output(onnx_import *im, onnx_node *node, const scan *s, i
     neo_node *turn = onnx_emit(im, node, "transpose", 1, &value, 1);
     if (!turn)
       return NEO_OK;
-    neo_node_set_ints(im->graph, turn, "perm", rank, perm);
+    neo_node_set_ints(im->e.graph, turn, "perm", rank, perm);
     value = turn->output[0];
   }
   onnx_bind(im, node, s->n_state + k, value);
@@ -337,7 +340,7 @@ neo_status onnx_scan(onnx_import *im, onnx_node *node) {
   onnx_scope inner;
   NEO_TRY(read_scan(im, node, &s));
   int n_given = 2 + s.n_state, n_out = s.n_state + s.n_out;
-  int *given = neo_arena_alloc(im->graph->arena, sizeof(int) * (size_t)(n_given + 1));
+  int *given = neo_arena_alloc(im->e.graph->arena, sizeof(int) * (size_t)(n_given + 1));
   given[0] = scan_length(im, node, &s);
   given[1] = NEO_NO_VALUE;
   for (int k = 0; k < s.n_state; k++)
@@ -345,15 +348,15 @@ neo_status onnx_scan(onnx_import *im, onnx_node *node) {
   neo_node *made = onnx_emit(im, node, "loop", n_given, given, n_out);
   if (!made || given[0] == NEO_NO_VALUE)
     return NEO_OK;
-  int at = (int)(made - im->graph->node);
+  int at = (int)(made - im->e.graph->node);
   NEO_TRY(closed_begin(im, node, s.pb, at, "body", &inner));
   neo_status status = scan_body(im, node, &s, &inner);
   closed_end(im, &inner);
   NEO_TRY(status);
-  neo_node_set_int(im->graph, &im->graph->node[at], "n_state", s.n_state);
-  set_inputs(im->graph, at, n_given, given, inner.n_captures, inner.capture);
-  guess_types(im->graph, at, inner.graph, 1);
-  const int *output = im->graph->node[at].output;
+  neo_node_set_int(im->e.graph, &im->e.graph->node[at], "n_state", s.n_state);
+  set_inputs(im->e.graph, at, n_given, given, inner.n_captures, inner.capture);
+  guess_types(im->e.graph, at, inner.graph, 1);
+  const int *output = im->e.graph->node[at].output;
   for (int k = 0; k < s.n_state && k < node->n_outputs; k++)
     onnx_bind(im, node, k, output[k]);
   for (int k = 0; k < s.n_out && s.n_state + k < node->n_outputs; k++)

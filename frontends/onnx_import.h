@@ -14,7 +14,7 @@
 #include "frontends/readers.h"
 #include "onnx.pb-c.h"
 
-#define ONNX_MIN_OPSET 7
+#define ONNX_MIN_OPSET 1
 #define ONNX_MAX_OPSET 28
 
 /* Mapped files that constants point into; lives in the graph's arena, released by its keep. */
@@ -40,18 +40,17 @@ typedef struct onnx_scope {
   const Onnx__Function *function;
   const char *prefix; /* of node and value names */
   int depth;
+  int inferred; /* e.inferred of its graph while a closed scope inside is read */
   size_t n_opsets;
   Onnx__OperatorSetId **opsets;
 } onnx_scope;
 
 typedef struct onnx_import {
-  neo_ctx *ctx;
+  neo_emitter e; /* nodes go to e.graph: the model's, or that of an If branch or a body */
   const char *path;
   const Onnx__Model *model;
-  neo_graph *graph; /* nodes go here: the model's, or that of an If branch or a body */
   neo_graph *main;
   onnx_files *files;
-  neo_unsupported unsupported;
   int n_inlined;
 } onnx_import;
 

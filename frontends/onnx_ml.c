@@ -20,7 +20,7 @@ static int emit2(onnx_import *im, onnx_node *node, const char *op, int a, int b)
 
 static int as_float(onnx_import *im, onnx_node *node, int value) {
   neo_node *made = onnx_emit(im, node, "cast", 1, &value, 1);
-  neo_node_set_string(im->graph, made, "to", "f32");
+  neo_node_set_string(im->e.graph, made, "to", "f32");
   return made->output[0];
 }
 
@@ -56,7 +56,7 @@ static neo_status post_name(onnx_import *im, onnx_node *node, const char **out) 
 
 static int softmax(onnx_import *im, onnx_node *node, int value) {
   neo_node *made = onnx_emit(im, node, "softmax", 1, &value, 1);
-  neo_node_set_int(im->graph, made, "axis", -1);
+  neo_node_set_int(im->e.graph, made, "axis", -1);
   return made->output[0];
 }
 
@@ -90,14 +90,14 @@ neo_status onnx_ml_post(onnx_import *im, onnx_node *node, int k, int value) {
 int onnx_ml_column(onnx_import *im, onnx_node *node, int scores, int64_t k) {
   int index = onnx_make_ints(im, node, "column", 1, &k);
   neo_node *made = onnx_emit(im, node, "gather", 2, (int[]){scores, index}, 1);
-  neo_node_set_int(im->graph, made, "axis", 1);
+  neo_node_set_int(im->e.graph, made, "axis", 1);
   return made->output[0];
 }
 
 int onnx_ml_two_columns(onnx_import *im, onnx_node *node, int s, bool one) {
   int other = one ? emit2(im, node, "sub", scalar(im, node, 1), s) : emit1(im, node, "neg", s);
   neo_node *made = onnx_emit(im, node, "concat", 2, (int[]){other, s}, 1);
-  neo_node_set_int(im->graph, made, "axis", 1);
+  neo_node_set_int(im->e.graph, made, "axis", 1);
   return made->output[0];
 }
 
@@ -105,8 +105,8 @@ neo_status onnx_ml_classify(onnx_import *im, onnx_node *node, const onnx_ml_labe
                             int scores) {
   NEO_TRY(post(im, node, &scores));
   neo_node *best = onnx_emit(im, node, "arg_max", 1, &scores, 1);
-  neo_node_set_int(im->graph, best, "axis", 1);
-  neo_node_set_int(im->graph, best, "keepdims", 0);
+  neo_node_set_int(im->e.graph, best, "axis", 1);
+  neo_node_set_int(im->e.graph, best, "keepdims", 0);
   int label = best->output[0];
   if (labels->n > 0)
     label = emit2(im, node, "gather", onnx_make_ints(im, node, "labels", labels->n, labels->value),
@@ -133,7 +133,7 @@ static neo_status linear(onnx_import *im, onnx_node *node, int64_t targets, int 
   if (n_intercepts > 0)
     in[2] = onnx_make_floats(im, node, "intercepts", n_intercepts, intercept);
   neo_node *made = onnx_emit(im, node, "gemm", 3, in, 1);
-  neo_node_set_int(im->graph, made, "trans_b", 1);
+  neo_node_set_int(im->e.graph, made, "trans_b", 1);
   *out = made->output[0];
   return NEO_OK;
 }
@@ -141,12 +141,12 @@ static neo_status linear(onnx_import *im, onnx_node *node, int64_t targets, int 
 neo_status onnx_linear_classifier(onnx_import *im, onnx_node *node) {
   onnx_ml_labels labels;
   const double *intercept;
-  int scores, n, before = im->unsupported.n;
+  int scores, n, before = im->e.unsupported.n;
   NEO_TRY(onnx_ml_read_labels(im, node, "classlabels_ints", &labels));
   NEO_TRY(onnx_attr_floats(im, node, "intercepts", &n, &intercept));
   onnx_attr(node, "multi_class");
   int64_t targets = n > 0 ? n : labels.n > 0 ? labels.n : 1;
-  if (im->unsupported.n != before)
+  if (im->e.unsupported.n != before)
     return NEO_OK;
   NEO_TRY(linear(im, node, targets, &scores));
   if (targets == 1 && labels.n == 2)
@@ -187,7 +187,7 @@ neo_status onnx_normalizer(onnx_import *im, onnx_node *node) {
   if (strcmp(norm, "MAX") == 0)
     by = emit1(im, node, "abs", x);
   neo_node *made = onnx_emit(im, node, op, 1, &by, 1);
-  neo_node_set_ints(im->graph, made, "axes", 1, (int64_t[]){-1});
+  neo_node_set_ints(im->e.graph, made, "axes", 1, (int64_t[]){-1});
   int size = made->output[0], none = emit2(im, node, "equal", size, scalar(im, node, 0));
   size = emit(im, node, "where", 3, (int[]){none, scalar(im, node, 1), size});
   onnx_bind(im, node, 0, emit2(im, node, "div", x, size));
@@ -235,18 +235,18 @@ neo_status onnx_array_feature_extractor(onnx_import *im, onnx_node *node) {
   int64_t flat = -1;
   index = emit2(im, node, "reshape", index, onnx_make_ints(im, node, "flat", 1, &flat));
   neo_node *made = onnx_emit(im, node, "gather", 2, (int[]){onnx_input(node, 0), index}, 1);
-  neo_node_set_int(im->graph, made, "axis", minus);
+  neo_node_set_int(im->e.graph, made, "axis", minus);
   onnx_bind(im, node, 0, made->output[0]);
   return NEO_OK;
 }
 
 /* Several inputs [n, k_i] side by side. */
 neo_status onnx_feature_vectorizer(onnx_import *im, onnx_node *node) {
-  int *parts = neo_arena_alloc(im->graph->arena, sizeof(int) * (size_t)(node->n_inputs + 1));
+  int *parts = neo_arena_alloc(im->e.graph->arena, sizeof(int) * (size_t)(node->n_inputs + 1));
   for (int k = 0; k < node->n_inputs; k++)
     parts[k] = as_float(im, node, node->input[k]);
   neo_node *made = onnx_emit(im, node, "concat", node->n_inputs, parts, 1);
-  neo_node_set_int(im->graph, made, "axis", 1);
+  neo_node_set_int(im->e.graph, made, "axis", 1);
   onnx_attr(node, "inputdimensions");
   onnx_bind(im, node, 0, made->output[0]);
   return NEO_OK;
@@ -274,7 +274,7 @@ static neo_status list_of(onnx_import *im, onnx_node *node, const char *what, ne
   snprintf(name, sizeof name, "%s_floats", what);
   NEO_TRY(onnx_attr_floats(im, node, name, &n, &floats));
   if (n >= 0) {
-    float *copy = neo_arena_alloc(im->graph->arena, sizeof *copy * (size_t)(n + 1));
+    float *copy = neo_arena_alloc(im->e.graph->arena, sizeof *copy * (size_t)(n + 1));
     for (int i = 0; i < n; i++)
       copy[i] = (float)floats[i];
     *out = (neo_tensor){NEO_F32, {1, {n}}, copy, sizeof *copy * (size_t)n};
@@ -304,10 +304,10 @@ static neo_status default_of(onnx_import *im, onnx_node *node, neo_dtype dtype, 
  * gather. */
 neo_status onnx_label_encoder(onnx_import *im, onnx_node *node) {
   neo_tensor keys, values;
-  int fallback, before = im->unsupported.n;
+  int fallback, before = im->e.unsupported.n;
   NEO_TRY(list_of(im, node, "keys", &keys));
   NEO_TRY(list_of(im, node, "values", &values));
-  if (im->unsupported.n != before)
+  if (im->e.unsupported.n != before)
     return NEO_OK;
   if (keys.shape.rank != 1 || !neo_shape_equal(&keys.shape, &values.shape) || keys.shape.dim[0] < 1)
     return onnx_bad(im, node, "keys and values have different lengths");
@@ -316,22 +316,22 @@ neo_status onnx_label_encoder(onnx_import *im, onnx_node *node) {
   int64_t last = -1;
   int x =
       emit2(im, node, "unsqueeze", onnx_input(node, 0), onnx_make_ints(im, node, "last", 1, &last));
-  int list = neo_graph_add_constant(im->graph, "keys", &keys);
+  int list = neo_graph_add_constant(im->e.graph, "keys", &keys);
   int hit = emit2(im, node, "equal", x, list);
   if (neo_dtype_class(keys.dtype) == 'f') {
     int both = emit2(im, node, "and", emit1(im, node, "isnan", x), emit1(im, node, "isnan", list));
     hit = emit2(im, node, "or", hit, both);
   }
   neo_node *number = onnx_emit(im, node, "cast", 1, &hit, 1);
-  neo_node_set_string(im->graph, number, "to", "i32");
+  neo_node_set_string(im->e.graph, number, "to", "i32");
   neo_node *at = onnx_emit(im, node, "arg_max", 1, &number->output[0], 1);
-  neo_node_set_int(im->graph, at, "axis", -1);
-  neo_node_set_int(im->graph, at, "keepdims", 0);
-  int picked = emit2(im, node, "gather", neo_graph_add_constant(im->graph, "values", &values),
+  neo_node_set_int(im->e.graph, at, "axis", -1);
+  neo_node_set_int(im->e.graph, at, "keepdims", 0);
+  int picked = emit2(im, node, "gather", neo_graph_add_constant(im->e.graph, "values", &values),
                      at->output[0]);
   neo_node *any = onnx_emit(im, node, "reduce_max", 1, &hit, 1);
-  neo_node_set_ints(im->graph, any, "axes", 1, &last);
-  neo_node_set_int(im->graph, any, "keepdims", 0);
+  neo_node_set_ints(im->e.graph, any, "axes", 1, &last);
+  neo_node_set_int(im->e.graph, any, "keepdims", 0);
   onnx_bind(im, node, 0, emit(im, node, "where", 3, (int[]){any->output[0], picked, fallback}));
   return NEO_OK;
 }
@@ -345,7 +345,7 @@ neo_status onnx_one_hot_encoder(onnx_import *im, onnx_node *node) {
   if (n < 1)
     return onnx_unsupported(im, node, "categories that are strings");
   neo_node *cast = onnx_emit(im, node, "cast", 1, node->input, 1);
-  neo_node_set_string(im->graph, cast, "to", "i64");
+  neo_node_set_string(im->e.graph, cast, "to", "i64");
   int x = emit2(im, node, "unsqueeze", cast->output[0], onnx_make_ints(im, node, "last", 1, &last));
   int hit = emit2(im, node, "equal", x, onnx_make_ints(im, node, "categories", n, category));
   onnx_bind(im, node, 0, as_float(im, node, hit));

@@ -26,7 +26,7 @@ static int constant(onnx_import *im, onnx_node *node, const char *suffix, neo_dt
     n *= shape->dim[d];
   neo_tensor t = {dtype, *shape, (void *)(uintptr_t)data, (size_t)n * neo_dtype_size(dtype)};
   return neo_graph_add_constant(
-      im->graph, neo_arena_printf(im->graph->arena, "%s.%s", node->name, suffix), &t);
+      im->e.graph, neo_arena_printf(im->e.graph->arena, "%s.%s", node->name, suffix), &t);
 }
 
 static int vector(onnx_import *im, onnx_node *node, const char *suffix, neo_dtype dtype, int n,
@@ -36,7 +36,7 @@ static int vector(onnx_import *im, onnx_node *node, const char *suffix, neo_dtyp
 
 static int emit_forest(onnx_import *im, onnx_node *node, const forest *f, const char *aggregate) {
   neo_node *x = onnx_emit(im, node, "cast", 1, node->input, 1);
-  neo_node_set_string(im->graph, x, "to", "f32");
+  neo_node_set_string(im->e.graph, x, "to", "f32");
   int in[9] = {x->output[0],
                vector(im, node, "feature", NEO_I32, f->n_nodes, f->feature),
                vector(im, node, "threshold", NEO_F32, f->n_nodes, f->threshold),
@@ -50,12 +50,12 @@ static int emit_forest(onnx_import *im, onnx_node *node, const forest *f, const 
   neo_node *made = onnx_emit(im, node, "tree_ensemble", 9, in, 1);
   if (!made)
     return NEO_NO_VALUE;
-  neo_node_set_string(im->graph, made, "aggregate", aggregate);
+  neo_node_set_string(im->e.graph, made, "aggregate", aggregate);
   return made->output[0];
 }
 
 static void allocate(onnx_import *im, forest *f) {
-  neo_arena *arena = im->graph->arena;
+  neo_arena *arena = im->e.graph->arena;
   size_t n = (size_t)f->n_nodes + 1;
   f->feature = neo_arena_alloc(arena, n * sizeof *f->feature);
   f->threshold = neo_arena_alloc(arena, n * sizeof *f->threshold);
@@ -101,7 +101,7 @@ static neo_status reals(onnx_import *im, onnx_node *node, const char *name, floa
   NEO_TRY(onnx_tensor(im, attr->t, node->name, &t));
   if (!neo_shape_elements(&t.shape, &n) || n > INT32_MAX / 16)
     return onnx_bad(im, node, "attribute '%s' is too long", tensor_name);
-  double *v = neo_arena_alloc(im->graph->arena, sizeof *v * ((size_t)n + 1));
+  double *v = neo_arena_alloc(im->e.graph->arena, sizeof *v * ((size_t)n + 1));
   for (int64_t i = 0; i < n; i++)
     v[i] = neo_tensor_get_f64(&t, i);
   out->n = (int)n;
@@ -168,7 +168,7 @@ static int find_mode(ProtobufCBinaryData s) {
 
 static neo_status fill_nodes(onnx_import *im, onnx_node *node, const pairs *p, const keyed *index,
                              forest *f) {
-  bool *child_of = neo_arena_alloc(im->graph->arena, (size_t)f->n_nodes + 1);
+  bool *child_of = neo_arena_alloc(im->e.graph->arena, (size_t)f->n_nodes + 1);
   for (int i = 0; i < f->n_nodes; i++) {
     int mode = find_mode(p->modes->strings[i]);
     if (mode < 0)
@@ -219,7 +219,7 @@ static neo_status read_weights(onnx_import *im, onnx_node *node, const char *pre
 /* One row a leaf: of one value where no leaf has several, else of one value a target. */
 static neo_status fill_leaves(onnx_import *im, onnx_node *node, const weights *w,
                               const keyed *index, forest *f) {
-  neo_arena *arena = im->graph->arena;
+  neo_arena *arena = im->e.graph->arena;
   int *row = neo_arena_alloc(arena, sizeof(int) * ((size_t)f->n_nodes + 1)),
       *count = neo_arena_alloc(arena, sizeof(int) * ((size_t)f->n_nodes + 1));
   f->width = 1;
@@ -267,7 +267,7 @@ static neo_status read_forest(onnx_import *im, onnx_node *node, const weights *w
   NEO_TRY(read_pairs(im, node, &p));
   f->n_nodes = p.trees.n;
   allocate(im, f);
-  keyed *index = neo_arena_alloc(im->graph->arena, sizeof *index * (size_t)f->n_nodes);
+  keyed *index = neo_arena_alloc(im->e.graph->arena, sizeof *index * (size_t)f->n_nodes);
   for (int i = 0; i < f->n_nodes; i++)
     index[i] = (keyed){p.trees.v[i], p.nodes.v[i], i};
   qsort(index, (size_t)f->n_nodes, sizeof *index, by_key);
@@ -283,7 +283,7 @@ neo_status onnx_tree_regressor(onnx_import *im, onnx_node *node) {
   weights w = {0};
   int64_t targets = 1;
   const char *how = "SUM";
-  int before = im->unsupported.n;
+  int before = im->e.unsupported.n;
   NEO_TRY(onnx_attr_int(im, node, "n_targets", &targets));
   NEO_TRY(onnx_attr_string(im, node, "aggregate_function", &how));
   NEO_TRY(read_weights(im, node, "target", &w));
@@ -291,7 +291,7 @@ neo_status onnx_tree_regressor(onnx_import *im, onnx_node *node) {
     return onnx_bad(im, node, "n_targets=%lld", (long long)targets);
   f.n_targets = (int)targets;
   NEO_TRY(read_forest(im, node, &w, &f));
-  if (im->unsupported.n != before)
+  if (im->e.unsupported.n != before)
     return NEO_OK;
   const char *aggregate = strcmp(how, "AVERAGE") == 0 ? "average"
                           : strcmp(how, "MIN") == 0   ? "min"
@@ -304,7 +304,7 @@ neo_status onnx_tree_classifier(onnx_import *im, onnx_node *node) {
   forest f = {0};
   weights w = {0};
   onnx_ml_labels labels;
-  int before = im->unsupported.n;
+  int before = im->e.unsupported.n;
   bool binary = true;
   NEO_TRY(onnx_ml_read_labels(im, node, "classlabels_int64s", &labels));
   NEO_TRY(read_weights(im, node, "class", &w));
@@ -313,7 +313,7 @@ neo_status onnx_tree_classifier(onnx_import *im, onnx_node *node) {
     binary &= w.targets.v[k] == w.targets.v[0];
   int64_t only = w.targets.v[0];
   NEO_TRY(read_forest(im, node, &w, &f));
-  if (im->unsupported.n != before)
+  if (im->e.unsupported.n != before)
     return NEO_OK;
   int scores = emit_forest(im, node, &f, "sum");
   if (binary && labels.n == 2) {
@@ -373,8 +373,8 @@ static neo_status fill_plain(onnx_import *im, onnx_node *node, const plain *p, f
   f->n_leaves = p->leaf_targets.n;
   f->n_nodes = n + f->n_leaves;
   allocate(im, f);
-  f->leaf_target = neo_arena_alloc(im->graph->arena, sizeof(int32_t) * (size_t)f->n_leaves);
-  f->leaf_value = neo_arena_alloc(im->graph->arena, sizeof(float) * (size_t)f->n_leaves);
+  f->leaf_target = neo_arena_alloc(im->e.graph->arena, sizeof(int32_t) * (size_t)f->n_leaves);
+  f->leaf_value = neo_arena_alloc(im->e.graph->arena, sizeof(float) * (size_t)f->n_leaves);
   for (int i = 0; i < n; i++) {
     int64_t mode = neo_tensor_get_i64(&p->modes, i), yes = p->yes.v[i], no = p->no.v[i];
     if (mode < 0 || mode >= NEO_COUNT(tests))
@@ -408,7 +408,7 @@ neo_status onnx_tree_ensemble(onnx_import *im, onnx_node *node) {
   forest f = {0};
   plain p = {0};
   int64_t targets = 1, how = 1;
-  int before = im->unsupported.n;
+  int before = im->e.unsupported.n;
   NEO_TRY(onnx_attr_int(im, node, "n_targets", &targets));
   NEO_TRY(onnx_attr_int(im, node, "aggregate_function", &how));
   NEO_TRY(read_plain(im, node, &p));
@@ -417,13 +417,13 @@ neo_status onnx_tree_ensemble(onnx_import *im, onnx_node *node) {
                     (long long)how);
   f.n_targets = (int)targets;
   NEO_TRY(fill_plain(im, node, &p, &f));
-  if (im->unsupported.n != before)
+  if (im->e.unsupported.n != before)
     return NEO_OK;
   int y = emit_forest(im, node, &f, aggregates[how]);
   neo_dtype dtype = p.splits.dtype;
   if (dtype != NEO_F32) {
     neo_node *cast = onnx_emit(im, node, "cast", 1, &y, 1);
-    neo_node_set_string(im->graph, cast, "to", neo_dtype_name(dtype));
+    neo_node_set_string(im->e.graph, cast, "to", neo_dtype_name(dtype));
     y = cast->output[0];
   }
   return onnx_ml_post(im, node, 0, y);

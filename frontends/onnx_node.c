@@ -15,7 +15,7 @@ neo_status onnx_unsupported(onnx_import *im, const onnx_node *node, const char *
   va_start(args, format);
   vsnprintf(text, sizeof text, format, args);
   va_end(args);
-  neo_unsupported_add(&im->unsupported, "node '%s' (%s%s%s, opset %d): %s", node->name,
+  neo_unsupported_add(&im->e.unsupported, "node '%s' (%s%s%s, opset %d): %s", node->name,
                       node->pb->domain ? node->pb->domain : "",
                       node->pb->domain && *node->pb->domain ? ":" : "",
                       node->pb->op_type ? node->pb->op_type : "", node->opset, text);
@@ -28,7 +28,7 @@ neo_status onnx_bad(onnx_import *im, const onnx_node *node, const char *format, 
   va_start(args, format);
   vsnprintf(text, sizeof text, format, args);
   va_end(args);
-  return neo_fail(im->ctx, NEO_BAD_INPUT, "onnx: node '%s' (%s): %s", node->name,
+  return neo_fail(im->e.ctx, NEO_BAD_INPUT, "onnx: node '%s' (%s): %s", node->name,
                   node->pb->op_type ? node->pb->op_type : "", text);
 }
 
@@ -124,7 +124,7 @@ neo_status onnx_attr_string(onnx_import *im, onnx_node *node, const char *name,
   NEO_TRY(expect_kind(im, node, attr, name, KIND_STRING));
   if (has_nul(attr->s))
     return onnx_bad(im, node, "attribute '%s' holds a zero byte", name);
-  *inout = neo_arena_strndup(im->graph->arena, attr->s.data ? (const char *)attr->s.data : "",
+  *inout = neo_arena_strndup(im->e.graph->arena, attr->s.data ? (const char *)attr->s.data : "",
                              attr->s.len);
   return NEO_OK;
 }
@@ -140,8 +140,8 @@ neo_status onnx_attr_ints(onnx_import *im, onnx_node *node, const char *name, in
   if (attr->n_ints > 1 << 20)
     return onnx_bad(im, node, "attribute '%s' has %zu values", name, attr->n_ints);
   *n = (int)attr->n_ints;
-  *out = attr->n_ints ? neo_arena_copy(im->graph->arena, attr->ints, sizeof **out * attr->n_ints)
-                      : neo_arena_alloc(im->graph->arena, sizeof **out);
+  *out = attr->n_ints ? neo_arena_copy(im->e.graph->arena, attr->ints, sizeof **out * attr->n_ints)
+                      : neo_arena_alloc(im->e.graph->arena, sizeof **out);
   return NEO_OK;
 }
 
@@ -155,7 +155,7 @@ neo_status onnx_attr_floats(onnx_import *im, onnx_node *node, const char *name, 
   NEO_TRY(expect_kind(im, node, attr, name, KIND_FLOATS));
   if (attr->n_floats > 1 << 20)
     return onnx_bad(im, node, "attribute '%s' has %zu values", name, attr->n_floats);
-  double *copy = neo_arena_alloc(im->graph->arena, sizeof *copy * (attr->n_floats + 1));
+  double *copy = neo_arena_alloc(im->e.graph->arena, sizeof *copy * (attr->n_floats + 1));
   for (size_t i = 0; i < attr->n_floats; i++)
     copy[i] = attr->floats[i];
   *n = (int)attr->n_floats;
@@ -170,17 +170,17 @@ int onnx_input(const onnx_node *node, int k) {
 }
 
 const neo_tensor *onnx_const(onnx_import *im, int value) {
-  return value == NEO_NO_VALUE ? NULL : im->graph->value[value].constant;
+  return value == NEO_NO_VALUE ? NULL : im->e.graph->value[value].constant;
 }
 
 static int make_constant(onnx_import *im, onnx_node *node, const char *suffix, neo_tensor *tensor) {
-  char *name = neo_arena_printf(im->graph->arena, "%s.%s", node->name, suffix);
-  return neo_graph_add_constant(im->graph, name, tensor);
+  char *name = neo_arena_printf(im->e.graph->arena, "%s.%s", node->name, suffix);
+  return neo_graph_add_constant(im->e.graph, name, tensor);
 }
 
 int onnx_make_ints(onnx_import *im, onnx_node *node, const char *suffix, int n, const int64_t *v) {
   neo_tensor tensor = {NEO_I64, {1, {n}}, NULL, sizeof *v * (size_t)n};
-  tensor.data = neo_arena_alloc(im->graph->arena, tensor.size + 8);
+  tensor.data = neo_arena_alloc(im->e.graph->arena, tensor.size + 8);
   if (n > 0)
     memcpy(tensor.data, v, tensor.size);
   return make_constant(im, node, suffix, &tensor);
@@ -188,7 +188,7 @@ int onnx_make_ints(onnx_import *im, onnx_node *node, const char *suffix, int n, 
 
 int onnx_make_floats(onnx_import *im, onnx_node *node, const char *suffix, int n, const double *v) {
   neo_tensor tensor = {NEO_F32, {1, {n}}, NULL, sizeof(float) * (size_t)n};
-  tensor.data = neo_arena_alloc(im->graph->arena, tensor.size + 8);
+  tensor.data = neo_arena_alloc(im->e.graph->arena, tensor.size + 8);
   for (int i = 0; i < n; i++)
     ((float *)tensor.data)[i] = (float)v[i];
   return make_constant(im, node, suffix, &tensor);
@@ -197,7 +197,7 @@ int onnx_make_floats(onnx_import *im, onnx_node *node, const char *suffix, int n
 int onnx_make_scalar_like(onnx_import *im, onnx_node *node, const char *suffix, neo_dtype dtype,
                           double v) {
   neo_tensor tensor = {dtype, {0}, NULL, neo_dtype_size(dtype)};
-  tensor.data = neo_arena_alloc(im->graph->arena, 16);
+  tensor.data = neo_arena_alloc(im->e.graph->arena, 16);
   neo_tensor_set_f64(&tensor, 0, v);
   return make_constant(im, node, suffix, &tensor);
 }
@@ -229,11 +229,11 @@ neo_node *onnx_emit(onnx_import *im, onnx_node *node, const char *op, int n_inpu
                     const int *inputs, int n_outputs) {
   while (n_inputs > 0 && inputs[n_inputs - 1] == NEO_NO_VALUE)
     n_inputs--;
-  neo_node *made = neo_graph_add_node(im->graph, op, node->name, n_inputs, inputs, n_outputs);
+  neo_node *made = neo_graph_add_node(im->e.graph, op, node->name, n_inputs, inputs, n_outputs);
   if (!made)
     onnx_unsupported(im, node, "operator not implemented (%s)", op);
   else if (n_outputs > 0)
-    im->graph->value[made->output[0]].dtype = guess_dtype(im->graph, made);
+    im->e.graph->value[made->output[0]].dtype = guess_dtype(im->e.graph, made);
   return made;
 }
 
@@ -242,9 +242,9 @@ void onnx_bind(onnx_import *im, onnx_node *node, int k, int value) {
     return;
   node->output[k] = value;
   const char *name = node->pb->output[k];
-  if (im->graph->value[value].node >= 0 && *name)
-    im->graph->value[value].name =
-        neo_arena_printf(im->graph->arena, "%s%s", node->scope->prefix, name);
+  if (im->e.graph->value[value].node >= 0 && *name)
+    im->e.graph->value[value].name =
+        neo_arena_printf(im->e.graph->arena, "%s%s", node->scope->prefix, name);
 }
 
 neo_node *onnx_emit_row(onnx_import *im, onnx_node *node, int n_inputs, const int *inputs) {
@@ -296,12 +296,12 @@ static neo_status copy_number(onnx_import *im, onnx_node *node, const attr_spec 
     bool has = present || neo_scan_int(&scan, &i);
     NEO_TRY(onnx_attr_int(im, node, spec->from, &i));
     if (has)
-      neo_node_set_int(im->graph, to, spec->to, i);
+      neo_node_set_int(im->e.graph, to, spec->to, i);
   } else {
     bool has = present || neo_scan_double(&scan, &f);
     NEO_TRY(onnx_attr_float(im, node, spec->from, &f));
     if (has)
-      neo_node_set_float(im->graph, to, spec->to, f);
+      neo_node_set_float(im->e.graph, to, spec->to, f);
   }
   return NEO_OK;
 }
@@ -328,19 +328,19 @@ static neo_status copy_one(onnx_import *im, onnx_node *node, const attr_spec *sp
   case 't':
     NEO_TRY(onnx_attr_string(im, node, spec->from, &text));
     if (text)
-      neo_node_set_string(im->graph, to, spec->to,
-                          spec->kind == 's' ? lower_case(im->graph->arena, text) : text);
+      neo_node_set_string(im->e.graph, to, spec->to,
+                          spec->kind == 's' ? lower_case(im->e.graph->arena, text) : text);
     return NEO_OK;
   case 'I':
     NEO_TRY(onnx_attr_ints(im, node, spec->from, &n, &ints));
     if (n >= 0)
-      neo_node_set_ints(im->graph, to, spec->to, n, ints);
+      neo_node_set_ints(im->e.graph, to, spec->to, n, ints);
     return NEO_OK;
   default:
     neo_assert(spec->kind == 'F');
     NEO_TRY(onnx_attr_floats(im, node, spec->from, &n, &floats));
     if (n >= 0)
-      neo_node_set_floats(im->graph, to, spec->to, n, floats);
+      neo_node_set_floats(im->e.graph, to, spec->to, n, floats);
     return NEO_OK;
   }
 }

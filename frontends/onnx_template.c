@@ -66,7 +66,7 @@ static neo_status attributes(program *p, neo_node *made) {
   neo_assert(end != NULL);
   onnx_row row = *p->node->row;
   const onnx_row *kept = p->node->row;
-  row.attrs = neo_arena_strndup(p->im->graph->arena, p->scan.at, (size_t)(end - p->scan.at));
+  row.attrs = neo_arena_strndup(p->im->e.graph->arena, p->scan.at, (size_t)(end - p->scan.at));
   p->scan.at = end + 1;
   p->node->row = &row;
   neo_status status = made ? onnx_copy_attrs(p->im, p->node, made) : NEO_OK;
@@ -115,10 +115,10 @@ static int results(program *p, char name[][24], int *output) {
 
 static neo_status statement(program *p) {
   char name[MAX_RESULTS][24];
-  int output[MAX_RESULTS], value[MAX_RESULTS], before = p->im->unsupported.n;
+  int output[MAX_RESULTS], value[MAX_RESULTS], before = p->im->e.unsupported.n;
   int n = results(p, name, output);
   NEO_TRY(call(p, n, value));
-  for (int k = 0; k < n && p->im->unsupported.n == before; k++) {
+  for (int k = 0; k < n && p->im->e.unsupported.n == before; k++) {
     if (value[k] == NEO_NO_VALUE)
       return onnx_bad(p->im, p->node, "a required input is absent");
     if (output[k] >= 0) {
@@ -135,9 +135,9 @@ static neo_status statement(program *p) {
 
 neo_status onnx_template(onnx_import *im, onnx_node *node) {
   program p = {.im = im, .node = node};
-  int before = im->unsupported.n;
+  int before = im->e.unsupported.n;
   neo_scan_init(&p.scan, node->row->attrs);
-  while (!neo_scan_end(&p.scan) && im->unsupported.n == before) {
+  while (!neo_scan_end(&p.scan) && im->e.unsupported.n == before) {
     neo_node ignored = {0};
     if (is_next(&p, '{'))
       NEO_TRY(attributes(&p, &ignored));

@@ -40,7 +40,7 @@ static void print_elements(neo_buf *buf, const neo_tensor *tensor) {
   for (int64_t i = 0; i < n && !buf->failed; i++) {
     if (i)
       neo_buf_text(buf, ",");
-    if (neo_dtype_class(tensor->dtype) == 'f')
+    if (neo_dtype_class(tensor->dtype) == 'f' || neo_narrow_find(tensor->dtype))
       neo_buf_double(buf, neo_tensor_get_f64(tensor, i));
     else
       neo_buf_printf(buf, "%lld", (long long)neo_tensor_get_i64(tensor, i));
@@ -353,9 +353,10 @@ static neo_status parse_elements(parser *p, neo_dtype dtype, const neo_shape *sh
     int64_t i;
     if (n == want || (n > 0 && !neo_scan_token(&p->scan, ",")))
       return bad(p, "as many elements as the shape has");
-    if (neo_dtype_class(dtype) == 'f' && neo_scan_double(&p->scan, &f))
+    bool real = neo_dtype_class(dtype) == 'f' || neo_narrow_find(dtype);
+    if (real && neo_scan_double(&p->scan, &f))
       neo_tensor_set_f64(&tensor, n++, f);
-    else if (neo_dtype_class(dtype) != 'f' && neo_scan_int(&p->scan, &i))
+    else if (!real && neo_scan_int(&p->scan, &i))
       neo_tensor_set_i64(&tensor, n++, i);
     else
       status = bad(p, "an element");

@@ -7,8 +7,9 @@
  *             -  the elements, C order (or Fortran order: transposed on reading)
  *
  * Written: version 1.0, little-endian, C order, header padded with blanks so that data starts at a
- * multiple of 64. Big-endian files are swapped on reading. bfloat16 has no descr: it is written as
- * <u2 and a text file PATH.dtype beside it says "bfloat16". */
+ * multiple of 64. Big-endian files are swapped on reading. bfloat16 and narrow types have no descr:
+ * they are written as <u2, |u1 or |i1 and a text file PATH.dtype beside it has numpy's name of the
+ * type, "bfloat16" or "float8_e4m3fn". */
 #include "ir/tensor.h"
 
 #include <errno.h>
@@ -144,21 +145,43 @@ static neo_status read_header(neo_ctx *ctx, const char *path, FILE *file, header
   return s;
 }
 
-/* The text of PATH.dtype beside u2 data, if any. */
+/* Types that npy cannot say, and numpy's names of them. */
+static const struct {
+  const char *name;
+  neo_dtype dtype, stored;
+} side[] = {
+    {"bfloat16", NEO_BF16, NEO_U16},
+    {"float8_e4m3fn", NEO_F8E4M3FN, NEO_U8},
+    {"float8_e4m3fnuz", NEO_F8E4M3FNUZ, NEO_U8},
+    {"float8_e5m2", NEO_F8E5M2, NEO_U8},
+    {"float8_e5m2fnuz", NEO_F8E5M2FNUZ, NEO_U8},
+    {"float8_e8m0fnu", NEO_F8E8M0, NEO_U8},
+    {"float4_e2m1fn", NEO_F4E2M1, NEO_U8},
+    {"int4", NEO_I4, NEO_I8},
+    {"uint4", NEO_U4, NEO_U8},
+    {"int2", NEO_I2, NEO_I8},
+    {"uint2", NEO_U2, NEO_U8},
+};
+
+/* The text of PATH.dtype beside the data, if any. */
 static void read_side_dtype(const char *path, neo_tensor *t) {
   neo_buf name = {0};
   neo_buf_printf(&name, "%s.dtype", path);
-  FILE *file = t->dtype == NEO_U16 && !name.failed ? fopen(name.data, "r") : NULL;
+  bool may = t->dtype == NEO_U16 || t->dtype == NEO_U8 || t->dtype == NEO_I8;
+  FILE *file = may && !name.failed ? fopen(name.data, "r") : NULL;
   neo_buf_fini(&name);
   if (!file)
     return;
-  char text[16] = {0};
+  char text[32] = {0};
   size_t n = fread(text, 1, sizeof text - 1, file);
   fclose(file);
   text[n] = 0;
   text[strcspn(text, "\r\n ")] = 0;
-  if (strcmp(text, "bfloat16") == 0)
-    t->dtype = NEO_BF16;
+  for (int k = 0; k < NEO_COUNT(side); k++)
+    if (side[k].stored == t->dtype && strcmp(side[k].name, text) == 0) {
+      t->dtype = side[k].dtype;
+      return;
+    }
 }
 
 /* Guards against a small file that claims a huge shape, before anything is allocated. */
@@ -206,18 +229,21 @@ neo_status neo_npy_read(neo_ctx *ctx, const char *path, neo_tensor *out) {
   return NEO_OK;
 }
 
-/* PATH.dtype says what npy cannot; one left from an earlier bfloat16 file is removed. */
+/* PATH.dtype says what npy cannot; one left from an earlier file is removed. */
 static neo_status write_side_dtype(neo_ctx *ctx, const char *path, neo_dtype dtype) {
   neo_buf name = {0};
+  const char *text = NULL;
+  for (int k = 0; k < NEO_COUNT(side); k++)
+    text = side[k].dtype == dtype ? side[k].name : text;
   neo_buf_printf(&name, "%s.dtype", path);
-  if (dtype != NEO_BF16) {
+  if (!text) {
     if (!name.failed)
       remove(name.data);
     neo_buf_fini(&name);
     return NEO_OK;
   }
   FILE *file = name.failed ? NULL : fopen(name.data, "w");
-  bool ok = file && fputs("bfloat16\n", file) >= 0;
+  bool ok = file && fprintf(file, "%s\n", text) >= 0;
   if (file && fclose(file) != 0)
     ok = false;
   neo_buf_fini(&name);
@@ -225,8 +251,15 @@ static neo_status write_side_dtype(neo_ctx *ctx, const char *path, neo_dtype dty
             : neo_fail(ctx, NEO_IO, "npy: %s.dtype: cannot write: %s", path, strerror(errno));
 }
 
+static neo_dtype stored_as(neo_dtype dtype) {
+  for (int k = 0; k < NEO_COUNT(side); k++)
+    if (side[k].dtype == dtype)
+      return side[k].stored;
+  return dtype;
+}
+
 neo_status neo_npy_write(neo_ctx *ctx, const char *path, const neo_tensor *tensor) {
-  neo_dtype dtype = tensor->dtype == NEO_BF16 ? NEO_U16 : tensor->dtype;
+  neo_dtype dtype = stored_as(tensor->dtype);
   const char *descr = "";
   for (int k = 0; k < NEO_COUNT(descrs); k++) {
     if (descrs[k].dtype == dtype)

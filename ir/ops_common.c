@@ -32,6 +32,43 @@ const neo_value *neo_op_in(const neo_graph *graph, const neo_node *node, int k) 
   return &graph->value[node->input[k]];
 }
 
+/* Operators that only move elements, and those that turn narrow types into others and back. */
+static bool takes_opaque(const neo_node *node, neo_dtype dtype) {
+  static const char *const movers[] = {"cast",
+                                       "bitcast",
+                                       "where",
+                                       "if",
+                                       "loop",
+                                       "shape",
+                                       "size",
+                                       "gather_nd",
+                                       "scatter_nd",
+                                       "compress",
+                                       "scatter_elements",
+                                       "scatter_rows",
+                                       "equal",
+                                       "not_equal",
+                                       "quantize_linear",
+                                       "dequantize_linear",
+                                       "reverse_sequence",
+                                       "tensor_scatter",
+                                       "constant_of_shape"};
+  bool compares = neo_op_is(node, "equal") || neo_op_is(node, "not_equal");
+  if (compares && neo_narrow_find(dtype))
+    return false; /* zeros have two codes */
+  if (neo_op_is(node, "resize") || neo_op_is(node, "one_hot") ||
+      (neo_op_is(node, "pad") && node->n_inputs > 2 && node->input[2] != NEO_NO_VALUE))
+    return false;
+  for (int k = 0; k < NEO_COUNT(movers); k++)
+    if (neo_op_is(node, movers[k]))
+      return true;
+  return node->op->fuse == 'v' || node->op->fuse == 'm';
+}
+
+static bool is_opaque(neo_dtype dtype) {
+  return dtype < NEO_DTYPE_COUNT && neo_dtype_storage(dtype) != dtype;
+}
+
 neo_status neo_op_check_inputs(neo_ctx *ctx, const neo_graph *graph, const neo_node *node) {
   if (node->n_inputs < node->op->min_inputs ||
       (node->op->max_inputs >= 0 && node->n_inputs > node->op->max_inputs))
@@ -46,6 +83,9 @@ neo_status neo_op_check_inputs(neo_ctx *ctx, const neo_graph *graph, const neo_n
     if (v->dtype >= NEO_DTYPE_COUNT || v->shape.rank < 0 || v->shape.rank > NEO_MAX_RANK)
       return neo_op_fail(ctx, node, NEO_BAD_INPUT, "input %d ('%s') has no type yet", k,
                          v->name ? v->name : "");
+    if (is_opaque(v->dtype) && !takes_opaque(node, v->dtype))
+      return neo_op_fail(ctx, node, NEO_UNSUPPORTED, "not defined for %s",
+                         neo_dtype_name(v->dtype));
     for (int d = 0; d < v->shape.rank; d++) {
       if (v->shape.dim[d] < 0)
         return neo_op_fail(ctx, node, NEO_BAD_INPUT,
@@ -182,7 +222,7 @@ double neo_dtype_lowest(neo_dtype dtype) {
 int neo_lower_input(neo_lowering *l, int k) {
   const neo_value *v = neo_op_in(l->graph, l->node, k);
   neo_te_role role = v->constant ? NEO_TE_CONST : NEO_TE_IN;
-  int buffer = neo_te_add_buffer(l->te, role, v->dtype, &v->shape);
+  int buffer = neo_te_add_buffer(l->te, role, neo_dtype_storage(v->dtype), &v->shape);
   l->in_value[buffer] = l->node->input[k];
   return buffer;
 }
@@ -202,10 +242,13 @@ const neo_expr *neo_lower_operand(neo_lowering *l, int k, int rank, const neo_ex
   const neo_expr *own[NEO_MAX_RANK];
   int64_t n;
   neo_dtype compute = neo_compute_dtype(v->dtype);
+  /* narrow types: their codes */
   if (v->constant && neo_shape_elements(&v->shape, &n) && n == 1) {
     if (neo_dtype_class(v->dtype) == 'f')
       return neo_expr_const_f(l->arena, compute, neo_tensor_get_f64(v->constant, 0));
-    return neo_expr_const_i(l->arena, v->dtype, neo_tensor_get_i64(v->constant, 0));
+    neo_tensor stored = *v->constant;
+    stored.dtype = neo_dtype_storage(v->dtype);
+    return neo_expr_const_i(l->arena, stored.dtype, neo_tensor_get_i64(&stored, 0));
   }
   for (int d = 0; d < v->shape.rank; d++)
     own[d] = v->shape.dim[d] == 1 ? neo_i_const(l, 0) : index[rank - v->shape.rank + d];
@@ -218,7 +261,7 @@ neo_te_block *neo_lower_tmp(neo_lowering *l, neo_dtype dtype, const neo_shape *s
 
 int neo_lower_output_buffer(neo_lowering *l, int k) {
   const neo_value *v = &l->graph->value[l->node->output[k]];
-  return neo_te_add_buffer(l->te, NEO_TE_OUT, v->dtype, &v->shape);
+  return neo_te_add_buffer(l->te, NEO_TE_OUT, neo_dtype_storage(v->dtype), &v->shape);
 }
 
 neo_te_block *neo_lower_output(neo_lowering *l, int k) {

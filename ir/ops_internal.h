@@ -98,6 +98,19 @@ neo_dtype neo_compute_dtype(neo_dtype dtype);
 double neo_dtype_lowest(neo_dtype dtype);
 double neo_dtype_highest(neo_dtype dtype);
 
+/* Narrow types (ir/ops_narrow.c): a code as a value that expressions compute with (f32, or the
+ * integer), and a value as a code. round: 'u'p, 'd'own or 'n'earest, of f8e8m0 only. */
+typedef struct neo_narrow_rounding {
+  bool saturate;
+  char round;
+} neo_narrow_rounding;
+neo_narrow_rounding neo_narrow_rounding_of(const neo_node *node); /* attributes of a cast */
+const neo_expr *neo_narrow_from(neo_lowering *l, neo_dtype dtype, const neo_expr *code);
+const neo_expr *neo_narrow_to(neo_lowering *l, neo_dtype dtype, neo_narrow_rounding how,
+                              const neo_expr *v);
+/* Both; types that are not narrow are left alone. */
+const neo_expr *neo_narrow_cast(neo_lowering *l, neo_dtype from, neo_dtype to, const neo_expr *x);
+
 /* Short names; the type of constants follows `like`. */
 static inline const neo_expr *neo_x_const(neo_lowering *l, const neo_expr *like, double v) {
   return neo_expr_const_f(l->arena, like->dtype, v);

@@ -450,7 +450,7 @@ neo_status neo_lower_depth_space(neo_ctx *ctx, const neo_graph *graph, const neo
   int64_t b;
   NEO_TRY(read_blocksize(ctx, graph, node, &b));
   bool to_space = neo_op_is(node, "depth_to_space");
-  bool crd = to_space && neo_op_string_is(node, "mode", "dcr", "crd");
+  bool crd = neo_op_string_is(node, "mode", "dcr", "crd");
   int x = neo_lower_input(&l, 0), out = neo_lower_output_buffer(&l, 0);
   const neo_shape *space = &te->buffer[to_space ? out : x].shape;
   const neo_expr *n = neo_i_var(&l, 0), *c = neo_i_var(&l, 1), *i = neo_i_var(&l, 3),

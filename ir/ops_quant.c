@@ -57,7 +57,7 @@ static neo_status quantized_type(neo_ctx *ctx, const neo_graph *graph, const neo
   *out = to_float ? neo_op_in(graph, node, 1)->dtype : zero ? zero->dtype : NEO_U8;
   if (*name && !neo_dtype_find(name, out))
     return neo_op_fail(ctx, node, NEO_UNSUPPORTED, "output_dtype '%s'", name);
-  if ((neo_dtype_class(*out) == 'f') != to_float || *out == NEO_BOOL)
+  if ((neo_dtype_class(*out) == 'f') != to_float || *out == NEO_BOOL || *out == NEO_STR)
     return neo_op_fail(ctx, node, NEO_BAD_INPUT, "to %s", neo_dtype_name(*out));
   return NEO_OK;
 }
@@ -105,21 +105,26 @@ neo_status neo_lower_quantize(neo_ctx *ctx, const neo_graph *graph, const neo_no
   int rank = neo_op_in(graph, node, 0)->shape.rank;
   for (int d = 0; d < rank; d++)
     index[d] = neo_i_var(&l, d);
-  const neo_expr *e = neo_lower_operand(&l, 0, rank, index);
+  neo_dtype from = neo_op_in(graph, node, 0)->dtype, to = graph->value[node->output[0]].dtype;
+  const neo_expr *e = neo_narrow_from(&l, from, neo_lower_operand(&l, 0, rank, index));
   const neo_expr *scale = neo_expr_cast(l.arena, NEO_F32, parameter(&l, 1, g, rank, index));
   const neo_expr *zero = neo_op_in(graph, node, 2) ? parameter(&l, 2, g, rank, index) : NULL;
+  if (zero)
+    zero = neo_narrow_from(&l, neo_op_in(graph, node, 2)->dtype, zero);
   if (neo_op_is(node, "dequantize_linear")) {
-    /* floats: 8-bit ones that a reader widened */
     neo_dtype inner = neo_dtype_class(e->dtype) == 'f' ? NEO_F32 : NEO_I32;
     e = neo_expr_cast(l.arena, inner, e);
     if (zero)
       e = neo_x2(&l, NEO_EXPR_SUB, e, neo_expr_cast(l.arena, inner, zero));
     e = neo_x2(&l, NEO_EXPR_MUL, neo_expr_cast(l.arena, NEO_F32, e), scale);
   } else {
-    e = neo_x1(&l, NEO_EXPR_ROUND,
-               neo_x2(&l, NEO_EXPR_DIV, neo_expr_cast(l.arena, NEO_F32, e), scale));
+    e = neo_x2(&l, NEO_EXPR_DIV, neo_expr_cast(l.arena, NEO_F32, e), scale);
+    if (!neo_narrow_find(to))
+      e = neo_x1(&l, NEO_EXPR_ROUND, e);
     if (zero)
       e = neo_x2(&l, NEO_EXPR_ADD, e, neo_expr_cast(l.arena, NEO_F32, zero));
+    if (neo_narrow_bits(to))
+      e = neo_narrow_to(&l, to, neo_narrow_rounding_of(node), e);
   }
   neo_lower_body(&l, neo_lower_output(&l, 0), e); /* to an integer this saturates */
   return NEO_OK;

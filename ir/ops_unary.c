@@ -290,6 +290,9 @@ neo_status neo_infer_cast(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
   const char *name = neo_node_string(node, "to", "");
   if (!neo_dtype_find(name, &to))
     return neo_op_fail(ctx, node, NEO_UNSUPPORTED, "to is '%s', not an element type of ours", name);
+  if ((neo_op_in(graph, node, 0)->dtype == NEO_STR) != (to == NEO_STR))
+    return neo_op_fail(ctx, node, NEO_UNSUPPORTED,
+                       "strings and numbers are converted by parse_text and print_text");
   neo_shape shape = neo_op_in(graph, node, 0)->shape;
   neo_op_set(graph, node, 0, to, &shape);
   return NEO_OK;
@@ -308,6 +311,7 @@ neo_status neo_lower_cast(neo_ctx *ctx, const neo_graph *graph, const neo_node *
   const neo_expr *index[NEO_MAX_RANK];
   int rank;
   const neo_expr *x = whole_input(&l, &rank, index);
+  x = neo_narrow_cast(&l, neo_op_in(graph, node, 0)->dtype, graph->value[node->output[0]].dtype, x);
   neo_lower_body(&l, neo_lower_output(&l, 0), x);
   return NEO_OK;
 }

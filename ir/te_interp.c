@@ -425,11 +425,12 @@ static neo_status bind(machine *m, neo_tensor *const *buffers) {
       m->owned[k] = true;
       continue;
     }
-    if (!buffers[k] || buffers[k]->dtype != b->dtype ||
+    if (!buffers[k] || neo_dtype_storage(buffers[k]->dtype) != b->dtype ||
         !neo_shape_equal(&buffers[k]->shape, &b->shape))
       return neo_fail(m->ctx, NEO_USAGE, "te: the tensor for buffer b%d has another type or shape",
                       k);
     m->tensor[k] = *buffers[k];
+    m->tensor[k].dtype = b->dtype;
   }
   return NEO_OK;
 }

@@ -26,11 +26,34 @@ static const struct {
   const char *name;
   neo_dtype dtype;
 } aliases[] = {
-    {"float32", NEO_F32},  {"float", NEO_F32},  {"float64", NEO_F64},   {"double", NEO_F64},
-    {"float16", NEO_F16},  {"half", NEO_F16},   {"bfloat16", NEO_BF16}, {"int8", NEO_I8},
-    {"int16", NEO_I16},    {"int32", NEO_I32},  {"int", NEO_I32},       {"int64", NEO_I64},
-    {"uint8", NEO_U8},     {"uint16", NEO_U16}, {"uint32", NEO_U32},    {"uint64", NEO_U64},
+    {"float32", NEO_F32},
+    {"float", NEO_F32},
+    {"float64", NEO_F64},
+    {"double", NEO_F64},
+    {"float16", NEO_F16},
+    {"half", NEO_F16},
+    {"bfloat16", NEO_BF16},
+    {"int8", NEO_I8},
+    {"int16", NEO_I16},
+    {"int32", NEO_I32},
+    {"int", NEO_I32},
+    {"int64", NEO_I64},
+    {"uint8", NEO_U8},
+    {"uint16", NEO_U16},
+    {"uint32", NEO_U32},
+    {"uint64", NEO_U64},
     {"boolean", NEO_BOOL},
+    {"float8_e4m3fn", NEO_F8E4M3FN},
+    {"float8_e4m3fnuz", NEO_F8E4M3FNUZ},
+    {"float8_e5m2", NEO_F8E5M2},
+    {"float8_e5m2fnuz", NEO_F8E5M2FNUZ},
+    {"float8_e8m0fnu", NEO_F8E8M0},
+    {"float4_e2m1fn", NEO_F4E2M1},
+    {"int4", NEO_I4},
+    {"uint4", NEO_U4},
+    {"int2", NEO_I2},
+    {"uint2", NEO_U2},
+    {"string", NEO_STR},
 };
 
 const char *neo_dtype_name(neo_dtype dtype) {
@@ -191,14 +214,19 @@ int64_t neo_tensor_get_i64(const neo_tensor *tensor, int64_t i) {
   const void *p = tensor->data;
   switch (tensor->dtype) {
   case NEO_I8:
+  case NEO_I4:
+  case NEO_I2:
     return ((const int8_t *)p)[i];
   case NEO_I16:
     return ((const int16_t *)p)[i];
   case NEO_I32:
     return ((const int32_t *)p)[i];
   case NEO_I64:
+  case NEO_STR:
     return ((const int64_t *)p)[i];
   case NEO_U8:
+  case NEO_U4:
+  case NEO_U2:
     return ((const uint8_t *)p)[i];
   case NEO_U16:
     return ((const uint16_t *)p)[i];
@@ -227,8 +255,15 @@ double neo_tensor_get_f64(const neo_tensor *tensor, int64_t i) {
   case NEO_U64:
     return (double)((const uint64_t *)p)[i];
   default:
+    if (neo_narrow_find(tensor->dtype))
+      return neo_narrow_decode(tensor->dtype, ((const uint8_t *)p)[i]);
     return (double)neo_tensor_get_i64(tensor, i);
   }
+}
+
+static int8_t sign_extended(int64_t v, int bits) {
+  int low = (int)(v & ((1 << bits) - 1));
+  return (int8_t)(low >> (bits - 1) ? low - (1 << bits) : low);
 }
 
 void neo_tensor_set_i64(neo_tensor *tensor, int64_t i, int64_t v) {
@@ -248,7 +283,16 @@ void neo_tensor_set_i64(neo_tensor *tensor, int64_t i, int64_t v) {
     break;
   case NEO_I64:
   case NEO_U64:
+  case NEO_STR:
     ((int64_t *)p)[i] = v;
+    break;
+  case NEO_I4:
+  case NEO_I2:
+    ((int8_t *)p)[i] = sign_extended(v, neo_narrow_bits(tensor->dtype));
+    break;
+  case NEO_U4:
+  case NEO_U2:
+    ((uint8_t *)p)[i] = (uint8_t)(v & ((1 << neo_narrow_bits(tensor->dtype)) - 1));
     break;
   case NEO_BOOL:
     ((uint8_t *)p)[i] = v != 0;
@@ -280,8 +324,13 @@ void neo_tensor_set_f64(neo_tensor *tensor, int64_t i, double v) {
     ((uint64_t *)p)[i] = v >= 18446744073709551616.0 ? UINT64_MAX : v > 0 ? (uint64_t)v : 0;
     break;
   default: {
-    int bits = 8 * (int)rows[tensor->dtype].bytes;
-    bool is_signed = rows[tensor->dtype].cls == 'i';
+    if (neo_narrow_find(tensor->dtype)) {
+      ((uint8_t *)p)[i] = neo_narrow_encode(tensor->dtype, v);
+      break;
+    }
+    int narrow = neo_narrow_bits(tensor->dtype);
+    int bits = narrow ? narrow : 8 * (int)rows[tensor->dtype].bytes;
+    bool is_signed = rows[tensor->dtype].cls == 'i' || neo_narrow_is_signed(tensor->dtype);
     int64_t hi = bits == 64 ? INT64_MAX : (INT64_C(1) << (is_signed ? bits - 1 : bits)) - 1;
     int64_t lo = is_signed ? -hi - 1 : 0;
     int64_t w = double_to_i64(v);

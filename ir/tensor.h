@@ -6,7 +6,9 @@
 
 #define NEO_MAX_RANK 8
 
-/* X(enumerator, text, bytes, class): class f float, i signed, u unsigned, b bool */
+/* X(enumerator, text, bytes, class): class f float, i signed, u unsigned, b bool; n: narrow types,
+ * a byte an element (ir/tensor_narrow.c); s: strings, an element is a number in a table of texts
+ * (ir/strings.h). Nothing computes with the last two: tensor expressions see their storage type. */
 #define NEO_DTYPES(X)                                                                              \
   X(F32, "f32", 4, 'f')                                                                            \
   X(F64, "f64", 8, 'f')                                                                            \
@@ -20,7 +22,18 @@
   X(U16, "u16", 2, 'u')                                                                            \
   X(U32, "u32", 4, 'u')                                                                            \
   X(U64, "u64", 8, 'u')                                                                            \
-  X(BOOL, "bool", 1, 'b')
+  X(BOOL, "bool", 1, 'b')                                                                          \
+  X(F8E4M3FN, "f8e4m3fn", 1, 'n')                                                                  \
+  X(F8E4M3FNUZ, "f8e4m3fnuz", 1, 'n')                                                              \
+  X(F8E5M2, "f8e5m2", 1, 'n')                                                                      \
+  X(F8E5M2FNUZ, "f8e5m2fnuz", 1, 'n')                                                              \
+  X(F8E8M0, "f8e8m0", 1, 'n')                                                                      \
+  X(F4E2M1, "f4e2m1", 1, 'n')                                                                      \
+  X(I4, "i4", 1, 'n')                                                                              \
+  X(U4, "u4", 1, 'n')                                                                              \
+  X(I2, "i2", 1, 'n')                                                                              \
+  X(U2, "u2", 1, 'n')                                                                              \
+  X(STR, "str", 8, 's')
 
 typedef enum neo_dtype {
 #define X(name, text, bytes, cls) NEO_##name,
@@ -31,9 +44,27 @@ typedef enum neo_dtype {
 
 const char *neo_dtype_name(neo_dtype dtype);
 size_t neo_dtype_size(neo_dtype dtype);
-char neo_dtype_class(neo_dtype dtype); /* 'f' 'i' 'u' 'b' */
+char neo_dtype_class(neo_dtype dtype); /* 'f' 'i' 'u' 'b' 'n' 's' */
 bool neo_dtype_find(const char *name,
                     neo_dtype *out); /* also numpy/ONNX long names: float32, ... */
+
+/* What tensor expressions see: i8 or u8 for narrow types, i64 for strings, else the type itself. */
+neo_dtype neo_dtype_storage(neo_dtype dtype);
+
+/* Narrow floats: value (-1)^s 2^(e - bias) (1 + m / 2^mantissa), subnormal at e = 0; f8e8m0 is the
+ * exponent alone. finite: no infinities, the one code above max_code is NaN. fnuz: one zero and, as
+ * its negative, one NaN. */
+typedef struct neo_narrow_float {
+  int exponent, mantissa, bias;
+  bool finite, fnuz;
+  int max_code; /* of the largest finite value */
+} neo_narrow_float;
+
+const neo_narrow_float *neo_narrow_find(neo_dtype dtype); /* NULL: not a narrow float */
+int neo_narrow_bits(neo_dtype dtype);                     /* of a narrow type, else 0 */
+bool neo_narrow_is_signed(neo_dtype dtype);               /* i4, i2 */
+double neo_narrow_decode(neo_dtype dtype, uint8_t code);
+uint8_t neo_narrow_encode(neo_dtype dtype, double v); /* to the nearest, saturating */
 
 typedef struct neo_shape {
   int rank;

@@ -66,7 +66,13 @@ double neo_rt_element(const void *data, int dtype, int64_t i) {
     return ((const uint32_t *)data)[i];
   case NEO_RT_U64:
     return (double)((const uint64_t *)data)[i];
-  case NEO_RT_DTYPE_COUNT:
+  case NEO_RT_I4:
+  case NEO_RT_I2:
+    return ((const int8_t *)data)[i];
+  case NEO_RT_U4:
+  case NEO_RT_U2:
+    return ((const uint8_t *)data)[i];
+  default: /* narrow floats and strings: nothing computes with them */
     break;
   }
   return (double)NAN;

@@ -20,7 +20,18 @@
   X(U16, "u16", 2)                                                                                 \
   X(U32, "u32", 4)                                                                                 \
   X(U64, "u64", 8)                                                                                 \
-  X(BOOL, "bool", 1)
+  X(BOOL, "bool", 1)                                                                               \
+  X(F8E4M3FN, "f8e4m3fn", 1)                                                                       \
+  X(F8E4M3FNUZ, "f8e4m3fnuz", 1)                                                                   \
+  X(F8E5M2, "f8e5m2", 1)                                                                           \
+  X(F8E5M2FNUZ, "f8e5m2fnuz", 1)                                                                   \
+  X(F8E8M0, "f8e8m0", 1)                                                                           \
+  X(F4E2M1, "f4e2m1", 1)                                                                           \
+  X(I4, "i4", 1)                                                                                   \
+  X(U4, "u4", 1)                                                                                   \
+  X(I2, "i2", 1)                                                                                   \
+  X(U2, "u2", 1)                                                                                   \
+  X(STR, "str", 8)
 
 typedef enum neo_rt_dtype {
 #define X(name, text, bytes) NEO_RT_##name,

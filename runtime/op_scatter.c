@@ -23,7 +23,7 @@ static neo_status check(neo_ctx *ctx, neo_op_call *call) {
     return neo_fail(ctx, NEO_BAD_INPUT, "scatter_rows: an argument is smaller than its shape");
   if (how < 0 || how > 4 ||
       (how &&
-       (data->dtype == NEO_RT_F16 || data->dtype == NEO_RT_BF16 || data->dtype == NEO_RT_BOOL)))
+       (data->dtype == NEO_RT_F16 || data->dtype == NEO_RT_BF16 || data->dtype >= NEO_RT_BOOL)))
     return neo_fail(ctx, NEO_UNSUPPORTED, "scatter_rows: reduction %lld of %s", (long long)how,
                     neo_rt_dtype_name(data->dtype));
   return NEO_OK;

@@ -492,15 +492,13 @@ static void a_long_list_is_logged(void **state) {
 
 static void opsets_out_of_range(void **state) {
   (void)state;
-  for (int64_t version = 6; version <= 29; version += 23) {
-    onnx_build m = {0};
-    add_opset(&m, "", version);
-    add_input(&m, "x", 1, four);
-    add_node(&m, "Relu", "r", "x", "y", NULL);
-    add_output(&m, "y");
-    finish_model(&m);
-    expect(&m, NEO_UNSUPPORTED, "7 to 28 are known");
-  }
+  onnx_build m = {0};
+  add_opset(&m, "", 29);
+  add_input(&m, "x", 1, four);
+  add_node(&m, "Relu", "r", "x", "y", NULL);
+  add_output(&m, "y");
+  finish_model(&m);
+  expect(&m, NEO_UNSUPPORTED, "1 to 28 are known");
 }
 
 static void wrong_attribute_type(void **state) {

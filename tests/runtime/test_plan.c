@@ -216,7 +216,7 @@ static void refuses_what_is_out_of_range(void **state) {
   REFUSED(c.plan.arena_bytes = -1, "arena");
   REFUSED(c.plan.params_bytes = 70, "place");
   REFUSED(c.plan.arena_bytes = 100, "place");
-  REFUSED(c.value[0].dtype = 13, "dtype");
+  REFUSED(c.value[0].dtype = NEO_RT_DTYPE_COUNT, "dtype");
   REFUSED(c.value[0].dim[0] = 3, "bytes");
   REFUSED(c.value[0].dim[0] = INT64_MAX, "dim");
   REFUSED((c.value[3].dim[0] = (int64_t)1 << 40, c.value[3].dim[1] = (int64_t)1 << 40), "size");
