@@ -280,7 +280,7 @@ static neo_status parse_suffix(parser *p, call *c) {
       !(scan_char(p->scan, '.') && scan_number(p->scan, 9999, &c->row)))
     return fail(p, ". and an intrinsic's row");
   if (typed && !(scan_char(p->scan, '.') && neo_scan_name(p->scan, name, sizeof name) &&
-                 neo_dtype_find(name, &c->dtype)))
+                 neo_dtype_find_computed(name, &c->dtype)))
     return fail(p, ". and an element type");
   bool vector = c->op == NEO_EXPR_BROADCAST || c->op == NEO_EXPR_INTRINSIC;
   if (vector && !(scan_char(p->scan, '.') && scan_char(p->scan, 'x') &&
@@ -371,7 +371,7 @@ static neo_status parse_primary(parser *p, const neo_expr **out) {
   }
   if (!neo_scan_name(p->scan, name, sizeof name))
     return fail(p, "an expression");
-  if (*p->scan->at == ':' && neo_dtype_find(name, &dtype)) {
+  if (*p->scan->at == ':' && neo_dtype_find_computed(name, &dtype)) {
     p->scan->at++;
     return parse_constant(p, dtype, out);
   }

@@ -152,7 +152,7 @@ neo_status neo_expand_stft(neo_expander *x) {
 static neo_dtype wanted_type(neo_expander *x, const char *attr, neo_dtype otherwise) {
   neo_dtype dtype = otherwise;
   const char *name = neo_node_string(&x->node, attr, "");
-  if (*name && !neo_dtype_find(name, &dtype))
+  if (*name && !neo_dtype_find_computed(name, &dtype))
     neo_xp_fail(x, NEO_UNSUPPORTED, "%s '%s'", attr, name);
   return dtype;
 }

@@ -123,7 +123,7 @@ static neo_status parse_buffer(parser *p) {
   if (role > NEO_TE_OUT)
     return fail(p, "in, const, tmp or out before");
   b.role = (neo_te_role)role;
-  if (!neo_scan_name(&p->scan, name, sizeof name) || !neo_dtype_find(name, &b.dtype))
+  if (!neo_scan_name(&p->scan, name, sizeof name) || !neo_dtype_find_computed(name, &b.dtype))
     return fail(p, "an element type");
   NEO_TRY(parse_extents(p, b.shape.dim, NEO_MAX_RANK, &b.shape.rank));
   te->buffer[te->n_buffers++] = b;

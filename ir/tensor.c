@@ -82,6 +82,14 @@ bool neo_dtype_find(const char *name, neo_dtype *out) {
   return false;
 }
 
+bool neo_dtype_find_computed(const char *name, neo_dtype *out) {
+  neo_dtype found;
+  if (!neo_dtype_find(name, &found) || neo_dtype_storage(found) != found)
+    return false;
+  *out = found;
+  return true;
+}
+
 bool neo_shape_equal(const neo_shape *a, const neo_shape *b) {
   if (a->rank != b->rank)
     return false;

@@ -47,6 +47,8 @@ size_t neo_dtype_size(neo_dtype dtype);
 char neo_dtype_class(neo_dtype dtype); /* 'f' 'i' 'u' 'b' 'n' 's' */
 bool neo_dtype_find(const char *name,
                     neo_dtype *out); /* also numpy/ONNX long names: float32, ... */
+/* The same among the types that expressions compute with. */
+bool neo_dtype_find_computed(const char *name, neo_dtype *out);
 
 /* What tensor expressions see: i8 or u8 for narrow types, i64 for strings, else the type itself. */
 neo_dtype neo_dtype_storage(neo_dtype dtype);

@@ -285,7 +285,7 @@ static bool parse_buffer(parser *p) {
     return fail(p, "too many buffers");
   if (!parse_number(p, nest->n_buffers, nest->n_buffers, &number) || !parse_scope(p, &made))
     return false;
-  if (!neo_scan_name(&p->scan, name, sizeof(name)) || !neo_dtype_find(name, &made.dtype))
+  if (!neo_scan_name(&p->scan, name, sizeof(name)) || !neo_dtype_find_computed(name, &made.dtype))
     return fail(p, "element type expected");
   if (!parse_number(p, 1, MAX_ELEMENTS, &made.elements))
     return false;
