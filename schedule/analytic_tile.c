@@ -17,7 +17,8 @@
 #define SHORT_TILE 24.0   /* steps */
 #define WAY_BYTES                                                                                  \
   4096 /* of a first-level cache: one page, so that its index needs no translation */
-#define MISS_CYCLES 4.0 /* a line that comes from the second level, one after another */
+#define MISS_CYCLES 4.0   /* a line that comes from the second level, one after another */
+#define BORDER_CYCLES 7.0 /* of a step with a row that a guard excludes at some taps */
 #define MAX_ROWS 64
 
 static int lanes_of(const neo_cost_plan *p, const neo_cost_body *b) {
@@ -116,6 +117,31 @@ static double guard_slots(const neo_cost_plan *p, const neo_cost_body *b, const 
   return worst;
 }
 
+/* Out of how many sides does the load run along dim d? */
+static int sides_of(const neo_cost_plan *p, const neo_cost_body *b, const neo_access *load, int d) {
+  int64_t lo = load->base[d], hi = load->base[d];
+  for (int a = 0; a < neo_cost_axes(b); a++) {
+    int64_t reach = load->coef[d][a] * (b->te->extent[a] - 1);
+    *(reach < 0 ? &lo : &hi) += reach;
+  }
+  return (lo < 0) + (hi >= p->variant->te.buffer[load->buffer].shape.dim[d]);
+}
+
+/* Cycles that peeled guards add to a step, on average: in tiles at a border the rows outside select
+ * zeros. */
+static double border_cycles(const neo_cost_plan *p, const neo_cost_body *b,
+                            const neo_access *load) {
+  double sum = 0;
+  for (int d = 0; d < load->rank; d++)
+    for (int a = 0; a < b->te->n_spatial; a++)
+      if (load->coef[d][a] != 0 && load->guard_axes >> a & 1 && b->extent[a] > 1 &&
+          is_peeled(p, b, a)) {
+        double tiles = (double)neo_ceil_div(b->te->extent[a], b->extent[a]);
+        sum += BORDER_CYCLES * sides_of(p, b, load, d) / tiles;
+      }
+  return sum;
+}
+
 /* What one step of a register tile reads. */
 typedef struct operands {
   double slots;     /* load slots */
@@ -123,6 +149,7 @@ typedef struct operands {
   double held;      /* vectors of sliding operands kept over the unrolled steps */
   double misses;    /* lines that other rows of the tile evict between two steps */
   double scattered; /* accesses lane by lane */
+  double border;    /* cycles of guards at borders */
   bool window;      /* a broadcast operand slides */
 } operands;
 
@@ -198,6 +225,7 @@ static void add_operand(const micro *m, const int64_t *size, const neo_access *l
   }
   sum->slots += count * (slots + guard_slots(m->plan, b, load));
   sum->misses += evicted_lines(m, size, load);
+  sum->border += moves ? 0 : border_cycles(m->plan, b, load);
   if (!shares_window(b, load, m->long_axis))
     return;
   if (moves) { /* equal loads of unrolled steps are one */
@@ -240,7 +268,7 @@ static double tile_cycles(const micro *m, const int64_t *size, neo_cost *cost, d
   double fma = ops / target->fma_ports, load = in.slots / LOADS_PER_CYCLE;
   double issue = (issued + in.slots) / ISSUE_WIDTH;
   double step = fmax(fmax(fma, load), fmax(latency, issue)) + spill_cycles(m, acc, &in);
-  step = fmax(step, in.misses * MISS_CYCLES);
+  step = fmax(step, in.misses * MISS_CYCLES) + in.border;
   double around = (1.2 / m->unroll) * m->steps + 4 * m->middle + 2 * acc + 14;
   around *= fmin(1, m->steps / SHORT_TILE); /* short tiles overlap each other */
   cost->fma += weight * m->steps * fma;
