@@ -2,13 +2,15 @@
  *
  * usage: bench_space [--layer TEXT] [--top N] [--samples N] [--threads N] [--target T] [--accuracy
  * fast|default]
- *                    [--row-major] [--cold] [--seed S] [--verbose] [--line SCHEDULE] [--alg TEXT]
+ *                    [--row-major | --channels-last] [--cold] [--seed S] [--verbose]
+ *                    [--line SCHEDULE] [--alg TEXT] [--te FILE]
  * --alg: random ones of this algorithm only. For each layer: the best N candidates by the model and
  * N random ones are built with the LLVM generator and timed in this process (minimum of
  * batches), warm, or with --cold after constants were evicted from the caches, as in a model.
  * Columns: layer, predicted and measured microseconds of the pick, its GFLOP/s, the best measured
  * of the top list and of the samples, Spearman's rank correlation between prediction and
  * measurement. */
+#include "base/host.h"
 #include "codegen/codegen.h"
 #include "runtime/cpu.h"
 #include "runtime/runtime.h"
@@ -58,9 +60,9 @@ typedef struct bench {
   neo_ctx ctx;
   neo_target target;
   neo_pool *pool;
-  const char *only, *line, *alg;
+  const char *only, *line, *alg, *te;
   int top, samples, threads, climb;
-  bool row_major, cold, verbose;
+  bool row_major, channels_last, cold, verbose;
   neo_accuracy accuracy;
   uint64_t seed;
 } bench;
@@ -301,12 +303,23 @@ static neo_status bench_layer(bench *b, const layer *l) {
   neo_te te;
   neo_space *space = NULL;
   neo_arena_init(&arena);
-  layer_text(l, &text);
-  neo_status status = neo_te_parse(&b->ctx, &arena, text.data, &te);
+  neo_status status = NEO_OK;
+  if (b->te)
+    status = neo_file_read(&b->ctx, b->te, 0, &text);
+  else
+    layer_text(l, &text);
+  if (status == NEO_OK)
+    status = neo_te_parse(&b->ctx, &arena, text.data, &te);
   neo_space_options options = {.threads = b->threads, .accuracy = b->accuracy};
-  neo_layout row_major = {0};
-  for (int k = 0; status == NEO_OK && b->row_major && k < te.n_buffers; k++)
-    options.fixed[k] = &row_major;
+  neo_layout row_major = {0}, channels_last = {0};
+  if (status == NEO_OK)
+    status = neo_layout_parse(&b->ctx, "0,2,3,1", 4, &channels_last);
+  for (int k = 0; status == NEO_OK && k < te.n_buffers; k++)
+    if (b->row_major)
+      options.fixed[k] = &row_major;
+    else if (b->channels_last && te.buffer[k].shape.rank == 4 &&
+             (te.buffer[k].role == NEO_TE_IN || te.buffer[k].role == NEO_TE_OUT))
+      options.fixed[k] = &channels_last;
   if (status == NEO_OK)
     status = neo_space_build(&b->ctx, &te, &b->target, &options, &space);
   if (status == NEO_OK && b->line) {
@@ -332,6 +345,8 @@ static bool parse_options(bench *b, int argc, char **argv, const char **target) 
     const char *value = i + 1 < argc ? argv[i + 1] : "";
     if (strcmp(argv[i], "--row-major") == 0)
       b->row_major = true;
+    else if (strcmp(argv[i], "--channels-last") == 0)
+      b->channels_last = true;
     else if (strcmp(argv[i], "--verbose") == 0)
       b->verbose = true;
     else if (strcmp(argv[i], "--cold") == 0)
@@ -340,6 +355,8 @@ static bool parse_options(bench *b, int argc, char **argv, const char **target) 
       return false;
     else if (strcmp(argv[i], "--layer") == 0)
       b->only = argv[++i];
+    else if (strcmp(argv[i], "--te") == 0)
+      b->te = argv[++i];
     else if (strcmp(argv[i], "--alg") == 0)
       b->alg = argv[++i];
     else if (strcmp(argv[i], "--line") == 0)
@@ -374,8 +391,8 @@ int main(int argc, char **argv) {
         stderr,
         "usage: bench_space [--layer TEXT] [--top N] [--samples N] [--climb N] [--threads N] "
         "[--target T] "
-        "[--accuracy fast|default] [--row-major] [--cold] [--seed S] [--verbose] [--line SCHEDULE] "
-        "[--alg TEXT]\n");
+        "[--accuracy fast|default] [--row-major | --channels-last] [--cold] [--seed S] [--verbose] "
+        "[--line SCHEDULE] [--alg TEXT] [--te FILE]\n");
     return NEO_USAGE;
   }
   neo_status status = neo_target_find(&b.ctx, target, &b.target);
@@ -383,7 +400,12 @@ int main(int argc, char **argv) {
     status = neo_pool_create(&b.ctx, NEO_POOL_DEFAULT, b.threads, NULL, &b.pool);
   printf("%-18s %9s %9s %7s  %9s %9s %6s %8s\n", "layer", "pred us", "pick us", "GFLOP/s", "top us",
          "best us", "rank", "model ms");
-  for (int i = 0; status == NEO_OK && i < NEO_COUNT(layers); i++)
+  if (status == NEO_OK && b.te) {
+    const char *slash = strrchr(b.te, '/');
+    layer file = {.name = slash ? slash + 1 : b.te};
+    status = bench_layer(&b, &file);
+  }
+  for (int i = 0; status == NEO_OK && !b.te && i < NEO_COUNT(layers); i++)
     if (!b.only || strstr(layers[i].name, b.only))
       status = bench_layer(&b, &layers[i]);
   if (status != NEO_OK)

@@ -9,9 +9,10 @@
 #include <math.h>
 #include <string.h>
 
-#define STORED 1.5   /* traffic of stores: lines are read, too */
-#define STREAMED 0.5 /* traffic of packed constants, which prefetchers see coming */
-#define JUMPY 2.5    /* traffic that moves from line to line */
+#define STORED 1.5      /* traffic of stores: lines are read, too */
+#define STREAMED 0.5    /* traffic of packed constants, which prefetchers see coming */
+#define JUMPY 2.5       /* traffic of walks that prefetchers lose: */
+#define LONG_WALK 65536 /* bytes that they span, a line at a time */
 
 /* Bytes that the access touches: contiguous runs, each with the ends of cache lines that it shares.
  */
@@ -61,8 +62,8 @@ static bool is_local(const neo_cost_plan *p, int buffer) {
   return writer >= 0 && p->block[writer].at >= 0;
 }
 
-/* Packed constants stream; steps of the innermost reduce axis from line to line
- * do not. */
+/* Packed constants stream; long walks of the innermost reduce axis from line to line do not. (The
+ * few taps of a window do: they touch the same lines again, and the tiles follow each other.) */
 static double weight_of(const neo_cost_plan *p, const neo_cost_body *b, const neo_access *access) {
   if (access->store)
     return STORED;
@@ -74,8 +75,12 @@ static double weight_of(const neo_cost_plan *p, const neo_cost_body *b, const ne
       inner = b->loops[i].axis;
   if (inner < 0 || !neo_access_uses(access, inner))
     return 1;
+  int64_t size = (int64_t)neo_dtype_size(p->variant->te.buffer[access->buffer].dtype);
   int64_t stride = neo_access_stride(access, &p->variant->te, p->layout[access->buffer], inner, 1);
-  return stride > NEO_COST_LINE / 4 || stride == NEO_STRIDE_ODD ? JUMPY : 1;
+  if (stride == NEO_STRIDE_ODD)
+    return JUMPY;
+  return stride * size > NEO_COST_LINE && stride * size * b->te->extent[inner] > LONG_WALK ? JUMPY
+                                                                                           : 1;
 }
 
 /* Footprints of block b's accesses when it covers `cover`, at path position k. */

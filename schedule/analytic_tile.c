@@ -107,13 +107,40 @@ static bool is_peeled(const neo_cost_plan *p, const neo_cost_body *b, int axis) 
   return false;
 }
 
-/* Load slots that a guard adds: a branch outside if it is the same for the tile, selects of which
- * only tiles at borders keep any if those are peeled. */
-static double guard_slots(const neo_cost_plan *p, const neo_cost_body *b, const neo_access *load) {
+/* Slots of a guard along spatial axis a of a tile at a border: none where the offset in the window
+ * is a constant of the unrolled code, a select where it is fixed in the innermost loop, else a
+ * comparison, too. */
+static double border_slots(const micro *m, const neo_access *load, int a) {
+  const neo_cost_body *b = m->b;
+  int inner = -1;
+  double slots = 0;
+  for (int i = 0; i < b->n_loops; i++)
+    if (b->loops[i].axis >= b->te->n_spatial && b->loops[i].trip > 1)
+      inner = b->loops[i].axis;
+  for (int d = 0; d < load->rank; d++)
+    for (int r = b->te->n_spatial; load->coef[d][a] != 0 && r < neo_cost_axes(b); r++)
+      if (load->coef[d][r] != 0 && (r != m->long_axis || m->unroll < (double)b->te->extent[r]))
+        slots = fmax(slots, r == inner ? 2 * UNIFORM_GUARD : 1);
+  return slots;
+}
+
+/* Share of the tiles along a that lie at a border. */
+static double border_share(const neo_cost_body *b, int a) {
+  return fmin(1, 2.0 / (double)neo_ceil_div(b->te->extent[a], b->extent[a]));
+}
+
+/* Load slots that a guard adds: a branch outside if it is the same for the tile, selects, which
+ * peeled tiles have at borders only. */
+static double guard_slots(const micro *m, const neo_access *load) {
+  const neo_cost_body *b = m->b;
   double worst = load->guarded ? 0.2 : 0;
-  for (int a = 0; a < b->te->n_spatial; a++)
-    if (load->guard_axes >> a & 1 && b->extent[a] > 1)
-      worst = fmax(worst, is_peeled(p, b, a) ? 0.3 : 2 * UNIFORM_GUARD);
+  for (int a = 0; a < b->te->n_spatial; a++) {
+    if (!(load->guard_axes >> a & 1) || b->extent[a] <= 1)
+      continue;
+    bool peeled = is_peeled(m->plan, b, a);
+    worst = fmax(worst,
+                 peeled ? 0.3 + border_share(b, a) * border_slots(m, load, a) : 2 * UNIFORM_GUARD);
+  }
   return worst;
 }
 
@@ -223,7 +250,7 @@ static void add_operand(const micro *m, const int64_t *size, const neo_access *l
     slots = access_slots(m->plan, b, load, m->lanes, &sum->scattered);
     slots -= load->guarded && uniform ? UNIFORM_GUARD : 0;
   }
-  sum->slots += count * (slots + guard_slots(m->plan, b, load));
+  sum->slots += count * (slots + guard_slots(m, load));
   sum->misses += evicted_lines(m, size, load);
   sum->border += moves ? 0 : border_cycles(m->plan, b, load);
   if (!shares_window(b, load, m->long_axis))
