@@ -193,6 +193,7 @@ static neo_status serve(bench *b, const char *path) {
   char line[64];
   neo_status status = prepare(b, path, &k);
   while (status == NEO_OK && fgets(line, sizeof line, stdin)) {
+    time_batch(b, &k, k.batch); /* the other worker has had caches and clock */
     printf("%.0f\n", time_batch(b, &k, k.batch));
     fflush(stdout);
   }

@@ -76,6 +76,7 @@ def main():
             return
         batch = int(max(1, min(2000, 2e6 / min(times))))
         for _ in sys.stdin:
+            log.run(function, batch)  # the other worker has had caches and clock
             times, _ = log.run(function, batch)
             print(f"{sum(times) / len(times):.0f}", file=log.real, flush=True)
 
