@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "measure/local.h"
+#include "schedule/algorithm.h"
 
 neo_trial_result neo_local_result_of(const neo_build *build, neo_trial_kind kind) {
   neo_trial_result result = {.id = build->id, .kind = kind, .build_ns = build->build_ns};
@@ -102,7 +103,8 @@ void neo_local_set_tolerance(const neo_local_task *task, const neo_build *build,
   bool half = false;
   for (int b = 0; b < task->te.n_buffers; b++)
     half = half || task->te.buffer[b].dtype == NEO_F16 || task->te.buffer[b].dtype == NEO_BF16;
-  bool direct = build->schedule.n > 0 && strncmp(build->schedule.instr[0].name, "winograd", 8) != 0;
+  bool direct = build->schedule.n > 0 &&
+                neo_algorithm_accuracy(build->schedule.instr[0].name) == NEO_ACCURACY_EXACT;
   job->rtol = half ? 2e-2 : direct ? 1e-4 : 1e-3;
   job->atol = job->rtol * (direct ? 0.1 : 0.2) * task->magnitude + 1e-30;
 }

@@ -21,8 +21,9 @@ typedef struct neo_access {
   bool store, guarded, indirect;
   uint32_t guard_axes;       /* bit per axis that a guard depends on */
   bool affine[NEO_MAX_RANK]; /* false: coef holds 1 for each axis that it uses */
-  int64_t divide[NEO_MAX_RANK], modulo[NEO_MAX_RANK]; /* of floordiv and floormod; else 0 */
-  uint32_t axes[NEO_MAX_RANK];                        /* bit per axis with a coefficient */
+  int64_t divide[NEO_MAX_RANK], modulo[NEO_MAX_RANK]; /* of a / d, a % m, a / d % m; else 0 */
+  uint32_t from_zero;          /* bit per dim: a affine part without a constant */
+  uint32_t axes[NEO_MAX_RANK]; /* bit per axis with a coefficient */
   int64_t base[NEO_MAX_RANK];
   int64_t coef[NEO_MAX_RANK][NEO_TE_MAX_AXES]; /* dim x axis */
 } neo_access;

@@ -35,6 +35,9 @@ static const struct {
     {"winograd m=4 n=1", NEO_ACCURACY_DEFAULT},
     {"winograd m=1 n=4 fine=1", NEO_ACCURACY_DEFAULT}, /* 1x3 */
     {"winograd m=4 n=1 fine=1", NEO_ACCURACY_DEFAULT},
+    {"strassen g=16", NEO_ACCURACY_DEFAULT},
+    {"strassen g=32", NEO_ACCURACY_DEFAULT},
+    {"strassen g=48", NEO_ACCURACY_DEFAULT},
 };
 
 static double constant_bytes(const neo_te *te) {
@@ -177,9 +180,11 @@ static bool is_known(const neo_space *space, const neo_sketch *sketch) {
 static void keep_sketch(neo_ctx *ctx, neo_space *space, neo_builder *b) {
   if (b->failed || space->n_sketches == NEO_MAX_SKETCHES)
     return;
-  bool transformed = strncmp(b->variant->alg, "winograd", 8) == 0;
-  if (transformed && !rule_used(b->sketch, "winograd"))
-    return;
+  static const char *const own[] = {"winograd",
+                                    "strassen"}; /* algorithms with a rule of the name */
+  for (int i = 0; i < NEO_COUNT(own); i++)
+    if (strncmp(b->variant->alg, own[i], strlen(own[i])) == 0 && !rule_used(b->sketch, own[i]))
+      return;
   for (int i = 0; i < space->n_sketches; i++)
     if (same_sketch(space->sketch[i], b->sketch))
       return;

@@ -17,16 +17,28 @@ typedef struct collector {
   bool indirect[MAX_ACCESS];
 } collector;
 
+/* e, a / d, a % m or a / d % m with affine a: its parts. */
+static bool split_index(const neo_expr *e, neo_affine *affine, int64_t *divide, int64_t *modulo) {
+  if (e->op == NEO_EXPR_FLOORMOD && neo_expr_is_const(e->arg[1], modulo) && *modulo > 0)
+    e = e->arg[0];
+  else
+    *modulo = 0;
+  if (e->op == NEO_EXPR_FLOORDIV && neo_expr_is_const(e->arg[1], divide) && *divide > 0)
+    e = e->arg[0];
+  else
+    *divide = 0;
+  return neo_expr_affine(e, affine);
+}
+
 static void index_access(neo_access *out, int dim, const neo_expr *index, int n_axes) {
   neo_affine affine;
-  int64_t d;
-  out->affine[dim] = neo_expr_affine(index, &affine);
-  bool cut = index->op == NEO_EXPR_FLOORDIV || index->op == NEO_EXPR_FLOORMOD;
-  bool known = out->affine[dim];
-  if (!known && cut && neo_expr_is_const(index->arg[1], &d) && d > 0 &&
-      neo_expr_affine(index->arg[0], &affine)) {
-    known = true;
-    *(index->op == NEO_EXPR_FLOORDIV ? &out->divide[dim] : &out->modulo[dim]) = d;
+  int64_t divide, modulo;
+  bool known = split_index(index, &affine, &divide, &modulo);
+  out->affine[dim] = known && divide == 0 && modulo == 0;
+  if (known) {
+    out->divide[dim] = divide;
+    out->modulo[dim] = modulo;
+    out->from_zero |= (uint32_t)(affine.base == 0) << dim;
   }
   for (int a = 0; a < n_axes; a++) {
     out->coef[dim][a] = known ? neo_affine_coef(&affine, a) : neo_expr_uses_var(index, a);
@@ -237,6 +249,18 @@ static int64_t dim_stride(const neo_access *access, const neo_layout *layout,
   return found;
 }
 
+/* Of a quotient or remainder of the axis alone, whose steps lie between aligned groups of lanes. */
+static int64_t cut_stride(const neo_access *access, const neo_layout *layout,
+                          const neo_shape *shape, int dim, int axis, int lanes) {
+  bool plain = access->from_zero >> dim & 1 && access->coef[dim][axis] == 1 &&
+               dim_is_only(access, dim, axis);
+  if (plain && access->divide[dim] > 0)
+    return access->divide[dim] % lanes == 0 ? 0 : NEO_STRIDE_ODD;
+  if (plain && access->modulo[dim] > 0 && access->modulo[dim] % lanes == 0)
+    return dim_stride(access, layout, shape, dim, axis, lanes);
+  return NEO_STRIDE_ODD;
+}
+
 int64_t neo_access_stride(const neo_access *access, const neo_te *te, const neo_layout *layout,
                           int axis, int lanes) {
   const neo_shape *shape = &te->buffer[access->buffer].shape;
@@ -251,8 +275,8 @@ int64_t neo_access_stride(const neo_access *access, const neo_te *te, const neo_
   for (int d = 0; d < access->rank; d++) {
     if (access->coef[d][axis] == 0)
       continue;
-    int64_t stride =
-        access->affine[d] ? dim_stride(access, layout, shape, d, axis, lanes) : NEO_STRIDE_ODD;
+    int64_t stride = access->affine[d] ? dim_stride(access, layout, shape, d, axis, lanes)
+                                       : cut_stride(access, layout, shape, d, axis, lanes);
     if (stride == NEO_STRIDE_ODD)
       return NEO_STRIDE_ODD;
     sum += stride;

@@ -69,6 +69,15 @@ static const space_case space_cases[] = {
      "B2 b3[i0, i1, i2, i3*2+1] s[1,1,5,9]\n  exp(b0[0, 0, i2, i3])\n"},
     {"matmul const", "te 1\nb0 in f32 [13,10]\nb1 const f32 [10,21]\nb2 out f32 [13,21]\n"
                      "B0 b2[i0, i1] s[13,21] r[10] add f32:0\n  mul(b0[i0, i2], b1[i2, i1])\n"},
+    {"matmul of halves",
+     "te 1\nb0 in f32 [7,64]\nb1 const f32 [64,64]\nb2 const f32 [64]\nb3 tmp f32 [7,64]\n"
+     "b4 out f32 [7,64]\n"
+     "B0 b3[i0, i1] s[7,64] r[64] add f32:0\n  mul(b0[i0, i2], b1[i2, i1])\n"
+     "B1 b4[i0, i1] s[7,64]\n  max(add(b3[i0, i1], b2[i1]), f32:0)\n"},
+    {"conv1x1 of halves",
+     "te 1\nb0 in f32 [1,64,3,4]\nb1 const f32 [64,64,1,1]\nb2 out f32 [1,64,3,4]\n"
+     "B0 b2[i0, i1, i2, i3] s[1,64,3,4] r[64] add f32:0\n"
+     "  mul(b0[0, i4, i2, i3], b1[i1, i4, 0, 0])\n"},
     {"fully connected", "te 1\nb0 in f32 [1,24]\nb1 const f32 [30,24]\nb2 const f32 [30]\nb3 tmp "
                         "f32 [1,30]\nb4 out f32 [1,30]\n"
                         "B0 b3[i0, i1] s[1,30] r[24] add f32:0\n  mul(b0[0, i2], b1[i1, i2])\n"

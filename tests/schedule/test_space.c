@@ -267,6 +267,7 @@ static void accuracy_of_algorithms(void **state) {
   assert_int_equal(neo_algorithm_accuracy("direct"), NEO_ACCURACY_EXACT);
   assert_int_equal(neo_algorithm_accuracy("winograd m=4 n=4 fine=1"), NEO_ACCURACY_DEFAULT);
   assert_int_equal(neo_algorithm_accuracy("winograd m=6 n=6"), NEO_ACCURACY_FAST);
+  assert_int_equal(neo_algorithm_accuracy("strassen g=32"), NEO_ACCURACY_DEFAULT);
   assert_int_equal(neo_algorithm_accuracy("never heard of"), NEO_ACCURACY_FAST);
 }
 
