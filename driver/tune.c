@@ -243,18 +243,6 @@ static bool time_is_up(pump *p) {
   return p->deadline && neo_now_ns(p->ctx) >= p->deadline;
 }
 
-static void time_baseline(pump *p, int t) {
-  const neo_te *te = &p->tuner.project->task[t].group->te;
-  char core[32];
-  if (neo_measurer_is_simulated(p->measurer) || !neo_measure_has_baseline(te))
-    return;
-  neo_measurer_quiet(p->measurer, true);
-  if (neo_measure_baseline(p->ctx, te, p->tuner.project->threads, &p->state[t].baseline_ns, core) !=
-      NEO_OK)
-    neo_ctx_clear(p->ctx);
-  neo_measurer_quiet(p->measurer, false);
-}
-
 /* Tells the measurer about a task, with the best prior schedule as the incumbent. */
 static neo_status announce(pump *p, int t) {
   const neo_task *task = &p->tuner.project->task[t];
@@ -264,7 +252,6 @@ static neo_status announce(pump *p, int t) {
   p->announced[t] = true;
   p->state[t].no_reference = false;
   p->state[t].bound_ns = p->tuner.budget[t].bound_ns;
-  time_baseline(p, t);
   neo_candidate best;
   double ns;
   if (neo_search_best(p->tuner.task[t].search, &best, &ns)) {
@@ -583,15 +570,30 @@ static const neo_task *first_without_reference(const pump *p) {
   return NULL;
 }
 
+/* What the report compares with: at the end, since the machine must be quiet for it. */
+static void time_baselines(pump *p) {
+  const neo_project *project = p->tuner.project;
+  for (int t = 0; t < project->n_tasks; t++) {
+    const neo_te *te = &project->task[t].group->te;
+    char core[32];
+    if (!p->announced[t] || !neo_measure_has_baseline(te))
+      continue;
+    if (neo_measure_baseline(p->ctx, te, project->threads, &p->state[t].baseline_ns, core) !=
+        NEO_OK)
+      neo_ctx_clear(p->ctx);
+  }
+}
+
 /* Only what was really measured here; a failing check is no failure of the run. */
 static void check_model(pump *p) {
   const neo_tune_options *options = p->options;
   bool interrupted = options->interrupted && options->interrupted(options->self);
-  if (options->no_model_check || interrupted || p->result->ok == 0 ||
-      neo_measurer_is_simulated(p->measurer))
+  if (interrupted || p->result->ok == 0 || neo_measurer_is_simulated(p->measurer))
     return;
   neo_measurer_quiet(p->measurer, true);
-  if (neo_check_model(p->ctx, p->tuner.project, p->tuner.db,
+  time_baselines(p);
+  if (!options->no_model_check &&
+      neo_check_model(p->ctx, p->tuner.project, p->tuner.db,
                       neo_measurer_facts(p->measurer)->cpu_model, &p->result->model) != NEO_OK) {
     neo_log(p->ctx, NEO_LOG_WARN, "the tuned model was not compared with the untuned one: %s",
             p->ctx->message);

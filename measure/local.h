@@ -2,6 +2,8 @@
 #ifndef NEO_MEASURE_LOCAL_H
 #define NEO_MEASURE_LOCAL_H
 
+#include <pthread.h>
+
 #include "base/host.h"
 #include "measure/parts.h"
 
@@ -34,6 +36,12 @@ typedef struct neo_local_task {
   neo_algorithm_best best[8];
 } neo_local_task;
 
+typedef struct neo_blob_set {
+  int n;
+  neo_blob blob[2 * CASES * NEO_JOB_MAX_BUFFERS + 4];
+  void *owned[2 * CASES * NEO_JOB_MAX_BUFFERS + 4];
+} neo_blob_set;
+
 typedef struct neo_local {
   neo_measurer base;
   neo_ctx ctx; /* allocation and logging */
@@ -47,7 +55,20 @@ typedef struct neo_local {
   neo_builder *builder;
   const neo_codegen *codegen;
   bool exclusive, paused; /* no core to spare: build and measure in turns */
-  int pending;
+  int spare_cpu;          /* for threads that do not measure; -1: none */
+  neo_affinity affinity;  /* of the caller's thread before */
+  int pending, held;      /* the caller's */
+  pthread_t thread;
+  bool thread_up;
+  neo_ctx flight_ctx; /* the thread's */
+  pthread_mutex_t mutex;
+  pthread_cond_t changed;
+  bool hold, resting, stop, polling;
+  int unbuilt; /* submitted, not yet taken from the builder */
+  neo_status failure;
+  char failure_text[400];
+  neo_blob_set *prepared; /* what prepared_for (the first of ready) needs */
+  const neo_build *prepared_for;
   neo_build *ready, **ready_tail;
   neo_build *flying; /* on the board */
   neo_job *job;      /* of flying */
@@ -67,12 +88,6 @@ typedef struct neo_local {
 neo_status neo_local_start_board(neo_ctx *ctx, neo_local *self, neo_hello *hello);
 void neo_local_stop_board(neo_local *self);
 
-typedef struct neo_blob_set {
-  int n;
-  neo_blob blob[2 * CASES * NEO_JOB_MAX_BUFFERS + 4];
-  void *owned[2 * CASES * NEO_JOB_MAX_BUFFERS + 4];
-} neo_blob_set;
-
 /* owned: freed by release, or NULL. Returns the blob's key. */
 const char *neo_blob_add(neo_blob_set *set, const void *data, size_t size, void *owned);
 void neo_blob_release(neo_ctx *ctx, neo_blob_set *set);
@@ -85,6 +100,7 @@ typedef struct neo_shipment {
   int n_cases;
   bool all;     /* send everything, known or not */
   bool outputs; /* what they should be */
+  bool confirming;
   neo_blob_set *set;
 } neo_shipment;
 
@@ -98,8 +114,13 @@ neo_status neo_local_measure_peak(neo_ctx *ctx, neo_local *self);
 
 /* ---- local_reference.c --------------------------------------------------------------------------- */
 
-/* Data and reference outputs of a new task. The board must be free. */
-neo_status neo_local_make_references(neo_ctx *ctx, neo_local *self, neo_local_task *task);
+/* Data of a new task, which nobody else knows yet, and the code of its reference. Does not touch
+ * the board. *out is the caller's. */
+neo_status neo_local_prepare_references(neo_ctx *ctx, neo_local *self, neo_local_task *task,
+                                        neo_build **out);
+/* Reference outputs of a new task. The board must be free. */
+neo_status neo_local_make_references(neo_ctx *ctx, neo_local *self, neo_local_task *task,
+                                     neo_build *build);
 /* Makes the task's inputs and constants again if they were dropped to save memory. */
 neo_status neo_local_need_data(neo_ctx *ctx, neo_local *self, neo_local_task *task);
 void neo_local_task_destroy(neo_local *self, neo_local_task *task);
@@ -117,8 +138,23 @@ void neo_local_set_tolerance(const neo_local_task *task, const neo_build *build,
 /* The time of what is in flight in terms of its incumbent's. */
 void neo_local_scale(const neo_local *self, bool confirmed, neo_trial_result *result);
 
-/* ---- local.c -------------------------------------------------------------------------------------- */
+/* ---- local_flight.c ------------------------------------------------------------------------------ */
 
+/* Starts and ends the thread that keeps the board at work. */
+neo_status neo_local_start_flights(neo_ctx *ctx, neo_local *self);
+void neo_local_stop_flights(neo_local *self);
+/* Waits until nothing is on the board and the thread rests; it does so until release. May be
+ * nested.
+ */
+void neo_local_hold(neo_local *self);
+void neo_local_release(neo_local *self);
+/* Held: what is built or to be built comes back as cancelled. */
+void neo_local_cancel_ready(neo_local *self);
+/* Held, or by the thread: the build becomes the incumbent; takes it over. */
+void neo_local_set_incumbent(neo_local *self, neo_local_task *task, neo_build *build, double ns);
+/* The job that verifies and times to->build; sets to's n_cases and outputs. */
+neo_status neo_local_fill_job(neo_ctx *ctx, neo_shipment *to, const neo_build *incumbent,
+                              neo_job *job);
 /* The board is gone or mute: starts it again and tries its job once more, then gives the candidate
  * up. */
 neo_status neo_local_revive(neo_ctx *ctx, neo_local *self);

@@ -46,13 +46,17 @@ static void drop_old_data(neo_local *self, const neo_local_task *but) {
   }
 }
 
-neo_status neo_local_need_data(neo_ctx *ctx, neo_local *self, neo_local_task *task) {
-  task->data_used = ++self->data_uses;
-  drop_old_data(self, task);
+static neo_status make_data(neo_ctx *ctx, const neo_local *self, neo_local_task *task) {
   for (int c = 0; c < CASES; c++)
     NEO_TRY(neo_data_create(ctx, &task->te, task->key, self->options.seed * CASES + (uint64_t)c,
                             &task->data[c]));
   return NEO_OK;
+}
+
+neo_status neo_local_need_data(neo_ctx *ctx, neo_local *self, neo_local_task *task) {
+  task->data_used = ++self->data_uses;
+  drop_old_data(self, task);
+  return make_data(ctx, self, task);
 }
 
 /* ---- references ------------------------------------------------------------------------------------ */
@@ -92,8 +96,11 @@ static neo_status run_reference(neo_ctx *ctx, neo_local *self, neo_local_task *t
     job->timeout_ms = (uint32_t)(60000 + fmin(task->flops / 1e4, 3e6));
     task->data[0] = task->data[c]; /* case 0 of this job is seed c */
     neo_map_fini(&task->blobs);
-    status = neo_local_fill_kernel(ctx, &(neo_shipment){self, task, build, 1, true, false, set},
-                                   &job->kernel);
+    status = neo_local_fill_kernel(
+        ctx,
+        &(neo_shipment){
+            .local = self, .task = task, .build = build, .n_cases = 1, .all = true, .set = set},
+        &job->kernel);
     neo_map_fini(&task->blobs);
     task->data[0] = swapped;
   }
@@ -111,24 +118,29 @@ static neo_status run_reference(neo_ctx *ctx, neo_local *self, neo_local_task *t
   return status;
 }
 
-neo_status neo_local_make_references(neo_ctx *ctx, neo_local *self, neo_local_task *task) {
+neo_status neo_local_prepare_references(neo_ctx *ctx, neo_local *self, neo_local_task *task,
+                                        neo_build **out) {
   neo_te wide;
   neo_schedule naive;
-  NEO_TRY(neo_local_need_data(ctx, self, task));
+  NEO_TRY(make_data(ctx, self, task));
   NEO_TRY(neo_te_widen(ctx, &task->te, &task->arena, &wide));
   neo_schedule_naive(&naive);
   neo_build *build = neo_build_create(ctx, 0, 0, &wide, &naive);
   build = build ? neo_builder_run(self->builder, build) : NULL;
   if (!build)
     return neo_fail(ctx, NEO_NO_MEMORY, "measuring: its reference");
-  neo_status status = build->status == NEO_OK
-                          ? NEO_OK
-                          : neo_fail(ctx, build->status, "its reference failed in %s: %s",
-                                     build->phase, build->text);
-  for (int c = 0; c < CASES && status == NEO_OK; c++)
-    status = run_reference(ctx, self, task, build, c);
-  neo_build_destroy(build);
-  return status;
+  *out = build;
+  return build->status == NEO_OK ? NEO_OK
+                                 : neo_fail(ctx, build->status, "its reference failed in %s: %s",
+                                            build->phase, build->text);
+}
+
+neo_status neo_local_make_references(neo_ctx *ctx, neo_local *self, neo_local_task *task,
+                                     neo_build *build) {
+  NEO_TRY(neo_local_need_data(ctx, self, task));
+  for (int c = 0; c < CASES; c++)
+    NEO_TRY(run_reference(ctx, self, task, build, c));
+  return NEO_OK;
 }
 
 void neo_local_task_destroy(neo_local *self, neo_local_task *task) {

@@ -165,6 +165,7 @@ static neo_status load_kernel(child *c, const neo_board_kernel *from, loaded_ker
                                      .n_buffers = (int)job->n_buffers,
                                      .bytes = job->bytes,
                                      .role = job->role,
+                                     .borrow = true, /* the cache is read-only here */
                                      .work_bytes = job->work_bytes,
                                      .scratch_bytes = job->scratch_bytes};
   if (neo_harness_memory_create(c->ctx, &kernel, (int)c->job->job->threads, &k->memory) != NEO_OK)

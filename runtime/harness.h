@@ -27,4 +27,9 @@ struct neo_harness_memory {
   uint8_t pattern[NEO_ZONE_PATTERN];
 };
 
+/* Is it a constant that is used where the case has it? */
+bool neo_harness_borrows(const neo_harness_memory *m, int buffer);
+/* Makes data, of the buffer's size, the input's content. */
+void neo_harness_load(neo_harness_memory *m, int buffer, const void *data);
+
 #endif

@@ -72,8 +72,7 @@ static void load_inputs(verifier *v, const neo_verify_case *c) {
   for (int i = 0; i < v->memory->kernel.n_buffers; i++) {
     if (is_output(v, i) || v->loaded[i] == c->data[i])
       continue;
-    if (v->memory->kernel.bytes[i])
-      memcpy(v->memory->buf[i], c->data[i], (size_t)v->memory->kernel.bytes[i]);
+    neo_harness_load(v->memory, i, c->data[i]);
     v->loaded[i] = c->data[i];
   }
 }
@@ -84,7 +83,7 @@ static void rotate_inputs(verifier *v) {
   for (int i = 0; i < v->memory->kernel.n_buffers; i++) {
     size_t size = neo_rt_dtype_size(v->options->dtype[i]),
            bytes = (size_t)v->memory->kernel.bytes[i];
-    if (is_output(v, i) || bytes <= size)
+    if (is_output(v, i) || bytes <= size || neo_harness_borrows(v->memory, i))
       continue;
     char first[16], *data = v->memory->buf[i];
     memcpy(first, data, size);
@@ -116,7 +115,7 @@ static bool inputs_intact(verifier *v, const neo_verify_case *c) {
       continue;
     const uint8_t *is = v->memory->buf[i], *was = c->data[i];
     size_t bytes = (size_t)v->memory->kernel.bytes[i], at = 0;
-    if (bytes == 0 || memcmp(is, was, bytes) == 0)
+    if (bytes == 0 || is == was || memcmp(is, was, bytes) == 0)
       continue;
     while (is[at] == was[at])
       at++;

@@ -70,6 +70,8 @@ typedef struct neo_harness_kernel {
   const int64_t *bytes; /* per buffer */
   int64_t work_bytes, scratch_bytes;
   const uint8_t *role; /* per buffer, as in neo_verify_options; NULL: nothing is constant */
+  bool borrow; /* constants are used where a case has them, which must be read-only and aligned as
+                  memory is here: not copied, and a kernel that writes there crashes */
 } neo_harness_kernel;
 
 typedef enum neo_verdict {

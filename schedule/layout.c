@@ -163,9 +163,9 @@ static int64_t offset_of(const neo_layout *layout, const neo_shape *shape, const
   return offset;
 }
 
-/* Next position in row-major order; false after the last. */
-static bool advance(const neo_shape *shape, int64_t *at) {
-  for (int k = shape->rank - 1; k >= 0; k--) {
+/* Next position in row-major order of the first `rank` dims; false after the last. */
+static bool advance(const neo_shape *shape, int rank, int64_t *at) {
+  for (int k = rank - 1; k >= 0; k--) {
     if (++at[k] < shape->dim[k])
       return true;
     at[k] = 0;
@@ -173,21 +173,65 @@ static bool advance(const neo_shape *shape, int64_t *at) {
   return false;
 }
 
+/* A piece of the last dims: where its elements lie, relative to its rows' first. */
+typedef struct piece {
+  int rows; /* dims that are not in the piece */
+  int64_t n;
+  int64_t offset[4096];
+} piece;
+
+static void fill_piece(const neo_layout *layout, const neo_shape *shape, int64_t first, piece *p) {
+  int64_t at[NEO_MAX_RANK] = {0};
+  for (int64_t i = 0; i < p->n; i++) {
+    int64_t left = first + i;
+    for (int k = shape->rank - 1; k >= p->rows; k--) {
+      at[k] = left % shape->dim[k];
+      left /= shape->dim[k];
+    }
+    p->offset[i] = offset_of(layout, shape, at);
+  }
+}
+
+static void copy_row(const piece *p, size_t size, char *plain, char *packed, bool pack) {
+  if (size == sizeof(uint32_t)) {
+    for (int64_t i = 0; i < p->n; i++)
+      memcpy(pack ? packed + 4 * p->offset[i] : plain + 4 * i,
+             pack ? plain + 4 * i : packed + 4 * p->offset[i], 4);
+    return;
+  }
+  for (int64_t i = 0; i < p->n; i++) {
+    char *there = packed + (size_t)p->offset[i] * size, *here = plain + (size_t)i * size;
+    memcpy(pack ? there : here, pack ? here : there, size);
+  }
+}
+
+/* An offset is a sum of one term per logical dim, so those of the last dims, as many as a table
+ * holds, are computed once for all rows. */
 static void copy(const neo_layout *layout, const neo_tensor *tensor, char *packed, bool pack) {
+  const neo_shape *shape = &tensor->shape;
   size_t size = neo_dtype_size(tensor->dtype);
-  int64_t n = 0, at[NEO_MAX_RANK] = {0};
-  if (!neo_shape_elements(&tensor->shape, &n) || n == 0)
+  int64_t n = 0, row = 1;
+  if (!neo_shape_elements(shape, &n) || n == 0)
     return;
   char *plain = tensor->data;
   if (layout->n == 0) {
     memcpy(pack ? packed : plain, pack ? plain : packed, (size_t)n * size);
     return;
   }
-  do {
-    char *there = packed + (size_t)offset_of(layout, &tensor->shape, at) * size;
-    memcpy(pack ? there : plain, pack ? plain : there, size);
-    plain += size;
-  } while (advance(&tensor->shape, at));
+  piece p = {.rows = shape->rank};
+  while (p.rows > 0 && (row == 1 || row * shape->dim[p.rows - 1] <= NEO_COUNT(p.offset)))
+    row *= shape->dim[--p.rows];
+  for (int64_t first = 0; first < row; first += p.n) {
+    int64_t at[NEO_MAX_RANK] = {0};
+    p.n = neo_min_i64(row - first, NEO_COUNT(p.offset));
+    fill_piece(layout, shape, first, &p);
+    char *here = plain + (size_t)first * size;
+    do {
+      char *there = packed + (size_t)offset_of(layout, shape, at) * size;
+      copy_row(&p, size, here, there, pack);
+      here += (size_t)row * size;
+    } while (advance(shape, p.rows, at));
+  }
 }
 
 void neo_layout_pack(const neo_layout *layout, const neo_tensor *row_major, void *dst) {

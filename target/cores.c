@@ -156,6 +156,20 @@ neo_status neo_cores_pin(neo_ctx *ctx, int cpu) {
   return NEO_UNSUPPORTED;
 }
 
+void neo_cores_affinity(neo_affinity *out) {
+  cpu_set_t set;
+  _Static_assert(sizeof set == sizeof out->set, "room for a cpu_set_t");
+  out->known = sched_getaffinity(0, sizeof set, &set) == 0;
+  memcpy(out->set, &set, sizeof set);
+}
+
+void neo_cores_set_affinity(const neo_affinity *affinity) {
+  cpu_set_t set;
+  memcpy(&set, affinity->set, sizeof set);
+  if (affinity->known)
+    sched_setaffinity(0, sizeof set, &set);
+}
+
 void neo_cores_split(const neo_cores *cores, int threads, int *n_measure, int *n_build) {
   int measure = (int)neo_min_i64(neo_max_i64(threads, 1), cores->n);
   *n_measure = measure;

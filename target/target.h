@@ -75,6 +75,14 @@ neo_status neo_cores_detect(neo_ctx *ctx, const char *synthetic, neo_cores *out)
 /* Pins the calling thread to one cpu. NEO_UNSUPPORTED where the OS refuses: logged as a warning,
  * not recorded in the context, since it is not fatal. */
 neo_status neo_cores_pin(neo_ctx *ctx, int cpu);
+/* The cpus that the calling thread may run on. */
+typedef struct neo_affinity {
+  unsigned char set[128];
+  bool known;
+} neo_affinity;
+void neo_cores_affinity(neo_affinity *out);
+/* Undoes a pinning; does nothing if it was not known. */
+void neo_cores_set_affinity(const neo_affinity *affinity);
 /* Which cpus measure and which build: with n cores, measuring gets `threads`, building the rest
  * (all, if nothing is left). */
 void neo_cores_split(const neo_cores *cores, int threads, int *n_measure, int *n_build);

@@ -508,6 +508,13 @@ static void cold_mode_evicts_constants(void **state) {
   assert_int_equal(result.verdict, NEO_VERDICT_OK);
   assert_int_equal(neo_harness_time(&f.ctx, f.pool, f.memory, NULL, &policy, &t), NEO_OK);
   assert_true(t.n >= 3 && t.median > 0);
+  neo_harness_memory_destroy(f.memory); /* the same, constants used where they are */
+  f.kernel.borrow = true;
+  assert_int_equal(neo_harness_memory_create(&f.ctx, &f.kernel, 1, &f.memory), NEO_OK);
+  assert_int_equal(neo_harness_verify(&f.ctx, f.pool, f.memory, &f.options, &result), NEO_OK);
+  assert_int_equal(result.verdict, NEO_VERDICT_OK);
+  assert_ptr_equal(neo_harness_memory_buffers(f.memory)[1], f.cases[1].data[1]);
+  assert_int_equal(neo_harness_time(&f.ctx, f.pool, f.memory, NULL, &policy, &t), NEO_OK);
   assert_memory_equal(neo_harness_memory_buffers(f.memory)[1], f.b, sizeof f.b);
   assert_int_equal(neo_harness_recheck(&f.ctx, f.pool, f.memory, &f.options, &result), NEO_OK);
   assert_int_equal(result.verdict, NEO_VERDICT_OK);

@@ -151,6 +151,35 @@ static void packing_goes_there_and_back(void **state) {
   neo_tensor_free(&ctx, &to);
 }
 
+/* Rows longer than the table of offsets, and many short ones. */
+static void long_rows_are_packed(void **state) {
+  (void)state;
+  static const neo_shape shapes[] = {{2, {3, 9001}}, {3, {700, 5, 3}}};
+  static const char *const texts[] = {"1/16,0,1%16", "0/32,1,2,0%32"};
+  for (int i = 0; i < NEO_COUNT(shapes); i++) {
+    neo_tensor from, to;
+    neo_layout layout;
+    int64_t n = 0;
+    assert_int_equal(neo_tensor_create(&ctx, NEO_F32, &shapes[i], &from), NEO_OK);
+    assert_int_equal(neo_tensor_create(&ctx, NEO_F32, &shapes[i], &to), NEO_OK);
+    assert_int_equal(neo_layout_parse(&ctx, texts[i], shapes[i].rank, &layout), NEO_OK);
+    assert_true(neo_shape_elements(&shapes[i], &n));
+    for (int64_t k = 0; k < n; k++)
+      neo_tensor_set_f64(&from, k, (double)(k + 1));
+    float *packed = malloc((size_t)neo_layout_elements(&layout, &shapes[i]) * sizeof *packed);
+    neo_layout_pack(&layout, &from, packed);
+    if (i == 0)
+      assert_true(packed[(8999 / 16 * 3 + 2) * 16 + 8999 % 16] == 2 * 9001 + 8999 + 1);
+    else
+      assert_true(packed[((650 / 32 * 5 + 4) * 3 + 1) * 32 + 650 % 32] == 650 * 15 + 4 * 3 + 1 + 1);
+    neo_layout_unpack(&layout, packed, &to);
+    assert_memory_equal(from.data, to.data, from.size);
+    free(packed);
+    neo_tensor_free(&ctx, &from);
+    neo_tensor_free(&ctx, &to);
+  }
+}
+
 /* Offsets agree with where pack puts the element. */
 static void offsets_agree_with_packing(void **state) {
   (void)state;
@@ -184,6 +213,7 @@ int main(void) {
       cmocka_unit_test(bad_lines_are_refused),
       cmocka_unit_test(layouts_of_a_line),
       cmocka_unit_test(packing_goes_there_and_back),
+      cmocka_unit_test(long_rows_are_packed),
       cmocka_unit_test(offsets_agree_with_packing),
   };
   return cmocka_run_group_tests(tests, setup, NULL);
