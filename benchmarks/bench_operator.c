@@ -2,7 +2,10 @@
  * and benchmarks/bar_dayzero.sh.
  *
  *   bench_operator [options] --pick TE          prints the schedule that an empty database gives
- *   bench_operator [options] --tune SECONDS TE  searches, prints "ns trials failed schedule"
+ *   bench_operator [options] --tune SECONDS TE  searches, prints "ns trials failed schedule";
+ *                                               --trials N: ends it, too; --trace: prints every
+ *                                               trial, "trial number seconds ns kind";
+ *                                               --measure URL: local or simulated:
  *   bench_operator [options] --serve TE         a worker of benchmarks/pair: nanoseconds of one run
  *   bench_operator [options] --compare TE...    GFLOP/s of all, interleaved; ratio to the first
  *
@@ -44,6 +47,9 @@ typedef struct bench {
   int threads, rounds;
   double seconds;
   bool row_major, cold;
+  int trials; /* of --tune; 0: as many as there is time for */
+  bool trace;
+  const char *measurer;
 } bench;
 
 typedef struct kernel {
@@ -271,13 +277,22 @@ typedef struct tuning {
   neo_measurer *measurer;
   neo_search *search;
   int trials, failed;
+  uint64_t start;
   char first_failure[400];
 } tuning;
+
+static void trace(const bench *b, const tuning *t, const neo_trial_result *result) {
+  if (b->trace)
+    printf("trial\t%d\t%.3f\t%.0f\t%s\n", t->trials,
+           (double)(neo_now_ns((neo_ctx *)&b->ctx) - t->start) / 1e9,
+           neo_trial_usable(result->kind) ? result->ns : 0, neo_trial_kind_name(result->kind));
+}
 
 static neo_status tune_round(bench *b, const kernel *k, tuning *t, int *n) {
   static neo_candidate candidate[ROUND];
   int first = t->trials;
-  *n = neo_search_propose(t->search, ROUND, candidate);
+  int want = b->trials > 0 && b->trials - t->trials < ROUND ? b->trials - t->trials : ROUND;
+  *n = want > 0 ? neo_search_propose(t->search, want, candidate) : 0;
   for (int i = 0; i < *n; i++) {
     neo_schedule line;
     neo_space_schedule(k->space, &candidate[i], &line);
@@ -291,6 +306,7 @@ static neo_status tune_round(bench *b, const kernel *k, tuning *t, int *n) {
     if (!got)
       continue;
     t->trials++;
+    trace(b, t, &result);
     if (neo_trial_usable(result.kind)) {
       ns[result.id] = result.ns;
     } else if (t->failed++ == 0) {
@@ -323,13 +339,12 @@ static neo_status open_measurer(bench *b, const kernel *k, tuning *t) {
   snprintf(board, sizeof board, "%s/../bin/neo-board", folder);
   neo_measure_options options = {.threads = b->threads, .board_program = board, .seed = 1};
   options.timing = (neo_timing_policy){.race_factor = 3,
-                                       .max_total_ns = 30e6,
-                                       .min_batches = 4,
-                                       .max_batches = 20,
-                                       .settled = 0.03,
-                                       .thorough = 1.02,
+                                       .max_total_ns = 15e6,
+                                       .min_batches = 3,
+                                       .max_batches = 12,
+                                       .settled = 0.99,
                                        .cold = b->cold};
-  NEO_TRY(neo_measurer_open(&b->ctx, "local", &b->target, &options, &t->measurer));
+  NEO_TRY(neo_measurer_open(&b->ctx, b->measurer, &b->target, &options, &t->measurer));
   neo_te_key(k->te, key);
   return neo_measurer_task(&b->ctx, t->measurer, 0, k->te, key);
 }
@@ -338,7 +353,7 @@ static neo_status tune(bench *b, const char *path) {
   static kernel k;
   tuning t = {0};
   neo_model *model = NULL;
-  uint64_t start = neo_now_ns(&b->ctx);
+  t.start = neo_now_ns(&b->ctx);
   neo_status status = open_space(b, path, &k);
   if (status == NEO_OK)
     status = neo_model_create(&b->ctx, &model);
@@ -348,7 +363,7 @@ static neo_status tune(bench *b, const char *path) {
   if (status == NEO_OK)
     status = open_measurer(b, &k, &t);
   int n = 1;
-  while (status == NEO_OK && n > 0 && (double)(neo_now_ns(&b->ctx) - start) < b->seconds * 1e9) {
+  while (status == NEO_OK && n > 0 && (double)(neo_now_ns(&b->ctx) - t.start) < b->seconds * 1e9) {
     status = tune_round(b, &k, &t, &n);
     if (status == NEO_OK)
       status = neo_model_fit(&b->ctx, model);
@@ -377,6 +392,12 @@ static int parse_option(bench *b, const char *name, const char *value) {
     b->row_major = true;
   else if (strcmp(name, "--cold") == 0)
     b->cold = true;
+  else if (strcmp(name, "--trace") == 0)
+    b->trace = true;
+  else if (strcmp(name, "--trials") == 0)
+    return b->trials = (int)strtol(value, NULL, 10), 1;
+  else if (strcmp(name, "--measure") == 0)
+    return b->measurer = value, 1;
   else if (strcmp(name, "--tune") == 0)
     return b->seconds = strtod(value, NULL), 1;
   else if (strcmp(name, "--threads") == 0)
@@ -393,12 +414,13 @@ static int parse_option(bench *b, const char *name, const char *value) {
 
 static int usage(void) {
   fprintf(stderr, "usage: bench_operator [--threads N] [--row-major] [--cold] [--line SCHEDULE] "
-                  "[--rounds N] --pick|--tune SECONDS|--serve|--compare TE...\n");
+                  "[--rounds N] [--trials N] [--trace] [--measure URL] --pick|--tune "
+                  "SECONDS|--serve|--compare TE...\n");
   return NEO_USAGE;
 }
 
 int main(int argc, char **argv) {
-  bench b = {.threads = 1, .rounds = 9};
+  bench b = {.threads = 1, .rounds = 9, .measurer = "local"};
   int at = 1;
   for (; at < argc && strncmp(argv[at], "--", 2) == 0; at++) {
     int taken = parse_option(&b, argv[at], at + 1 < argc ? argv[at + 1] : "");
