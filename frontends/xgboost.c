@@ -142,7 +142,8 @@ static neo_status emit_trees(neo_emitter *e, const xgb_model *m, int x, int base
   return NEO_OK;
 }
 
-/* Missing features count nothing: they are set to zero. */
+/* Missing features count nothing: they are set to zero. Whatever the groups, xgboost's own linear
+ * predictor starts each from the first one's base score. */
 static neo_status emit_linear(neo_emitter *e, const xgb_model *m, int x, int base, int *margin) {
   int64_t groups = xgb_groups(m), n = (int64_t)(m->linear.size / sizeof(float));
   int weights, bias;
@@ -157,7 +158,9 @@ static neo_status emit_linear(neo_emitter *e, const xgb_model *m, int x, int bas
   NEO_TRY(constant(e, "bias", NEO_F32, (neo_shape){1, {groups}}, &row, &bias));
   int missing = neo_emit_unary(e, "isnan", x), zero = neo_emit_scalar(e, NEO_F32, 0);
   int filled = neo_emit_node(e, "where", 3, (int[]){missing, zero, x}, 1)->output[0];
-  int all = neo_emit_binary(e, "add", bias, base);
+  int first = neo_emit_ints(e, 1, (int64_t[]){0});
+  int score = neo_emit_binary(e, "gather", base, first);
+  int all = neo_emit_binary(e, "add", bias, score);
   *margin = neo_emit_node(e, "gemm", 3, (int[]){filled, weights, all}, 1)->output[0];
   return NEO_OK;
 }
