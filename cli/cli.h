@@ -5,7 +5,7 @@
 
 #include "base/core.h"
 
-enum { CLI_MAX_OPTIONS = 24, CLI_MAX_VALUES = 64 };
+enum { CLI_MAX_OPTIONS = 28, CLI_MAX_VALUES = 64 };
 
 typedef struct cli_option {
   const char *name;  /* "--target" */

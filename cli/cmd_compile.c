@@ -5,8 +5,9 @@
 #include "base/host.h"
 #include "cli/commands.h"
 
-static void summarise(FILE *out, const neo_project *project, const char *dir,
+static void summarise(FILE *out, const neo_family *family, const char *dir,
                       const neo_compile_result *result, double seconds) {
+  const neo_project *project = &family->member[0].project;
   fprintf(out, "%s: %d tasks (%d hits, %d near, %d analytic), %d threads, %s\n", dir,
           result->n_tasks, result->hits, result->near, result->analytic, project->threads,
           project->target_text);
@@ -15,6 +16,8 @@ static void summarise(FILE *out, const neo_project *project, const char *dir,
           "%.1f s\n",
           (double)result->params_bytes / 1e6, (double)result->weights_bytes / 1e6,
           result->predicted_ns / 1e6, seconds);
+  if (family->n > 1)
+    fprintf(out, "%d shapes; kernel time is that of the largest\n", family->n);
 }
 
 neo_status cli_compile(neo_ctx *ctx, const cli_args *args) {
@@ -23,7 +26,7 @@ neo_status cli_compile(neo_ctx *ctx, const cli_args *args) {
     return neo_fail(ctx, NEO_USAGE, "say where the artifact goes: --output DIR");
   neo_arena arena;
   neo_arena_init(&arena);
-  neo_project project = {0};
+  neo_family family = {0};
   neo_db *db = NULL;
   int64_t jobs = 0;
   uint64_t start = neo_now_ns(ctx);
@@ -31,17 +34,17 @@ neo_status cli_compile(neo_ctx *ctx, const cli_args *args) {
   if (status == NEO_OK)
     status = cli_database(ctx, args, true, &db);
   if (status == NEO_OK)
-    status = cli_project(ctx, args, args->argument[0], &arena, &project);
+    status = cli_family(ctx, args, &arena, &family);
   if (status == NEO_OK) {
     neo_compile_options options = {.output = dir,
                                    .codegen = cli_value(args, "--codegen", NULL),
                                    .jobs = (int)jobs,
                                    .table = cli_has(args, "--quiet") ? NULL : stdout};
     neo_compile_result result;
-    status = neo_compile(ctx, &project, db, &options, &result);
+    status = neo_compile_family(ctx, &family, db, &options, &result);
     if (status == NEO_OK && options.table)
-      summarise(stdout, &project, dir, &result, (double)(neo_now_ns(ctx) - start) / 1e9);
-    neo_project_close(&project);
+      summarise(stdout, &family, dir, &result, (double)(neo_now_ns(ctx) - start) / 1e9);
+    neo_family_close(&family);
   }
   neo_db_close(db);
   neo_arena_fini(&arena);

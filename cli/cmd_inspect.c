@@ -21,6 +21,19 @@ static void print_meta_task(const json_t *task, bool schedules) {
     printf("    %s\n", json_string_value(json_object_get(task, "schedule")));
 }
 
+/* "shape 1: x f32[5..8,3] y f32[3], 0.123 GFLOP" */
+static void print_meta_shapes(const json_t *shapes) {
+  size_t k;
+  json_t *shape, *input;
+  const char *name;
+  json_array_foreach(shapes, k, shape) {
+    printf("shape %d:", (int)k);
+    json_object_foreach(json_object_get(shape, "inputs"), name, input)
+        printf(" %s %s", name, json_string_value(input));
+    printf(", %.3f GFLOP\n", json_number_value(json_object_get(shape, "flops")) / 1e9);
+  }
+}
+
 static neo_status inspect_artifact(neo_ctx *ctx, const cli_args *args, const char *dir) {
   char path[1100];
   snprintf(path, sizeof path, "%s/compiled.meta", dir);
@@ -42,6 +55,7 @@ static neo_status inspect_artifact(neo_ctx *ctx, const cli_args *args, const cha
            json_string_value(json_object_get(meta, "target")),
            (long long)json_integer_value(json_object_get(meta, "threads")),
            json_number_value(json_object_get(meta, "flops")) / 1e9);
+    print_meta_shapes(json_object_get(meta, "shapes"));
     const json_t *share = json_object_get(meta, "generated_share");
     if (share)
       printf("generated kernels: %.2f %% of the work (runtime kernels: %lld steps, counted as one "
@@ -70,25 +84,24 @@ static void print_tensors(const neo_graph *graph, const char *what, int n, const
   }
 }
 
-/* The model as read, with the --input options known to the reader. */
+/* The model as read, with the --input options known to the reader: *inputs, in arena. */
 static neo_status import_model(neo_ctx *ctx, const cli_args *args, neo_arena *arena,
-                               neo_binding binding[CLI_MAX_VALUES], int *n, neo_graph **out) {
-  const char *text;
-  *n = 0;
-  while ((text = cli_value_at(args, "--input", *n)))
-    NEO_TRY(cli_binding(ctx, arena, text, &binding[(*n)++]));
-  neo_import_options options = {.n_bindings = *n, .binding = binding};
+                               cli_inputs **inputs, neo_graph **out) {
+  *inputs = neo_arena_alloc(arena, sizeof **inputs);
+  NEO_TRY(cli_read_inputs(ctx, args, arena, *inputs));
+  cli_largest_inputs(*inputs);
+  neo_import_options options = {.n_bindings = (*inputs)->n_bindings, .binding = (*inputs)->binding};
   return neo_import(ctx, args->argument[0], &options, out);
 }
 
 static neo_status inspect_passes(neo_ctx *ctx, const cli_args *args, neo_arena *arena) {
   neo_graph *graph = NULL;
-  neo_binding binding[CLI_MAX_VALUES];
-  int n = 0, n_passes = 0;
+  cli_inputs *inputs = NULL;
+  int n_passes = 0;
   const neo_pass *pass = neo_pass_list(&n_passes);
-  neo_status status = import_model(ctx, args, arena, binding, &n, &graph);
+  neo_status status = import_model(ctx, args, arena, &inputs, &graph);
   if (status == NEO_OK)
-    status = neo_pass_bind(ctx, graph, n, binding);
+    status = neo_pass_bind(ctx, graph, inputs->n_bindings, inputs->binding);
   for (int p = -1; p < n_passes && status == NEO_OK; p++) {
     if (p >= 0)
       status = neo_pass_run(ctx, &pass[p], graph);
@@ -188,9 +201,8 @@ static void print_operators(const neo_graph *graph, neo_arena *arena) {
 
 static neo_status inspect_summary(neo_ctx *ctx, const cli_args *args, neo_arena *arena) {
   neo_graph *graph = NULL;
-  neo_binding binding[CLI_MAX_VALUES];
-  int n = 0;
-  NEO_TRY(import_model(ctx, args, arena, binding, &n, &graph));
+  cli_inputs *inputs = NULL;
+  NEO_TRY(import_model(ctx, args, arena, &inputs, &graph));
   print_tensors(graph, "input", graph->n_inputs, graph->input);
   print_tensors(graph, "output", graph->n_outputs, graph->output);
   print_operators(graph, arena);
@@ -205,15 +217,15 @@ neo_status cli_inspect(neo_ctx *ctx, const cli_args *args) {
     return inspect_artifact(ctx, args, args->argument[0]);
   neo_arena arena;
   neo_arena_init(&arena);
-  neo_project project = {0};
+  neo_family family = {0};
   neo_status status;
   if (cli_has(args, "--passes")) {
     status = inspect_passes(ctx, args, &arena);
   } else if (cli_has(args, "--tasks") || cli_has(args, "--space")) {
-    status = cli_project(ctx, args, args->argument[0], &arena, &project);
+    status = cli_family(ctx, args, &arena, &family);
     if (status == NEO_OK) {
-      status = print_tasks(ctx, args, &project);
-      neo_project_close(&project);
+      status = print_tasks(ctx, args, &family.member[0].project);
+      neo_family_close(&family);
     }
   } else {
     status = inspect_summary(ctx, args, &arena);

@@ -138,7 +138,7 @@ static neo_status time_runs(neo_ctx *ctx, opened *o, int runs, double *ns) {
   return NEO_OK;
 }
 
-/* FLOPs of one run from compiled.meta; 0 if it cannot be read. */
+/* FLOPs of one run of the largest shape from compiled.meta; 0 if it cannot be read. */
 static double flops_of(neo_ctx *ctx, const char *dir) {
   char path[1100];
   snprintf(path, sizeof path, "%s/compiled.meta", dir);
@@ -200,29 +200,69 @@ neo_status cli_run(neo_ctx *ctx, const cli_args *args) {
   return status;
 }
 
-/* Inputs of a benchmark: uniform in [0, 1), from a fixed seed; integers stay 0 so that they are
- * legal indices. */
-static neo_status fill_inputs(neo_ctx *ctx, opened *o) {
-  neo_rng rng;
-  neo_rng_init(&rng, 1);
-  for (int i = 0; i < neo_rt_inputs(o->model); i++) {
-    const neo_rt_tensor_info *info = neo_rt_input_info(o->model, i);
-    neo_tensor tensor = {0};
-    neo_shape shape = {.rank = info->rank};
-    neo_dtype dtype;
-    neo_rt_error error = {0};
-    memcpy(shape.dim, info->dim, sizeof(int64_t) * (size_t)info->rank);
-    neo_assert(neo_dtype_find(info->dtype, &dtype));
-    NEO_TRY(neo_tensor_create(ctx, dtype, &shape, &tensor));
-    for (size_t e = 0; neo_dtype_class(dtype) == 'f' && e < tensor.size / neo_dtype_size(dtype);
-         e++)
-      neo_tensor_set_f64(&tensor, (int64_t)e, neo_rng_unit(&rng));
-    int code = neo_rt_set_input(o->session, info->name, tensor.data, tensor.size, &error);
-    neo_tensor_free(ctx, &tensor);
-    if (code)
-      return rt_fail(ctx, code, &error);
+/* The shape that --input names for this input, else the model's. */
+static neo_status bench_shape(neo_ctx *ctx, const cli_args *args, const neo_rt_tensor_info *info,
+                              neo_arena *arena, neo_shape *out) {
+  const char *text;
+  out->rank = info->rank;
+  memcpy(out->dim, info->dim, sizeof(int64_t) * (size_t)info->rank);
+  for (int k = 0; (text = cli_value_at(args, "--input", k)); k++) {
+    neo_binding binding;
+    NEO_TRY(cli_binding(ctx, arena, text, NULL, &binding));
+    if (strcmp(binding.name, info->name) == 0)
+      *out = binding.shape;
   }
   return NEO_OK;
+}
+
+static neo_status check_names(neo_ctx *ctx, const cli_args *args, const opened *o) {
+  const char *text;
+  for (int k = 0; (text = cli_value_at(args, "--input", k)); k++) {
+    bool known = false;
+    for (int i = 0; i < neo_rt_inputs(o->model) && !known; i++) {
+      const char *name = neo_rt_input_info(o->model, i)->name;
+      known = strncmp(text, name, strlen(name)) == 0 && text[strlen(name)] == '=';
+    }
+    if (!known)
+      return neo_fail(ctx, NEO_USAGE, "--input %s: the artifact has no such input", text);
+  }
+  return NEO_OK;
+}
+
+static neo_status fill_input(neo_ctx *ctx, opened *o, const neo_rt_tensor_info *info,
+                             const neo_shape *shape, neo_rng *rng) {
+  neo_tensor tensor = {0};
+  neo_dtype dtype;
+  neo_rt_error error = {0};
+  neo_rt_tensor_info given = *info;
+  neo_assert(neo_dtype_find(info->dtype, &dtype));
+  NEO_TRY(neo_tensor_create(ctx, dtype, shape, &tensor));
+  for (size_t e = 0; neo_dtype_class(dtype) == 'f' && e < tensor.size / neo_dtype_size(dtype); e++)
+    neo_tensor_set_f64(&tensor, (int64_t)e, neo_rng_unit(rng));
+  given.rank = shape->rank;
+  memcpy(given.dim, shape->dim, sizeof(int64_t) * (size_t)shape->rank);
+  int code = neo_rt_set_tensor(o->session, &given, tensor.data, &error);
+  neo_tensor_free(ctx, &tensor);
+  return code ? rt_fail(ctx, code, &error) : NEO_OK;
+}
+
+/* Inputs of a benchmark: uniform in [0, 1), from a fixed seed; integers stay 0 so that they are
+ * legal indices. */
+static neo_status fill_inputs(neo_ctx *ctx, const cli_args *args, opened *o) {
+  neo_rng rng;
+  neo_arena arena;
+  neo_arena_init(&arena);
+  neo_rng_init(&rng, 1);
+  neo_status status = check_names(ctx, args, o);
+  for (int i = 0; i < neo_rt_inputs(o->model) && status == NEO_OK; i++) {
+    const neo_rt_tensor_info *info = neo_rt_input_info(o->model, i);
+    neo_shape shape;
+    status = bench_shape(ctx, args, info, &arena, &shape);
+    if (status == NEO_OK)
+      status = fill_input(ctx, o, info, &shape, &rng);
+  }
+  neo_arena_fini(&arena);
+  return status;
 }
 
 static neo_status print_profile(neo_ctx *ctx, opened *o) {
@@ -237,7 +277,8 @@ static neo_status print_profile(neo_ctx *ctx, opened *o) {
   }
   neo_rt_profile(o->session, 1, &ns, &n);
   for (int s = 0; s < n; s++)
-    printf("%10.1f us  %s\n", ns[s] / 1e3, neo_rt_step_name(o->model, s));
+    if (ns[s] > 0 || neo_rt_shapes(o->model) == 1)
+      printf("%10.1f us  %s\n", ns[s] / 1e3, neo_rt_step_name(o->model, s));
   neo_rt_profile(o->session, 0, &ns, &n);
   return NEO_OK;
 }
@@ -266,7 +307,7 @@ neo_status cli_bench(neo_ctx *ctx, const cli_args *args) {
   NEO_TRY(cli_int(ctx, args, "--runs", 1, 1000000, &runs));
   neo_status status = open_artifact(ctx, args, &o);
   if (status == NEO_OK)
-    status = fill_inputs(ctx, &o);
+    status = fill_inputs(ctx, args, &o);
   if (status == NEO_OK && cli_has(args, "--profile"))
     status = print_profile(ctx, &o);
   double once = 0;

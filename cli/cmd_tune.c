@@ -79,7 +79,7 @@ static void leave_builds_behind(neo_ctx *ctx, neo_status status) {
 
 neo_status cli_tune(neo_ctx *ctx, const cli_args *args) {
   neo_arena arena;
-  neo_project project = {0};
+  neo_family family = {0};
   neo_db *db = NULL;
   neo_buf arguments = {0};
   neo_tune_options options = {0};
@@ -90,7 +90,7 @@ neo_status cli_tune(neo_ctx *ctx, const cli_args *args) {
   if (status == NEO_OK)
     status = need_database(ctx, args, false, &db);
   if (status == NEO_OK)
-    status = cli_project(ctx, args, args->argument[0], &arena, &project);
+    status = cli_family(ctx, args, &arena, &family);
   if (status == NEO_OK) {
     FILE *out = options.ack ? stderr : stdout;
     cli_progress *progress = cli_has(args, "--quiet")
@@ -99,11 +99,11 @@ neo_status cli_tune(neo_ctx *ctx, const cli_args *args) {
     options.arguments = arguments_json(args, &arguments);
     options.event = progress ? cli_progress_event : NULL;
     options.self = progress;
-    status = neo_tune(ctx, &project, db, &options, &result);
+    status = neo_tune(ctx, &family.member[0].project, db, &options, &result);
     cli_progress_destroy(progress);
     if (result.run > 0)
       summarise(out, &result);
-    neo_project_close(&project);
+    neo_family_close(&family);
   }
   neo_db_close(db);
   neo_buf_fini(&arguments);
@@ -218,7 +218,7 @@ static neo_status replay_run(neo_ctx *ctx, const cli_args *args, neo_db *db,
                              const run_search *run) {
   json_t *list = NULL;
   char *argv[CLI_MAX_VALUES];
-  neo_project project = {0};
+  neo_family family = {0};
   neo_arena arena;
   neo_arena_init(&arena);
   int64_t divergence = -1, replayed = 0;
@@ -229,10 +229,10 @@ static neo_status replay_run(neo_ctx *ctx, const cli_args *args, neo_db *db,
   if (status == NEO_OK)
     status = cli_parse(ctx, &stored);
   if (status == NEO_OK)
-    status = cli_project(ctx, &stored, stored.argument[0], &arena, &project);
+    status = cli_family(ctx, &stored, &arena, &family);
   if (status == NEO_OK) {
-    status = neo_replay(ctx, &project, db, run->id, &divergence, &replayed);
-    neo_project_close(&project);
+    status = neo_replay(ctx, &family.member[0].project, db, run->id, &divergence, &replayed);
+    neo_family_close(&family);
   }
   if (status == NEO_OK && divergence >= 0)
     status = neo_fail(
@@ -310,28 +310,34 @@ neo_status cli_import(neo_ctx *ctx, const cli_args *args) {
   return status;
 }
 
+static neo_status print_best(neo_ctx *ctx, const neo_project *project, neo_db *db,
+                             neo_arena *arena) {
+  neo_choice **choice = neo_arena_alloc(arena, sizeof *choice * (size_t)(project->n_tasks + 1));
+  for (int t = 0; t < project->n_tasks; t++)
+    choice[t] = neo_arena_alloc(arena, sizeof **choice);
+  NEO_TRY(neo_choose(ctx, project, db, choice));
+  for (int t = 0; t < project->n_tasks; t++) {
+    neo_buf line = {0};
+    neo_schedule_print(&line, &choice[t]->schedule);
+    printf("%-9s %10.1f us  %s %s\n    %s\n", neo_choice_name(choice[t]->kind), choice[t]->ns / 1e3,
+           project->task[t].group->name, choice[t]->reason, line.data);
+    neo_buf_fini(&line);
+  }
+  return NEO_OK;
+}
+
 neo_status cli_best(neo_ctx *ctx, const cli_args *args) {
   neo_arena arena;
-  neo_project project = {0};
+  neo_family family = {0};
   neo_db *db = NULL;
   neo_arena_init(&arena);
   neo_status status = need_database(ctx, args, true, &db);
   if (status == NEO_OK)
-    status = cli_project(ctx, args, args->argument[0], &arena, &project);
-  neo_choice **choice = neo_arena_alloc(&arena, sizeof *choice * (size_t)(project.n_tasks + 1));
-  for (int t = 0; t < project.n_tasks; t++)
-    choice[t] = neo_arena_alloc(&arena, sizeof **choice);
-  if (status == NEO_OK)
-    status = neo_choose(ctx, &project, db, choice);
-  for (int t = 0; status == NEO_OK && t < project.n_tasks; t++) {
-    neo_buf line = {0};
-    neo_schedule_print(&line, &choice[t]->schedule);
-    printf("%-9s %10.1f us  %s %s\n    %s\n", neo_choice_name(choice[t]->kind), choice[t]->ns / 1e3,
-           project.task[t].group->name, choice[t]->reason, line.data);
-    neo_buf_fini(&line);
+    status = cli_family(ctx, args, &arena, &family);
+  if (status == NEO_OK) {
+    status = print_best(ctx, &family.member[0].project, db, &arena);
+    neo_family_close(&family);
   }
-  if (project.graph)
-    neo_project_close(&project);
   neo_db_close(db);
   neo_arena_fini(&arena);
   return status;

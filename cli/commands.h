@@ -9,7 +9,12 @@
 #define CLI_MODEL_OPTIONS                                                                          \
   {"--target", "T", "device to compile for (see neo targets); default: this machine", false},      \
       {"--input", "NAME=SHAPE[:DTYPE]",                                                            \
-       "shape of an input, e.g. x=1,3,224,224; an empty shape is rank 0", true},                   \
+       "shape of an input, e.g. x=1,3,224,224; an empty shape is rank 0; a size of several "       \
+       "values: 1..8 or 1/4/8, with a name n=1..8 that others repeat: n",                          \
+       true},                                                                                      \
+      {"--breakpoints", "all|A/B/C",                                                               \
+       "sizes of a range that get code of their own; default: powers of two", false},              \
+      {"--max-shapes", "N", "limit for shapes with code of their own; default 32", false},         \
       {"--threads", "N", "threads the kernels are made for; default: one per core", false},        \
       {"--accuracy", "exact|default|fast",                                                         \
        "which algorithms may be used: exact sums directly, fast allows F(6x6)", false},            \
@@ -26,11 +31,22 @@
         false                                                                                      \
   }
 
-/* Bindings live in arena. */
-neo_status cli_project(neo_ctx *ctx, const cli_args *args, const char *model, neo_arena *arena,
-                       neo_project *out);
-/* NAME=SHAPE[:DTYPE]: splits at the first '=', dtype after the last ':' of the value. */
-neo_status cli_binding(neo_ctx *ctx, neo_arena *arena, const char *text, neo_binding *out);
+/* --input options as read. */
+typedef struct cli_inputs {
+  int n_bindings, n_vary;
+  neo_binding binding[CLI_MAX_VALUES]; /* -1 where a dimension varies */
+  neo_vary vary[NEO_MAX_VARY];
+} cli_inputs;
+
+neo_status cli_read_inputs(neo_ctx *ctx, const cli_args *args, neo_arena *arena, cli_inputs *out);
+/* Fills in the largest value of every dimension that varies. */
+void cli_largest_inputs(cli_inputs *inputs);
+/* NAME=SHAPE[:DTYPE]: splits at the first '=', dtype after the last ':' of the value. Dimensions
+ * that vary are added to inputs as of binding inputs->n_bindings; NULL: none may. */
+neo_status cli_binding(neo_ctx *ctx, neo_arena *arena, const char *text, cli_inputs *inputs,
+                       neo_binding *out);
+/* The model that the first argument names, under all options of CLI_MODEL_OPTIONS. */
+neo_status cli_family(neo_ctx *ctx, const cli_args *args, neo_arena *arena, neo_family *out);
 /* The store of --db, $NEO_DB or the data folder; *out NULL for "none" or (read_only) when the
  * default does not exist yet. */
 neo_status cli_database(neo_ctx *ctx, const cli_args *args, bool read_only, neo_db **out);

@@ -22,6 +22,7 @@ static const cli_option run_options[] = {
 };
 
 static const cli_option bench_options[] = {
+    {"--input", "NAME=SHAPE", "shape of an input, of an artifact that takes several", true},
     {"--threads", "N", "default: what the artifact was compiled for", false},
     {"--runs", "N", "default: about two seconds' worth", false},
     {"--profile", NULL, "time of each step first", false},
@@ -50,7 +51,7 @@ static const cli_command neo_commands[] = {
      "analytic model), generates code and writes compiled.so, compiled_model.json, "
      "compiled.params, compiled.meta.",
      "neo compile resnet50.onnx --output out/\nneo compile det.onnx -o out --input x=1,3,640,640 "
-     "--threads 1 --db none",
+     "--threads 1 --db none\nneo compile cls.onnx -o out --input x=1..16,3,224,224",
      1, 1, compile_options, cli_compile},
     {"run", "DIR", "run an artifact on .npy files",
      "Runs an artifact once and writes its outputs in model order.",

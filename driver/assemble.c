@@ -109,7 +109,7 @@ static neo_status constant_value(assembly *a, int v, int like, const neo_pack *p
   const neo_graph *graph = a->project->graph;
   neo_plan_value value = describe(&graph->value[like], "");
   neo_stored stored;
-  NEO_TRY(neo_params_add(a->ctx, a->params, graph->value[v].constant, v, pack, &stored));
+  NEO_TRY(neo_params_add(a->ctx, a->params, graph->value[v].constant, pack, &stored));
   value.storage = NEO_STORE_PARAM;
   value.slot = stored.offset;
   value.bytes = stored.bytes;

@@ -96,7 +96,7 @@ neo_status neo_choose(neo_ctx *ctx, const neo_project *project, neo_db *db, neo_
   budget b = {.project = project,
               .all = neo_arena_alloc(&arena, sizeof *b.all * n),
               .pick = neo_arena_alloc(&arena, sizeof *b.pick * n),
-              .limit = project->max_params_growth * project->constant_bytes};
+              .limit = project->max_params_growth * project->constant_bytes * project->n_shapes};
   neo_status status = NEO_OK;
   for (int t = 0; t < project->n_tasks && status == NEO_OK; t++) {
     status = neo_task_alternatives(ctx, project, &project->task[t], db, &arena, &b.all[t]);

@@ -25,15 +25,51 @@ static void summarise(const neo_project *project, const neo_built *built, const 
     out->hits += built[t].choice.kind == NEO_CHOICE_HIT;
     out->near += built[t].choice.kind == NEO_CHOICE_NEAR;
     out->analytic += built[t].choice.kind == NEO_CHOICE_ANALYTIC;
-    out->predicted_ns += built[t].choice.ns * project->task[t].weight;
   }
+  for (int g = 0; g < project->partition.n_groups; g++)
+    if (project->group_task[g] >= 0)
+      out->predicted_ns += built[project->group_task[g]].choice.ns;
   out->params_bytes = params->data.size;
   out->weights_bytes = params->weights_bytes;
   out->generated_share = neo_generated_share(project);
 }
 
-static neo_status write_artifact(neo_ctx *ctx, const neo_project *project, const neo_built *built,
-                                 neo_params *params, const neo_codegen *codegen, const char *dir) {
+static uint32_t *row_dims(neo_arena *arena, int n, const int *dim) {
+  uint32_t *out = neo_arena_alloc(arena, sizeof *out * (size_t)(n + 1));
+  for (int i = 0; i < n; i++)
+    out[i] = (uint32_t)dim[i];
+  return out;
+}
+
+/* The plans of all shapes, chained to the first. Parameters are complete only after the last. */
+static neo_status assemble_all(neo_ctx *ctx, const neo_family *family, const neo_built *built,
+                               neo_params *params, neo_arena *arena, neo_assembled *out) {
+  neo_plan *more = neo_arena_alloc(arena, sizeof *more * (size_t)family->n);
+  for (int k = 0; k < family->n; k++) {
+    const neo_member *member = &family->member[k];
+    neo_assembled made;
+    NEO_TRY(neo_assemble(ctx, &member->project, built, params, arena, &made));
+    made.plan.rows = member->rows;
+    made.plan.rows_least = member->rows_least;
+    if (member->rows) {
+      const neo_graph *graph = member->project.graph;
+      made.plan.input_rows = row_dims(arena, graph->n_inputs, member->input_rows);
+      made.plan.output_rows = row_dims(arena, graph->n_outputs, member->output_rows);
+    }
+    if (k == 0)
+      *out = made;
+    else
+      more[k - 1] = made.plan;
+  }
+  out->plan.n_more = (uint32_t)(family->n - 1);
+  out->plan.more = more;
+  out->plan.params_bytes = (int64_t)params->data.size;
+  return NEO_OK;
+}
+
+static neo_status write_artifact(neo_ctx *ctx, const neo_family *family, const neo_built *built,
+                                 neo_params *params, const neo_compile_options *options) {
+  const neo_project *project = &family->member[0].project;
   neo_arena arena;
   neo_arena_init(&arena);
   neo_assembled *made = neo_arena_alloc(&arena, sizeof *made);
@@ -42,12 +78,12 @@ static neo_status write_artifact(neo_ctx *ctx, const neo_project *project, const
       neo_arena_alloc(&arena, sizeof *objects * (size_t)(project->n_tasks + 1));
   for (int t = 0; t < project->n_tasks; t++)
     objects[t] = &built[t].object;
-  neo_status status = neo_assemble(ctx, project, built, params, &arena, made);
+  neo_status status = assemble_all(ctx, family, built, params, &arena, made);
   if (status == NEO_OK)
     status = neo_plan_encode(ctx, &made->plan, &binary);
   if (status == NEO_OK) {
     neo_describe_model(&json, &made->plan);
-    neo_describe_meta(&meta, project, built, params, codegen->name);
+    neo_describe_meta(&meta, family, built, params, options->codegen ? options->codegen : "llvm");
     neo_artifact artifact = {.object = objects,
                              .n_objects = project->n_tasks,
                              .function = made->functions,
@@ -58,7 +94,7 @@ static neo_status write_artifact(neo_ctx *ctx, const neo_project *project, const
                              .params_size = params->data.size,
                              .model_json = json.data,
                              .meta = meta.data};
-    status = neo_artifact_write(ctx, dir, &project->target, &artifact);
+    status = neo_artifact_write(ctx, options->output, &project->target, &artifact);
   }
   neo_buf_fini(&binary);
   neo_buf_fini(&json);
@@ -82,8 +118,9 @@ static neo_status choose(neo_ctx *ctx, const neo_project *project, neo_db *db,
   return status;
 }
 
-neo_status neo_compile(neo_ctx *ctx, const neo_project *project, neo_db *db,
-                       const neo_compile_options *options, neo_compile_result *out) {
+neo_status neo_compile_family(neo_ctx *ctx, const neo_family *family, neo_db *db,
+                              const neo_compile_options *options, neo_compile_result *out) {
+  const neo_project *project = &family->member[0].project;
   const neo_codegen *codegen = neo_codegen_find(options->codegen ? options->codegen : "llvm");
   if (!codegen)
     return neo_fail(ctx, NEO_USAGE, "code generator '%s' is not known; use llvm or c",
@@ -102,7 +139,7 @@ neo_status neo_compile(neo_ctx *ctx, const neo_project *project, neo_db *db,
   if (status == NEO_OK && options->table)
     print_table(options->table, project, built);
   if (status == NEO_OK)
-    status = write_artifact(ctx, project, built, &params, codegen, options->output);
+    status = write_artifact(ctx, family, built, &params, options);
   if (status == NEO_OK)
     summarise(project, built, &params, out);
   neo_params_fini(&params);
@@ -110,4 +147,11 @@ neo_status neo_compile(neo_ctx *ctx, const neo_project *project, neo_db *db,
     neo_built_fini(&built[t]);
   free(built);
   return status;
+}
+
+neo_status neo_compile(neo_ctx *ctx, const neo_project *project, neo_db *db,
+                       const neo_compile_options *options, neo_compile_result *out) {
+  neo_member member = {.project = *project};
+  neo_family family = {.n = 1, .member = &member};
+  return neo_compile_family(ctx, &family, db, options, out);
 }

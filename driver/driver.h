@@ -2,6 +2,7 @@
  * tune it.
  *
  *   neo_project_open: import -> bind -> optimise -> partition -> choose layouts -> tasks
+ *   neo_family_open:  the same for every shape that the model shall have
  *   neo_compile:      per task: schedule from the store, a near record, or the analytic model ->
  * kernels -> artifact neo_tune:         propose -> build and measure -> one committed record per
  * trial -> learn
@@ -18,10 +19,30 @@
 
 /* ---- a model as tasks -------------------------------------------------------------------------- */
 
+/* A dimension of a binding that takes several values. */
+typedef struct neo_vary {
+  int binding, dim;
+  const char *symbol; /* dimensions of one symbol have one value; NULL: what the model calls the
+                         dimension, if anything */
+  bool range;         /* every value from value[0] to value[1]; else a list */
+  int n;              /* of the list; 0: as the symbol has it elsewhere */
+  const int64_t *value;
+} neo_vary;
+
+enum { NEO_MAX_VARY = 64, NEO_MAX_SHAPES = 256 };
+
 typedef struct neo_project_options {
   const char *model; /* path */
   int n_bindings;
   const neo_binding *bindings;
+  int n_vary; /* neo_family_open only */
+  const neo_vary *vary;
+  /* Which values of a range get code of their own: the ends and these, or all; default: powers of
+   * two. */
+  int n_breakpoints;
+  const int64_t *breakpoints;
+  bool every_value;
+  int max_shapes;     /* 0: 32; NEO_MAX_SHAPES at most */
   const char *target; /* NULL: this machine */
   int threads;        /* 0: one per core of this machine */
   neo_accuracy accuracy;
@@ -35,7 +56,7 @@ typedef struct neo_task {
   const neo_group *group;                /* the first group of this task */
   neo_layout layout[NEO_TE_MAX_BUFFERS]; /* of IN and OUT buffers, by te buffer */
   const char *signature;                 /* their text; the record key's last part */
-  int weight;                            /* groups of the model that are this task */
+  int weight;                            /* groups of the model that are this task, in all shapes */
   double flops;
 } neo_task;
 
@@ -49,7 +70,8 @@ typedef struct neo_project {
   neo_accuracy accuracy;
   double max_params_growth, constant_bytes; /* the latter: of all groups' constants */
   neo_layout *value_layout;                 /* by graph value; n == 0: row-major */
-  int n_tasks;
+  int n_shapes;                             /* of its family */
+  int n_tasks;                              /* of all shapes */
   neo_task *task;
   int *group_task; /* by group: its task, or -1 (views and runtime operators) */
 } neo_project;
@@ -60,6 +82,34 @@ void neo_project_close(neo_project *project);
  * the model can afford if no other task's do. */
 neo_status neo_project_space(neo_ctx *ctx, const neo_project *project, const neo_task *task,
                              neo_space **out);
+
+/* FLOPs of one run. */
+double neo_project_flops(const neo_project *project);
+
+/* ---- a model of several shapes ----------------------------------------------------------------
+ *
+ * Every value of a list gets code of its own. So do the breakpoints of a range; a value between two
+ * is served by the next higher one, filled up, if it is proven that this changes no result
+ * (ir/rows.h); else every value of the range gets code of its own. */
+
+/* One shape. */
+typedef struct neo_member {
+  neo_project project;
+  int64_t rows, rows_least;      /* serves least to rows; 0: exactly its own shapes */
+  int *input_rows, *output_rows; /* by graph input, output: 1 + the dimension of the rows, or 0 */
+} neo_member;
+
+/* Members share their task array: a task stands for its groups in all of them. Their constants have
+ * the same data where they are equal. The first has the largest extents. */
+typedef struct neo_family {
+  int n;
+  neo_member *member;
+  neo_arena arena;
+} neo_family;
+
+/* NEO_USAGE if it is more shapes than options allow; it says which node is to blame. */
+neo_status neo_family_open(neo_ctx *ctx, const neo_project_options *options, neo_family *out);
+void neo_family_close(neo_family *family);
 
 /* The te's text with every extent replaced by '#': near workloads share it. */
 void neo_workload_family(neo_buf *out, const char *te_text);
@@ -104,13 +154,16 @@ typedef struct neo_compile_options {
 
 typedef struct neo_compile_result {
   int n_tasks, hits, near, analytic;
-  double predicted_ns;                /* sum over tasks of weight * ns */
+  double predicted_ns;                /* of one run: sum over groups */
   size_t params_bytes, weights_bytes; /* compiled.params against the model's own constants */
   double generated_share; /* of the model's work in generated kernels, as neo_generated_share */
 } neo_compile_result;
 
 neo_status neo_compile(neo_ctx *ctx, const neo_project *project, neo_db *db,
                        const neo_compile_options *options, neo_compile_result *out);
+/* One artifact of all its shapes: kernels and stored constants that are the same are in it once. */
+neo_status neo_compile_family(neo_ctx *ctx, const neo_family *family, neo_db *db,
+                              const neo_compile_options *options, neo_compile_result *out);
 
 /* ---- tune ---------------------------------------------------------------------------------------- */
 

@@ -1,16 +1,22 @@
 /* The constants of every kernel as compiled.params holds them.
  *
- * A constant is stored once per (value, pack te, layout): kernels that agree share it. A pack te
- * runs natively first, then the layout is applied; blocks are 64-byte aligned. */
+ * A constant is stored once per (its data, pack te, layout): kernels that agree share it. A pack te
+ * runs natively first, then the layout is applied; blocks are 64-byte aligned, and equal blocks are
+ * one, whatever they come from. */
 #include <string.h>
 
 #include "driver/stages.h"
 
-static char *params_name(neo_arena *arena, int value, const neo_pack *pack, int rank) {
+/* The constant's identity, and how it is stored. */
+static char *params_name(neo_arena *arena, const neo_tensor *constant, const neo_pack *pack) {
   neo_buf buf = {0};
-  neo_buf_printf(&buf, "%d ", value);
-  neo_layout_print(&buf, &pack->layout, rank);
-  if (pack->has_te) {
+  neo_buf_printf(&buf, "%p %s ", constant->data, neo_dtype_name(constant->dtype));
+  neo_shape_print(&buf, &constant->shape);
+  if (pack) {
+    neo_buf_text(&buf, " ");
+    neo_layout_print(&buf, &pack->layout, constant->shape.rank);
+  }
+  if (pack && pack->has_te) {
     char key[33];
     neo_te_key(&pack->te, key);
     neo_buf_printf(&buf, " %s", key);
@@ -36,30 +42,62 @@ static neo_status transform(neo_ctx *ctx, const neo_te *te, const neo_tensor *co
   return neo_measure_native(ctx, te, buffers);
 }
 
+/* A stored block, and the one before it of the same size and checksum. */
+typedef struct params_block {
+  neo_stored at;
+  struct params_block *next;
+} params_block;
+
+/* Appends the block unless its like is there. */
+static neo_status put_block(neo_ctx *ctx, neo_params *params, const void *bytes, size_t size,
+                            neo_stored *out) {
+  static const char zeros[64];
+  char key[48];
+  snprintf(key, sizeof key, "%zu %08x", size, (unsigned)neo_crc32(0, bytes, size));
+  params_block *known = neo_map_get(&params->blocks, key);
+  for (params_block *b = known; b; b = b->next)
+    if (size == 0 || memcmp(params->data.data + b->at.offset, bytes, size) == 0) {
+      *out = b->at;
+      return NEO_OK;
+    }
+  neo_buf_append(&params->data, zeros, (64 - params->data.size % 64) % 64);
+  *out = (neo_stored){(int64_t)params->data.size, (int64_t)size};
+  neo_buf_append(&params->data, bytes, size);
+  params_block *block = neo_arena_alloc(&params->arena, sizeof *block);
+  *block = (params_block){*out, known};
+  bool kept = neo_map_put(&params->blocks, neo_arena_strdup(&params->arena, key), block);
+  return kept && !params->data.failed
+             ? NEO_OK
+             : neo_fail(ctx, NEO_NO_MEMORY, "parameters: %zu bytes", params->data.size + size);
+}
+
 static neo_status store(neo_ctx *ctx, neo_params *params, const neo_tensor *tensor,
                         const neo_layout *layout, neo_stored *out) {
-  static const char zeros[64];
-  neo_buf_append(&params->data, zeros, (64 - params->data.size % 64) % 64);
-  size_t offset = params->data.size;
   size_t bytes =
       (size_t)neo_layout_elements(layout, &tensor->shape) * neo_dtype_size(tensor->dtype);
   void *packed = neo_aligned_alloc(ctx, bytes);
   if (!packed)
     return neo_fail(ctx, NEO_NO_MEMORY, "parameters: %zu bytes", bytes);
   neo_layout_pack(layout, tensor, packed);
-  neo_buf_append(&params->data, packed, bytes);
+  neo_status status = put_block(ctx, params, packed, bytes, out);
   neo_aligned_free(ctx, packed);
-  if (params->data.failed)
-    return neo_fail(ctx, NEO_NO_MEMORY, "parameters: %zu bytes", offset + bytes);
-  *out = (neo_stored){(int64_t)offset, (int64_t)bytes};
-  return NEO_OK;
+  return status;
 }
 
-neo_status neo_params_add(neo_ctx *ctx, neo_params *params, const neo_tensor *constant, int value,
+/* Stored in several forms, a constant counts once. */
+static neo_status count_weights(neo_ctx *ctx, neo_params *params, const neo_tensor *constant,
+                                neo_stored *stored) {
+  const char *own = params_name(&params->arena, constant, NULL);
+  if (neo_map_get(&params->offsets, own))
+    return NEO_OK;
+  params->weights_bytes += constant->size;
+  return neo_map_put(&params->offsets, own, stored) ? NEO_OK
+                                                    : neo_fail(ctx, NEO_NO_MEMORY, "parameters");
+}
+
+neo_status neo_params_add(neo_ctx *ctx, neo_params *params, const neo_tensor *constant,
                           const neo_pack *pack, neo_stored *out) {
-  neo_arena arena;
-  neo_arena_init(&arena);
-  const char *name = params_name(&arena, value, pack, constant->shape.rank);
+  const char *name = params_name(&params->arena, constant, pack);
   neo_stored *known = neo_map_get(&params->offsets, name);
   neo_status status = NEO_OK;
   if (!known) {
@@ -72,15 +110,11 @@ neo_status neo_params_add(neo_ctx *ctx, neo_params *params, const neo_tensor *co
     neo_tensor_free(ctx, &made);
     if (status == NEO_OK && !neo_map_put(&params->offsets, name, known))
       status = neo_fail(ctx, NEO_NO_MEMORY, "parameters");
-    char *own = neo_arena_printf(&params->arena, "constant %d", value);
-    if (!neo_map_get(&params->offsets, own)) /* stored in several forms, it counts once */
-      params->weights_bytes += constant->size;
-    if (status == NEO_OK && !neo_map_put(&params->offsets, own, known))
-      status = neo_fail(ctx, NEO_NO_MEMORY, "parameters");
+    if (status == NEO_OK)
+      status = count_weights(ctx, params, constant, known);
   }
   if (status == NEO_OK)
     *out = *known;
-  neo_arena_fini(&arena);
   return status;
 }
 
@@ -92,5 +126,6 @@ void neo_params_init(neo_params *params) {
 void neo_params_fini(neo_params *params) {
   neo_buf_fini(&params->data);
   neo_map_fini(&params->offsets);
+  neo_map_fini(&params->blocks);
   neo_arena_fini(&params->arena);
 }

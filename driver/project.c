@@ -69,27 +69,31 @@ static void collect_tasks(neo_project *project) {
   neo_map_fini(&seen);
 }
 
-neo_status neo_project_open(neo_ctx *ctx, const neo_project_options *options, neo_project *out) {
+static neo_status find_machine(neo_ctx *ctx, const neo_project_options *options,
+                               neo_project *project) {
+  neo_buf text = {0};
+  neo_cores cores;
+  NEO_TRY(neo_target_find(ctx, options->target, &project->target));
+  neo_target_print(&text, &project->target);
+  snprintf(project->target_text, sizeof project->target_text, "%s", text.data);
+  neo_buf_fini(&text);
+  NEO_TRY(neo_cores_detect(ctx, NULL, &cores));
+  project->threads = options->threads > 0 ? options->threads : cores.n;
+  return NEO_OK;
+}
+
+neo_status neo_project_load(neo_ctx *ctx, const neo_project_options *options, neo_project *out) {
   neo_project project = {.accuracy = options->accuracy,
+                         .n_shapes = 1,
                          .max_params_growth =
                              options->max_params_growth > 0 ? options->max_params_growth : 4};
-  neo_arena_init(&project.arena);
-  neo_status status = neo_target_find(ctx, options->target, &project.target);
-  if (status != NEO_OK)
-    goto out;
-  neo_buf text = {0};
-  neo_target_print(&text, &project.target);
-  snprintf(project.target_text, sizeof project.target_text, "%s", text.data);
-  neo_buf_fini(&text);
-  neo_cores cores;
-  status = neo_cores_detect(ctx, NULL, &cores);
-  if (status != NEO_OK)
-    goto out;
-  project.threads = options->threads > 0 ? options->threads : cores.n;
   neo_import_options import = {.n_bindings = options->n_bindings,
                                .binding = options->bindings,
                                .max_model_bytes = options->max_model_bytes};
-  status = neo_import(ctx, options->model, &import, &project.graph);
+  neo_arena_init(&project.arena);
+  neo_status status = find_machine(ctx, options, &project);
+  if (status == NEO_OK)
+    status = neo_import(ctx, options->model, &import, &project.graph);
   if (status == NEO_OK)
     status = neo_pass_bind(ctx, project.graph, options->n_bindings, options->bindings);
   if (status == NEO_OK)
@@ -100,14 +104,26 @@ neo_status neo_project_open(neo_ctx *ctx, const neo_project_options *options, ne
     neo_graph_drop_unused(project.graph);
   if (status == NEO_OK)
     status = neo_graph_partition(ctx, project.graph, &project.arena, &project.partition);
-  for (int g = 0; status == NEO_OK && g < project.partition.n_groups; g++)
-    if (project.partition.group[g].kind == NEO_STEP_TE)
-      project.constant_bytes += neo_te_constant_bytes(&project.partition.group[g].te);
   if (status == NEO_OK)
-    status = neo_project_layouts(ctx, &project);
-  if (status == NEO_OK)
-    collect_tasks(&project);
-out:
+    *out = project;
+  else
+    neo_project_close(&project);
+  return status;
+}
+
+neo_status neo_project_finish(neo_ctx *ctx, neo_project *project) {
+  for (int g = 0; g < project->partition.n_groups; g++)
+    if (project->partition.group[g].kind == NEO_STEP_TE)
+      project->constant_bytes += neo_te_constant_bytes(&project->partition.group[g].te);
+  NEO_TRY(neo_project_layouts(ctx, project));
+  collect_tasks(project);
+  return NEO_OK;
+}
+
+neo_status neo_project_open(neo_ctx *ctx, const neo_project_options *options, neo_project *out) {
+  neo_project project;
+  NEO_TRY(neo_project_load(ctx, options, &project));
+  neo_status status = neo_project_finish(ctx, &project);
   if (status == NEO_OK)
     *out = project;
   else
@@ -119,6 +135,14 @@ void neo_project_close(neo_project *project) {
   neo_graph_destroy(project->graph);
   project->graph = NULL;
   neo_arena_fini(&project->arena);
+}
+
+double neo_project_flops(const neo_project *project) {
+  double sum = 0;
+  for (int g = 0; g < project->partition.n_groups; g++)
+    if (project->group_task[g] >= 0)
+      sum += project->task[project->group_task[g]].flops;
+  return sum;
 }
 
 double neo_te_constant_bytes(const neo_te *te) {
@@ -145,7 +169,7 @@ neo_status neo_project_space_within(neo_ctx *ctx, const neo_project *project, co
 neo_status neo_project_space(neo_ctx *ctx, const neo_project *project, const neo_task *task,
                              neo_space **out) {
   double own = neo_te_constant_bytes(&task->group->te) * task->weight;
-  double spare = (project->max_params_growth - 1) * project->constant_bytes;
+  double spare = (project->max_params_growth - 1) * project->constant_bytes * project->n_shapes;
   return neo_project_space_within(ctx, project, task, own > 0 ? 1 + spare / own : 1, out);
 }
 

@@ -10,6 +10,13 @@ neo_status neo_project_layouts(neo_ctx *ctx, neo_project *project);
 void neo_task_fill(const neo_project *project, const neo_group *group, neo_arena *arena,
                    neo_task *out);
 
+/* project.c: the two halves of neo_project_open: up to the partition, and layouts and tasks. */
+neo_status neo_project_load(neo_ctx *ctx, const neo_project_options *options, neo_project *out);
+neo_status neo_project_finish(neo_ctx *ctx, neo_project *project);
+
+/* family.c: another project's constants become the first's where they are equal. */
+void neo_constants_share(neo_project *first, neo_project *other);
+
 /* project.c: a task as the store describes workloads; owns its texts. */
 typedef struct neo_description {
   neo_buf text, family;
@@ -69,7 +76,8 @@ void neo_built_fini(neo_built *built);
 typedef struct neo_params {
   neo_arena arena;
   neo_buf data;
-  neo_map offsets; /* "value layout te-key" -> neo_stored in arena */
+  neo_map offsets; /* "constant layout te-key" -> neo_stored in arena */
+  neo_map blocks;  /* "bytes checksum" -> the newest stored block of these, in arena */
   size_t weights_bytes;
 } neo_params;
 
@@ -78,8 +86,8 @@ void neo_params_init(neo_params *params);
 typedef struct neo_stored {
   int64_t offset, bytes; /* in data */
 } neo_stored;
-/* value: number of the constant in the graph, its identity. */
-neo_status neo_params_add(neo_ctx *ctx, neo_params *params, const neo_tensor *constant, int value,
+/* Where its data are is a constant's identity: they must stay there. */
+neo_status neo_params_add(neo_ctx *ctx, neo_params *params, const neo_tensor *constant,
                           const neo_pack *pack, neo_stored *out);
 void neo_params_fini(neo_params *params);
 
@@ -97,7 +105,7 @@ neo_status neo_assemble(neo_ctx *ctx, const neo_project *project, const neo_buil
  * runtime operators, one operation for every element that they read or write. 0..1. */
 double neo_generated_share(const neo_project *project);
 void neo_describe_model(neo_buf *out, const neo_plan *plan);
-void neo_describe_meta(neo_buf *out, const neo_project *project, const neo_built *built,
+void neo_describe_meta(neo_buf *out, const neo_family *family, const neo_built *built,
                        const neo_params *params, const char *codegen);
 
 /* ---- tune.c: the search side of a run, shared by tuning and replay ----------------------------------- */

@@ -71,7 +71,7 @@ typedef struct neo_plan_step {
 /* Of one shape; `more` has those of the artifact's further shapes.
  *
  * Rows. A plan may serve fewer slices than it was compiled for, along one dimension of some inputs
- * (a batch): the runtime fills the missing ones with zeros and cuts the outputs. The compiler has
+ * (a batch): the runtime repeats the last one and cuts the outputs. The compiler has
  * proven that slice k of every output depends on slice k of the inputs only (ir/rows.h). */
 typedef struct neo_plan neo_plan;
 struct neo_plan {

@@ -38,7 +38,7 @@ struct neo_rt_session {
   session_shape *shape;
   session_input *input;
   void **own;  /* by input, then by output: the session's own buffers, of the largest shape */
-  void **wide; /* by input: filled up with rows of zeros; NULL where no shape needs it */
+  void **wide; /* by input: filled up with more rows; NULL where no shape needs it */
   char *arena, *scratch, *op_work;
   int caller_cpu; /* the thread that runs the session is pinned to it while it does; -1: not */
   bool profile;

@@ -3,8 +3,9 @@
  * Design: set and bind only note where an input's data are and which shape they have; a run looks
  * for the shape of the artifact that has all of them. The exact one is taken if there is one, else
  * one that serves fewer rows than it was compiled for: then the inputs that have rows are copied,
- * every run (bound memory may change), and the missing rows are zeros, so that whatever kernels
- * compute of them stays in bounds. */
+ * every run (bound memory may change), and the missing rows repeat the last one: whatever kernels
+ * compute of them is in bounds, and no NaN comes from there that a kernel which adds rows up in
+ * passing (Strassen's products) could spread. */
 #include <string.h>
 
 #include "runtime/dtype.h"
@@ -271,7 +272,7 @@ static void input_place(session_shape *s, int i, const void *data) {
       s->step[k].data[j] = s->place[p->step[k].arg[j]];
 }
 
-/* Copies input i into memory of the plan's rows, zeros behind its own. */
+/* Copies input i into memory of the plan's rows, its last one again and again behind its own. */
 static const void *widen(neo_rt_session *s, const neo_plan *plan, int i) {
   const neo_plan_value *v = &plan->value[plan->input[i]];
   const char *from = s->input[i].data;
@@ -283,7 +284,8 @@ static const void *widen(neo_rt_session *s, const neo_plan *plan, int i) {
   size_t given = inner * (size_t)s->rows, whole = inner * (size_t)plan->rows;
   for (size_t k = 0; k < outer && whole; k++) {
     memcpy(to + k * whole, from + k * given, given);
-    memset(to + k * whole + given, 0, whole - given);
+    for (size_t at = given; at < whole; at += inner)
+      memcpy(to + k * whole + at, from + (k + 1) * given - inner, inner);
   }
   return to;
 }

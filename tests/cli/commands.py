@@ -56,6 +56,41 @@ def threads(d):
     json.loads(out)
 
 
+def shapes(d):
+    """A range of batches: one artifact, each batch by its own shape or the next larger one, the same rows."""
+    model = odd_model(d("odd.onnx"))
+    args = ["compile", model, "--db", "none", "--threads", "1", "--input", "s:r="]
+    out, _ = run("neo", *args, "--input", "in/x:0=1..9", "-o", d("art"))
+    check("5 shapes" in out, out)
+    floats(d("r.npy"), (), [10])
+    for n in range(1, 10):
+        floats(d("x.npy"), (n,), [i * i for i in range(n)])
+        run("neo", "run", d("art"), "--input", "in/x:0=" + d("x.npy"), "--input", "s:r=" + d("r.npy"), "--output-dir",
+            d("out"))
+        got = read_floats(d("out", "o_1.npy"))
+        check(got == [10 + i * i for i in range(n)], f"{n}: {got}")
+    out, _ = run("neo", "inspect", d("art"))
+    check("in/x:0 f32[5..8]" in out and "in/x:0 f32[1]" in out, out)
+    out, _ = run("neo", "bench", d("art"), "--runs", "2", "--input", "in/x:0=3", "--profile")
+    check("latency" in out, out)
+    _, err = run("neo", "bench", d("art"), "--runs", "2", "--input", "in/x:0=10", expect=2)
+    check("[5..8]" in err, err)
+    out, _ = run("neo", *args, "--input", "in/x:0=2/5", "-o", d("art"))
+    check("2 shapes" in out, out)
+    out, _ = run("neo", *args, "--input", "in/x:0=n=1..9", "--breakpoints", "3", "-o", d("art"))
+    check("3 shapes" in out, out)
+    out, _ = run("neo", *args, "--input", "in/x:0=1..9", "--breakpoints", "all", "-o", d("art"))
+    check("9 shapes" in out, out)
+    _, err = run("neo", *args, "--input", "in/x:0=1..9", "--max-shapes", "4", "-o", d("no"), expect=2)
+    check("--max-shapes" in err, err)
+    for bad in ("in/x:0=9..1", "in/x:0=1..2..3", "in/x:0=1/", "in/x:0=0..3", "in/x:0=m"):
+        run("neo", *args, "--input", bad, "-o", d("no"), expect=2)
+    run("neo-tune", model, "--input", "s:r=", "--input", "in/x:0=1..9", "--threads", "1", "--db", d("t.db"), "--measure",
+        "simulated:", "--trials", "60", "--quiet")
+    out, _ = run("neo-tune", "replay", "--db", d("t.db"))
+    check("every proposal equal" in out, out)
+
+
 def only_failures(d):
     """What the simulated measurer plays back: the first proposals of seed 1, all crashed."""
     run("neo-tune", MODEL, *ONE, "--db", d("first.db"), "--measure", "simulated:", "--trials", "16", "--quiet")
@@ -131,7 +166,7 @@ def shell(d):
 
 
 def main():
-    for part in (exit_codes, odd_names, threads, interrupted, shell):
+    for part in (exit_codes, odd_names, shapes, threads, interrupted, shell):
         with Scratch() as d:
             part(d)
         print(part.__name__, "ok", flush=True)

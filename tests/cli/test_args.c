@@ -16,7 +16,7 @@ static neo_binding bind(const char *text) {
   neo_ctx_init(&ctx, 1);
   neo_arena_fini(&arena);
   neo_arena_init(&arena);
-  assert_int_equal(cli_binding(&ctx, &arena, text, &out), NEO_OK);
+  assert_int_equal(cli_binding(&ctx, &arena, text, NULL, &out), NEO_OK);
   return out;
 }
 
@@ -45,7 +45,7 @@ static void bad_bindings_are_named(void **state) {
     neo_arena arena;
     neo_ctx_init(&ctx, 1);
     neo_arena_init(&arena);
-    assert_int_equal(cli_binding(&ctx, &arena, bad[i], &out), NEO_USAGE);
+    assert_int_equal(cli_binding(&ctx, &arena, bad[i], NULL, &out), NEO_USAGE);
     assert_non_null(strstr(ctx.message, bad[i]));
     neo_arena_fini(&arena);
   }
