@@ -203,22 +203,28 @@ void neo_emit_infer(neo_emitter *e) {
 }
 
 const neo_shape *neo_emit_shape(neo_emitter *e, int value) {
+  if (value < 0)
+    return NULL;
   neo_emit_infer(e);
   return value_known(e->graph, value) ? &e->graph->value[value].shape : NULL;
 }
 
 int neo_emit_rank(neo_emitter *e, int value) {
+  if (value < 0)
+    return -1;
   neo_emit_infer(e);
   return e->graph->value[value].shape.rank;
 }
 
 neo_dtype neo_emit_dtype(neo_emitter *e, int value) {
+  if (value < 0)
+    return NEO_DTYPE_COUNT;
   neo_emit_infer(e);
   return e->graph->value[value].dtype;
 }
 
 const neo_tensor *neo_emit_const(neo_emitter *e, int value) {
-  if (value == NEO_NO_VALUE)
+  if (value < 0)
     return NULL;
   neo_emit_infer(e);
   return e->graph->value[value].constant;

@@ -51,9 +51,10 @@ static int scope_find(onnx_import *im, onnx_scope *scope, const char *name) {
   if (id || !scope->outer)
     return (int)id - 1;
   int outer = scope_find(im, scope->outer, name);
-  if (outer < 0 || scope->outer->graph == scope->graph)
+  bool list = onnx_is_list(outer);
+  if ((outer < 0 && !list) || scope->outer->graph == scope->graph)
     return outer;
-  int inner = onnx_scope_capture(im, scope, outer);
+  int inner = list ? onnx_list_capture(im, scope, outer) : onnx_scope_capture(im, scope, outer);
   if (!neo_map_put(&scope->names, name, (void *)(intptr_t)(inner + 1)))
     return NEO_NO_VALUE;
   return inner;
@@ -176,6 +177,12 @@ static int placeholder(onnx_import *im, const char *name) {
 }
 
 static bool is_placeholder(const onnx_import *im, int value) {
+  const onnx_list *list = onnx_list_of(im, value);
+  for (int i = 0; list && i < list->n; i++)
+    if (is_placeholder(im, list->value[i]))
+      return true;
+  if (list)
+    return false;
   const neo_value *v = &im->e.graph->value[value];
   return v->node < 0 && !v->constant && !v->is_input;
 }
@@ -341,6 +348,19 @@ static neo_status find_row(onnx_import *im, onnx_node *node) {
   return onnx_unsupported(im, node, "operator not implemented");
 }
 
+/* Operators of tensors are not given sequences, but for Identity, which is nothing then. */
+static neo_status convert_row(onnx_import *im, onnx_node *node) {
+  const char *op = node->row->op ? node->row->op : "";
+  if (strcmp(op, "identity") == 0 && node->n_inputs == 1 && onnx_is_list(node->input[0])) {
+    onnx_bind(im, node, 0, node->input[0]);
+    return NEO_OK;
+  }
+  for (int i = 0; i < node->n_inputs && strcmp(op, "*") != 0; i++)
+    if (onnx_is_list(node->input[i]))
+      return onnx_unsupported(im, node, "input %d is a sequence or an optional without a value", i);
+  return node->row->convert(im, node);
+}
+
 static neo_status convert_node(onnx_import *im, onnx_scope *scope, const Onnx__Node *pb) {
   onnx_node node = {.scope = scope, .pb = pb};
   bool poisoned;
@@ -357,7 +377,7 @@ static neo_status convert_node(onnx_import *im, onnx_scope *scope, const Onnx__N
     NEO_TRY(find_row(im, &node));
     if (node.row && !poisoned) {
       int before = im->e.unsupported.n;
-      NEO_TRY(node.row->convert(im, &node));
+      NEO_TRY(convert_row(im, &node));
       if (im->e.unsupported.n == before)
         report_unread(im, &node);
     }
@@ -400,25 +420,33 @@ static neo_status input_shape(onnx_import *im, const char *name, const Onnx__Ten
   return NEO_OK;
 }
 
-static neo_status add_input(onnx_import *im, onnx_scope *scope, const Onnx__ValueInfo *info) {
-  const char *name = text_or_empty(info->name), *type_name = "not a tensor";
-  const char *dim_name[NEO_MAX_RANK] = {0};
+neo_status onnx_tensor_input(onnx_import *im, const char *name, const Onnx__TensorType *type,
+                             int *out) {
+  const char *dim_name[NEO_MAX_RANK] = {0}, *type_name = "not a tensor";
   neo_shape shape = {0};
   neo_dtype dtype;
-  if (scope_find(im, scope, name) != NEO_NO_VALUE) {
-    const neo_value *value = &im->e.graph->value[scope_find(im, scope, name)];
-    if (value->constant)
+  if (!type || onnx_dtype(type->elem_type, &dtype, &type_name) != NEO_OK) {
+    neo_unsupported_add(&im->e.unsupported, "input '%s': %s", name, type_name);
+    *out = placeholder(im, name);
+    return NEO_OK;
+  }
+  NEO_TRY(input_shape(im, name, type, &shape, dim_name));
+  *out = neo_emit_input(&im->e, name, dtype, &shape);
+  memcpy(im->e.graph->value[*out].dim_name, dim_name, sizeof dim_name);
+  return NEO_OK;
+}
+
+static neo_status add_input(onnx_import *im, onnx_scope *scope, const Onnx__ValueInfo *info) {
+  const char *name = text_or_empty(info->name);
+  int known = scope_find(im, scope, name), id;
+  if (known != NEO_NO_VALUE) {
+    if (known >= 0 && im->e.graph->value[known].constant)
       return NEO_OK; /* an initializer listed as input: a default value */
     return neo_fail(im->e.ctx, NEO_BAD_INPUT, "onnx: the name '%s' is defined twice", name);
   }
-  const Onnx__TensorType *type = info->type ? info->type->tensor_type : NULL;
-  if (!type || onnx_dtype(type->elem_type, &dtype, &type_name) != NEO_OK) {
-    neo_unsupported_add(&im->e.unsupported, "input '%s': %s", name, type_name);
-    return onnx_scope_put(im, scope, name, placeholder(im, name));
-  }
-  NEO_TRY(input_shape(im, name, type, &shape, dim_name));
-  int id = neo_emit_input(&im->e, name, dtype, &shape);
-  memcpy(im->e.graph->value[id].dim_name, dim_name, sizeof dim_name);
+  if (info->type && (info->type->sequence_type || info->type->optional_type))
+    return onnx_list_input(im, scope, name, info->type);
+  NEO_TRY(onnx_tensor_input(im, name, info->type ? info->type->tensor_type : NULL, &id));
   return onnx_scope_put(im, scope, name, id);
 }
 
@@ -439,7 +467,10 @@ static neo_status main_graph(onnx_import *im, onnx_scope *scope) {
     int value = scope_find(im, scope, name);
     if (value == NEO_NO_VALUE)
       return neo_fail(im->e.ctx, NEO_BAD_INPUT, "onnx: output '%s' is defined nowhere", name);
-    neo_graph_add_output(im->e.graph, value, name);
+    if (onnx_is_list(value))
+      onnx_list_outputs(im, value, name);
+    else
+      neo_graph_add_output(im->e.graph, value, name);
   }
   return NEO_OK;
 }

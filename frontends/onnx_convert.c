@@ -160,8 +160,8 @@ neo_status onnx_batch_norm(onnx_import *im, onnx_node *node) {
     NEO_TRY(onnx_attr_int(im, node, "is_test", &is_test));
     training = is_test == 0 && node->n_outputs > 1;
   }
-  if (training != 0)
-    return onnx_unsupported(im, node, "training_mode=%lld", (long long)training);
+  if (training != 0 && spatial == 1)
+    return onnx_batch_norm_training(im, node);
   if (spatial != 1)
     return onnx_unsupported(im, node, "spatial=%lld", (long long)spatial);
   if (node->n_outputs > 1)
@@ -195,11 +195,13 @@ neo_status onnx_softmax_11(onnx_import *im, onnx_node *node) {
 /* Inference: the identity; the mask is all true. */
 neo_status onnx_dropout(onnx_import *im, onnx_node *node) {
   int mode = onnx_input(node, 2), x = onnx_input(node, 0);
-  const neo_tensor *training = onnx_const(im, mode);
-  if (mode != NEO_NO_VALUE && (!training || neo_tensor_get_i64(training, 0) != 0))
-    return onnx_unsupported(im, node, "training_mode is not constant false");
+  const neo_tensor *training = neo_emit_const(&im->e, mode);
   if (x == NEO_NO_VALUE)
     return onnx_bad(im, node, "no input");
+  if (mode != NEO_NO_VALUE && (!training || training->size == 0))
+    return onnx_unsupported(im, node, "training_mode is not a constant");
+  if (training && neo_tensor_get_i64(training, 0) != 0)
+    return onnx_dropout_training(im, node);
   int out = emit_one(im, node, "identity", x, NEO_NO_VALUE);
   if (out == NEO_NO_VALUE)
     return NEO_OK;

@@ -141,3 +141,118 @@ neo_status onnx_qlinear_gap(onnx_import *im, onnx_node *node) {
       emit(im, node, "quantize_linear", 3, (int[]){x, onnx_input(node, 3), onnx_input(node, 4)}));
   return NEO_OK;
 }
+
+/* ---- transformers ---------------------------------------------------------------------------- */
+
+static int swap_last(onnx_import *im, onnx_node *node, int value, int rank) {
+  int64_t perm[NEO_MAX_RANK];
+  for (int d = 0; d < rank; d++)
+    perm[d] = d < rank - 2 ? d : 2 * rank - 3 - d;
+  neo_node *made = onnx_emit(im, node, "transpose", 1, &value, 1);
+  neo_node_set_ints(im->e.graph, made, "perm", rank, perm);
+  return made->output[0];
+}
+
+/* alpha * a b, either with its last two dimensions swapped. */
+neo_status onnx_fused_matmul(onnx_import *im, onnx_node *node) {
+  static const char *const flags[2] = {"transA", "transB"};
+  int in[2] = {onnx_input(node, 0), onnx_input(node, 1)};
+  double alpha = 1;
+  for (int k = 0; k < 2; k++) {
+    int64_t swap = 0;
+    NEO_TRY(onnx_attr_int(im, node, flags[k], &swap));
+    int rank = swap ? neo_emit_rank(&im->e, in[k]) : 2;
+    if (in[k] == NEO_NO_VALUE || rank < 2)
+      return onnx_unsupported(im, node, "the rank of input %d is not known, or below 2", k);
+    if (swap)
+      in[k] = swap_last(im, node, in[k], rank);
+  }
+  for (int k = 0; k < 2; k++) {
+    int64_t batch = 0;
+    NEO_TRY(onnx_attr_int(im, node, k ? "transBatchB" : "transBatchA", &batch));
+    if (batch)
+      return onnx_unsupported(im, node, "transBatch");
+  }
+  NEO_TRY(onnx_attr_float(im, node, "alpha", &alpha));
+  int y = emit2(im, node, "matmul", in[0], in[1]);
+  if (alpha != 1) {
+    neo_dtype dtype = neo_emit_dtype(&im->e, in[0]);
+    dtype = dtype == NEO_DTYPE_COUNT ? NEO_F32 : dtype;
+    y = emit2(im, node, "mul", y, onnx_make_scalar_like(im, node, "alpha", dtype, alpha));
+  }
+  onnx_bind(im, node, 0, y);
+  return NEO_OK;
+}
+
+typedef struct nbits {
+  int64_t k, n, bits, block, blocks; /* blocks of each of the n columns */
+} nbits;
+
+/* Packed constants as a tensor [rows, per_row] of a narrow type; 4 bits: low ones first. */
+static neo_status unpack(onnx_import *im, onnx_node *node, const neo_tensor *packed, int64_t rows,
+                         int64_t per_row, int *out) {
+  neo_tensor wide;
+  size_t bytes_per_row = packed->size / (size_t)rows;
+  if (packed->dtype != NEO_U8 || bytes_per_row * 2 < (size_t)per_row)
+    return onnx_bad(im, node, "%zu bytes of packed values, %lld x %lld needed", packed->size,
+                    (long long)rows, (long long)per_row);
+  NEO_TRY(neo_tensor_create(im->e.ctx, NEO_U4, &(neo_shape){2, {rows, per_row}}, &wide));
+  neo_graph_adopt(im->e.graph, wide.data);
+  for (int64_t r = 0; r < rows; r++)
+    onnx_packed_store((const uint8_t *)packed->data + (size_t)r * bytes_per_row, per_row,
+                      &(neo_tensor){NEO_U4, wide.shape, (uint8_t *)wide.data + r * per_row, 0});
+  *out = neo_graph_add_constant(im->e.graph, node->name, &wide);
+  return NEO_OK;
+}
+
+static neo_status read_nbits(onnx_import *im, onnx_node *node, nbits *w) {
+  *w = (nbits){.bits = 4};
+  NEO_TRY(onnx_attr_int(im, node, "K", &w->k));
+  NEO_TRY(onnx_attr_int(im, node, "N", &w->n));
+  NEO_TRY(onnx_attr_int(im, node, "bits", &w->bits));
+  NEO_TRY(onnx_attr_int(im, node, "block_size", &w->block));
+  onnx_attr(node, "accuracy_level");
+  if (w->k < 1 || w->n < 1 || w->block < 1 || w->k > 1 << 24 || w->n > 1 << 24 ||
+      w->block > 1 << 20)
+    return onnx_bad(im, node, "K=%lld, N=%lld, block_size=%lld", (long long)w->k, (long long)w->n,
+                    (long long)w->block);
+  w->blocks = (w->k + w->block - 1) / w->block;
+  return NEO_OK;
+}
+
+/* (a, b u8 [n, blocks, bytes], scales [n * blocks], zeros? u8, order?, bias?): a times the
+ * transpose of what b holds: integers of 4 bits with a scale and a zero point (8) per block. */
+neo_status onnx_matmul_nbits(onnx_import *im, onnx_node *node) {
+  nbits w;
+  const neo_tensor *packed = onnx_const(im, onnx_input(node, 1)),
+                   *packed_zero = onnx_const(im, onnx_input(node, 3));
+  int zero = NEO_NO_VALUE, q;
+  NEO_TRY(read_nbits(im, node, &w));
+  if (!packed || w.bits != 4 || onnx_input(node, 4) != NEO_NO_VALUE ||
+      (onnx_input(node, 3) != NEO_NO_VALUE && !packed_zero))
+    return onnx_unsupported(im, node, "other than constants of 4 bits in their own order");
+  NEO_TRY(unpack(im, node, packed, w.n, w.blocks * w.block, &q));
+  const int64_t grid[2] = {w.n, w.blocks}, from = 0, axis = 1;
+  int target = onnx_make_ints(im, node, "grid", 2, grid);
+  int scale = emit2(im, node, "reshape", onnx_input(node, 2), target);
+  if (packed_zero) {
+    NEO_TRY(unpack(im, node, packed_zero, w.n, w.blocks, &zero));
+  } else {
+    int eight = onnx_make_scalar_like(im, node, "zero", NEO_U4, 8);
+    zero = emit2(im, node, "expand", eight, target);
+  }
+  neo_node *wide = onnx_emit(im, node, "dequantize_linear", 3, (int[]){q, scale, zero}, 1);
+  neo_node_set_int(im->e.graph, wide, "axis", 1);
+  neo_node_set_int(im->e.graph, wide, "block_size", w.block);
+  int b = wide->output[0];
+  neo_node *cut = onnx_emit(im, node, "slice", 1, &b, 1);
+  neo_node_set_ints(im->e.graph, cut, "axes", 1, &axis);
+  neo_node_set_ints(im->e.graph, cut, "starts", 1, &from);
+  neo_node_set_ints(im->e.graph, cut, "ends", 1, &w.k);
+  b = swap_last(im, node, cut->output[0], 2);
+  int y = emit2(im, node, "matmul", onnx_input(node, 0), b);
+  if (onnx_input(node, 5) != NEO_NO_VALUE)
+    y = emit2(im, node, "add", y, onnx_input(node, 5));
+  onnx_bind(im, node, 0, y);
+  return NEO_OK;
+}

@@ -37,14 +37,20 @@ static void closed_end(onnx_import *im, onnx_scope *inner) {
   neo_map_fini(&inner->names);
 }
 
+/* form[i], unless NULL: -1 a tensor, else what onnx_list_outputs says. */
 static neo_status add_outputs(onnx_import *im, onnx_node *node, onnx_scope *inner,
-                              const Onnx__Graph *pb) {
+                              const Onnx__Graph *pb, int *form) {
   for (size_t i = 0; i < pb->n_output; i++) {
     const char *name = pb->output[i]->name ? pb->output[i]->name : "";
     int value = onnx_scope_find(im, inner, name);
     if (value == NEO_NO_VALUE)
       return onnx_bad(im, node, "its body's output '%s' is defined nowhere", name);
-    neo_graph_add_output(im->e.graph, value, name);
+    if (!form && onnx_is_list(value))
+      return onnx_unsupported(im, node, "its body's output '%s' is a sequence", name);
+    if (form)
+      form[i] = onnx_is_list(value) ? onnx_list_outputs(im, value, name) : -1;
+    if (!onnx_is_list(value))
+      neo_graph_add_output(im->e.graph, value, name);
   }
   return NEO_OK;
 }
@@ -79,14 +85,53 @@ static void guess_types(neo_graph *graph, int at, const neo_graph *inner, int fi
 
 /* ---- If -------------------------------------------------------------------------------------- */
 
-static neo_status branch(onnx_import *im, onnx_node *node, const Onnx__Graph *pb, int at,
-                         onnx_scope *inner, const char *attr) {
+typedef struct if_branch {
+  const Onnx__Graph *pb;
+  onnx_scope scope;
+  int *form; /* see add_outputs */
+} if_branch;
+
+static neo_status branch(onnx_import *im, onnx_node *node, if_branch *b, int at, const char *attr) {
+  const Onnx__Graph *pb = b->pb;
+  onnx_scope *inner = &b->scope;
+  b->form = neo_arena_alloc(im->main->arena, sizeof(int) * (pb->n_output + 1));
   NEO_TRY(closed_begin(im, node, pb, at, attr, inner));
   neo_status status = onnx_graph_nodes(im, inner, pb);
   if (status == NEO_OK)
-    status = add_outputs(im, node, inner, pb);
+    status = add_outputs(im, node, inner, pb, b->form);
   closed_end(im, inner);
   return status;
+}
+
+/* The node's outputs as tensors and lists; both branches must give the same. The node gets as many
+ * outputs as there are tensors in all. */
+static neo_status bind_branches(onnx_import *im, onnx_node *node, int at, const int *form,
+                                const int *other) {
+  neo_graph *graph = im->e.graph;
+  int total = 0, next = 0;
+  for (int i = 0; i < node->n_outputs; i++) {
+    if (form[i] != other[i])
+      return onnx_unsupported(im, node,
+                              "its branches give different sequences or optionals, and its "
+                              "condition is not a constant");
+    total += form[i] == -1 ? 1 : form[i] > 0 ? form[i] : 0;
+  }
+  int *output = neo_arena_alloc(graph->arena, sizeof(int) * ((size_t)total + 1));
+  for (int i = 0; i < total; i++) {
+    output[i] = i < node->n_outputs ? graph->node[at].output[i]
+                                    : neo_graph_add_value(graph, node->name, NEO_DTYPE_COUNT, NULL);
+    graph->value[output[i]].node = at;
+    graph->value[output[i]].output = i;
+  }
+  graph->node[at].output = output;
+  graph->node[at].n_outputs = total;
+  guess_types(graph, at, neo_node_graph(&graph->node[at], "then"), 0);
+  for (int i = 0; i < node->n_outputs; i++) {
+    int n = form[i] == -1 ? 1 : form[i] > 0 ? form[i] : 0;
+    onnx_bind(im, node, i, form[i] == -1 ? output[next] : onnx_list_make(im, n, output + next));
+    next += n;
+  }
+  return NEO_OK;
 }
 
 /* `graph` captures `mine`; its inputs become those of `all`. */
@@ -124,7 +169,7 @@ static int unite(onnx_import *im, const onnx_scope *a, const onnx_scope *b, int 
 static neo_status open_if(onnx_import *im, onnx_node *node, const Onnx__Graph *then_pb,
                           const Onnx__Graph *else_pb) {
   int condition = onnx_input(node, 0), *all;
-  onnx_scope then_scope, else_scope;
+  if_branch a = {.pb = then_pb}, b = {.pb = else_pb};
   if (condition == NEO_NO_VALUE)
     return onnx_bad(im, node, "it has no condition");
   if ((int)then_pb->n_output < node->n_outputs || (int)else_pb->n_output < node->n_outputs)
@@ -133,26 +178,28 @@ static neo_status open_if(onnx_import *im, onnx_node *node, const Onnx__Graph *t
   if (!made)
     return NEO_OK;
   int at = (int)(made - im->e.graph->node);
-  NEO_TRY(branch(im, node, then_pb, at, &then_scope, "then"));
-  NEO_TRY(branch(im, node, else_pb, at, &else_scope, "else"));
-  int n = unite(im, &then_scope, &else_scope, &all);
+  NEO_TRY(branch(im, node, &a, at, "then"));
+  NEO_TRY(branch(im, node, &b, at, "else"));
+  int n = unite(im, &a.scope, &b.scope, &all);
   made = &im->e.graph->node[at];
-  widen_inputs(neo_node_graph(made, "then"), then_scope.n_captures, then_scope.capture, n, all);
-  widen_inputs(neo_node_graph(made, "else"), else_scope.n_captures, else_scope.capture, n, all);
+  widen_inputs(neo_node_graph(made, "then"), a.scope.n_captures, a.scope.capture, n, all);
+  widen_inputs(neo_node_graph(made, "else"), b.scope.n_captures, b.scope.capture, n, all);
   set_inputs(im->e.graph, at, 1, &condition, n, all);
-  guess_types(im->e.graph, at, neo_node_graph(made, "then"), 0);
-  for (int i = 0; i < node->n_outputs; i++)
-    onnx_bind(im, node, i, made->output[i]);
-  return NEO_OK;
+  return bind_branches(im, node, at, a.form, b.form);
 }
 
 neo_status onnx_if(onnx_import *im, onnx_node *node) {
-  const neo_tensor *condition = onnx_const(im, onnx_input(node, 0));
+  const neo_tensor *condition =
+      onnx_input(node, 0) < 0 ? NULL : onnx_const(im, onnx_input(node, 0));
   const Onnx__Attribute *then_branch = onnx_attr(node, "then_branch");
   const Onnx__Attribute *else_branch = onnx_attr(node, "else_branch");
   int64_t n;
   if (!then_branch || !else_branch || !then_branch->g || !else_branch->g)
     return onnx_bad(im, node, "a branch is missing");
+  if (onnx_is_list(onnx_input(node, 0)))
+    return onnx_bad(im, node, "its condition is a sequence");
+  if (!condition && (onnx_graph_has_lists(then_branch->g) || onnx_graph_has_lists(else_branch->g)))
+    condition = neo_emit_const(&im->e, onnx_input(node, 0));
   if (!condition)
     return open_if(im, node, then_branch->g, else_branch->g);
   if (!neo_shape_elements(&condition->shape, &n) || n != 1)
@@ -168,7 +215,16 @@ static neo_status loop_body(onnx_import *im, onnx_node *node, const Onnx__Graph 
   for (size_t i = 0; i < pb->n_input; i++)
     NEO_TRY(formal_input(im, inner, pb->input[i]));
   NEO_TRY(onnx_graph_nodes(im, inner, pb));
-  return add_outputs(im, node, inner, pb);
+  return add_outputs(im, node, inner, pb, NULL);
+}
+
+/* Sequences in its states, or inside while its number of iterations is known. */
+static bool must_unroll(onnx_import *im, const onnx_node *node, const Onnx__Graph *pb) {
+  for (int i = 0; i < node->n_inputs; i++)
+    if (onnx_is_list(node->input[i]))
+      return true;
+  int trips = onnx_input(node, 0);
+  return onnx_graph_has_lists(pb) && trips != NEO_NO_VALUE && neo_emit_const(&im->e, trips);
 }
 
 neo_status onnx_loop(onnx_import *im, onnx_node *node) {
@@ -182,6 +238,8 @@ neo_status onnx_loop(onnx_import *im, onnx_node *node) {
       (n_state > 0 && node->n_inputs != n_in) || node->n_outputs > n_out)
     return onnx_bad(im, node, "%d inputs and %d outputs do not fit a body of %zu and %zu",
                     node->n_inputs, node->n_outputs, pb->n_input, pb->n_output);
+  if (must_unroll(im, node, pb))
+    return onnx_unroll(im, node, pb);
   int *given = neo_arena_alloc(im->e.graph->arena, sizeof(int) * (size_t)(n_in + 1));
   for (int i = 0; i < n_in; i++)
     given[i] = onnx_input(node, i);
@@ -241,6 +299,8 @@ static neo_status read_scan(onnx_import *im, onnx_node *node, scan *s) {
     return onnx_bad(im, node, "its body has fewer outputs than it");
   NEO_TRY(scan_list(im, node, "scan_input_axes", s->n_in, &s->axis));
   NEO_TRY(scan_list(im, node, "scan_input_directions", s->n_in, &s->reversed));
+  if (node->opset < 9)
+    NEO_TRY(scan_list(im, node, "directions", s->n_in, &s->reversed));
   NEO_TRY(scan_list(im, node, "scan_output_axes", s->n_out, &s->out_axis));
   return scan_list(im, node, "scan_output_directions", s->n_out, &s->out_reversed);
 }
@@ -292,7 +352,7 @@ static neo_status scan_body(onnx_import *im, onnx_node *node, const scan *s, onn
   }
   NEO_TRY(onnx_graph_nodes(im, inner, s->pb));
   neo_graph_add_output(im->e.graph, condition, "condition");
-  return add_outputs(im, node, inner, s->pb);
+  return add_outputs(im, node, inner, s->pb, NULL);
 }
 
 /* Rank of the body's output k as the file declares it, -1 if it does not. */
@@ -361,5 +421,44 @@ neo_status onnx_scan(onnx_import *im, onnx_node *node) {
     onnx_bind(im, node, k, output[k]);
   for (int k = 0; k < s.n_out && s.n_state + k < node->n_outputs; k++)
     NEO_TRY(scan_output(im, node, &s, k, output[s.n_state + k]));
+  return NEO_OK;
+}
+
+/* Scan of opset 8, (lengths?, states..., scanned...): all of them have a batch dimension in front,
+ * whose elements are scanned one by one. */
+neo_status onnx_scan_8(onnx_import *im, onnx_node *node) {
+  neo_arena *arena = im->main->arena;
+  const neo_shape *shape = neo_emit_shape(&im->e, onnx_input(node, 1));
+  int64_t batch = shape && shape->rank > 0 ? shape->dim[0] : -1;
+  if (onnx_input(node, 0) != NEO_NO_VALUE || batch < 1 || batch > 4096)
+    return onnx_unsupported(im, node, "sequence_lens, or a batch that is not known or over 4096");
+  int **out = neo_arena_alloc(arena, sizeof *out * (size_t)batch), before = im->e.unsupported.n;
+  for (int64_t b = 0; b < batch; b++) {
+    onnx_node part = *node;
+    part.name = neo_arena_printf(arena, "%s/%lld", node->name, (long long)b);
+    part.input = neo_arena_alloc(arena, sizeof(int) * (size_t)node->n_inputs);
+    part.n_inputs = node->n_inputs - 1;
+    for (int i = 0; i < part.n_inputs; i++) {
+      if (onnx_input(node, i + 1) == NEO_NO_VALUE)
+        return onnx_bad(im, node, "input %d is absent", i + 1);
+      part.input[i] = one(im, node, "gather", 2,
+                          (int[]){onnx_input(node, i + 1), scalar(im, node, "batch", b)});
+    }
+    part.output = out[b] = neo_arena_alloc(arena, sizeof(int) * ((size_t)node->n_outputs + 1));
+    for (int i = 0; i < node->n_outputs; i++)
+      part.output[i] = NEO_NO_VALUE;
+    NEO_TRY(onnx_scan(im, &part));
+    if (im->e.unsupported.n != before)
+      return NEO_OK;
+  }
+  int *row = neo_arena_alloc(arena, sizeof(int) * (size_t)batch);
+  for (int k = 0; k < node->n_outputs; k++) {
+    for (int64_t b = 0; b < batch; b++)
+      row[b] = one(im, node, "unsqueeze", 2,
+                   (int[]){out[b][k], onnx_make_ints(im, node, "axes", 1, &(int64_t){0})});
+    neo_node *all = onnx_emit(im, node, "concat", (int)batch, row, 1);
+    if (all)
+      onnx_bind(im, node, k, all->output[0]);
+  }
   return NEO_OK;
 }

@@ -3,6 +3,7 @@
  * onnx.c       model -> graph: scopes, order of nodes, functions, If
  * onnx_wire.c  the walk over the file before protobuf-c
  * onnx_flow.c  If, Loop, Scan
+ * onnx_sequence.c sequences and optionals
  * onnx_tensor.c tensor data: raw, typed, external
  * onnx_node.c  what converters use: attributes, constants, emitting nodes, the unsupported list
  * onnx_conv_*.c converters; onnx_ops.def one row per (operator, opset range) */
@@ -45,6 +46,20 @@ typedef struct onnx_scope {
   Onnx__OperatorSetId **opsets;
 } onnx_scope;
 
+/* A sequence while reading, or an optional that holds nothing. Where ids of values are kept
+ * (scopes, inputs and outputs of nodes), ONNX_FIRST_LIST - k names list k. Only rows of
+ * onnx_ops.def whose operator column is "*" are given lists. */
+#define ONNX_FIRST_LIST (-16)
+typedef struct onnx_list {
+  bool none;
+  int n;
+  int *value;
+} onnx_list;
+
+static inline bool onnx_is_list(int value) {
+  return value <= ONNX_FIRST_LIST;
+}
+
 typedef struct onnx_import {
   neo_emitter e; /* nodes go to e.graph: the model's, or that of an If branch or a body */
   const char *path;
@@ -52,6 +67,8 @@ typedef struct onnx_import {
   neo_graph *main;
   onnx_files *files;
   int n_inlined;
+  int n_lists, cap_lists;
+  onnx_list *list;
 } onnx_import;
 
 /* One node being converted. */
@@ -145,8 +162,33 @@ neo_status onnx_scope_put(onnx_import *im, onnx_scope *scope, const char *name, 
 int onnx_scope_find(onnx_import *im, onnx_scope *scope, const char *name);
 /* The outer value as an input (or constant) of a closed scope's graph. */
 int onnx_scope_capture(onnx_import *im, onnx_scope *scope, int outer);
-/* Initializers and nodes of a subgraph, into im->graph. */
+/* A graph input, --input applied. */
+neo_status onnx_tensor_input(onnx_import *im, const char *name, const Onnx__TensorType *type,
+                             int *out);
+/* Initializers and nodes of a subgraph, into e.graph. */
 neo_status onnx_graph_nodes(onnx_import *im, onnx_scope *inner, const Onnx__Graph *graph);
+
+/* ---- onnx_sequence.c ---- */
+const onnx_list *onnx_list_of(const onnx_import *im, int value); /* NULL: not a list */
+int onnx_list_make(onnx_import *im, int n, const int *value);
+/* A list of an outer scope inside a closed one. */
+int onnx_list_capture(onnx_import *im, onnx_scope *scope, int outer);
+/* An input of the model that is no tensor. */
+neo_status onnx_list_input(onnx_import *im, onnx_scope *scope, const char *name,
+                           const Onnx__Type *type);
+/* Its elements as outputs NAME.0 ... of e.graph; how many, -2: none of an optional. */
+int onnx_list_outputs(onnx_import *im, int value, const char *name);
+/* Does it take, or do nodes in it make, sequences or optionals? */
+bool onnx_graph_has_lists(const Onnx__Graph *graph);
+/* A body in place, once: its outputs' values for these inputs' (in and out may be one array). */
+neo_status onnx_body_pass(onnx_import *im, onnx_node *node, const Onnx__Graph *pb, const int *in,
+                          int *out);
+/* A Loop, iteration by iteration; everything about its trips must be constant. */
+neo_status onnx_unroll(onnx_import *im, onnx_node *node, const Onnx__Graph *pb);
+
+/* ---- onnx_random.c ---- */
+neo_status onnx_dropout_training(onnx_import *im, onnx_node *node);
+neo_status onnx_batch_norm_training(onnx_import *im, onnx_node *node);
 
 /* ---- onnx_table.c ---- */
 const onnx_row *onnx_row_find(const char *domain, const char *op_type, int opset);

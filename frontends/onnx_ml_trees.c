@@ -328,7 +328,11 @@ neo_status onnx_tree_classifier(onnx_import *im, onnx_node *node) {
 
 /* ---- TreeEnsemble of version 5 --------------------------------------------------------------- */
 
+enum { MODE_MEMBER = 6 };
+
 typedef struct plain {
+  int n_sets;         /* nodes that test whether a value is one of a set */
+  neo_tensor members; /* all sets, a NaN behind each */
   list features, yes, no, yes_leaf, no_leaf, missing, roots, leaf_targets;
   neo_tensor splits, modes, leaf_weights;
 } plain;
@@ -354,8 +358,12 @@ static neo_status read_plain(onnx_import *im, onnx_node *node, plain *p) {
   NEO_TRY(tensor_attr(im, node, "nodes_modes", &p->modes));
   NEO_TRY(tensor_attr(im, node, "leaf_weights", &p->leaf_weights));
   onnx_attr(node, "nodes_hitrates");
-  onnx_attr(node, "membership_values"); /* only looked at by nodes that we refuse */
   int n = p->features.n;
+  for (int i = 0; i < n && i < p->modes.shape.dim[0]; i++)
+    p->n_sets += neo_tensor_get_i64(&p->modes, i) == MODE_MEMBER;
+  if (p->n_sets > 0)
+    NEO_TRY(tensor_attr(im, node, "membership_values", &p->members));
+  onnx_attr(node, "membership_values");
   if (n < 1 || p->yes.n != n || p->no.n != n || p->yes_leaf.n != n || p->no_leaf.n != n ||
       p->splits.shape.dim[0] != n || p->modes.shape.dim[0] != n || p->roots.n < 1 ||
       p->roots.n > n || p->leaf_targets.n < 1 ||
@@ -364,32 +372,55 @@ static neo_status read_plain(onnx_import *im, onnx_node *node, plain *p) {
   return NEO_OK;
 }
 
-/* Inner nodes keep their numbers; leaf k is node n + k. */
-static neo_status fill_plain(onnx_import *im, onnx_node *node, const plain *p, forest *f) {
-  static const int tests[] = {NEO_TREE_LESS_EQUAL, NEO_TREE_LESS,  NEO_TREE_GREATER_EQUAL,
-                              NEO_TREE_GREATER,    NEO_TREE_EQUAL, NEO_TREE_NOT_EQUAL};
-  int n = p->features.n;
-  f->width = 1;
-  f->n_leaves = p->leaf_targets.n;
-  f->n_nodes = n + f->n_leaves;
-  allocate(im, f);
-  f->leaf_target = neo_arena_alloc(im->e.graph->arena, sizeof(int32_t) * (size_t)f->n_leaves);
-  f->leaf_value = neo_arena_alloc(im->e.graph->arena, sizeof(float) * (size_t)f->n_leaves);
-  for (int i = 0; i < n; i++) {
-    int64_t mode = neo_tensor_get_i64(&p->modes, i), yes = p->yes.v[i], no = p->no.v[i];
-    if (mode < 0 || mode >= NEO_COUNT(tests))
-      return onnx_unsupported(im, node, "mode %lld of node %d", (long long)mode, i);
-    if (yes < 0 || no < 0 || yes >= (p->yes_leaf.v[i] ? f->n_leaves : n) ||
-        no >= (p->no_leaf.v[i] ? f->n_leaves : n) || p->features.v[i] < 0 ||
-        p->features.v[i] > INT32_MAX)
-      return onnx_bad(im, node, "node %d has no such child or feature", i);
-    f->feature[i] = (int32_t)p->features.v[i];
-    f->threshold[i] = (float)neo_tensor_get_f64(&p->splits, i);
-    f->child[2 * i] = (int32_t)yes + (p->yes_leaf.v[i] ? n : 0);
-    f->child[2 * i + 1] = (int32_t)no + (p->no_leaf.v[i] ? n : 0);
-    f->flags[i] =
-        (uint8_t)(tests[mode] | (p->missing.n > 0 && p->missing.v[i] ? NEO_TREE_MISSING : 0));
+static int emit_one(onnx_import *im, onnx_node *node, const char *op, int a, int b) {
+  neo_node *made = onnx_emit(im, node, op, b == NEO_NO_VALUE ? 1 : 2, (int[]){a, b}, 1);
+  return made->output[0];
+}
+
+static int to_floats(onnx_import *im, onnx_node *node, int value) {
+  int y = emit_one(im, node, "cast", value, NEO_NO_VALUE);
+  neo_node_set_string(im->e.graph, &im->e.graph->node[im->e.graph->value[y].node], "to", "f32");
+  return y;
+}
+
+/* A set test looks at a feature of its own, which is 1 where the value is in the set: these come
+ * before the others. */
+static neo_status add_set_features(onnx_import *im, onnx_node *node, const plain *p) {
+  const int64_t one = 1;
+  int64_t at = 0, total = p->members.shape.dim[0];
+  int *part = neo_arena_alloc(im->e.graph->arena, sizeof(int) * ((size_t)p->n_sets + 1));
+  double *set = neo_arena_alloc(im->e.graph->arena, sizeof *set * ((size_t)total + 1));
+  int x = to_floats(im, node, onnx_input(node, 0)), n = 0;
+  for (int i = 0; i < p->features.n; i++) {
+    int size = 0;
+    if (neo_tensor_get_i64(&p->modes, i) != MODE_MEMBER)
+      continue;
+    for (; at < total && !isnan(neo_tensor_get_f64(&p->members, at)); at++)
+      set[size++] = neo_tensor_get_f64(&p->members, at);
+    at++;
+    if (size == 0 || p->features.v[i] < 0)
+      return onnx_bad(im, node, "the set of node %d is empty", i);
+    int64_t from = p->features.v[i], to = from + 1;
+    neo_node *column = onnx_emit(im, node, "slice", 1, &x, 1);
+    neo_node_set_ints(im->e.graph, column, "axes", 1, &one);
+    neo_node_set_ints(im->e.graph, column, "starts", 1, &from);
+    neo_node_set_ints(im->e.graph, column, "ends", 1, &to);
+    int hit = to_floats(im, node,
+                        emit_one(im, node, "equal", column->output[0],
+                                 onnx_make_floats(im, node, "set", size, set)));
+    neo_node *any = onnx_emit(im, node, "reduce_max", 1, &hit, 1);
+    neo_node_set_ints(im->e.graph, any, "axes", 1, &one);
+    part[n++] = any->output[0];
   }
+  part[n++] = x;
+  neo_node *all = onnx_emit(im, node, "concat", n, part, 1);
+  neo_node_set_int(im->e.graph, all, "axis", 1);
+  node->input[0] = all->output[0];
+  return NEO_OK;
+}
+
+static neo_status fill_plain_leaves(onnx_import *im, onnx_node *node, const plain *p, forest *f) {
+  int n = p->features.n;
   for (int k = 0; k < f->n_leaves; k++) {
     f->child[2 * (n + k)] = -1;
     f->child[2 * (n + k) + 1] = k;
@@ -401,6 +432,36 @@ static neo_status fill_plain(onnx_import *im, onnx_node *node, const plain *p, f
   for (int k = 0; k < p->roots.n; k++)
     f->root[f->n_roots++] = p->roots.v[k] < 0 || p->roots.v[k] >= n ? -1 : (int32_t)p->roots.v[k];
   return NEO_OK;
+}
+
+/* Inner nodes keep their numbers; leaf k is node n + k. */
+static neo_status fill_plain(onnx_import *im, onnx_node *node, const plain *p, forest *f) {
+  static const int tests[] = {NEO_TREE_LESS_EQUAL, NEO_TREE_LESS,  NEO_TREE_GREATER_EQUAL,
+                              NEO_TREE_GREATER,    NEO_TREE_EQUAL, NEO_TREE_NOT_EQUAL};
+  int n = p->features.n, sets = 0;
+  f->width = 1;
+  f->n_leaves = p->leaf_targets.n;
+  f->n_nodes = n + f->n_leaves;
+  allocate(im, f);
+  f->leaf_target = neo_arena_alloc(im->e.graph->arena, sizeof(int32_t) * (size_t)f->n_leaves);
+  f->leaf_value = neo_arena_alloc(im->e.graph->arena, sizeof(float) * (size_t)f->n_leaves);
+  for (int i = 0; i < n; i++) {
+    int64_t mode = neo_tensor_get_i64(&p->modes, i), yes = p->yes.v[i], no = p->no.v[i];
+    bool member = mode == MODE_MEMBER;
+    if (mode < 0 || (mode >= NEO_COUNT(tests) && !member))
+      return onnx_unsupported(im, node, "mode %lld of node %d", (long long)mode, i);
+    if (yes < 0 || no < 0 || yes >= (p->yes_leaf.v[i] ? f->n_leaves : n) ||
+        no >= (p->no_leaf.v[i] ? f->n_leaves : n) || p->features.v[i] < 0 ||
+        p->features.v[i] > INT32_MAX - p->n_sets)
+      return onnx_bad(im, node, "node %d has no such child or feature", i);
+    f->feature[i] = member ? sets++ : (int32_t)p->features.v[i] + p->n_sets;
+    f->threshold[i] = member ? 1 : (float)neo_tensor_get_f64(&p->splits, i);
+    f->child[2 * i] = (int32_t)yes + (p->yes_leaf.v[i] ? n : 0);
+    f->child[2 * i + 1] = (int32_t)no + (p->no_leaf.v[i] ? n : 0);
+    f->flags[i] = (uint8_t)((member ? NEO_TREE_EQUAL : tests[mode]) |
+                            (p->missing.n > 0 && p->missing.v[i] ? NEO_TREE_MISSING : 0));
+  }
+  return fill_plain_leaves(im, node, p, f);
 }
 
 neo_status onnx_tree_ensemble(onnx_import *im, onnx_node *node) {
@@ -416,6 +477,8 @@ neo_status onnx_tree_ensemble(onnx_import *im, onnx_node *node) {
     return onnx_bad(im, node, "n_targets=%lld, aggregate_function=%lld", (long long)targets,
                     (long long)how);
   f.n_targets = (int)targets;
+  if (p.n_sets > 0)
+    NEO_TRY(add_set_features(im, node, &p));
   NEO_TRY(fill_plain(im, node, &p, &f));
   if (im->e.unsupported.n != before)
     return NEO_OK;

@@ -241,6 +241,8 @@ void onnx_bind(onnx_import *im, onnx_node *node, int k, int value) {
   if (k >= node->n_outputs)
     return;
   node->output[k] = value;
+  if (value < 0)
+    return;
   const char *name = node->pb->output[k];
   if (im->e.graph->value[value].node >= 0 && *name)
     im->e.graph->value[value].name =

@@ -170,6 +170,12 @@ int neo_graph_add_constant(neo_graph *graph, const char *name, const neo_tensor 
   return id;
 }
 
+void neo_graph_add_taken(neo_graph *graph, const char *name) {
+  graph->taken = neo_arena_grow(graph->arena, graph->taken, &graph->cap_taken, graph->n_taken + 1,
+                                sizeof *graph->taken);
+  graph->taken[graph->n_taken++] = neo_arena_strdup(graph->arena, name);
+}
+
 void neo_graph_add_output(neo_graph *graph, int value, const char *name) {
   int need = graph->n_outputs + 1, names_cap = graph->cap_outputs;
   graph->output =

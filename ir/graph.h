@@ -86,8 +86,10 @@ typedef struct neo_graph {
   int *input;
   int n_outputs, cap_outputs;
   int *output;
-  const char **output_name;         /* names the user sees; a value may be output twice */
-  int n_regions;                    /* flattened: besides the graph's own */
+  const char **output_name; /* names the user sees; a value may be output twice */
+  int n_regions;            /* flattened: besides the graph's own */
+  int n_taken, cap_taken;   /* bindings that a reader used up (lengths of sequences): of no input */
+  const char **taken;
   void (*keep_release)(void *keep); /* frontends: the mapped file that constants point into */
   void (*keep_idle)(void *keep);    /* it will not be read for long; NULL: nothing to do */
   void *keep;
@@ -107,6 +109,7 @@ void neo_graph_adopt(neo_graph *graph, void *data);
 /* Frees adopted data that nothing uses any more (passes leave the constants that they replaced), in
  * a graph without others inside; their values are no constants from then on. */
 void neo_graph_drop_unused(neo_graph *graph);
+void neo_graph_add_taken(neo_graph *graph, const char *name);
 void neo_graph_add_output(neo_graph *graph, int value, const char *name);
 /* Appends a node; attributes are added after. NULL if op is not a row of ops.def. Outputs: fresh
  * values of unknown type (rank -1, dtype NEO_DTYPE_COUNT), named like the node. The pointer holds

@@ -330,3 +330,24 @@ neo_status neo_expand_det(neo_expander *x) {
   x->out[0] = minor_det(x, v, (int)n, 0, (1u << n) - 1);
   return x->status;
 }
+
+/* ---- random_like ------------------------------------------------------------------------------ */
+
+neo_status neo_expand_random_like(neo_expander *x) {
+  neo_shape shape = neo_xp_shape(x, neo_xp_in(x, 0));
+  bool normal = strcmp(neo_node_string(&x->node, "kind", "uniform"), "normal") == 0;
+  double low = neo_node_float(&x->node, "low", 0), scale = neo_node_float(&x->node, "scale", 1);
+  int64_t n = 0;
+  neo_rng rng;
+  neo_tensor *t;
+  neo_dtype dtype = wanted_type(x, "dtype", neo_xp_dtype(x, neo_xp_in(x, 0)));
+  if (neo_dtype_class(dtype) != 'f')
+    return neo_xp_fail(x, NEO_BAD_INPUT, "random numbers of type %s", neo_dtype_name(dtype));
+  if (!neo_shape_elements(&shape, &n) || n > 1 << 26)
+    return neo_xp_fail(x, NEO_UNSUPPORTED, "more than %d random numbers", 1 << 26);
+  neo_rng_init(&rng, (uint64_t)neo_node_int(&x->node, "seed", 0));
+  x->out[0] = neo_xp_constant(x, dtype, &shape, &t);
+  for (int64_t i = 0; t && i < n; i++)
+    neo_tensor_set_f64(t, i, low + scale * (normal ? neo_rng_normal(&rng) : neo_rng_unit(&rng)));
+  return x->status;
+}

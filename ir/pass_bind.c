@@ -38,6 +38,9 @@ static void spread(neo_graph *graph, const char *name, int64_t extent) {
 static neo_status bind_one(neo_ctx *ctx, neo_graph *graph, const neo_binding *binding) {
   neo_value *value = find_input(graph, binding->name);
   int64_t n;
+  for (int i = 0; i < graph->n_taken; i++)
+    if (strcmp(graph->taken[i], binding->name) == 0)
+      return NEO_OK;
   if (!value)
     return no_such_input(ctx, graph, binding->name);
   if (binding->shape.rank < 0 || binding->shape.rank > NEO_MAX_RANK ||

@@ -501,6 +501,28 @@ static void opsets_out_of_range(void **state) {
   expect(&m, NEO_UNSUPPORTED, "1 to 28 are known");
 }
 
+static void sequences_out_of_place(void **state) {
+  (void)state;
+  onnx_build m;
+  begin(&m);
+  add_node(&m, "SequenceConstruct", "s", "x", "q", NULL);
+  add_node(&m, "Relu", "r", "q", "y", NULL);
+  add_output(&m, "y");
+  finish_model(&m);
+  expect(&m, NEO_UNSUPPORTED, "input 0 is a sequence");
+  begin(&m);
+  add_node(&m, "SequenceEmpty", "s", "", "q", NULL);
+  add_node(&m, "SequenceErase", "e", "q", "p", NULL);
+  add_output(&m, "p");
+  finish_model(&m);
+  expect(&m, NEO_BAD_INPUT, "outside a sequence of 0");
+  begin(&m);
+  add_node(&m, "SequenceLength", "l", "x", "n", NULL);
+  add_output(&m, "n");
+  finish_model(&m);
+  expect(&m, NEO_BAD_INPUT, "not a sequence");
+}
+
 static void wrong_attribute_type(void **state) {
   (void)state;
   onnx_build m;
@@ -565,6 +587,7 @@ int main(void) {
       cmocka_unit_test(all_unsupported_things_in_one_error),
       cmocka_unit_test(a_long_list_is_logged),
       cmocka_unit_test(opsets_out_of_range),
+      cmocka_unit_test(sequences_out_of_place),
       cmocka_unit_test(wrong_attribute_type),
       cmocka_unit_test(too_many_inputs),
       cmocka_unit_test(other_files),

@@ -1,8 +1,11 @@
-"""Cases of operators whose form changed between opsets, at the old opsets, referenced by onnxruntime.
+"""Cases of operators whose form changed between opsets, at the old opsets, and of onnxruntime's own operators,
+referenced by onnxruntime.
 
 The onnx package's node cases only hold each operator's newest form. cases() yields (name, model, inputs,
 outputs); pack_node_cases.py adds them to its file.
 """
+import itertools
+
 import numpy as np
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
@@ -103,8 +106,31 @@ def all_cases():
     yield node_case("old_layernorm_17_default", 17, "LayerNormalization", [(2, 3)], [one])
 
 
+def ms_case(name, op, shapes, constants=(), outputs=1, **attrs):
+    name, model, feeds = node_case(name, 17, op, shapes, constants, outputs, domain="com.microsoft", **attrs)
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    return name, model, feeds
+
+
+def ms_cases():
+    rng = np.random.default_rng(5)
+    gamma, beta = (rng.normal(1, 0.2, 8).astype(np.float32) for _ in range(2))
+    yield ms_case("ms_skip_layer_norm", "SkipLayerNormalization", [(2, 3, 8), (2, 3, 8)], [gamma, beta], epsilon=1e-5)
+    yield ms_case("ms_skip_layer_norm_bias", "SkipLayerNormalization", [(2, 3, 8), (2, 3, 8)], [gamma, beta, beta],
+                  epsilon=1e-5)
+    yield ms_case("ms_skip_simplified_layer_norm", "SkipSimplifiedLayerNormalization", [(2, 3, 8), (2, 3, 8)], [gamma],
+                  epsilon=1e-5)
+    yield ms_case("ms_fused_matmul", "FusedMatMul", [(2, 3, 4), (2, 5, 4)], transB=1, alpha=0.5)
+    yield ms_case("ms_fused_matmul_a", "FusedMatMul", [(2, 4, 3), (2, 4, 5)], transA=1)
+    b = rng.integers(0, 256, (3, 3, 8)).astype(np.uint8)
+    scales = rng.normal(0.1, 0.02, 9).astype(np.float32)
+    zeros = rng.integers(0, 256, 6).astype(np.uint8)
+    yield ms_case("ms_matmul_nbits", "MatMulNBits", [(2, 40)], [b, scales], K=40, N=3, bits=4, block_size=16)
+    yield ms_case("ms_matmul_nbits_zeros", "MatMulNBits", [(2, 40)], [b, scales, zeros], K=40, N=3, bits=4, block_size=16)
+
+
 def cases():
-    for name, model, feeds in all_cases():
+    for name, model, feeds in itertools.chain(all_cases(), ms_cases()):
         session = onnxruntime.InferenceSession(model.SerializeToString(),
                                                providers=["CPUExecutionProvider"])
         yield name, model, list(feeds.values()), session.run(None, feeds)
