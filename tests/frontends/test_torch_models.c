@@ -152,6 +152,11 @@ static void traced_detector_head(void **state) {
   reads_runs_agrees(&(model){.folder = "torchscript/ssd_head", .file = "model.pt"});
 }
 
+static void traced_convolution_with_same_padding(void **state) {
+  (void)state;
+  reads_runs_agrees(&(model){.folder = "torchscript/conv_same", .file = "model.pt"});
+}
+
 static void scripted_lstm(void **state) {
   (void)state;
   reads_runs_agrees(&(model){.folder = "torchscript/lstm_text_scripted", .file = "model.pt"});
@@ -233,6 +238,7 @@ int main(void) {
       cmocka_unit_test(exported_unet),
       cmocka_unit_test(traced_encoder),
       cmocka_unit_test(traced_detector_head),
+      cmocka_unit_test(traced_convolution_with_same_padding),
       cmocka_unit_test(scripted_lstm),
       cmocka_unit_test(scripted_cnn),
       cmocka_unit_test(missing_shapes_are_listed),
