@@ -30,6 +30,16 @@ static int lanes_of(const neo_cost_plan *p, const neo_cost_body *b) {
   return n > 0 ? b->factor[axis][n - 1] : (int)neo_min_i64(b->extent[axis], 64);
 }
 
+/* FMAs started per cycle on vectors of the block. */
+static double fma_ports(const neo_cost_plan *p, const neo_cost_body *b, int lanes) {
+  size_t widest = 1;
+  for (int i = 0; i < b->facts->n_access; i++) {
+    size_t size = neo_dtype_size(p->variant->te.buffer[b->facts->access[i].buffer].dtype);
+    widest = size > widest ? size : widest;
+  }
+  return neo_target_fma_ports(p->target, lanes * (int)widest);
+}
+
 /* Vector load or store slots that one access costs per vector; more if lane by lane. */
 static double access_slots(const neo_cost_plan *p, const neo_cost_body *b, const neo_access *access,
                            int lanes, double *scattered) {
@@ -292,7 +302,7 @@ static double tile_cycles(const micro *m, const int64_t *size, neo_cost *cost, d
     ops = native ? acc : 2 * acc;
     issued = native ? acc : 4 * acc + in.parts;
   }
-  double fma = ops / target->fma_ports, load = in.slots / LOADS_PER_CYCLE;
+  double fma = ops / fma_ports(m->plan, b, m->lanes), load = in.slots / LOADS_PER_CYCLE;
   double issue = (issued + in.slots) / ISSUE_WIDTH;
   double step = fmax(fmax(fma, load), fmax(latency, issue)) + spill_cycles(m, acc, &in);
   step = fmax(step, in.misses * MISS_CYCLES) + in.border;
@@ -427,7 +437,7 @@ static double stream_cycles(const neo_cost_plan *p, const neo_cost_body *b, neo_
     loads = fmin(loads, 1.3); /* unrolled, formulas share their operands */
   bool in_registers = b->scope == NEO_SCOPE_REG && b->at >= 0;
   stores = access_slots(p, b, &b->facts->access[0], lanes, &scattered);
-  double step = fmax(b->facts->ops / p->target->fma_ports, fmax(loads / LOADS_PER_CYCLE, stores));
+  double step = fmax(b->facts->ops / fma_ports(p, b, lanes), fmax(loads / LOADS_PER_CYCLE, stores));
   step = fmax(step, (b->facts->ops + loads + stores) / ISSUE_WIDTH);
   if (b->te->n_reduce > 0 && !in_registers) {
     bool reduce_last = b->n_loops > 0 && b->loops[b->n_loops - 1].axis >= b->te->n_spatial;

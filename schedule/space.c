@@ -13,7 +13,7 @@
 
 #include <string.h>
 
-#define MAX_CHOICES 5
+#define MAX_CHOICES 6
 #define N_PLANS 3
 
 /* Algorithms to try besides "direct", with the least accuracy setting that admits this form. */

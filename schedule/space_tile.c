@@ -10,6 +10,9 @@
  * R's input (padding) is a launch of its own or computed inside. Constants are packed so that a
  * tile's operand is one contiguous stream.
  *
+ * Where half the vector width leaves fewer lanes empty (24 channels of 16 lanes) and the processor
+ * starts such FMAs twice as often, an alternative has those lanes.
+ *
  * Where the products are those of a row of intrinsics.def and the reduce axis g that both operands
  * hold contiguously can be had in groups, a further alternative sums whole groups with that
  * instruction (`tensorize`): the constant is packed with a group innermost, v outside of it.
@@ -187,8 +190,19 @@ static bool find_row(const tile *t, int *out_row, int *out_axis) {
   return *out_row >= 0;
 }
 
+/* Do vectors of half the lanes along the axis take less time in the FMA units? They do where they
+ * leave fewer lanes empty (24 channels) and start twice as often. */
+static bool narrow_pays(const tile *t, int axis) {
+  const neo_target *target = &t->b->space->target;
+  int bytes = target->vector_bytes, half = t->lanes / 2;
+  if (t->lanes % 4 != 0)
+    return false;
+  return neo_ceil_div(extent(t, axis), half) * neo_target_fma_ports(target, bytes) <
+         neo_ceil_div(extent(t, axis), t->lanes) * neo_target_fma_ports(target, bytes / 2);
+}
+
 /* Of the n axes for vectors, and each of them with an instruction first, takes the builder's
- * choice. */
+ * choice; a last one has vectors of half the width where those pay. */
 static bool take_choice(tile *t, const int *list, int n) {
   int with[NEO_TE_MAX_AXES + 1], n_with = 0, row, axis;
   for (int i = 0; i < n; i++) {
@@ -196,10 +210,15 @@ static bool take_choice(tile *t, const int *list, int n) {
     if (find_row(t, &row, &axis))
       with[n_with++] = list[i];
   }
-  int choice = t->b->choice, all = n + n_with;
+  int choice = t->b->choice, wide = n + n_with, best = n_with > 0 ? with[0] : list[0];
+  int all = wide + narrow_pays(t, best);
   if (choice >= all)
     return false;
   t->b->more = t->b->more || choice + 1 < all;
+  if (choice == wide) {
+    t->lanes /= 2;
+    choice = 0;
+  }
   t->v = choice < n_with ? with[choice] : list[choice - n_with];
   if (choice < n_with && find_row(t, &row, &axis)) {
     t->dot = row;
@@ -446,8 +465,9 @@ static void add_decisions(tile *t) {
     most = 1;
   t->nv = neo_builder_decision(b, "vectors", false);
   int64_t vectors = neo_ceil_div(extent(t, t->v), t->lanes);
-  for (int64_t k = 1; k <= vectors && k <= 8; k += k < 4 ? 1 : 2)
-    neo_builder_value(b, t->nv, k);
+  for (int64_t k = 1; k <= vectors && k <= 8; k++)
+    if (k <= 4 || k % 2 == 0 || vectors % k == 0)
+      neo_builder_value(b, t->nv, k);
   t->d1 = t->t1 < 0 ? -1 : count_decision(b, "tile", neo_min_i64(extent(t, t->t1), most));
   t->d2 = t->t2 < 0 ? -1 : count_decision(b, "tile rows", neo_min_i64(extent(t, t->t2), 8));
   int d[4] = {t->nv, t->d1, t->d2, -1};

@@ -252,6 +252,11 @@ bool neo_target_has(const neo_target *target, neo_isa isa) {
   return target->isa >> isa & 1;
 }
 
+int neo_target_fma_ports(const neo_target *target, int bytes) {
+  bool paired = neo_target_has(target, NEO_ISA_AVX512) && target->fma_ports == 1;
+  return paired && bytes <= 32 ? 2 : target->fma_ports;
+}
+
 bool neo_target_runs_here(const neo_target *target) {
   neo_target host = {0};
   if (strcmp(target->arch, "c") == 0)

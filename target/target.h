@@ -51,6 +51,9 @@ neo_status neo_target_find(neo_ctx *ctx, const char *name, neo_target *out);
 void neo_target_print(neo_buf *buf, const neo_target *target);
 neo_status neo_target_parse(neo_ctx *ctx, const char *text, neo_target *out);
 bool neo_target_has(const neo_target *target, neo_isa isa);
+/* FMAs started per cycle on vectors of so many bytes. More of the narrower ones where the one
+ * 64-byte unit is a pair of 32-byte ones (Zen 4, Intel's client cores). */
+int neo_target_fma_ports(const neo_target *target, int bytes);
 /* Can this process run code for the target? (its features are a subset of the host's) */
 bool neo_target_runs_here(const neo_target *target);
 /* Rows for `neo targets`: calls fn(self, name, description, target) for each. */

@@ -13,7 +13,7 @@
 #define N_EXECUTED 2400
 #define NEO_ALGORITHMS_MAX 64
 
-static const char *const target_names[] = {"x86-64-v3", "x86-64-v4", "generic-c"};
+static const char *const target_names[] = {"x86-64-v3", "x86-64-v4", "znver4", "generic-c"};
 
 typedef struct coverage {
   int64_t schedules, executed;
@@ -354,12 +354,64 @@ static void depthwise_picks_unroll_their_window(void **state) {
   neo_arena_fini(&arena);
 }
 
+/* Lanes of the best schedule of a 1x1 convolution, channels innermost. */
+static int64_t lanes_of_pick(const char *target_name, int channels) {
+  neo_ctx ctx;
+  neo_arena arena;
+  neo_te te;
+  neo_target target;
+  neo_layout last;
+  neo_space *space = NULL;
+  neo_candidate best;
+  neo_schedule line;
+  neo_buf text = {0};
+  int64_t lanes = 0;
+  neo_ctx_init(&ctx, 1);
+  neo_arena_init(&arena);
+  neo_buf_printf(&text,
+                 "te 1\nb0 in f32 [1,96,28,28]\nb1 const f32 [%d,96,1,1]\n"
+                 "b2 out f32 [1,%d,28,28]\n"
+                 "B0 b2[i0, i1, i2, i3] s[1,%d,28,28] r[96] add f32:0\n"
+                 "  mul(b0[0, i4, i2, i3], b1[i1, i4, 0, 0])\n",
+                 channels, channels, channels);
+  assert_int_equal(neo_te_parse(&ctx, &arena, text.data, &te), NEO_OK);
+  assert_int_equal(neo_target_find(&ctx, target_name, &target), NEO_OK);
+  assert_int_equal(neo_layout_parse(&ctx, "0,2,3,1", 4, &last), NEO_OK);
+  neo_space_options options = {.threads = 1, .fixed = {[0] = &last, [2] = &last}};
+  assert_int_equal(neo_space_build(&ctx, &te, &target, &options, &space), NEO_OK);
+  assert_int_equal(neo_space_analytic(space, 1, &best), 1);
+  neo_space_schedule(space, &best, &line);
+  for (int i = 0; i < line.n; i++)
+    if (line.instr[i].kind == NEO_INSTR_SPLIT && line.instr[i].block == 0 &&
+        line.instr[i].axis == 1)
+      lanes = line.instr[i].arg[0];
+  neo_space_destroy(space);
+  neo_arena_fini(&arena);
+  neo_buf_fini(&text);
+  return lanes;
+}
+
+/* Vectors of half the width where the channels fill them and the processor starts two at once. */
+static void narrow_vectors_where_they_fill(void **state) {
+  (void)state;
+  assert_int_equal(lanes_of_pick("znver4", 24), 8);
+  assert_int_equal(lanes_of_pick("znver4", 40), 8);
+  assert_int_equal(lanes_of_pick("znver4", 32), 16);
+  assert_int_equal(lanes_of_pick("skylake-avx512", 24), 16);
+  assert_int_equal(lanes_of_pick("znver3", 20), 8);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(tiles_of_kernels),   cmocka_unit_test(test_every_case_on_every_target),
-      cmocka_unit_test(test_fixed_layouts), cmocka_unit_test(test_analytic),
-      cmocka_unit_test(test_transfer),      cmocka_unit_test(accuracy_of_algorithms),
-      cmocka_unit_test(test_coverage),      cmocka_unit_test(depthwise_picks_unroll_their_window),
+      cmocka_unit_test(tiles_of_kernels),
+      cmocka_unit_test(test_every_case_on_every_target),
+      cmocka_unit_test(test_fixed_layouts),
+      cmocka_unit_test(test_analytic),
+      cmocka_unit_test(test_transfer),
+      cmocka_unit_test(accuracy_of_algorithms),
+      cmocka_unit_test(test_coverage),
+      cmocka_unit_test(depthwise_picks_unroll_their_window),
+      cmocka_unit_test(narrow_vectors_where_they_fill),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

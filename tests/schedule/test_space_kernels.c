@@ -187,7 +187,7 @@ static bool set_up_case(fixture *f, int k, const char *target) {
 
 static void test_llvm(void **state) {
   (void)state;
-  static const char *const targets[] = {"x86-64-v2", "x86-64-v3", "x86-64-v4"};
+  static const char *const targets[] = {"x86-64-v2", "x86-64-v3", "x86-64-v4", "znver4"};
   int each = N_EACH / NEO_COUNT(space_cases) / 2 + 1, runs = 0;
   for (int t = 0; t < NEO_COUNT(targets); t++)
     for (int k = 0; k < NEO_COUNT(space_cases); k++) {

@@ -203,13 +203,23 @@ static void test_arm_processors(void **state) {
   expect_text(&target, "aarch64 neon vec=16 regs=32 fma=1x4 l1=0 l2=0 l3=0 cpu=generic");
 }
 
+static void test_ports_of_narrow_vectors(void **state) {
+  (void)state;
+  neo_target paired = find("znver4"), single = find("skylake-avx512"), narrow = find("cortex-a53");
+  assert_int_equal(neo_target_fma_ports(&paired, 64), 1);
+  assert_int_equal(neo_target_fma_ports(&paired, 32), 2);
+  assert_int_equal(neo_target_fma_ports(&single, 64), 2);
+  assert_int_equal(neo_target_fma_ports(&single, 32), 2);
+  assert_int_equal(neo_target_fma_ports(&narrow, 8), 1);
+}
+
 int main(void) {
   neo_ctx_init(&ctx, 1);
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_canonical_text), cmocka_unit_test(test_every_row),
       cmocka_unit_test(test_host),           cmocka_unit_test(test_bad_text_is_refused),
       cmocka_unit_test(test_mutated_text),   cmocka_unit_test(test_captured_processors),
-      cmocka_unit_test(test_arm_processors),
+      cmocka_unit_test(test_arm_processors), cmocka_unit_test(test_ports_of_narrow_vectors),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
