@@ -122,7 +122,7 @@ static void refuses_what_is_out_of_range(void **state) {
   REFUSED(job.kernel.grid[1] = -1);
   REFUSED(job.kernel.n_buffers = 65);
   REFUSED(job.kernel.role[1] = 3);
-  REFUSED(job.kernel.dtype[1] = 13);
+  REFUSED(job.kernel.dtype[1] = 100);
   REFUSED(job.kernel.bytes[0] = -8);
   REFUSED(job.kernel.bytes[1] = 12); /* not a number of i64 */
   REFUSED(job.kernel.work_bytes = -1);

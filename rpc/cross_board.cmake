@@ -1,0 +1,40 @@
+# neo-board for another architecture: build/bin/neo-board-ARCH, static and stripped, where the cross compiler is installed.
+#
+# Why commands and not a toolchain file: one configuration builds both, so the tests that emulate the board need no second
+# build tree; the sources are C for libc alone, so there is nothing to configure. The runtime comes in as an archive:
+# the linker takes what the agent needs and leaves the artifact loader.
+
+# neo_cross_board(arch): with the compiler ARCH-linux-gnu-gcc
+function(neo_cross_board arch)
+  find_program(CROSS_CC_${arch} ${arch}-linux-gnu-gcc)
+  find_program(CROSS_AR_${arch} ${arch}-linux-gnu-ar)
+  if(NOT CROSS_CC_${arch} OR NOT CROSS_AR_${arch})
+    message(STATUS "neo-board-${arch}: not built, ${arch}-linux-gnu-gcc is missing")
+    return()
+  endif()
+  set(dir ${CMAKE_BINARY_DIR}/cross/${arch})
+  set(flags -std=c17 -O2 -Wall -Wextra -D_GNU_SOURCE -fopenmp -ffunction-sections -fdata-sections
+      -I${CMAKE_SOURCE_DIR} -I${CMAKE_SOURCE_DIR}/include)
+  set(objects)
+  foreach(folder base/core runtime rpc)
+    file(MAKE_DIRECTORY ${dir}/${folder})
+    file(GLOB sources CONFIGURE_DEPENDS RELATIVE ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/${folder}/*.c)
+    foreach(source ${sources})
+      add_custom_command(OUTPUT ${dir}/${source}.o
+        COMMAND ${CMAKE_C_COMPILER_LAUNCHER} ${CROSS_CC_${arch}} ${flags} -MD -MF ${dir}/${source}.d
+                -c ${CMAKE_SOURCE_DIR}/${source} -o ${dir}/${source}.o
+        DEPENDS ${CMAKE_SOURCE_DIR}/${source} DEPFILE ${dir}/${source}.d VERBATIM)
+      list(APPEND objects ${dir}/${source}.o)
+    endforeach()
+  endforeach()
+  set(main ${dir}/rpc/board_main.c.o)
+  set(library ${objects})
+  list(REMOVE_ITEM library ${main})
+  set(program ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/neo-board-${arch})
+  add_custom_command(OUTPUT ${program}
+    COMMAND ${CMAKE_COMMAND} -E rm -f ${dir}/libboard.a
+    COMMAND ${CROSS_AR_${arch}} rcs ${dir}/libboard.a ${library}
+    COMMAND ${CROSS_CC_${arch}} -static -fopenmp -s -Wl,--gc-sections -Wl,--no-warnings ${main} ${dir}/libboard.a -lm -o ${program}
+    DEPENDS ${objects} VERBATIM)
+  add_custom_target(neo-board-${arch} ALL DEPENDS ${program})
+endfunction()
