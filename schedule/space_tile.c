@@ -466,7 +466,7 @@ static void add_decisions(tile *t) {
   t->nv = neo_builder_decision(b, "vectors", false);
   int64_t vectors = neo_ceil_div(extent(t, t->v), t->lanes);
   for (int64_t k = 1; k <= vectors && k <= 8; k++)
-    if (k <= 4 || k % 2 == 0 || vectors % k == 0)
+    if (k <= 4 || k % 2 == 0 || k == vectors)
       neo_builder_value(b, t->nv, k);
   t->d1 = t->t1 < 0 ? -1 : count_decision(b, "tile", neo_min_i64(extent(t, t->t1), most));
   t->d2 = t->t2 < 0 ? -1 : count_decision(b, "tile rows", neo_min_i64(extent(t, t->t2), 8));
