@@ -34,7 +34,8 @@ static neo_status tune_options(neo_ctx *ctx, const cli_args *args, neo_tune_opti
     NEO_TRY(cli_duration(ctx, budget, &options->budget_s));
   options->seed = (uint64_t)seed;
   const char *measurer = cli_value(args, "--measure", "local");
-  if (strncmp(measurer, "simulated", 9) == 0 && !cli_value(args, "--db", NULL))
+  bool is_real = strncmp(measurer, "simulated", 9) != 0 && strncmp(measurer, "emulated", 8) != 0;
+  if (!is_real && !cli_value(args, "--db", NULL))
     return neo_fail(ctx, NEO_USAGE,
                     "--measure %s: its times are not real; name a database of their own with --db",
                     measurer);

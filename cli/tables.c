@@ -76,7 +76,7 @@ static const cli_option tune_options[] = {
     {"--trials", "N", "stop after N measured trials of this invocation", false},
     {"--budget", "TIME", "stop after this wall-clock time, e.g. 90s, 10m, 2h; default 10m", false},
     {"--seed", "S", "of the search; default 1", false},
-    {"--measure", "URL", "local (default) or simulated:FILE", false},
+    {"--measure", "URL", "local (default), emulated:aarch64 or simulated:FILE", false},
     {"--strategy", "NAME", "evolve (default), descent, random", false},
     {"--board", "PATH", "the neo-board program; default: beside this one", false},
     {"--no-model-check", NULL, "do not run the tuned model against the untuned one at the end",

@@ -274,6 +274,8 @@ static void local_close(neo_measurer *base) {
   neo_free(ctx, self->task);
   neo_free(ctx, self->results);
   neo_free(ctx, self->job);
+  if (self->emulation.dir[0])
+    neo_dir_remove(ctx, self->emulation.dir);
   pthread_cond_destroy(&self->changed);
   pthread_mutex_destroy(&self->mutex);
   neo_free(ctx, self);
@@ -285,21 +287,17 @@ static neo_status find_board(neo_ctx *ctx, neo_local *self) {
     snprintf(self->board_program, sizeof self->board_program, "%s", self->options.board_program);
   } else {
     NEO_TRY(neo_self_dir(ctx, dir));
-    snprintf(self->board_program, sizeof self->board_program, "%s/neo-board", dir);
+    snprintf(self->board_program, sizeof self->board_program, "%s/%s", dir,
+             self->base.counts ? self->emulation.program : "neo-board");
   }
   if (!neo_file_exists(self->board_program))
-    return neo_fail(ctx, NEO_UNREACHABLE,
-                    "%s is missing: build the target neo-board or pass --board",
-                    self->board_program);
-  return NEO_OK;
+    return neo_fail(ctx, NEO_UNREACHABLE, "%s is missing: build it%s or pass --board",
+                    self->board_program, self->base.counts ? " (it takes the cross compiler)" : "");
+  return self->base.counts ? neo_dir_temp(ctx, NULL, self->emulation.dir) : NEO_OK;
 }
 
-static neo_status local_open(neo_ctx *ctx, const char *rest, const neo_target *target,
-                             const neo_measure_options *options, neo_measurer **out) {
-  (void)rest;
-  if (!neo_target_runs_here(target))
-    return neo_fail(ctx, NEO_UNSUPPORTED,
-                    "this machine cannot run code for the target: measure on a board that can");
+neo_status neo_local_open(neo_ctx *ctx, const neo_emulation *emulation, const neo_target *target,
+                          const neo_measure_options *options, neo_measurer **out) {
   neo_local *self = neo_alloc(ctx, sizeof *self);
   neo_job *job = neo_alloc(ctx, sizeof *job);
   if (!self || !job) {
@@ -309,6 +307,9 @@ static neo_status local_open(neo_ctx *ctx, const char *rest, const neo_target *t
   }
   neo_ctx_fork(&self->ctx, ctx);
   self->base.ops = &neo_measurer_local;
+  self->base.counts = emulation != NULL;
+  if (emulation)
+    self->emulation = *emulation;
   self->job = job;
   self->target = *target;
   self->options = *options;
@@ -345,9 +346,11 @@ static neo_status local_open(neo_ctx *ctx, const char *rest, const neo_target *t
   if (status == NEO_OK)
     status = neo_local_start_board(ctx, self, &hello);
   if (status == NEO_OK) {
-    self->base.facts.bandwidth = hello.bandwidth;
     snprintf(self->base.facts.cpu_model, sizeof self->base.facts.cpu_model, "%s", hello.cpu_model);
-    status = neo_local_measure_peak(ctx, self);
+    if (!self->base.counts) {
+      self->base.facts.bandwidth = hello.bandwidth;
+      status = neo_local_measure_peak(ctx, self);
+    }
   }
   if (status == NEO_OK)
     status = neo_local_start_flights(ctx, self);
@@ -358,6 +361,15 @@ static neo_status local_open(neo_ctx *ctx, const char *rest, const neo_target *t
   else
     local_close(&self->base);
   return status;
+}
+
+static neo_status local_open(neo_ctx *ctx, const char *rest, const neo_target *target,
+                             const neo_measure_options *options, neo_measurer **out) {
+  (void)rest;
+  if (!neo_target_runs_here(target))
+    return neo_fail(ctx, NEO_UNSUPPORTED,
+                    "this machine cannot run code for the target: measure on a board that can");
+  return neo_local_open(ctx, NULL, target, options, out);
 }
 
 const neo_measurer_ops neo_measurer_local = {

@@ -42,12 +42,20 @@ typedef struct neo_blob_set {
   void *owned[2 * CASES * NEO_JOB_MAX_BUFFERS + 4];
 } neo_blob_set;
 
+/* A board of another architecture. */
+typedef struct neo_emulation {
+  char program[32]; /* the board's file name; "": the native one */
+  const char *emulator, *cpu;
+  char dir[256]; /* private, for the counters; "" until opened */
+} neo_emulation;
+
 typedef struct neo_local {
   neo_measurer base;
   neo_ctx ctx; /* allocation and logging */
   neo_target target;
   neo_measure_options options;
   char board_program[600];
+  neo_emulation emulation;
   neo_process board;
   bool board_up;
   int restarts;
@@ -82,6 +90,13 @@ typedef struct neo_local {
   neo_local_task **task;
   uint64_t data_uses;
 } neo_local;
+
+/* ---- local.c ------------------------------------------------------------------------------------- */
+
+/* A local measurer; emulation NULL: of this machine. Else candidates are counted: verified fully
+ * each, none against an incumbent, and no bound is held against them. */
+neo_status neo_local_open(neo_ctx *ctx, const neo_emulation *emulation, const neo_target *target,
+                          const neo_measure_options *options, neo_measurer **out);
 
 /* ---- local_board.c ------------------------------------------------------------------------------- */
 

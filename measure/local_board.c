@@ -9,14 +9,29 @@
 
 /* ---- the board process ----------------------------------------------------------------------------- */
 
+/* The plugin lies beside the board's program. */
+static neo_status start_emulated(neo_ctx *ctx, neo_local *self) {
+  const neo_emulation *e = &self->emulation;
+  const char *name = strrchr(self->board_program, '/');
+  int dir = name ? (int)(name - self->board_program) + 1 : 0;
+  char plugin[1000], counters[300];
+  snprintf(counters, sizeof counters, "%s/counters", e->dir);
+  snprintf(plugin, sizeof plugin, "%.*sneo-count.so,counters=%s,l1=%lld", dir, self->board_program,
+           counters, (long long)self->target.l1d);
+  const char *argv[] = {e->emulator,         "-cpu",    e->cpu,       "-plugin", plugin,
+                        self->board_program, "--stdio", "--counters", counters,  NULL};
+  return neo_process_spawn(ctx, argv, false, &self->board);
+}
+
 neo_status neo_local_start_board(neo_ctx *ctx, neo_local *self, neo_hello *hello) {
   neo_cores cores;
   NEO_TRY(neo_cores_detect(ctx, NULL, &cores));
   neo_buf cpus = {0};
   for (int c = 0; c < cores.n && c < self->options.threads; c++)
     neo_buf_printf(&cpus, "%s%d", c ? "," : "", cores.cpu[c]);
-  const char *argv[] = {self->board_program, "--stdio", "--cpus", cpus.data, NULL};
-  neo_status status = neo_process_spawn(ctx, argv, false, &self->board);
+  const char *native[] = {self->board_program, "--stdio", "--cpus", cpus.data, NULL};
+  neo_status status = self->base.counts ? start_emulated(ctx, self)
+                                        : neo_process_spawn(ctx, native, false, &self->board);
   neo_buf_fini(&cpus);
   if (status != NEO_OK)
     return status;

@@ -105,6 +105,8 @@ neo_status neo_local_fill_job(neo_ctx *ctx, neo_shipment *to, const neo_build *i
   job->n_cases = (uint32_t)to->n_cases;
   job->timeout_ms = self->options.run_timeout_ms ? (uint32_t)self->options.run_timeout_ms
                                                  : (uint32_t)(5000 + fmin(task->flops / 2e4, 1e6));
+  if (self->base.counts) /* an emulator is so much slower */
+    job->timeout_ms *= 10;
   job->timing = self->options.timing;
   job->timing.thorough = brief ? NEVER_THOROUGH : 0;
   if (to->confirming) /* a claim is looked at twice as long */
@@ -117,6 +119,11 @@ neo_status neo_local_fill_job(neo_ctx *ctx, neo_shipment *to, const neo_build *i
   other.n_cases = 1;
   other.outputs = false;
   return incumbent ? neo_local_fill_kernel(ctx, &other, &job->incumbent) : NEO_OK;
+}
+
+/* What a candidate is timed against; a count needs nobody. */
+static const neo_build *rival(const neo_local *self, const neo_local_task *task) {
+  return self->base.counts ? NULL : task->incumbent;
 }
 
 static void drop_prepared(neo_local *self) {
@@ -142,7 +149,7 @@ static void prepare_next(neo_ctx *ctx, neo_local *self) {
   neo_local_task *task = self->task[build->task];
   neo_shipment to = {.local = self, .task = task, .build = build, .set = set};
   if (set && job && task)
-    neo_local_fill_job(ctx, &to, task->incumbent, job);
+    neo_local_fill_job(ctx, &to, rival(self, task), job);
   neo_ctx_clear(ctx);
   neo_free(ctx, job);
   self->prepared = set;
@@ -171,7 +178,7 @@ static neo_status ship(neo_ctx *ctx, neo_local *self, bool all) {
                      .all = all,
                      .confirming = self->confirming,
                      .set = set};
-  neo_status status = neo_local_fill_job(ctx, &to, task->incumbent, self->job);
+  neo_status status = neo_local_fill_job(ctx, &to, rival(self, task), self->job);
   if (status == NEO_OK)
     status = neo_board_put(ctx, self->board.fd, set->n, set->blob, PUT_MS);
   if (status == NEO_OK)
@@ -246,7 +253,7 @@ static neo_status judge_again(neo_ctx *ctx, neo_local *self, const neo_job_resul
 static neo_status finish_job(neo_ctx *ctx, neo_local *self, const neo_job_result *from) {
   neo_local_task *task = self->task[self->flying->task];
   neo_trial_result result = neo_local_judge(self, task, self->flying, from);
-  bool confirmed = self->confirming, first = !task->incumbent;
+  bool confirmed = self->confirming, first = !rival(self, task);
   if (result.kind == NEO_TRIAL_IMPLAUSIBLE)
     NEO_TRY(judge_again(ctx, self, from, &result));
   if (result.kind == NEO_TRIAL_BOARD_LOST && self->flying_tries++ < 1)
@@ -270,15 +277,13 @@ static neo_status finish_job(neo_ctx *ctx, neo_local *self, const neo_job_result
 
 /* ---- the pump ------------------------------------------------------------------------------------------------------ */
 
-static void receive_build(neo_local *self, neo_build *build) {
+/* Answers a build that need not run; that it need not may have become known while it waited. */
+static bool answer_known(neo_local *self, neo_build *build) {
   neo_local_task *task = self->task[build->task];
   neo_known_code *code =
       task && build->status == NEO_OK ? neo_map_get(&task->codes, build->identity) : NULL;
-  if (build->status == NEO_OK && task && !code) {
-    *self->ready_tail = build;
-    self->ready_tail = &build->next;
-    return;
-  }
+  if (build->status == NEO_OK && task && !code)
+    return false;
   neo_trial_kind kind = build->status != NEO_OK        ? NEO_TRIAL_BUILD
                         : !task                        ? NEO_TRIAL_CANCELLED
                         : neo_trial_usable(code->kind) ? NEO_TRIAL_DUPLICATE
@@ -290,7 +295,17 @@ static void receive_build(neo_local *self, neo_build *build) {
              neo_trial_kind_name(code->kind));
   }
   push_result(self, &known);
+  if (self->prepared_for == build)
+    drop_prepared(self);
   neo_build_destroy(build);
+  return true;
+}
+
+static void receive_build(neo_local *self, neo_build *build) {
+  if (answer_known(self, build))
+    return;
+  *self->ready_tail = build;
+  self->ready_tail = &build->next;
 }
 
 static void receive_builds(neo_local *self, int timeout_ms) {
@@ -328,11 +343,14 @@ static neo_status launch_next(neo_ctx *ctx, neo_local *self) {
     return NEO_OK;
   }
   set_paused(self, true);
-  self->flying = self->ready;
-  self->ready = self->flying->next;
+  neo_build *build = self->ready;
+  self->ready = build->next;
   if (!self->ready)
     self->ready_tail = &self->ready;
-  self->flying->next = NULL;
+  build->next = NULL;
+  if (answer_known(self, build))
+    return NEO_OK;
+  self->flying = build;
   self->flying_tries = 0;
   self->confirming = false;
   neo_status status = ship(ctx, self, false);

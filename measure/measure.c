@@ -28,7 +28,8 @@ neo_status neo_measurer_open(neo_ctx *ctx, const char *url, const neo_target *ta
   for (int r = 0; r < NEO_COUNT(rows); r++)
     if (strlen(rows[r]->name) == name && memcmp(rows[r]->name, url, name) == 0)
       return rows[r]->open(ctx, url[name] ? url + name + 1 : "", target, options, out);
-  return neo_fail(ctx, NEO_USAGE, "measurer '%s' is not known; use local or simulated:FILE", url);
+  return neo_fail(ctx, NEO_USAGE,
+                  "measurer '%s' is not known; use local, emulated:aarch64 or simulated:FILE", url);
 }
 
 void neo_measurer_close(neo_measurer *measurer) {
@@ -78,7 +79,7 @@ void neo_measurer_quiet(neo_measurer *measurer, bool quiet) {
 }
 
 bool neo_measurer_is_simulated(const neo_measurer *measurer) {
-  return measurer->ops->simulated;
+  return measurer->ops->simulated || measurer->counts;
 }
 
 int neo_measurer_given_up(const neo_measurer *measurer) {

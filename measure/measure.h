@@ -67,7 +67,8 @@ typedef struct neo_measure_options {
   uint64_t seed;             /* of the data */
 } neo_measure_options;
 
-/* url: "local" (neo-board --stdio), "simulated:FILE" (plays recorded times back; no code runs; FILE
+/* url: "local" (neo-board --stdio), "emulated:aarch64" (neo-board-aarch64 under qemu, instructions
+ * and cache misses for times), "simulated:FILE" (plays recorded times back; no code runs; FILE
  * "" = a synthetic deterministic landscape from the analytic model). Rows of measure/measurers.def.
  */
 neo_status neo_measurer_open(neo_ctx *ctx, const char *url, const neo_target *target,

@@ -32,9 +32,11 @@ typedef struct neo_measurer_ops {
 struct neo_measurer {
   const neo_measurer_ops *ops;
   neo_machine_facts facts;
+  bool counts; /* what it gives for times are none */
 };
 
 extern const neo_measurer_ops neo_measurer_local;
+extern const neo_measurer_ops neo_measurer_emulated;
 extern const neo_measurer_ops neo_measurer_simulated;
 
 /* ---- build pool (builder.c): schedules -> machine code on worker threads ----------------------------- */

@@ -31,6 +31,7 @@ typedef struct board {
   neo_board_options options;
   neo_blobs *blobs;
   neo_board_shared *shared;
+  neo_counters *counters;
   double canary_ns; /* at start */
   bool faulted;     /* the canary must sing before the next job */
   neo_job job;
@@ -85,7 +86,7 @@ static neo_status on_hello(board *b, const neo_frame *frame) {
   NEO_TRY(
       neo_hello_decode(b->ctx, (const uint8_t *)frame->payload.data, frame->payload.size, &peer));
   mine.threads = (uint32_t)measuring_cpus(b);
-  mine.bandwidth = measure_bandwidth(b);
+  mine.bandwidth = b->counters ? 0 : measure_bandwidth(b);
   neo_cpu_model(mine.cpu_model, sizeof(mine.cpu_model));
   neo_buf payload = {0};
   neo_hello_encode(&payload, &mine);
@@ -187,6 +188,7 @@ static neo_status find_job(board *b) {
   j->options = &b->options;
   j->blobs = b->blobs;
   j->shared = b->shared;
+  j->counters = b->counters;
   NEO_TRY(find_kernel(b, &b->job.kernel, b->job.n_cases, &j->kernel));
   if (b->job.has_incumbent)
     NEO_TRY(find_kernel(b, &b->job.incumbent, 1, &j->incumbent));
@@ -460,11 +462,14 @@ neo_status neo_board_serve(neo_ctx *ctx, const neo_board_options *options) {
                       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   neo_status status = shared != MAP_FAILED ? neo_blobs_create(ctx, cache, &b->blobs)
                                            : neo_fail(ctx, NEO_NO_MEMORY, "board: out of memory");
+  if (status == NEO_OK && options->counters)
+    status = neo_count_open(ctx, options->counters, &b->counters);
   if (status == NEO_OK) {
     b->shared = shared;
     b->canary_ns = canary_baseline(ctx);
     status = serve(b);
   }
+  neo_count_close(b->counters);
   neo_blobs_destroy(b->blobs);
   if (shared != MAP_FAILED)
     munmap(shared, sizeof(neo_board_shared));

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "rpc/blobs.h"
+#include "rpc/counters.h"
 #include "rpc/rpc.h"
 
 /* What a child is doing, in memory that it shares with its parent: how far it came is known even
@@ -38,6 +39,7 @@ typedef struct neo_board_job {
   const neo_board_options *options;
   neo_blobs *blobs;
   neo_board_shared *shared;
+  neo_counters *counters; /* NULL: candidates are timed */
   neo_board_kernel kernel, incumbent;
 } neo_board_job;
 
@@ -47,6 +49,16 @@ typedef struct neo_board_job {
 
 /* Runs the job in this (forked) process and writes to the pipe; does not return. */
 void neo_board_child(neo_ctx *ctx, const neo_board_job *job, int pipe_fd);
+
+/* The page that the emulator's plugin counts in. */
+neo_status neo_count_open(neo_ctx *ctx, const char *path, neo_counters **out);
+void neo_count_close(neo_counters *counters);
+/* The object's code is what is counted, from before its first run; NULL: nothing is. */
+void neo_count_region(neo_counters *counters, const neo_loaded *object,
+                      const neo_harness_memory *data);
+/* Runs twice and counts the second run: its cost stands where times do. */
+neo_status neo_count_run(neo_ctx *ctx, neo_counters *counters, neo_pool *pool,
+                         neo_harness_memory *memory, neo_timing *out);
 
 /* A computation with a known answer, a millisecond or so. false: the machine computes wrongly. */
 bool neo_canary(neo_ctx *ctx, double *out_ns);

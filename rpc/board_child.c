@@ -159,17 +159,22 @@ static neo_status load_kernel(child *c, const neo_board_kernel *from, loaded_ker
   if (neo_object_load(c->ctx, from->object, from->object_size, &k->object) != NEO_OK)
     return failure(c, NEO_OUTCOME_LOAD);
   NEO_TRY(find_functions(c, job, k));
-  const neo_harness_kernel kernel = {.n_launches = (int)job->n_launches,
-                                     .fn = k->fn,
-                                     .grid = job->grid,
-                                     .n_buffers = (int)job->n_buffers,
-                                     .bytes = job->bytes,
-                                     .role = job->role,
-                                     .borrow = true, /* the cache is read-only here */
-                                     .work_bytes = job->work_bytes,
-                                     .scratch_bytes = job->scratch_bytes};
+  const neo_harness_kernel kernel = {
+      .n_launches = (int)job->n_launches,
+      .fn = k->fn,
+      .grid = job->grid,
+      .n_buffers = (int)job->n_buffers,
+      .bytes = job->bytes,
+      .role = job->role,
+      /* the cache is read-only here; where a blob lies in it would change counts */
+      .borrow = !c->job->counters,
+      .work_bytes = job->work_bytes,
+      .scratch_bytes = job->scratch_bytes};
   if (neo_harness_memory_create(c->ctx, &kernel, (int)c->job->job->threads, &k->memory) != NEO_OK)
     return failure(c, NEO_OUTCOME_BOARD);
+  if (c->job->counters)
+    neo_count_region(c->job->counters, c->job->job->kind == NEO_JOB_MEASURE ? k->object : NULL,
+                     k->memory);
   for (uint32_t i = 0; i < c->job->job->n_cases; i++)
     k->cases[i] = (neo_verify_case){from->data[i], from->size[i]};
   if (neo_harness_memory_load(c->ctx, k->memory, job->role, &k->cases[0]) != NEO_OK)
@@ -198,7 +203,7 @@ static neo_status prepare(child *c) {
   const neo_board_job *job = c->job;
   enter(c, NEO_PHASE_LOAD);
   NEO_TRY(load_kernel(c, &job->kernel, &c->kernel));
-  if (job->job->kind == NEO_JOB_MEASURE && job->job->has_incumbent)
+  if (job->job->kind == NEO_JOB_MEASURE && job->job->has_incumbent && !job->counters)
     NEO_TRY(load_kernel(c, &job->incumbent, &c->incumbent));
   NEO_TRY(make_pool(c));
   say_ready(c);
@@ -246,6 +251,15 @@ static neo_status verify_fully(child *c, const neo_verify_options *options, bool
   return judge(c);
 }
 
+static neo_status time_or_count(child *c) {
+  const neo_job *job = c->job->job;
+  neo_timing *timing = &c->result.timing;
+  if (c->job->counters)
+    return neo_count_run(c->ctx, c->job->counters, c->pool, c->kernel.memory, timing);
+  return neo_harness_time(c->ctx, c->pool, c->kernel.memory, c->incumbent.memory, &job->timing,
+                          timing);
+}
+
 static neo_status measure_job(child *c) {
   const neo_job *job = c->job->job;
   const neo_verify_options options = {.role = job->kernel.role,
@@ -265,8 +279,7 @@ static neo_status measure_job(child *c) {
   if (neo_harness_memory_load(c->ctx, c->kernel.memory, job->kernel.role, &c->kernel.cases[0]) !=
       NEO_OK)
     return failure(c, NEO_OUTCOME_BOARD);
-  if (neo_harness_time(c->ctx, c->pool, c->kernel.memory, c->incumbent.memory, &job->timing,
-                       &c->result.timing) != NEO_OK) {
+  if (time_or_count(c) != NEO_OK) {
     c->result.verify.verdict = NEO_VERDICT_FAILED;
     return failure(c, NEO_OUTCOME_VERDICT);
   }

@@ -10,13 +10,14 @@
 static const char help[] =
     "neo-board: measures kernels for neo-tune\n"
     "\n"
-    "usage: neo-board --stdio [--cpus LIST] [--cache MB]\n"
+    "usage: neo-board --stdio [--cpus LIST] [--cache MB] [--counters FILE]\n"
     "\n"
     "  --stdio      speak the protocol of docs/formats/frames.md over standard input and output\n"
     "  --cpus LIST  logical cpus to pin measuring threads to, in order of preference: 0,2,4 "
     "(default: all allowed)\n"
     "  --cache MB   size of the cache of inputs and objects (default: 2048, or half of the "
     "memory)\n"
+    "  --counters FILE  under an emulator whose plugin counts into FILE: give counts for times\n"
     "  --help       this text\n"
     "\n"
     "neo-tune starts it by itself; example of talking to one by hand:\n"
@@ -61,6 +62,9 @@ static int parse_arguments(int argc, char **argv, neo_board_options *options, bo
     }
     if (strcmp(argv[i], "--stdio") == 0) {
       *stdio = true;
+    } else if (strcmp(argv[i], "--counters") == 0 && value) {
+      options->counters = value;
+      i++;
     } else if (strcmp(argv[i], "--cpus") == 0 || strcmp(argv[i], "--cache") == 0) {
       bool cpus = strcmp(argv[i], "--cpus") == 0;
       if (!value)

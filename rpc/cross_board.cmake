@@ -19,6 +19,7 @@ function(neo_cross_board arch)
   foreach(folder base/core runtime rpc)
     file(MAKE_DIRECTORY ${dir}/${folder})
     file(GLOB sources CONFIGURE_DEPENDS RELATIVE ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/${folder}/*.c)
+    list(REMOVE_ITEM sources rpc/count_plugin.c)
     foreach(source ${sources})
       add_custom_command(OUTPUT ${dir}/${source}.o
         COMMAND ${CMAKE_C_COMPILER_LAUNCHER} ${CROSS_CC_${arch}} ${flags} -MD -MF ${dir}/${source}.d

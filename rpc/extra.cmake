@@ -1,9 +1,14 @@
 # neo-board: the agent. Its main is not part of the library.
 get_target_property(neo_rpc_sources neo_rpc SOURCES)
-list(FILTER neo_rpc_sources EXCLUDE REGEX "board_main\\.c$")
+list(FILTER neo_rpc_sources EXCLUDE REGEX "(board_main|count_plugin)\\.c$")
 set_property(TARGET neo_rpc PROPERTY SOURCES ${neo_rpc_sources})
 add_executable(neo-board ${CMAKE_SOURCE_DIR}/rpc/board_main.c)
 target_link_libraries(neo-board PRIVATE neo_rpc)
 
 include(${CMAKE_CURRENT_LIST_DIR}/cross_board.cmake)
 neo_cross_board(aarch64)
+
+# The plugin of the emulator that runs those boards; it calls functions that the emulator has.
+add_library(neo-count MODULE ${CMAKE_SOURCE_DIR}/rpc/count_plugin.c)
+target_compile_options(neo-count PRIVATE -fvisibility=hidden -fno-sanitize=all)
+set_target_properties(neo-count PROPERTIES PREFIX "" LIBRARY_OUTPUT_DIRECTORY ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})

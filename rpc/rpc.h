@@ -151,6 +151,8 @@ typedef struct neo_board_options {
   int in_fd, out_fd;
   int cpus[64], n_cpus; /* to pin measuring to; 0: all allowed */
   size_t cache_bytes;   /* blobs; 0: 2 GiB */
+  const char *counters; /* a file of the emulator that runs the board: candidates are counted, not
+                           timed, against no incumbent; NULL: timed */
 } neo_board_options;
 neo_status neo_board_serve(neo_ctx *ctx, const neo_board_options *options);
 

@@ -25,7 +25,5 @@ extern const neo_elf_machine neo_elf_x86_64, neo_elf_aarch64;
 
 neo_status neo_object_load_for(neo_ctx *ctx, const neo_elf_machine *machine, const uint8_t *data,
                                size_t size, neo_loaded **out);
-/* The loaded bytes, for tests. */
-const uint8_t *neo_object_memory(const neo_loaded *loaded, size_t *size);
 
 #endif

@@ -185,6 +185,11 @@ void *const *neo_harness_memory_buffers(const neo_harness_memory *memory) {
   return memory->buf;
 }
 
+const uint8_t *neo_harness_memory_extent(const neo_harness_memory *memory, size_t *size) {
+  *size = memory->map_size;
+  return memory->map;
+}
+
 bool neo_harness_borrows(const neo_harness_memory *m, int buffer) {
   return m->kernel.borrow && m->kernel.role[buffer] == 2 && m->kernel.bytes[buffer] > 0;
 }

@@ -57,6 +57,8 @@ typedef struct neo_loaded neo_loaded;
  * objects give NEO_BAD_INPUT. An undefined symbol is an error that names it. */
 neo_status neo_object_load(neo_ctx *ctx, const uint8_t *data, size_t size, neo_loaded **out);
 neo_kernel_fn neo_object_symbol(const neo_loaded *loaded, const char *name); /* NULL if absent */
+/* Where its code and constants lie. */
+const uint8_t *neo_object_memory(const neo_loaded *loaded, size_t *size);
 void neo_object_unload(neo_loaded *loaded);
 
 /* ---- harness: verification and timing of kernels, in the process that may crash
@@ -114,6 +116,8 @@ neo_status neo_harness_memory_create(neo_ctx *ctx, const neo_harness_kernel *ker
                                      neo_harness_memory **out);
 void neo_harness_memory_destroy(neo_harness_memory *memory);
 void *const *neo_harness_memory_buffers(const neo_harness_memory *memory);
+/* The whole mapping, from the beginning of a page. */
+const uint8_t *neo_harness_memory_extent(const neo_harness_memory *memory, size_t *size);
 /* Copies the inputs and constants of a case into the buffers. */
 neo_status neo_harness_memory_load(neo_ctx *ctx, neo_harness_memory *memory, const uint8_t *role,
                                    const neo_verify_case *from);

@@ -412,6 +412,7 @@ static void the_program(void **state) {
   assert_int_equal(run_program("--stdio"), 0); /* closed at once */
   assert_int_equal(run_program("--frobnicate"), 2);
   assert_int_equal(run_program("--cpus"), 2);
+  assert_int_equal(run_program("--counters"), 2);
   assert_int_equal(run_program(NULL), 2);
 }
 

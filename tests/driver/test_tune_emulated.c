@@ -1,0 +1,124 @@
+/* tests/driver/test_tune_emulated.c: whole tuning runs for a processor that is not here: costs are
+ * counted under emulation, so two runs with one seed agree in every record. */
+#include "tests/driver/model_case.h"
+
+#include "tests/measure/emulated_board.h"
+
+enum { TRIALS = 24 };
+
+typedef struct fixture {
+  neo_ctx ctx;
+  model_case c;
+  neo_project project; /* mnist for a Cortex-A72, batch 1, one thread */
+} fixture;
+
+static int setup(void **state) {
+  fixture *f = calloc(1, sizeof *f);
+  assert_non_null(f);
+  neo_ctx_init(&f->ctx, 1);
+  case_load(&f->ctx, "mnist_cnn_op13", &f->c);
+  neo_binding binding = {.name = f->c.input_name, .shape = f->c.input.shape};
+  binding.shape.dim[0] = 1;
+  neo_project_options options = {.model = f->c.model,
+                                 .n_bindings = 1,
+                                 .bindings = &binding,
+                                 .threads = 1,
+                                 .target = "cortex-a72"};
+  must(&f->ctx, neo_project_open(&f->ctx, &options, &f->project));
+  *state = f;
+  return 0;
+}
+
+static int teardown(void **state) {
+  fixture *f = *state;
+  neo_project_close(&f->project);
+  case_release(&f->ctx, &f->c);
+  free(f);
+  return 0;
+}
+
+static neo_tune_options emulated(uint64_t seed) {
+  return (neo_tune_options){.trials = TRIALS,
+                            .seed = seed,
+                            .measurer = "emulated:aarch64",
+                            .board_program = EMULATED_BOARD};
+}
+
+typedef struct records {
+  neo_buf text;
+  int usable, failed;
+} records;
+
+static bool add_record(void *self, const neo_db_trial *t) {
+  records *r = self;
+  bool usable = t->ns > 0;
+  r->usable += usable;
+  r->failed += !usable;
+  if (!usable)
+    print_message("%s: %s: %s\n", t->schedule, t->kind, t->text);
+  assert_true(!usable || t->ns == floor(t->ns)); /* a count: no FMA instruction does more than 4 */
+  assert_true(!usable || t->ns >= t->fmas / 4);
+  assert_non_null(strstr(t->target, "simulated aarch64 "));
+  neo_buf_printf(&r->text, "%lld %s [%s] %s %s %.17g\n", (long long)t->attempt, t->workload,
+                 t->layout, t->schedule, t->kind, t->ns);
+  return true;
+}
+
+static records tune(fixture *f, uint64_t seed) {
+  neo_db *db = NULL;
+  neo_tune_options options = emulated(seed);
+  neo_tune_result result;
+  records r = {0};
+  must(&f->ctx, neo_db_open(&f->ctx, "memory:", false, &db));
+  must(&f->ctx, neo_tune(&f->ctx, &f->project, db, &options, &result));
+  must(&f->ctx, neo_db_visit_trials(&f->ctx, db, &(neo_db_query){0}, result.run, add_record, &r));
+  neo_db_close(db);
+  print_message("seed %d: %d of %lld trials usable, cost %.0f before, %.0f after, %.1f s\n",
+                (int)seed, r.usable, (long long)result.trials, result.before_ns, result.after_ns,
+                result.seconds);
+  assert_true(result.after_ns > 0 && result.after_ns <= result.before_ns);
+  return r;
+}
+
+static void same_seed_same_records(void **state) {
+  fixture *f = *state;
+  if (!emulation_is_possible(&f->ctx))
+    skip();
+  char padding[1718];
+  memset(padding, 'a', sizeof padding - 1);
+  padding[sizeof padding - 1] = '\0';
+  records a = tune(f, 7);
+  setenv("NEO_PADDING", padding, 1); /* the board's stack lies elsewhere */
+  records b = tune(f, 7);
+  unsetenv("NEO_PADDING");
+  assert_int_equal(a.usable, TRIALS);
+  assert_string_equal(a.text.data, b.text.data);
+  neo_buf_fini(&a.text);
+  neo_buf_fini(&b.text);
+}
+
+static void expect_refusal(fixture *f, const char *url, int threads, const char *why) {
+  neo_measure_options options = {.threads = threads, .board_program = EMULATED_BOARD};
+  neo_measurer *measurer = NULL;
+  assert_int_not_equal(neo_measurer_open(&f->ctx, url, &f->project.target, &options, &measurer),
+                       NEO_OK);
+  if (!strstr(f->ctx.message, why))
+    fail_msg("'%s' is not in '%s'", why, f->ctx.message);
+  neo_ctx_clear(&f->ctx);
+}
+
+static void what_cannot_be_counted_is_refused(void **state) {
+  fixture *f = *state;
+  expect_refusal(f, "emulated:vax", 1, "emulated:aarch64");
+  expect_refusal(f, "emulated:aarch64", 2, "--threads 1");
+  must(&f->ctx, neo_target_find(&f->ctx, "x86-64-v3", &f->project.target));
+  expect_refusal(f, "emulated:aarch64", 1, "x86_64");
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test_setup_teardown(same_seed_same_records, setup, teardown),
+      cmocka_unit_test_setup_teardown(what_cannot_be_counted_is_refused, setup, teardown),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
