@@ -41,6 +41,7 @@ static neo_status tune_options(neo_ctx *ctx, const cli_args *args, neo_tune_opti
                     measurer);
   options->measurer = cli_value(args, "--measure", NULL);
   options->strategy = cli_value(args, "--strategy", NULL);
+  options->cost_model = cli_value(args, "--cost-model", NULL);
   options->board_program = cli_value(args, "--board", NULL);
   options->no_model_check = cli_has(args, "--no-model-check");
   if (cli_has(args, "--acks"))
@@ -111,6 +112,40 @@ neo_status cli_tune(neo_ctx *ctx, const cli_args *args) {
   neo_arena_fini(&arena);
   if (result.given_up > 0)
     leave_builds_behind(ctx, status);
+  return status;
+}
+
+/* ---- train ------------------------------------------------------------------------------------------ */
+
+static neo_status save_trained(neo_ctx *ctx, const neo_train_result *result, const char *path) {
+  size_t size = 0;
+  const char *file = neo_trained_file(result->trained, &size);
+  NEO_TRY(neo_file_write(ctx, path, file, size));
+  printf("%s: %lld records of %d tasks, %zu KB; target %s\n", path, (long long)result->rows,
+         result->tasks, size / 1000, neo_trained_target(result->trained));
+  if (result->skipped > 0)
+    printf("%lld records are no candidates of this version and were left out\n",
+           (long long)result->skipped);
+  if (result->held_out > 0)
+    printf("rank correlation on %d held-out tasks: %.3f trained, %.3f analytic alone\n",
+           result->held_out, result->correlation, result->analytic_correlation);
+  else
+    printf("no rank correlation: too few tasks to hold any out\n");
+  return NEO_OK;
+}
+
+neo_status cli_train(neo_ctx *ctx, const cli_args *args) {
+  neo_db *db = NULL;
+  neo_train_result result = {0};
+  const char *path = cli_value(args, "--output", cli_value(args, "-o", NULL));
+  if (!path)
+    return neo_fail(ctx, NEO_USAGE, "say where the cost model goes: --output FILE");
+  NEO_TRY(need_database(ctx, args, true, &db));
+  neo_status status = neo_train(ctx, db, cli_value(args, "--target", NULL), &result);
+  if (status == NEO_OK)
+    status = save_trained(ctx, &result, path);
+  neo_trained_destroy(result.trained);
+  neo_db_close(db);
   return status;
 }
 

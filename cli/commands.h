@@ -59,6 +59,7 @@ neo_status cli_bench(neo_ctx *ctx, const cli_args *args);
 neo_status cli_inspect(neo_ctx *ctx, const cli_args *args);
 neo_status cli_targets(neo_ctx *ctx, const cli_args *args);
 neo_status cli_tune(neo_ctx *ctx, const cli_args *args);
+neo_status cli_train(neo_ctx *ctx, const cli_args *args);
 neo_status cli_resume(neo_ctx *ctx, const cli_args *args);
 neo_status cli_runs(neo_ctx *ctx, const cli_args *args);
 neo_status cli_replay(neo_ctx *ctx, const cli_args *args);

@@ -78,6 +78,7 @@ static const cli_option tune_options[] = {
     {"--seed", "S", "of the search; default 1", false},
     {"--measure", "URL", "local (default), emulated:aarch64 or simulated:FILE", false},
     {"--strategy", "NAME", "evolve (default), descent, random", false},
+    {"--cost-model", "FILE", "start from a cost model of `neo-tune train`", false},
     {"--board", "PATH", "the neo-board program; default: beside this one", false},
     {"--no-model-check", NULL, "do not run the tuned model against the untuned one at the end",
      false},
@@ -87,6 +88,15 @@ static const cli_option tune_options[] = {
 };
 
 static const cli_option db_options[] = {CLI_DB_OPTION, {0}};
+
+static const cli_option train_options[] = {
+    {"--output", "FILE", "where the cost model goes", false},
+    {"-o", "FILE", "the same", false},
+    CLI_DB_OPTION,
+    {"--target", "T", "device whose records to learn from (see neo targets); default: this machine",
+     false},
+    {0},
+};
 
 static const cli_option report_options[] = {
     CLI_DB_OPTION, {"--output-dir", "D", "default neo-report", false}, {0}};
@@ -99,8 +109,15 @@ static const cli_command tune_commands[] = {
      "trial to the tuning\n"
      "database. Interrupt it anywhere; the next run goes on from what is recorded.",
      "neo-tune resnet50.onnx --budget 10m\nneo-tune det.onnx --input x=1,3,640,640 --trials 500 "
-     "--threads 1",
+     "--threads 1\nneo-tune vgg16.onnx --cost-model mine.model --budget 2m",
      1, 1, tune_options, cli_tune},
+    {"train", "", "a cost model from all records",
+     "Trains the cost model on all usable records of a target, says how well it ranks tasks that "
+     "it "
+     "has not seen,\n"
+     "and writes it to a file for --cost-model. It is for machines of the very same target text.",
+     "neo-tune train -o mine.model\nneo-tune train --db tuned.db --target x86-64-v3 -o v3.model", 0,
+     0, train_options, cli_train},
     {"resume", "[RUN]", "repeat a run's arguments",
      "Continues the newest run, or the one named, with its stored arguments.", "neo-tune resume", 0,
      1, db_options, cli_resume},

@@ -196,8 +196,9 @@ typedef struct neo_tune_options {
   int64_t trials;  /* of this invocation; 0: no limit */
   double budget_s; /* wall clock; 0: no limit (if both are 0: 600 s) */
   uint64_t seed;
-  const char *strategy; /* NULL: evolve */
-  const char *measurer; /* NULL: local */
+  const char *strategy;   /* NULL: evolve */
+  const char *cost_model; /* file to start from, of neo_train; NULL: from nothing */
+  const char *measurer;   /* NULL: local */
   const char *board_program;
   const char *arguments;           /* JSON array for resume */
   bool (*interrupted)(void *self); /* polled; true: finish cleanly, NEO_INTERRUPTED */
@@ -232,5 +233,21 @@ neo_status neo_tune(neo_ctx *ctx, const neo_project *project, neo_db *db,
  * proposal differs, -1 if none. */
 neo_status neo_replay(neo_ctx *ctx, const neo_project *project, neo_db *db, int64_t run,
                       int64_t *divergence, int64_t *replayed);
+
+/* ---- a cost model from all records --------------------------------------------------------------- */
+
+typedef struct neo_train_result {
+  neo_trained *trained;  /* the caller's: neo_trained_destroy */
+  int64_t rows, skipped; /* usable records trained on, and those that are no candidates here */
+  int tasks;
+  /* Mean rank correlation of estimates and times on tasks that a model of the others had not seen:
+   * the trained model's, the analytic model's. */
+  int held_out; /* 0: too few tasks */
+  double correlation, analytic_correlation;
+} neo_train_result;
+
+/* Trains on all usable records of the target (as neo_target_find takes it; NULL: this machine;
+ * "simulated" or "simulated T": made-up times of a test). NEO_USAGE if they are too few. */
+neo_status neo_train(neo_ctx *ctx, neo_db *db, const char *target, neo_train_result *out);
 
 #endif

@@ -147,6 +147,8 @@ neo_status neo_replay(neo_ctx *ctx, const neo_project *project, neo_db *db, int6
   if (status == NEO_OK)
     status = read_notes(ctx, r, db);
   if (status == NEO_OK)
+    status = neo_tuner_start_noted(ctx, &r->tuner);
+  if (status == NEO_OK)
     status = neo_tuner_begin(ctx, &r->tuner);
   if (status == NEO_OK)
     status = play(ctx, r, divergence, replayed);

@@ -123,6 +123,7 @@ typedef struct neo_tuner {
   const neo_project *project;
   neo_db *db;
   neo_model *model;
+  neo_trained *trained; /* what the model starts from; NULL: nothing */
   tuner_task *task;
   neo_budget_task *budget;
   uint64_t seed;
@@ -151,6 +152,16 @@ void neo_tuner_fini(neo_tuner *tuner);
 /* The next round; n == 0 when every task is exhausted. */
 neo_status neo_tuner_propose(neo_ctx *ctx, neo_tuner *tuner, tuner_round *round);
 neo_status neo_tuner_tell(neo_ctx *ctx, neo_tuner *tuner, const tuner_round *round);
+
+/* ---- train.c: a run that starts from a trained cost model ---------------------------------------------- */
+
+/* After init, once target_text is final; NEO_USAGE if the model is of another target. */
+neo_status neo_tuner_start(neo_ctx *ctx, neo_tuner *tuner, const char *data, size_t size);
+neo_status neo_tuner_start_file(neo_ctx *ctx, neo_tuner *tuner, const char *path);
+/* Writes the model down with the run, and starts from what was written down; neither does anything
+ * without one. */
+neo_status neo_tuner_note_start(neo_ctx *ctx, neo_tuner *tuner);
+neo_status neo_tuner_start_noted(neo_ctx *ctx, neo_tuner *tuner);
 
 /* ---- model_check.c ----------------------------------------------------------------------------------- */
 

@@ -6,7 +6,8 @@
  * when the round is complete; the next round is proposed right after. So what is proposed depends
  * only on the seed, the prior records and the recorded measurements, not on who finished first.
  * What the search knew beforehand is written down with the run (note "prior"), for neo_replay: the
- * near schedules, and the last row of the store that counts as known, since others may be writing.
+ * near schedules, and the last row of the store that counts as known, since others may be writing;
+ * and the cost model that it starts from, if there is one (note "cost model").
  *
  * Made-up times are recorded under a target of their own, where compiling does not look. */
 #include <math.h>
@@ -42,6 +43,7 @@ void neo_tuner_fini(neo_tuner *tuner) {
     neo_space_destroy(tuner->task[t].space);
   }
   neo_model_destroy(tuner->model);
+  neo_trained_destroy(tuner->trained);
   json_decref(tuner->near);
   free(tuner->task);
   free(tuner->budget);
@@ -560,7 +562,9 @@ static neo_status begin_run(pump *p) {
   p->tuner.peak_gflops = facts->peak_gflops;
   if (status == NEO_OK)
     status = neo_db_last_trial(p->ctx, p->tuner.db, &p->tuner.last_prior);
-  return status == NEO_OK ? note_prior(p->ctx, &p->tuner) : status;
+  if (status == NEO_OK)
+    status = note_prior(p->ctx, &p->tuner);
+  return status == NEO_OK ? neo_tuner_note_start(p->ctx, &p->tuner) : status;
 }
 
 static const neo_task *first_without_reference(const pump *p) {
@@ -678,6 +682,8 @@ neo_status neo_tune(neo_ctx *ctx, const neo_project *project, neo_db *db,
   if (status == NEO_OK && neo_measurer_is_simulated(p->measurer) && !options->as_real)
     snprintf(p->tuner.target_text, sizeof p->tuner.target_text, "simulated %s",
              project->target_text);
+  if (status == NEO_OK && options->cost_model)
+    status = neo_tuner_start_file(ctx, &p->tuner, options->cost_model);
   if (status == NEO_OK)
     status = begin_run(p);
   if (status == NEO_OK)

@@ -2,7 +2,7 @@
  *
  * Why: extraction, not scoring, limits how many drafts a search can rank; so nothing is lowered
  * here. How: fixed positions, logarithms of sizes, ratios as they are. Positions are part of a
- * model's meaning: append, never renumber. */
+ * model's meaning: append, never renumber; and count NEO_FEATURE_VERSION up. */
 #include "schedule/analytic.h"
 
 #include <math.h>

@@ -228,6 +228,10 @@ bool neo_space_transfer(const neo_space *space, const neo_schedule *schedule, ne
 /* ---- the analytic model and features --------------------------------------------------------- */
 
 #define NEO_FEATURES 96
+/* What the features and the prediction mean. Whoever changes a feature, or the analytic model so
+ * far that what was learned about its errors no longer holds, counts it up: cost models of another
+ * version are refused. */
+#define NEO_FEATURE_VERSION 1
 
 /* Predicted nanoseconds of one run: register-tile efficiency, cache traffic, thread balance. */
 double neo_space_predict(const neo_space *space, const neo_candidate *candidate);

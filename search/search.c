@@ -4,7 +4,8 @@
  * next?" and hears "it took so long". It never waits, and a test drives it with made-up times.
  *
  * Order of proposals (SEARCH.md's D9, D10, D13):
- *   1. the analytic model's first choice,
+ *   1. the analytic model's first choice (in the order of the trained model, if the cost model
+ * starts from one),
  *   2. schedules given by neo_search_seed (database, neighbours),
  *   3. the analytic model's next choices, and with every fourth of them one at random,
  *   4. what the strategy says, with one at random in about 20.
@@ -51,6 +52,7 @@ struct neo_search {
   seen_set seen;
   neo_candidate first[ANALYTIC];
   int n_first, at_first;
+  double analytic_ns; /* predicted for the analytic model's first choice; 0: none */
   neo_candidate seed[SEEDS];
   int n_seed, at_seed;
   neo_elite elite[NEO_SEARCH_ELITES];
@@ -121,6 +123,8 @@ bool neo_search_seen(const neo_search *search, const neo_candidate *candidate) {
   return set->capacity > 0 && set->hash[seen_slot(set, neo_candidate_hash(candidate))] != 0;
 }
 
+static void rank_first(neo_search *search);
+
 /* ---- making and destroying ---------------------------------------------------------------------------- */
 
 static const neo_strategy *find_strategy(neo_ctx *ctx, const char *name) {
@@ -158,6 +162,9 @@ neo_status neo_search_create(neo_ctx *ctx, const neo_space *space,
   search->model = options->model;
   search->group = options->group;
   search->n_first = neo_space_analytic(space, ANALYTIC, search->first);
+  search->analytic_ns = search->n_first > 0 ? neo_space_predict(space, &search->first[0]) : 0;
+  if (search->model && neo_model_is_started(search->model))
+    rank_first(search);
   *out = search;
   return NEO_OK;
 }
@@ -221,6 +228,23 @@ void neo_search_score(neo_search *search, int n, const neo_candidate *candidate,
     score_chunk(search, n - i < SCORE_CHUNK ? n - i : SCORE_CHUNK, candidate + i, out + i);
 }
 
+/* The analytic model's choices as the trained model orders them. */
+static void rank_first(neo_search *search) {
+  double score[ANALYTIC];
+  neo_search_score(search, search->n_first, search->first, score);
+  for (int i = 1; i < search->n_first; i++) {
+    neo_candidate candidate = search->first[i];
+    double own = score[i];
+    int at = i;
+    for (; at > 0 && score[at - 1] > own; at--) {
+      score[at] = score[at - 1];
+      search->first[at] = search->first[at - 1];
+    }
+    score[at] = own;
+    search->first[at] = candidate;
+  }
+}
+
 /* ---- ask ------------------------------------------------------------------------------------------------ */
 
 /* Appends the candidate to out if it is fresh. False only if it was not appended. */
@@ -238,7 +262,7 @@ static bool propose_one(neo_search *search, const neo_candidate *candidate, neo_
 /* A candidate of the scalar sketch costs the board as much time as ten good ones and teaches
  * nothing: those predicted far slower than the analytic pick are drawn again. */
 static bool hopeless(const neo_search *search, const neo_candidate *candidate) {
-  double best = search->n_first > 0 ? neo_space_predict(search->space, &search->first[0]) : 0;
+  double best = search->analytic_ns;
   return best > 0 && neo_space_predict(search->space, candidate) > HOPELESS * best;
 }
 

@@ -9,9 +9,14 @@
 /* ---- cost model: XGBoost on features, base margin = the analytic prediction (SEARCH.md D4's residual learning)  */
 
 typedef struct neo_model neo_model;
+typedef struct neo_trained neo_trained;
 
 neo_status neo_model_create(neo_ctx *ctx, neo_model **out);
 void neo_model_destroy(neo_model *model);
+/* Starts from what trained knows instead of from nothing: before any row is added. trained:
+ * borrowed for the model's life. */
+void neo_model_start(neo_model *model, const neo_trained *trained);
+bool neo_model_is_started(const neo_model *model);
 /* One measured candidate. group: the task (times compare only inside one). failed: counts as slower
  * than everything. */
 void neo_model_add(neo_model *model, int group, const float *features, double predicted_ns,
@@ -22,8 +27,41 @@ neo_status neo_model_fit(neo_ctx *ctx, neo_model *model);
  * NEO_FEATURES. */
 neo_status neo_model_predict(neo_ctx *ctx, neo_model *model, int n, const float *features,
                              const double *predicted_ns, double *out);
-neo_status neo_model_save(neo_ctx *ctx, const neo_model *model, neo_buf *out);
-neo_status neo_model_load(neo_ctx *ctx, const void *data, size_t size, neo_model **out);
+
+/* ---- a trained model: what the records of a target teach, as a file that can be shipped ----------
+ *
+ * Immutable: any thread may read it. The file is docs/formats/model.md. */
+
+/* A feature as the models take it: NaN becomes 0, infinities and huge values +-1e30. */
+float neo_finite_feature(float v);
+
+/* Measured candidates, of any number of tasks. */
+typedef struct neo_samples {
+  int n, groups;
+  const float *features;           /* n x NEO_FEATURES, finite */
+  const double *predicted_ns, *ns; /* both > 0 and finite */
+  const int *group;                /* 0..groups: times compare only inside one */
+} neo_samples;
+
+enum { NEO_TRAINED_LEAST = 16 }; /* rows; with fewer the analytic model is better */
+
+/* Trains on all samples (NEO_USAGE if they are fewer than NEO_TRAINED_LEAST). target: the canonical
+ * text of the device that measured them, one line. */
+neo_status neo_trained_fit(neo_ctx *ctx, const char *target, const neo_samples *samples,
+                           neo_trained **out);
+/* Any bytes: what is no such file is NEO_BAD_INPUT; another version, also of the features,
+ * NEO_UNSUPPORTED. */
+neo_status neo_trained_load(neo_ctx *ctx, const void *data, size_t size, neo_trained **out);
+void neo_trained_destroy(neo_trained *trained);
+/* The file: loading it gives the same model and the same file. */
+const char *neo_trained_file(const neo_trained *trained, size_t *size);
+const char *neo_trained_target(const neo_trained *trained);
+int64_t neo_trained_rows(const neo_trained *trained);
+/* The estimate of log(ns / predicted_ns). features: NEO_FEATURES, finite. */
+double neo_trained_residual(const neo_trained *trained, const float *features);
+/* Spearman's: of the ranks, ties share theirs. 0 if n < 2 or all of one side are equal; ctx for
+ * scratch. */
+neo_status neo_rank_correlation(neo_ctx *ctx, int n, const double *a, const double *b, double *out);
 
 /* ---- one task -------------------------------------------------------------------------------- */
 

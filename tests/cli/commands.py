@@ -91,6 +91,33 @@ def shapes(d):
     check("every proposal equal" in out, out)
 
 
+def cost_model(d):
+    """Trained on one run's records, used by another, which replays without the file."""
+    args = ["neo-tune", MODEL, *ONE, "--db", d("t.db"), "--measure", "simulated:", "--trials", "60", "--quiet"]
+    train = ["neo-tune", "train", "--db", d("t.db"), "--target"]
+    run(*args)
+    _, err = run(*train, "simulated", expect=2)
+    check("--output" in err, err)
+    out, _ = run(*train, "simulated", "-o", d("cost.model"))
+    check("60 records" in out and "rank correlation" in out and "target simulated" in out, out)
+    run(*args, "--seed", "2", "--cost-model", d("cost.model"))
+    saved = read(d("cost.model"))
+    check(saved.startswith(b"neo-cost-model 1 "), str(saved[:80]))
+    os.rename(d("cost.model"), d("other.model"))
+    out, _ = run("neo-tune", "replay", "--db", d("t.db"))
+    check("60 trials replayed" in out, out)
+    _, err = run(*args, "--cost-model", d("cost.model"), expect=8)
+    check("cost.model" in err, err)
+    _, err = run("neo-tune", MODEL, *ONE, "--db", d("t.db"), "--trials", "1", "--cost-model", d("other.model"), expect=2)
+    check("trained for target 'simulated" in err, err)
+    _, err = run(*args, "--cost-model", write(d("cut.model"), saved[:-1]), expect=3)
+    check("checksum" in err, err)
+    _, err = run(*args, "--cost-model", write(d("new.model"), saved.replace(b"model 1", b"model 2", 1)), expect=4)
+    check("version 2" in err, err)
+    _, err = run(*train, "generic-c", "-o", d("no.model"), expect=2)
+    check("0 usable records" in err and not os.path.exists(d("no.model")), err)
+
+
 def only_failures(d):
     """What the simulated measurer plays back: the first proposals of seed 1, all crashed."""
     run("neo-tune", MODEL, *ONE, "--db", d("first.db"), "--measure", "simulated:", "--trials", "16", "--quiet")

@@ -1,5 +1,4 @@
-/* The cost model: it learns what the analytic model gets wrong, survives saving, drops the right
- * rows. */
+/* The cost model: it learns what the analytic model gets wrong, drops the right rows. */
 #include "tests/search/fake_space.h"
 
 static void make_samples(const neo_space *space, neo_model *model, int group, int n,
@@ -65,62 +64,6 @@ static void the_model_ranks_better_than_the_prediction(void **state) {
   neo_model_destroy(model);
 }
 
-static void saving_loading_and_going_on_is_the_same(void **state) {
-  (void)state;
-  neo_ctx ctx;
-  neo_ctx_init(&ctx, 1);
-  neo_space space;
-  fake_space_init(&space, 12, 10, 8);
-  neo_model *a, *b = NULL;
-  assert_int_equal(neo_model_create(&ctx, &a), NEO_OK);
-  make_samples(&space, a, 2, 100, 5);
-  assert_int_equal(neo_model_fit(&ctx, a), NEO_OK);
-  neo_buf saved = {0};
-  assert_int_equal(neo_model_save(&ctx, a, &saved), NEO_OK);
-  assert_int_equal(neo_model_load(&ctx, saved.data, saved.size, &b), NEO_OK);
-  double x[TEST_ROWS], y[TEST_ROWS], truth[TEST_ROWS];
-  for (int step = 0; step < 3; step++) {
-    predict_samples(&ctx, &space, a, x, truth);
-    predict_samples(&ctx, &space, b, y, truth);
-    assert_memory_equal(x, y, sizeof(x));
-    make_samples(&space, a, 2, 20, 50 + (uint64_t)step);
-    make_samples(&space, b, 2, 20, 50 + (uint64_t)step);
-    assert_int_equal(neo_model_fit(&ctx, a), NEO_OK);
-    assert_int_equal(neo_model_fit(&ctx, b), NEO_OK);
-  }
-  neo_model_destroy(a);
-  neo_model_destroy(b);
-  neo_buf_fini(&saved);
-}
-
-static void damaged_saves_are_refused(void **state) {
-  (void)state;
-  neo_ctx ctx;
-  neo_ctx_init(&ctx, 1);
-  neo_space space;
-  fake_space_init(&space, 12, 10, 8);
-  neo_model *a, *b = NULL;
-  assert_int_equal(neo_model_create(&ctx, &a), NEO_OK);
-  make_samples(&space, a, 0, 40, 5);
-  assert_int_equal(neo_model_fit(&ctx, a), NEO_OK);
-  neo_buf saved = {0};
-  assert_int_equal(neo_model_save(&ctx, a, &saved), NEO_OK);
-  neo_rng rng;
-  neo_rng_init(&rng, 3);
-  for (int i = 0; i < 100; i++) {
-    neo_ctx_clear(&ctx);
-    size_t at = neo_rng_below(&rng, saved.size);
-    saved.data[at] ^= 0x10;
-    assert_int_equal(neo_model_load(&ctx, saved.data, saved.size, &b), NEO_BAD_INPUT);
-    saved.data[at] ^= 0x10;
-    neo_ctx_clear(&ctx);
-    assert_int_equal(neo_model_load(&ctx, saved.data, at, &b), NEO_BAD_INPUT);
-  }
-  assert_null(b);
-  neo_model_destroy(a);
-  neo_buf_fini(&saved);
-}
-
 static void failures_rank_behind_successes(void **state) {
   (void)state;
   neo_ctx ctx;
@@ -156,21 +99,15 @@ static void the_rows_are_bounded(void **state) {
   for (int group = 0; group < 4; group++)
     make_samples(&space, model, group, 3000, (uint64_t)group);
   assert_int_equal(neo_model_fit(&ctx, model), NEO_OK);
-  neo_buf saved = {0};
-  assert_int_equal(neo_model_save(&ctx, model, &saved), NEO_OK);
-  assert_true(saved.size < 2100 * (4 * NEO_FEATURES + 24) + 2000000);
   double estimate[TEST_ROWS], truth[TEST_ROWS];
   predict_samples(&ctx, &space, model, estimate, truth);
   assert_true(pair_accuracy(estimate, truth) > 0.8);
-  neo_buf_fini(&saved);
   neo_model_destroy(model);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_model_ranks_better_than_the_prediction),
-      cmocka_unit_test(saving_loading_and_going_on_is_the_same),
-      cmocka_unit_test(damaged_saves_are_refused),
       cmocka_unit_test(failures_rank_behind_successes),
       cmocka_unit_test(the_rows_are_bounded),
   };

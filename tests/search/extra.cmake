@@ -1,0 +1,1 @@
+neo_fuzz_target(search search cost_model 3000)
