@@ -98,8 +98,13 @@ const char *neo_status_name(neo_status status);
 void *neo_alloc(neo_ctx *ctx, size_t size); /* zeroed */
 void *neo_resize(neo_ctx *ctx, void *ptr, size_t size);
 void neo_free(neo_ctx *ctx, void *ptr); /* NULL is fine */
-/* 64-byte aligned, zeroed, for tensor data. Free with neo_aligned_free. */
+/* 64-byte aligned, zeroed, for tensor data; large blocks prefer huge pages. Free with
+ * neo_aligned_free. */
 void *neo_aligned_alloc(neo_ctx *ctx, size_t size);
+/* Asks the system to back what lies in whole huge pages of this memory by such pages, before it is
+ * touched: fewer address translations, and neighbours in memory are neighbours in the caches. A
+ * hint: systems without it do nothing. */
+void neo_pages_prefer_huge(void *data, size_t bytes);
 void neo_aligned_free(neo_ctx *ctx, void *ptr);
 /* a * b without overflow; false on overflow. Sizes are non-negative. */
 bool neo_mul_size(size_t a, size_t b, size_t *out);

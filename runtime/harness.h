@@ -11,6 +11,7 @@ enum { NEO_ZONE_PATTERN = 4096 };
 typedef struct neo_harness_area {
   uint8_t *start;
   size_t bytes, front, back; /* of the area, and of the zones before and behind it */
+  size_t slack;              /* unused bytes before the front zone */
   int buffer;                /* number for reports: n_buffers is work, n_buffers + 1 scratch */
 } neo_harness_area;
 

@@ -8,15 +8,17 @@
  * unmapped pages. Areas begin at different offsets in their pages, multiples of 64: buffers that
  * all begin at a page boundary would meet in the same cache sets and make every kernel look slower
  * than it is. Constants that are borrowed have an area of no bytes. Page faults would be half of a
- * short job's time, so what is left is made present in one call. The scratch areas of the workers
- * follow each other at one stride, with a zone behind each. */
+ * short job's time, so what is left is made present in one call. Large areas lie in whole huge
+ * pages, at their end, as in a session's arena: on small pages each candidate would draw its luck
+ * with cache sets anew, and the luckiest would win. The scratch areas of the workers follow each
+ * other at one stride, with a zone behind each. */
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "runtime/harness.h"
 
-enum { GUARD = 64 << 10, ZONE = 4096, STAGGER = 320 };
+enum { GUARD = 64 << 10, ZONE = 4096, STAGGER = 320, HUGE_PAGE = 2 << 20, LARGE = 256 << 10 };
 #define MAX_AREA ((int64_t)1 << 40)
 
 static size_t round_up(size_t size, size_t to) {
@@ -57,15 +59,20 @@ static neo_status copy_kernel(neo_ctx *ctx, neo_harness_memory *m, const neo_har
   return NEO_OK;
 }
 
-/* Places [zone area zone] behind *at, and a guard behind that. front gets a stagger that depends on
+/* Places [zone area zone] behind *at, and a guard behind that. There is a stagger that depends on
  * the area. */
 static void place_area(neo_harness_memory *m, int i, size_t bytes, size_t page, size_t *at) {
-  size_t front = ZONE + (size_t)i * STAGGER % ZONE;
-  m->area[i] = (neo_harness_area){.bytes = bytes, .front = front, .buffer = i};
-  *at += front;
-  m->area[i].start = (uint8_t *)*at; /* an offset until the mapping is there */
-  size_t end = round_up(*at + bytes + ZONE, page);
-  m->area[i].back = end - *at - bytes;
+  size_t stagger = (size_t)i * STAGGER % ZONE, front = ZONE + stagger;
+  bool large = bytes >= LARGE;
+  size_t unit = large ? HUGE_PAGE : page, begin = round_up(*at, unit);
+  size_t end = round_up(begin + front + bytes + (large ? 2 * ZONE : ZONE), unit);
+  size_t start = large ? (end - ZONE - bytes) / 64 * 64 - stagger : begin + front;
+  m->area[i] = (neo_harness_area){.start = (uint8_t *)start, /* an offset until it is mapped */
+                                  .bytes = bytes,
+                                  .front = front,
+                                  .back = end - start - bytes,
+                                  .slack = start - front - begin,
+                                  .buffer = i};
   *at = end + GUARD;
 }
 
@@ -102,18 +109,22 @@ static neo_status map_areas(neo_ctx *ctx, neo_harness_memory *m) {
     place_area(m, i, neo_harness_borrows(m, i) ? 0 : (size_t)m->kernel.bytes[i], page, &at);
   place_area(m, n, (size_t)m->kernel.work_bytes, page, &at);
   place_area(m, n + 1, (size_t)m->scratch_stride * (size_t)m->threads, page, &at);
+  at += HUGE_PAGE;
   void *map = mmap(NULL, at, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (map == MAP_FAILED)
     return neo_fail(ctx, NEO_NO_MEMORY, "harness: %zu bytes cannot be mapped", at);
   m->map = map;
   m->map_size = at;
+  uint8_t *base = m->map + (HUGE_PAGE - (uintptr_t)m->map % HUGE_PAGE) % HUGE_PAGE;
   for (int i = 0; i < n + 2; i++) {
     neo_harness_area *a = &m->area[i];
-    a->start = m->map + (uintptr_t)a->start;
-    uint8_t *begin = a->start - a->front;
-    if (mprotect(begin, a->front + a->bytes + a->back, PROT_READ | PROT_WRITE) != 0)
+    a->start = base + (uintptr_t)a->start;
+    uint8_t *begin = a->start - a->front - a->slack;
+    size_t size = a->slack + a->front + a->bytes + a->back;
+    if (mprotect(begin, size, PROT_READ | PROT_WRITE) != 0)
       return neo_fail(ctx, NEO_NO_MEMORY, "harness: %zu bytes cannot be made writable", a->bytes);
-    make_present(begin, a->front + a->bytes + a->back);
+    neo_pages_prefer_huge(begin, size);
+    make_present(a->start - a->front, size - a->slack);
   }
   split_scratch(m);
   return NEO_OK;
