@@ -5,6 +5,7 @@
  * Why in this order: a bad store can cost speed, never correctness; so every line read from it is
  * parsed, lowered and checked again, and what does not replay is passed over with its reason: of
  * each algorithm the fastest TRIED records get their chance. */
+#include <math.h>
 #include <string.h>
 
 #include "driver/stages.h"
@@ -41,6 +42,7 @@ const char *neo_accuracy_name(neo_accuracy accuracy) {
 /* ---- alternatives ------------------------------------------------------------------------------------- */
 
 enum { TRIED = 8, RECORDS = 64, ROWS = 4096, ANALYTIC = 16 };
+#define NEAR_WITHIN 1.1
 
 /* Bytes of the constants as this schedule stores them. */
 static neo_status packed_bytes(neo_ctx *ctx, const neo_te *te, const neo_schedule *schedule,
@@ -179,7 +181,13 @@ static neo_status add_records(const chooser *c) {
 
 /* ---- near records, the analytic model ------------------------------------------------------------- */
 
+/* What was measured on a near workload says more than the model about small differences, not about
+ * large ones: a record transferred to a shape that it does not suit must not beat a good pick. */
 static void add_near(const chooser *c, const neo_space *space) {
+  neo_candidate pick;
+  double limit = INFINITY;
+  if (neo_space_analytic(space, 1, &pick) > 0)
+    limit = NEAR_WITHIN * neo_space_predict(space, &pick);
   neo_description description;
   neo_task_describe(c->task, &description);
   neo_db_row row[4] = {0};
@@ -196,7 +204,8 @@ static void add_near(const chooser *c, const neo_space *space) {
       c->choice->kind = NEO_CHOICE_NEAR;
       neo_space_schedule(space, &candidate, &c->choice->schedule);
       c->choice->ns = neo_space_predict(space, &candidate);
-      add(c);
+      if (c->choice->ns <= limit)
+        add(c);
     }
     neo_ctx_clear(c->ctx);
     neo_db_row_fini(&row[i]);

@@ -32,6 +32,8 @@ typedef struct neo_local_task {
   neo_map codes; /* identity -> neo_known_code in arena */
   neo_build *incumbent;
   double incumbent_ns; /* > 0 if there is one */
+  neo_build *anchor;   /* what claims are confirmed against; often the incumbent itself */
+  double anchor_ns;
   int n_bests;
   neo_algorithm_best best[8];
 } neo_local_task;

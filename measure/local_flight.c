@@ -8,10 +8,13 @@
  * answered with that one's time. Others are shipped one at a time: blobs the board lacks, then the
  * job: verify on a data seed, then time, batches interleaved with the task's incumbent. A claimed
  * improvement, of the task's best or of the best of its algorithm, is verified on two seeds with
- * all passes and timed a second time, and the worse ratio counts; a gain too small to be worth that
- * counts as a tie. A time below 0.9 x (FMAs the nest executes / measured peak), in cold mode also
- * x (bytes that must move / bandwidth), is refused. A board that dies is started again; its job is
- * tried once more, then reported as board-lost.
+ * all passes and timed a second time, and the worse time counts; a gain too small to be worth that
+ * counts as a tie. The second time is taken against the task's anchor, its first incumbent (until
+ * one is twice as fast): a chain of ratios, each against the winner before, collects the luck and
+ * the bias of every link, and drifted 15 % below what the machine can do in 240 trials. A time
+ * below 0.9 x (FMAs the nest executes / measured peak), in cold mode also x (bytes that must move /
+ * bandwidth), is refused. A board that dies is started again; its job is tried once more, then
+ * reported as board-lost.
  *
  * With cores to spare, building goes on while the board measures, and what the next job needs is
  * packed and hashed meanwhile. Without, phases alternate (builder paused), and nothing is measured
@@ -32,6 +35,7 @@
 enum { MAX_RESTARTS = 3 };
 #define CONFIRM_BELOW 0.99
 #define NEVER_THOROUGH 1e-9
+#define ANCHOR_HOLDS 0.5
 
 static neo_status receive_board(neo_ctx *ctx, neo_local *self, int timeout_ms);
 
@@ -75,11 +79,18 @@ static void note_algorithm(neo_local_task *task, const neo_build *build, double 
 void neo_local_set_incumbent(neo_local *self, neo_local_task *task, neo_build *build, double ns) {
   note_algorithm(task, build, ns);
   pthread_mutex_lock(&self->mutex);
-  neo_build *before = task->incumbent;
+  neo_build *before[2] = {task->incumbent, task->anchor};
   task->incumbent = build;
   task->incumbent_ns = ns;
+  if (!task->anchor || ns < ANCHOR_HOLDS * task->anchor_ns) {
+    task->anchor = build;
+    task->anchor_ns = ns;
+  }
   pthread_mutex_unlock(&self->mutex);
-  neo_build_destroy(before);
+  if (before[0] != task->anchor)
+    neo_build_destroy(before[0]);
+  if (before[1] != task->anchor && before[1] != before[0])
+    neo_build_destroy(before[1]);
 }
 
 /* May compiling choose a candidate with this ratio to the incumbent, by its own time? Then it must
@@ -109,8 +120,10 @@ neo_status neo_local_fill_job(neo_ctx *ctx, neo_shipment *to, const neo_build *i
     job->timeout_ms *= 10;
   job->timing = self->options.timing;
   job->timing.thorough = brief ? NEVER_THOROUGH : 0;
-  if (to->confirming) /* a claim is looked at twice as long */
+  if (to->confirming) { /* a claim is looked at twice as long */
     job->timing.min_batches *= 2;
+    job->timing.settled = 0;
+  }
   neo_local_set_tolerance(task, to->build, job);
   job->has_incumbent = incumbent != NULL;
   NEO_TRY(neo_local_fill_kernel(ctx, to, &job->kernel));
@@ -123,7 +136,8 @@ neo_status neo_local_fill_job(neo_ctx *ctx, neo_shipment *to, const neo_build *i
 
 /* What a candidate is timed against; a count needs nobody. */
 static const neo_build *rival(const neo_local *self, const neo_local_task *task) {
-  return self->base.counts ? NULL : task->incumbent;
+  const neo_build *beside = self->confirming ? task->anchor : task->incumbent;
+  return self->base.counts ? NULL : beside;
 }
 
 static void drop_prepared(neo_local *self) {
@@ -262,8 +276,9 @@ static neo_status finish_job(neo_ctx *ctx, neo_local *self, const neo_job_result
   self->confirming = false;
   if (confirmed) {
     result.measure_ns += self->first.measure_ns;
-    if (result.kind == NEO_TRIAL_OK && self->first.ratio > result.ratio)
-      result.ratio = self->first.ratio;
+    double first_ratio = self->first.ratio * task->incumbent_ns / task->anchor_ns;
+    if (result.kind == NEO_TRIAL_OK)
+      result.ratio = fmax(result.ratio, first_ratio);
   } else if (result.kind == NEO_TRIAL_OK && result.ratio > 0 &&
              matters(task, self->flying, result.ratio)) {
     self->first = result;

@@ -109,7 +109,8 @@ void neo_local_set_tolerance(const neo_local_task *task, const neo_build *build,
   job->atol = job->rtol * (direct ? 0.1 : 0.2) * task->magnitude + 1e-30;
 }
 
-/* Times of one task are comparable whenever they were taken: ratio x the incumbent's. A small gain
+/* Times of one task are comparable whenever they were taken: ratio x the incumbent's, or the
+ * anchor's where a claim was confirmed. A small gain
  * that was seen once is none; a ratio that would put the candidate below its bound was noise, then
  * the plain median stands. */
 void neo_local_scale(const neo_local *self, bool confirmed, neo_trial_result *result) {
@@ -117,7 +118,7 @@ void neo_local_scale(const neo_local *self, bool confirmed, neo_trial_result *re
   if (!task->incumbent || result->ratio <= 0 || !neo_trial_usable(result->kind))
     return;
   double ratio = result->ratio < 1 && !confirmed ? 1 : result->ratio;
-  double ns = ratio * task->incumbent_ns;
+  double ns = ratio * (confirmed ? task->anchor_ns : task->incumbent_ns);
   if (ns >= neo_local_least_ns(self, task, self->flying))
     result->ns = ns;
 }

@@ -148,6 +148,8 @@ void neo_local_task_destroy(neo_local *self, neo_local_task *task) {
     return;
   for (int c = 0; c < CASES; c++)
     neo_data_destroy(&self->ctx, &task->te, &task->data[c]);
+  if (task->anchor != task->incumbent)
+    neo_build_destroy(task->anchor);
   neo_build_destroy(task->incumbent);
   neo_map_fini(&task->blobs);
   neo_map_fini(&task->codes);

@@ -451,7 +451,7 @@ static void hits_and_near_hits(void **state) {
   case_project(&f->ctx, &f->c, 1, 0, &project); /* batch 64: other extents, same families */
   result = compile(f, &project, db, &table);
   assert_int_equal(result.hits, 0);
-  assert_int_equal(result.near, result.n_tasks);
+  assert_true(result.near > 0); /* where the model's pick is not much better */
   assert_non_null(strstr(table.data, "near-hit"));
   assert_non_null(strstr(table.data, "no record of this workload"));
   neo_project_close(&project);
