@@ -607,6 +607,7 @@ static const struct {
      {1, 1, 2, 2}},
     {"shape(%0) {start=1}", {"input f32 [2,3,4]"}, 1, "i64", {2}, {3, 4}},
     {"size(%0)", {"input f32 [2,3,4]"}, 1, "i64", {-1}, {24}},
+    {"random_like(%0) {low=2., scale=0.}", {"const f32 [2] {5,6}"}, 1, "f32", {2}, {2, 2}},
     {"constant_of_shape(%0)", {"const i64 [1] {2}"}, 1, "f32", {2}, {0, 0}},
     {"constant_of_shape(%0) {value=i64 [1] {7}}", {"const i64 [1] {2}"}, 1, "i64", {2}, {7, 7}},
     {"range(%0, %1, %2)",
