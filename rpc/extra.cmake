@@ -11,4 +11,5 @@ neo_cross_board(aarch64)
 # The plugin of the emulator that runs those boards; it calls functions that the emulator has.
 add_library(neo-count MODULE ${CMAKE_SOURCE_DIR}/rpc/count_plugin.c)
 target_compile_options(neo-count PRIVATE -fvisibility=hidden -fno-sanitize=all)
+target_link_options(neo-count PRIVATE -fno-sanitize=all)
 set_target_properties(neo-count PROPERTIES PREFIX "" LIBRARY_OUTPUT_DIRECTORY ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})

@@ -406,6 +406,15 @@ static int run_program(const char *argument) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
+static void counters_must_be_there(void **state) {
+  (void)state;
+  neo_ctx ctx;
+  neo_ctx_init(&ctx, 1);
+  const neo_board_options options = {.in_fd = -1, .out_fd = -1, .counters = "/nowhere/counters"};
+  assert_int_equal(neo_board_serve(&ctx, &options), NEO_USAGE);
+  assert_non_null(strstr(ctx.message, "/nowhere/counters"));
+}
+
 static void the_program(void **state) {
   (void)state;
   assert_int_equal(run_program("--help"), 0);
@@ -433,6 +442,7 @@ int main(void) {
       cmocka_unit_test(large_jobs_and_a_small_cache),
       cmocka_unit_test(many_jobs),
       cmocka_unit_test(survives_failed_allocations),
+      cmocka_unit_test(counters_must_be_there),
       cmocka_unit_test(the_program),
   };
   return cmocka_run_group_tests(tests, start, stop);
