@@ -24,7 +24,7 @@
 #include "search/booster.h"
 
 enum {
-  ROUNDS = 120,
+  ROUNDS = 30, /* on 15 and 39 held-out tasks 20, 50 and 120 ranked alike; each walk costs time */
   VERSION = 1,
   MAX_LINE = 1024,
   MAX_TREES = 4096,

@@ -4,7 +4,7 @@
 #include "tests/fail_alloc.h"
 #include "tests/search/fake_space.h"
 
-enum { ROWS = 600, PROBES = 300, TREES = 120 };
+enum { ROWS = 600, PROBES = 300, TREES = 30 };
 
 static const char target[] = "x86_64 sse4.2,avx2 vec=32 regs=16 cpu=made-up";
 
@@ -210,6 +210,15 @@ static void a_search_starts_from_it(void **state) {
 
 /* ---- files that are none ---------------------------------------------------------------------------------- */
 
+/* A flipped bit: which of the two it is depends on where. */
+static void assert_refused_somehow(fixture *f, const void *data, size_t size) {
+  neo_trained *out = NULL;
+  neo_status status = neo_trained_load(&f->ctx, data, size, &out);
+  assert_true(status == NEO_BAD_INPUT || status == NEO_UNSUPPORTED);
+  assert_null(out);
+  neo_ctx_clear(&f->ctx);
+}
+
 static void assert_refused(fixture *f, const void *data, size_t size, neo_status want) {
   neo_trained *out = NULL;
   neo_status status = neo_trained_load(&f->ctx, data, size, &out);
@@ -233,10 +242,13 @@ static void damaged_files_are_refused(void **state) {
   memcpy(copy, file, size + 1);
   for (int i = 0; i < 600; i++) {
     size_t at = i < 300 ? (size_t)i % (line + 2) : neo_rng_below(&rng, size);
-    bool version = at == strlen("neo-cost-model "); /* '1' ^ 1 is '0' */
+    bool version = at - strlen("neo-cost-model ") < 2; /* "1 " may become "9 " or "10" */
     char was = copy[at];
-    copy[at] ^= (char)(1 << (version ? 0 : neo_rng_below(&rng, 8)));
-    assert_refused(f, copy, size, version ? NEO_UNSUPPORTED : NEO_BAD_INPUT);
+    copy[at] ^= (char)(1 << neo_rng_below(&rng, 8));
+    if (version)
+      assert_refused_somehow(f, copy, size);
+    else
+      assert_refused(f, copy, size, NEO_BAD_INPUT);
     copy[at] = was;
     assert_refused(f, copy, at, NEO_BAD_INPUT);
   }
