@@ -56,6 +56,19 @@ enum {
   LLVM_OP_PART
 };
 
+/* Stores that are to be interleaved: llvm_weave.c. */
+enum { LLVM_WEAVE_WAYS = 4 };
+
+typedef struct llvm_weave {
+  LLVMBasicBlockRef block, block_now; /* of the run; of the store that is being emitted */
+  LLVMValueRef last, before;          /* the run's end; what stands in front of the store */
+  int buffer, buffer_now;
+  bool reads; /* the formula reads the buffer that it is stored to */
+  int n;
+  LLVMValueRef first[LLVM_WEAVE_WAYS];
+  int size[LLVM_WEAVE_WAYS];
+} llvm_weave;
+
 typedef struct llvm_emitter {
   neo_ctx *ctx;
   const neo_nest *nest;
@@ -82,6 +95,7 @@ typedef struct llvm_emitter {
   uint32_t epoch[NEO_NEST_MAX_BUFFERS]; /* clock of the last store */
   LLVMValueRef stack[NEO_NEST_MAX_BUFFERS];
   bool row[NEO_NEST_MAX_BUFFERS]; /* STACK buffers kept as scalars in reg: llvm_rows.c */
+  llvm_weave weave;
 } llvm_emitter;
 
 /* ---- llvm_scope.c ---- */
@@ -131,6 +145,11 @@ LLVMValueRef llvm_from_memory(llvm_emitter *em, neo_dtype dtype, LLVMValueRef a)
 llvm_val llvm_load(llvm_emitter *em, const neo_expr *e);
 void llvm_store(llvm_emitter *em, const neo_stmt *s);
 void llvm_prefetch(llvm_emitter *em, const neo_stmt *s);
+
+/* ---- llvm_weave.c ---- */
+void llvm_weave_open(llvm_emitter *em, int buffer); /* before a store to memory is emitted */
+void llvm_weave_close(llvm_emitter *em);            /* after it */
+void llvm_weave_end(llvm_emitter *em);              /* what is left, at the end of a function */
 
 /* ---- llvm_rows.c ---- */
 void llvm_find_rows(llvm_emitter *em, const neo_stmt *body);

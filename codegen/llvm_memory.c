@@ -340,6 +340,7 @@ llvm_val llvm_load(llvm_emitter *em, const neo_expr *e) {
   int buffer = e->u.load.buffer;
   if (em->nest->buffer[buffer].scope == NEO_SCOPE_REG || em->row[buffer])
     return load_reg(em, e);
+  em->weave.reads = em->weave.reads || buffer == em->weave.buffer_now;
   int64_t bytes;
   llvm_val pointer = address(em, buffer, e->arg[0], &bytes), found;
   LLVMValueRef type = LLVMConstNull(llvm_type(em, e->dtype, e->lanes));
@@ -368,8 +369,11 @@ void llvm_store(llvm_emitter *em, const neo_stmt *s) {
   int buffer = s->u.store.buffer, lanes = s->u.store.value->lanes, active = s->u.store.active;
   const neo_nest_buffer *b = &em->nest->buffer[buffer];
   em->generation++;
+  bool in_register = b->scope == NEO_SCOPE_REG || em->row[buffer];
+  if (!in_register)
+    llvm_weave_open(em, buffer);
   LLVMValueRef v = llvm_emit(em, s->u.store.value).v;
-  if (b->scope == NEO_SCOPE_REG || em->row[buffer]) {
+  if (in_register) {
     store_reg(em, s, v, lanes);
     return;
   }
@@ -384,6 +388,7 @@ void llvm_store(llvm_emitter *em, const neo_stmt *s) {
   else
     store_pieces(em, v, at, size, active);
   em->epoch[buffer] = ++em->clock;
+  llvm_weave_close(em);
 }
 
 /* A prefetch never faults, so the address needs no clamping. */

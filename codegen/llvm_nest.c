@@ -369,5 +369,6 @@ void llvm_emit_launch(llvm_emitter *em, int k, const char *symbol) {
   emit_list(em, launch->body);
   close_loop(em, &loop, end);
   llvm_scope_close(em);
+  llvm_weave_end(em);
   LLVMBuildRet(em->builder, LLVMConstInt(em->int32, 0, false));
 }

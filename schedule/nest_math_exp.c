@@ -58,28 +58,29 @@ neo_term neo_math_exp(const neo_math *m, neo_term x) {
   return exp_sum(m, x, NULL);
 }
 
-/* exp on |r| <= ln2/2, relative error 3e-9: the weighted least squares fit with the last two as
- * they are. */
-static const double exp_short[] = {
-    1.3814539416e-03, 8.3687454462e-03, 4.1668388993e-02, 1.6666521132e-01, 4.9999994040e-01, 1, 1};
+/* 2^r on |r| <= 1/2, relative error 8e-8. */
+static const double exp2_short[] = {1.3276472029e-03, 9.6755414798e-03, 5.5507132746e-02,
+                                    2.4022119721e-01, 6.9314696706e-01, 1};
 
-/* With `magic` = 3 2^22 added, the low bits of the float are those of n, and magic's own leave the
- * word when they are shifted to the exponent's place. */
+/* 2^n 2^r with n + r = x log2(e): what the rounded constant loses grows with |x|, to 1e-6 of the
+ * exponential where that is below e^-40 or above e^40. With `magic` = 3 2^22 added, the low bits of
+ * the float are those of n, and magic's own leave the word when they are shifted to the exponent's
+ * place, so that they are added to those of 2^r. */
 neo_term neo_math_one_plus_exp(const neo_math *m, neo_term x) {
-  neo_term low = neo_math_const(m, -87.0), high = neo_math_const(m, 88.0),
-           one = neo_math_const(m, 1);
+  bool minus = x->op == NEO_EXPR_NEG; /* goes into the constants */
+  x = minus ? x->arg[0] : x;
+  neo_term low = neo_math_const(m, minus ? -88.0 : -87.0),
+           high = neo_math_const(m, minus ? 87.0 : 88.0), one = neo_math_const(m, 1),
+           log2e = neo_math_const(m, minus ? -1.4426950408889634074 : 1.4426950408889634074);
   x = neo_math_select(m, neo_math_lt(m, x, low), low, x);
   x = neo_math_select(m, neo_math_lt(m, high, x), high, x);
   neo_term magic = neo_math_const(m, 12582912.0);
-  neo_term shifted = neo_math_fma(m, x, neo_math_const(m, 1.4426950408889634074), magic);
-  neo_term n = neo_math_sub(m, shifted, magic);
-  neo_term r = neo_math_fma(m, n, neo_math_const(m, -0.693359375), x);
-  r = neo_math_fma(m, n, neo_math_const(m, 2.12194440e-4), r);
-  neo_term p = neo_math_poly(m, r, exp_short, NEO_COUNT(exp_short));
+  neo_term shifted = neo_math_fma(m, x, log2e, magic);
+  neo_term r = neo_math_fma(m, x, log2e, neo_math_sub(m, magic, shifted));
+  neo_term p = neo_math_poly(m, r, exp2_short, NEO_COUNT(exp2_short));
   neo_term exponent = shift(m, NEO_EXPR_SHL, neo_math_bits(m, shifted), MANTISSA(m));
-  neo_term power = neo_math_float(
-      m, neo_math_add(m, exponent, neo_math_int(m, (int64_t)BIAS(m) << MANTISSA(m))));
-  return neo_math_fma(m, p, power, one);
+  neo_term power = neo_math_float(m, neo_math_add(m, exponent, neo_math_bits(m, p)));
+  return neo_math_add(m, power, one);
 }
 
 /* ---- log ------------------------------------------------------------------------------------------------- */

@@ -260,7 +260,9 @@ static void half_precision_goes_through_f32(void **state) {
     assert_int_equal(y[i], neo_f32_to_f16(expf(neo_f16_to_f32(x[i]))));
 }
 
-/* a / (1 + exp(-x)) has an expansion of its own: sigmoid, SiLU, and what they are at the ends. */
+/* a / (1 + exp(-x)) has an expansion of its own: sigmoid, SiLU, and what they are at the ends.
+ * Where they are tiny they have a digit less: one product with log2(e), which is rounded, makes the
+ * exponent. */
 static void logistic_functions(void **state) {
   (void)state;
   enum { N = 4001 };
@@ -276,8 +278,9 @@ static void logistic_functions(void **state) {
   for (int i = 6; i < N; i++) {
     long double exact = 1 / (1 + expl(-(long double)x[i]));
     if (x[i] > -87) {
-      assert_true(ulp32(sigmoid[i], exact) <= 3);
-      assert_true(ulp32(silu[i], exact * x[i]) <= 3);
+      double limit = 4 + fmax(0, -x[i]) / 3;
+      assert_true(ulp32(sigmoid[i], exact) <= limit);
+      assert_true(ulp32(silu[i], exact * x[i]) <= limit);
     } else {
       assert_true(fabsf(sigmoid[i]) < 1e-37f && fabsf(silu[i]) < 1e-35f);
     }
