@@ -100,6 +100,19 @@ static bool matters(neo_local_task *task, const neo_build *build, double ratio) 
   return ratio < CONFIRM_BELOW || !best || ratio * task->incumbent_ns < CONFIRM_BELOW * best->ns;
 }
 
+/* Claims are the lucky ones of many: they are looked at until chance has little to say. What surely
+ * gains less than CONFIRM_BELOW over the incumbent (the job times it against the anchor) is let go.
+ */
+static void look_closely(const neo_local *self, const neo_local_task *task,
+                         neo_timing_policy *timing) {
+  timing->min_batches *= 4;
+  timing->max_batches = NEO_MAX_REPEATS;
+  timing->max_total_ns *= 4;
+  timing->confidence = 0.004;
+  bool best = self->first.ratio < CONFIRM_BELOW; /* or only the best of its algorithm */
+  timing->settled = best ? CONFIRM_BELOW * task->incumbent_ns / task->anchor_ns : 0;
+}
+
 /* The job that verifies and times a build, against an incumbent if there is one. Brief: on the
  * first case only, once. */
 neo_status neo_local_fill_job(neo_ctx *ctx, neo_shipment *to, const neo_build *incumbent,
@@ -120,10 +133,8 @@ neo_status neo_local_fill_job(neo_ctx *ctx, neo_shipment *to, const neo_build *i
     job->timeout_ms *= 10;
   job->timing = self->options.timing;
   job->timing.thorough = brief ? NEVER_THOROUGH : 0;
-  if (to->confirming) { /* a claim is looked at twice as long */
-    job->timing.min_batches *= 2;
-    job->timing.settled = 0;
-  }
+  if (to->confirming)
+    look_closely(self, task, &job->timing);
   neo_local_set_tolerance(task, to->build, job);
   job->has_incumbent = incumbent != NULL;
   NEO_TRY(neo_local_fill_kernel(ctx, to, &job->kernel));

@@ -84,7 +84,7 @@ neo_trial_result neo_local_judge(const neo_local *self, const neo_local_task *ta
   out.n_repeats = from->timing.n;
   memcpy(out.repeats, from->timing.ns, sizeof(double) * (size_t)from->timing.n);
   out.ratio = from->timing.ratio;
-  out.ns = from->timing.median;
+  out.ns = from->timing.typical;
   if (from->timing.raced)
     out.kind = NEO_TRIAL_SLOW;
   double bound = neo_local_least_ns(self, task, build);
@@ -112,7 +112,7 @@ void neo_local_set_tolerance(const neo_local_task *task, const neo_build *build,
 /* Times of one task are comparable whenever they were taken: ratio x the incumbent's, or the
  * anchor's where a claim was confirmed. A small gain
  * that was seen once is none; a ratio that would put the candidate below its bound was noise, then
- * the plain median stands. */
+ * the plain time stands. */
 void neo_local_scale(const neo_local *self, bool confirmed, neo_trial_result *result) {
   const neo_local_task *task = self->task[self->flying->task];
   if (!task->incumbent || result->ratio <= 0 || !neo_trial_usable(result->kind))

@@ -20,6 +20,13 @@ enum { LIMIT_ADDRESS_SPACE = 0 }; /* the sanitizers map terabytes */
 enum { LIMIT_ADDRESS_SPACE = 1 };
 #endif
 
+/* Constants from this size on are used where they lie, in the cache, which is read-only here.
+ * Smaller ones stay in the processor's caches from run to run: in small pages, at some place that a
+ * blob keeps for good, they would be lucky or unlucky with cache sets in all of a task's
+ * measurements (a kernel timed against itself: standard deviation 5.7 %; 2.4 % with copies). They
+ * would change counts, too. */
+enum { BORROW = 8 << 20 };
+
 /* A kernel in this process. */
 typedef struct loaded_kernel {
   neo_loaded *object;
@@ -155,22 +162,22 @@ static neo_status find_functions(child *c, const neo_job_kernel *job, loaded_ker
   return NEO_OK;
 }
 
-static neo_status load_kernel(child *c, const neo_board_kernel *from, loaded_kernel *k) {
+static neo_status load_kernel(child *c, const neo_board_kernel *from, loaded_kernel *k,
+                              const neo_harness_memory *beside) {
   const neo_job_kernel *job = from->job;
   if (neo_object_load(c->ctx, from->object, from->object_size, &k->object) != NEO_OK)
     return failure(c, NEO_OUTCOME_LOAD);
   NEO_TRY(find_functions(c, job, k));
-  const neo_harness_kernel kernel = {
-      .n_launches = (int)job->n_launches,
-      .fn = k->fn,
-      .grid = job->grid,
-      .n_buffers = (int)job->n_buffers,
-      .bytes = job->bytes,
-      .role = job->role,
-      /* the cache is read-only here; where a blob lies in it would change counts */
-      .borrow = !c->job->counters,
-      .work_bytes = job->work_bytes,
-      .scratch_bytes = job->scratch_bytes};
+  const neo_harness_kernel kernel = {.n_launches = (int)job->n_launches,
+                                     .fn = k->fn,
+                                     .grid = job->grid,
+                                     .n_buffers = (int)job->n_buffers,
+                                     .bytes = job->bytes,
+                                     .role = job->role,
+                                     .borrow = c->job->counters ? 0 : BORROW,
+                                     .beside = beside,
+                                     .work_bytes = job->work_bytes,
+                                     .scratch_bytes = job->scratch_bytes};
   if (neo_harness_memory_create(c->ctx, &kernel, (int)c->job->job->threads, &k->memory) != NEO_OK)
     return failure(c, NEO_OUTCOME_BOARD);
   if (c->job->counters)
@@ -202,9 +209,9 @@ static neo_status make_pool(child *c) {
 static neo_status prepare(child *c) {
   const neo_board_job *job = c->job;
   enter(c, NEO_PHASE_LOAD);
-  NEO_TRY(load_kernel(c, &job->kernel, &c->kernel));
+  NEO_TRY(load_kernel(c, &job->kernel, &c->kernel, NULL));
   if (job->job->kind == NEO_JOB_MEASURE && job->job->has_incumbent && !job->counters)
-    NEO_TRY(load_kernel(c, &job->incumbent, &c->incumbent));
+    NEO_TRY(load_kernel(c, &job->incumbent, &c->incumbent, c->kernel.memory));
   NEO_TRY(make_pool(c));
   say_ready(c);
   return NEO_OK;
@@ -255,7 +262,7 @@ static neo_status time_or_count(child *c) {
   const neo_job *job = c->job->job;
   neo_timing *timing = &c->result.timing;
   if (c->job->counters) {
-    NEO_TRY(load_kernel(c, &c->job->kernel, &c->counted));
+    NEO_TRY(load_kernel(c, &c->job->kernel, &c->counted, NULL));
     return neo_count_run(c->ctx, c->job->counters, c->pool, c->counted.memory, timing);
   }
   return neo_harness_time(c->ctx, c->pool, c->kernel.memory, c->incumbent.memory, &job->timing,

@@ -254,8 +254,8 @@ void neo_job_result_encode(neo_buf *out, const neo_job_result *r) {
     put_f64(out, r->timing.ns[i]);
     put_f64(out, r->timing.base_ns[i]);
   }
-  put_f64(out, r->timing.median);
-  put_f64(out, r->timing.base_median);
+  put_f64(out, r->timing.typical);
+  put_f64(out, r->timing.base_typical);
   put_f64(out, r->timing.ratio);
   neo_buf_u32le(out, (uint32_t)r->timing.raced);
   put_f64(out, r->board_ns);
@@ -276,8 +276,8 @@ static neo_status get_timing(neo_ctx *ctx, neo_reader *in, neo_timing *t) {
     t->ns[i] = get_f64(in);
     t->base_ns[i] = get_f64(in);
   }
-  t->median = get_f64(in);
-  t->base_median = get_f64(in);
+  t->typical = get_f64(in);
+  t->base_typical = get_f64(in);
   t->ratio = get_f64(in);
   t->raced = neo_read_u32le(in) != 0;
   return NEO_OK;

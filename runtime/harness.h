@@ -24,12 +24,15 @@ struct neo_harness_memory {
   void **buf;
   neo_harness_area *area; /* buffers, work, then scratch per worker */
   int n_areas;
+  uint8_t *work, *scratch; /* where the kernel has them: here or beside */
   int64_t scratch_stride;
   uint8_t pattern[NEO_ZONE_PATTERN];
 };
 
 /* Is it a constant that is used where the case has it? */
 bool neo_harness_borrows(const neo_harness_memory *m, int buffer);
+/* Is it a buffer of the memory beside? */
+bool neo_harness_shares(const neo_harness_memory *m, int buffer);
 /* Makes data, of the buffer's size, the input's content. */
 void neo_harness_load(neo_harness_memory *m, int buffer, const void *data);
 

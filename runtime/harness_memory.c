@@ -7,7 +7,8 @@
  * Layout of the one mapping: guard | zone area zone | guard | zone area zone | ... Guards are
  * unmapped pages. Areas begin at different offsets in their pages, multiples of 64: buffers that
  * all begin at a page boundary would meet in the same cache sets and make every kernel look slower
- * than it is. Constants that are borrowed have an area of no bytes. Page faults would be half of a
+ * than it is. Buffers that are elsewhere (constants borrowed, data shared with the memory beside)
+ * have an area of no bytes. Page faults would be half of a
  * short job's time, so what is left is made present in one call. Large areas lie in whole huge
  * pages, at their end, as in a session's arena: on small pages each candidate would draw its luck
  * with cache sets anew, and the luckiest would win. The scratch areas of the workers follow each
@@ -89,6 +90,7 @@ static void split_scratch(neo_harness_memory *m) {
                                             .back = stride - bytes + (last ? all.back : 0),
                                             .buffer = first};
   }
+  m->scratch = m->area[first].start;
 }
 
 /* A hint: kernels before 5.14 do not take it. */
@@ -105,10 +107,18 @@ static neo_status map_areas(neo_ctx *ctx, neo_harness_memory *m) {
   size_t page = (size_t)sysconf(_SC_PAGESIZE), at = GUARD;
   int n = m->kernel.n_buffers;
   m->scratch_stride = (int64_t)round_up((size_t)m->kernel.scratch_bytes, 64) + ZONE;
-  for (int i = 0; i < n; i++)
-    place_area(m, i, neo_harness_borrows(m, i) ? 0 : (size_t)m->kernel.bytes[i], page, &at);
-  place_area(m, n, (size_t)m->kernel.work_bytes, page, &at);
-  place_area(m, n + 1, (size_t)m->scratch_stride * (size_t)m->threads, page, &at);
+  for (int i = 0; i < n; i++) {
+    bool elsewhere = neo_harness_borrows(m, i) || neo_harness_shares(m, i);
+    place_area(m, i, elsewhere ? 0 : (size_t)m->kernel.bytes[i], page, &at);
+  }
+  const neo_harness_memory *other = m->kernel.beside;
+  if (other && m->kernel.work_bytes <= other->kernel.work_bytes)
+    m->work = other->work;
+  if (other && m->threads <= other->threads &&
+      m->kernel.scratch_bytes <= other->kernel.scratch_bytes)
+    m->scratch = other->scratch;
+  place_area(m, n, m->work ? 0 : (size_t)m->kernel.work_bytes, page, &at);
+  place_area(m, n + 1, m->scratch ? 0 : (size_t)m->scratch_stride * (size_t)m->threads, page, &at);
   at += HUGE_PAGE;
   void *map = mmap(NULL, at, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (map == MAP_FAILED)
@@ -126,7 +136,11 @@ static neo_status map_areas(neo_ctx *ctx, neo_harness_memory *m) {
     neo_pages_prefer_huge(begin, size);
     make_present(a->start - a->front, size - a->slack);
   }
-  split_scratch(m);
+  m->work = m->work ? m->work : m->area[n].start;
+  if (m->scratch)
+    m->n_areas = n + 1;
+  else
+    split_scratch(m);
   return NEO_OK;
 }
 
@@ -151,7 +165,7 @@ static void fill_zones(neo_harness_memory *m) {
     fill_zone(m, a->start - a->front, a->front);
     fill_zone(m, a->start + a->bytes, a->back);
     if (i < m->kernel.n_buffers)
-      m->buf[i] = a->start;
+      m->buf[i] = neo_harness_shares(m, i) ? m->kernel.beside->buf[i] : a->start;
   }
 }
 
@@ -202,13 +216,21 @@ const uint8_t *neo_harness_memory_extent(const neo_harness_memory *memory, size_
 }
 
 bool neo_harness_borrows(const neo_harness_memory *m, int buffer) {
-  return m->kernel.borrow && m->kernel.role[buffer] == 2 && m->kernel.bytes[buffer] > 0;
+  int64_t bytes = m->kernel.bytes[buffer];
+  return m->kernel.borrow > 0 && m->kernel.role[buffer] == 2 && bytes >= m->kernel.borrow;
+}
+
+bool neo_harness_shares(const neo_harness_memory *m, int buffer) {
+  const neo_harness_memory *other = m->kernel.beside;
+  return other && buffer < other->kernel.n_buffers && m->kernel.role[buffer] != 2 &&
+         m->kernel.role[buffer] == other->kernel.role[buffer] &&
+         m->kernel.bytes[buffer] == other->kernel.bytes[buffer];
 }
 
 void neo_harness_load(neo_harness_memory *m, int buffer, const void *data) {
   if (neo_harness_borrows(m, buffer))
     m->buf[buffer] = (void *)(uintptr_t)data;
-  else if (m->kernel.bytes[buffer])
+  else if (m->kernel.bytes[buffer] && !neo_harness_shares(m, buffer))
     memcpy(m->buf[buffer], data, (size_t)m->kernel.bytes[buffer]);
 }
 
@@ -228,13 +250,12 @@ neo_status neo_harness_memory_load(neo_ctx *ctx, neo_harness_memory *m, const ui
 
 int32_t neo_harness_memory_run(neo_harness_memory *m, neo_pool *pool) {
   neo_assert(neo_pool_threads(pool) <= m->threads);
-  int n = m->kernel.n_buffers;
   const neo_pool_call call = {.n_launches = m->kernel.n_launches,
                               .fn = m->kernel.fn,
                               .grid = m->kernel.grid,
                               .buf = m->buf,
-                              .work = m->area[n].start,
-                              .scratch = m->area[n + 1].start,
+                              .work = m->work,
+                              .scratch = m->scratch,
                               .scratch_bytes = m->scratch_stride};
   return neo_pool_launch(pool, &call);
 }

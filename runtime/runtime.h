@@ -72,8 +72,13 @@ typedef struct neo_harness_kernel {
   const int64_t *bytes; /* per buffer */
   int64_t work_bytes, scratch_bytes;
   const uint8_t *role; /* per buffer, as in neo_verify_options; NULL: nothing is constant */
-  bool borrow; /* constants are used where a case has them, which must be read-only and aligned as
-                  memory is here: not copied, and a kernel that writes there crashes */
+  int64_t borrow; /* constants of at least so many bytes are used where a case has them, which must
+                     be read-only and aligned as memory is here: not copied, and a kernel that
+                     writes there crashes; 0: none */
+  /* A memory that outlives this one, or NULL: inputs and outputs of the same size are used there,
+     as they are, and so are work and scratch where there is room. Two kernels timed against each
+     other then differ by themselves, not by where their data happen to lie. */
+  const struct neo_harness_memory *beside;
 } neo_harness_kernel;
 
 typedef enum neo_verdict {
@@ -160,9 +165,9 @@ typedef struct neo_timing {
   int n;                           /* batches */
   double ns[NEO_MAX_REPEATS];      /* per run, candidate */
   double base_ns[NEO_MAX_REPEATS]; /* interleaved incumbent; 0 if none */
-  double median, base_median,
-      ratio; /* ratio: median over pairs of candidate/incumbent; 0 if none */
-  int raced; /* stopped by the race */
+  double typical, base_typical;    /* means of the faster halves */
+  double ratio;                    /* typical / base_typical; 0 if there is no incumbent */
+  int raced;                       /* stopped by the race */
 } neo_timing;
 
 /* incumbent may be NULL; both memories are loaded with data. Batches are interleaved ABBA. */

@@ -48,7 +48,7 @@ static bool on_result(neo_ctx *ctx, neo_frame *frame, const char *mode) {
     snprintf(result.phase, sizeof result.phase, "run");
     snprintf(result.text, sizeof result.text, "made to crash");
   } else if (strcmp(mode, "fast") == 0) {
-    result.timing.median /= 1e6;
+    result.timing.typical /= 1e6;
     for (int i = 0; i < result.timing.n; i++)
       result.timing.ns[i] /= 1e6;
   } else if (strcmp(mode, "wrong") == 0) {

@@ -141,7 +141,7 @@ static void fill_result(neo_job_result *r) {
                         .n_outputs = 3};
   r->verify = (neo_verify_result){NEO_VERDICT_STALE, 2.5, 3, 77, 1.5, -1.5};
   r->timing = (neo_timing){
-      .n = 2, .ns = {5, 6}, .base_ns = {7, 8}, .median = 5.5, .ratio = 0.7, .raced = 1};
+      .n = 2, .ns = {5, 6}, .base_ns = {7, 8}, .typical = 5.5, .ratio = 0.7, .raced = 1};
   neo_buf_text(&r->output[0], "first");
   neo_buf_text(&r->output[2], "third, longer");
 }

@@ -428,10 +428,10 @@ static void steady_kernels_stop_early(void **state) {
   stopwatch_init(&s, slow, fast);
   assert_int_equal(neo_harness_time(&s.ctx, s.pool, s.memory[0], s.memory[1], &policy, &t), NEO_OK);
   assert_int_equal(t.n, 3);
-  assert_true(t.median == 3000 && t.base_median == 1000 && t.ratio == 3.0 && !t.raced);
+  assert_true(t.typical == 3000 && t.base_typical == 1000 && t.ratio == 3.0 && !t.raced);
   assert_true(slow_runs > 3 * 66 && slow_runs < 6 * 80); /* batches of at least 200 us */
   assert_int_equal(neo_harness_time(&s.ctx, s.pool, s.memory[0], NULL, &policy, &t), NEO_OK);
-  assert_true(t.n == 3 && t.median == 3000 && t.ratio == 0 && t.base_median == 0);
+  assert_true(t.n == 3 && t.typical == 3000 && t.ratio == 0 && t.base_typical == 0);
   stopwatch_fini(&s);
 }
 
@@ -460,12 +460,12 @@ static void hopeless_candidates_lose_the_race(void **state) {
   stopwatch_init(&s, slow, fast);
   slow_cost = 3500;
   assert_int_equal(neo_harness_time(&s.ctx, s.pool, s.memory[0], s.memory[1], &policy, &t), NEO_OK);
-  assert_true(t.raced && t.n == 1 && t.median == 3500 && t.ratio == 3.5);
+  assert_true(t.raced && t.n == 1 && t.typical == 3500 && t.ratio == 3.5);
   assert_int_equal(slow_runs, 2);
   slow_cost = 1e9; /* not even twice */
   slow_runs = 0;
   assert_int_equal(neo_harness_time(&s.ctx, s.pool, s.memory[0], s.memory[1], &policy, &t), NEO_OK);
-  assert_true(t.raced && t.median == 1e9);
+  assert_true(t.raced && t.typical == 1e9);
   assert_int_equal(slow_runs, 1);
   slow_cost = 2900;
   assert_int_equal(neo_harness_time(&s.ctx, s.pool, s.memory[0], s.memory[1], &policy, &t), NEO_OK);
@@ -491,6 +491,68 @@ static void sure_losers_are_settled_early(void **state) {
   stopwatch_fini(&s);
 }
 
+/* Every third run takes four times as long: a neighbour's burst. */
+static int32_t disturbed(const neo_kernel_env *env, void *const *buf, const int64_t *dim) {
+  (void)env, (void)buf, (void)dim;
+  slow_runs++;
+  fake_now += slow_runs % 3 == 0 ? 4400 : 1100;
+  return 0;
+}
+
+static void bursts_do_not_count(void **state) {
+  (void)state;
+  stopwatch s;
+  neo_timing t;
+  neo_timing_policy policy = {
+      .min_batches = 12, .max_batches = 12, .min_batch_ns = 1000, .max_total_ns = 1e9};
+  stopwatch_init(&s, disturbed, fast);
+  assert_int_equal(neo_harness_time(&s.ctx, s.pool, s.memory[0], s.memory[1], &policy, &t), NEO_OK);
+  assert_int_equal(t.n, 12);
+  assert_true(t.typical == 1100 && t.base_typical == 1000 && t.ratio == 1.1);
+  stopwatch_fini(&s);
+}
+
+/* The incumbent's memory: what has the candidate's sizes is the candidate's. */
+static void rivals_share_their_data(void **state) {
+  (void)state;
+  fixture f;
+  fixture_init(&f, honest, 2, 1);
+  const uint8_t constant[3] = {0, 2, 1};
+  int64_t other_bytes[3] = {f.bytes[0], f.bytes[1], f.bytes[2]};
+  neo_harness_kernel kernel = f.kernel;
+  neo_harness_memory *rival = NULL;
+  kernel.bytes = other_bytes;
+  kernel.role = constant;
+  neo_harness_memory_destroy(f.memory);
+  f.kernel.role = f.options.role = constant;
+  assert_int_equal(neo_harness_memory_create(&f.ctx, &f.kernel, 1, &f.memory), NEO_OK);
+  kernel.beside = f.memory;
+  assert_int_equal(neo_harness_memory_create(&f.ctx, &kernel, 1, &rival), NEO_OK);
+  void *const *own = neo_harness_memory_buffers(f.memory);
+  void *const *its = neo_harness_memory_buffers(rival);
+  assert_true(its[0] == own[0] && its[2] == own[2]);
+  assert_true(its[1] != own[1]); /* constants are packed by each schedule */
+  assert_int_equal(neo_harness_memory_load(&f.ctx, f.memory, constant, &f.cases[0]), NEO_OK);
+  assert_int_equal(neo_harness_memory_load(&f.ctx, rival, constant, &f.cases[1]), NEO_OK);
+  assert_memory_equal(own[0], f.a[0], sizeof f.a[0]); /* still the candidate's */
+  assert_int_equal(neo_harness_memory_run(rival, f.pool), 0);
+  int buffer;
+  assert_true(neo_harness_memory_intact(f.memory, &buffer));
+  neo_harness_memory_destroy(rival);
+  other_bytes[2] += 64; /* another size: its own */
+  kernel.work_bytes += 64;
+  kernel.scratch_bytes += 64;
+  assert_int_equal(neo_harness_memory_create(&f.ctx, &kernel, 1, &rival), NEO_OK);
+  its = neo_harness_memory_buffers(rival);
+  assert_true(its[0] == own[0] && its[2] != own[2]);
+  assert_int_equal(neo_harness_memory_load(&f.ctx, rival, constant, &f.cases[0]), NEO_OK);
+  assert_int_equal(neo_harness_memory_run(rival, f.pool), 0);
+  assert_true(neo_harness_memory_intact(f.memory, &buffer));
+  assert_true(neo_harness_memory_intact(rival, &buffer));
+  neo_harness_memory_destroy(rival);
+  fixture_fini(&f);
+}
+
 /* How much slower cold is says benchmarks/, not a test. Here: constants are as they were, and the
  * runs count. */
 static void cold_mode_evicts_constants(void **state) {
@@ -507,9 +569,9 @@ static void cold_mode_evicts_constants(void **state) {
   assert_int_equal(neo_harness_verify(&f.ctx, f.pool, f.memory, &f.options, &result), NEO_OK);
   assert_int_equal(result.verdict, NEO_VERDICT_OK);
   assert_int_equal(neo_harness_time(&f.ctx, f.pool, f.memory, NULL, &policy, &t), NEO_OK);
-  assert_true(t.n >= 3 && t.median > 0);
+  assert_true(t.n >= 3 && t.typical > 0);
   neo_harness_memory_destroy(f.memory); /* the same, constants used where they are */
-  f.kernel.borrow = true;
+  f.kernel.borrow = 1;
   assert_int_equal(neo_harness_memory_create(&f.ctx, &f.kernel, 1, &f.memory), NEO_OK);
   assert_int_equal(neo_harness_verify(&f.ctx, f.pool, f.memory, &f.options, &result), NEO_OK);
   assert_int_equal(result.verdict, NEO_VERDICT_OK);
@@ -590,6 +652,8 @@ int main(void) {
       cmocka_unit_test(noisy_kernels_take_all_batches),
       cmocka_unit_test(hopeless_candidates_lose_the_race),
       cmocka_unit_test(sure_losers_are_settled_early),
+      cmocka_unit_test(bursts_do_not_count),
+      cmocka_unit_test(rivals_share_their_data),
       cmocka_unit_test(cold_mode_evicts_constants),
       cmocka_unit_test(evicting_keeps_the_data),
       cmocka_unit_test(brief_verification_is_the_first_pass),
