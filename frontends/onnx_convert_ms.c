@@ -153,25 +153,33 @@ static int swap_last(onnx_import *im, onnx_node *node, int value, int rank) {
   return made->output[0];
 }
 
+/* The first dimension goes behind those of the batch. */
+static int batch_first(onnx_import *im, onnx_node *node, int value, int rank) {
+  int64_t perm[NEO_MAX_RANK];
+  for (int d = 0; d < rank; d++)
+    perm[d] = d < rank - 2 ? d + 1 : d == rank - 2 ? 0 : d;
+  neo_node *made = onnx_emit(im, node, "transpose", 1, &value, 1);
+  neo_node_set_ints(im->e.graph, made, "perm", rank, perm);
+  return made->output[0];
+}
+
 /* alpha * a b, either with its last two dimensions swapped. */
 neo_status onnx_fused_matmul(onnx_import *im, onnx_node *node) {
-  static const char *const flags[2] = {"transA", "transB"};
+  static const char *const flags[2] = {"transA", "transB"}, *const batches[2] = {"transBatchA",
+                                                                                 "transBatchB"};
   int in[2] = {onnx_input(node, 0), onnx_input(node, 1)};
   double alpha = 1;
   for (int k = 0; k < 2; k++) {
-    int64_t swap = 0;
+    int64_t swap = 0, batch = 0;
     NEO_TRY(onnx_attr_int(im, node, flags[k], &swap));
-    int rank = swap ? neo_emit_rank(&im->e, in[k]) : 2;
+    NEO_TRY(onnx_attr_int(im, node, batches[k], &batch));
+    int rank = swap || batch ? neo_emit_rank(&im->e, in[k]) : 2;
     if (in[k] == NEO_NO_VALUE || rank < 2)
       return onnx_unsupported(im, node, "the rank of input %d is not known, or below 2", k);
+    if (batch)
+      in[k] = batch_first(im, node, in[k], rank);
     if (swap)
       in[k] = swap_last(im, node, in[k], rank);
-  }
-  for (int k = 0; k < 2; k++) {
-    int64_t batch = 0;
-    NEO_TRY(onnx_attr_int(im, node, k ? "transBatchB" : "transBatchA", &batch));
-    if (batch)
-      return onnx_unsupported(im, node, "transBatch");
   }
   NEO_TRY(onnx_attr_float(im, node, "alpha", &alpha));
   int y = emit2(im, node, "matmul", in[0], in[1]);

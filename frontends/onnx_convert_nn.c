@@ -25,9 +25,13 @@ static neo_status joined_strings(onnx_import *im, onnx_node *node, const char *n
 }
 
 neo_status onnx_recurrent(onnx_import *im, onnx_node *node) {
+  return onnx_recurrent_with(im, node, node->n_inputs, node->input);
+}
+
+neo_status onnx_recurrent_with(onnx_import *im, onnx_node *node, int n, const int *in) {
   const char *activations;
   NEO_TRY(joined_strings(im, node, "activations", &activations));
-  neo_node *made = onnx_emit_row(im, node, node->n_inputs, node->input);
+  neo_node *made = onnx_emit_row(im, node, n, in);
   if (!made)
     return NEO_OK;
   if (activations)

@@ -186,6 +186,10 @@ neo_status onnx_body_pass(onnx_import *im, onnx_node *node, const Onnx__Graph *p
 /* A Loop, iteration by iteration; everything about its trips must be constant. */
 neo_status onnx_unroll(onnx_import *im, onnx_node *node, const Onnx__Graph *pb);
 
+/* ---- onnx_convert_nn.c ---- */
+/* A recurrent layer of these inputs. */
+neo_status onnx_recurrent_with(onnx_import *im, onnx_node *node, int n, const int *in);
+
 /* ---- onnx_random.c ---- */
 neo_status onnx_dropout_training(onnx_import *im, onnx_node *node);
 neo_status onnx_batch_norm_training(onnx_import *im, onnx_node *node);

@@ -101,6 +101,25 @@ neo_status neo_infer_loop(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
   return infer_flow(ctx, graph, node);
 }
 
+neo_status neo_infer_unreachable(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
+  neo_shape shape = {0};
+  neo_dtype dtype;
+  shape.rank = neo_node_ints(node, "shape", shape.dim, NEO_MAX_RANK);
+  if (shape.rank < 0 || shape.rank > NEO_MAX_RANK ||
+      !neo_dtype_find(neo_node_string(node, "dtype", ""), &dtype))
+    return neo_op_fail(ctx, node, NEO_BAD_INPUT, "it has no dtype and shape");
+  neo_op_set(graph, node, 0, dtype, &shape);
+  return NEO_OK;
+}
+
+neo_status neo_eval_unreachable(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
+                                neo_tensor *const *in, neo_tensor *out) {
+  (void)graph;
+  (void)in;
+  (void)out;
+  return neo_op_fail(ctx, node, NEO_BAD_INPUT, "it was reached");
+}
+
 /* ---- evaluation ---------------------------------------------------------------------------------- */
 
 static neo_status check_tensor(neo_ctx *ctx, const neo_node *node, const neo_tensor *tensor,

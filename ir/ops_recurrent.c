@@ -11,6 +11,9 @@
  * its output zero. Walking backwards the same rule starts each element at its own last step, which
  * is what reversing within the length means.
  *
+ * Quantised weights (8 bits with a scale and a zero point per direction or column): what they are
+ * multiplied with is quantised as it comes, the inputs all at once, the state at every step.
+ *
  * Gates lie in W, R and B as ONNX orders them: lstm i o f c, gru z r h, rnn i; B is Wb then Rb; P
  * is i o f. */
 #include "ir/expand.h"
@@ -22,7 +25,21 @@
 
 #define MAX_STEPS 1024
 
-enum { IN_X, IN_W, IN_R, IN_B, IN_LENS, IN_H, IN_C, IN_P };
+enum {
+  IN_X,
+  IN_W,
+  IN_R,
+  IN_B,
+  IN_LENS,
+  IN_H,
+  IN_C,
+  IN_P,
+  IN_W_SCALE, /* quantised W and R, each with scale and zero point, [directions] or [directions, n]
+               */
+  IN_W_ZERO,
+  IN_R_SCALE,
+  IN_R_ZERO
+};
 
 typedef struct recurrent {
   char kind; /* l g r */
@@ -66,9 +83,13 @@ static neo_status read_recurrent(neo_ctx *ctx, const neo_graph *graph, const neo
       r->batch_first ? (neo_shape){3, {r->batch, d, h}} : (neo_shape){3, {d, r->batch, h}};
   if (h < 1 || r->in < 1 || neo_node_int(node, "hidden_size", h) != h)
     return neo_op_fail(ctx, node, NEO_BAD_INPUT, "R says hidden_size %" PRId64, h);
-  for (int k = IN_W; k <= IN_P; k++)
+  bool quantised = neo_op_in(graph, node, IN_W_SCALE) != NULL;
+  for (int k = quantised ? IN_B : IN_W; k <= IN_P; k++)
     if (k != IN_LENS)
       NEO_TRY(neo_op_same_dtype(ctx, graph, node, IN_X, k));
+  for (int k = IN_W_SCALE; quantised && k <= IN_R_ZERO; k++)
+    if (!neo_op_in(graph, node, k))
+      return neo_op_fail(ctx, node, NEO_BAD_INPUT, "input %d is absent", k);
   NEO_TRY(check_dims(ctx, graph, node, IN_W, &(neo_shape){3, {d, g * h, r->in}}));
   NEO_TRY(check_dims(ctx, graph, node, IN_R, &(neo_shape){3, {d, g * h, h}}));
   NEO_TRY(check_dims(ctx, graph, node, IN_B, &(neo_shape){2, {d, 2 * g * h}}));
@@ -178,11 +199,17 @@ static int apply(neo_expander *x, const activation *a, int v) {
 
 /* ---- one direction --------------------------------------------------------------------------- */
 
+/* Quantised weights of one direction. */
+typedef struct quantised {
+  int scale, zero; /* [] or [n]; absent: the weights are no integers */
+} quantised;
+
 typedef struct direction {
   const recurrent *r;
   activation act[3];
   int projected; /* [steps, batch, gates * hidden]: X W^T and what bias is added outside */
   int weights, hidden_weights; /* R [gates * hidden, hidden]; gru: z and r, then h */
+  quantised state_scale;       /* of R; lstm only */
   int hidden_bias;             /* gru, linear_before_reset: Rbh */
   int peephole[3];             /* i o f, [hidden] */
   int lengths;                 /* i64 [batch, 1], or absent */
@@ -209,8 +236,30 @@ static int start_state(neo_expander *x, const recurrent *r, int k, int d) {
   return neo_xp_at(x, v, r->batch_first, d);
 }
 
+static quantised read_quantised(neo_expander *x, int k, int d) {
+  quantised q = {NEO_NO_VALUE, NEO_NO_VALUE};
+  if (neo_xp_in(x, k) == NEO_NO_VALUE)
+    return q;
+  q.scale = neo_xp_at(x, neo_xp_in(x, k), 0, d);
+  q.zero = neo_xp_at(x, neo_xp_in(x, k + 1), 0, d);
+  return q;
+}
+
+/* gemm(a, w^T) where w is quantised: so is a, all of it with one scale. */
+static int quantised_product(neo_expander *x, int a, int w, quantised q, int addend) {
+  int made[3];
+  w = neo_xp_transpose(x, w, 2, (int64_t[]){1, 0});
+  neo_xp_emit(x, &(neo_xp_call){"dynamic_quantize_linear", 1, &a, 3, NULL}, made);
+  int sum = neo_xp_op(x, "matmul_integer", 4, (int[]){made[0], w, made[2], q.zero}, NULL);
+  int scale = neo_xp_2(x, "mul", made[1], q.scale);
+  int y = neo_xp_2(x, "mul", neo_xp_cast(x, sum, NEO_F32), scale);
+  return addend == NEO_NO_VALUE ? y : neo_xp_2(x, "add", y, addend);
+}
+
 /* gemm(a, w^T) with an addend that broadcasts, or none. */
-static int product(neo_expander *x, int a, int w, int addend) {
+static int product(neo_expander *x, int a, int w, quantised q, int addend) {
+  if (q.scale != NEO_NO_VALUE)
+    return quantised_product(x, a, w, q, addend);
   return neo_xp_op(x, "gemm", 3, (int[]){a, w, addend}, NEO_XP_ATTRS(NEO_XP_INT("trans_b", 1)));
 }
 
@@ -235,7 +284,9 @@ static void open_direction(neo_expander *x, const recurrent *r, int at, directio
   if (r->batch_first)
     input = neo_xp_transpose(x, input, 3, (int64_t[]){1, 0, 2});
   input = neo_xp_reshape(x, input, 2, (int64_t[]){r->steps * r->batch, r->in});
-  int projected = product(x, input, row_of(x, IN_W, at), outer_bias(x, d, row_of(x, IN_B, at)));
+  d->state_scale = read_quantised(x, IN_R_SCALE, at);
+  int projected = product(x, input, row_of(x, IN_W, at), read_quantised(x, IN_W_SCALE, at),
+                          outer_bias(x, d, row_of(x, IN_B, at)));
   d->projected = neo_xp_reshape(x, projected, 3, (int64_t[]){r->steps, r->batch, gates});
   d->weights = row_of(x, IN_R, at);
   d->hidden_weights = NEO_NO_VALUE;
@@ -261,7 +312,7 @@ static int with_peephole(neo_expander *x, int gate_value, int peephole, int c) {
 
 static void lstm_step(neo_expander *x, const direction *d, int xt, int *h, int *c) {
   const recurrent *r = d->r;
-  int all = product(x, d->h, d->weights, xt);
+  int all = product(x, d->h, d->weights, d->state_scale, xt);
   int i = apply(x, &d->act[0], with_peephole(x, gate(x, r, all, 0, 1), d->peephole[0], d->c));
   int f = NEO_NO_VALUE;
   if (neo_node_int(&x->node, "input_forget", 0))
@@ -277,13 +328,13 @@ static void lstm_step(neo_expander *x, const direction *d, int xt, int *h, int *
 
 static void gru_step(neo_expander *x, const direction *d, int xt, int *h) {
   const recurrent *r = d->r;
-  int zr = apply(x, &d->act[0], product(x, d->h, d->weights, gate(x, r, xt, 0, 2)));
+  int zr = apply(x, &d->act[0], product(x, d->h, d->weights, d->state_scale, gate(x, r, xt, 0, 2)));
   int z = gate(x, r, zr, 0, 1), reset = gate(x, r, zr, 1, 1), own = gate(x, r, xt, 2, 1), made;
   if (neo_node_int(&x->node, "linear_before_reset", 0)) {
-    int linear = product(x, d->h, d->hidden_weights, d->hidden_bias);
+    int linear = product(x, d->h, d->hidden_weights, d->state_scale, d->hidden_bias);
     made = neo_xp_2(x, "add", own, neo_xp_2(x, "mul", reset, linear));
   } else {
-    made = product(x, neo_xp_2(x, "mul", reset, d->h), d->hidden_weights, own);
+    made = product(x, neo_xp_2(x, "mul", reset, d->h), d->hidden_weights, d->state_scale, own);
   }
   made = apply(x, &d->act[1], made);
   /* (1 - z) made + z h */
@@ -299,7 +350,7 @@ static int step(neo_expander *x, direction *d, int64_t t) {
   else if (d->r->kind == 'g')
     gru_step(x, d, xt, &h);
   else
-    h = apply(x, &d->act[0], product(x, d->h, d->weights, xt));
+    h = apply(x, &d->act[0], product(x, d->h, d->weights, d->state_scale, xt));
   y = h;
   if (d->lengths != NEO_NO_VALUE || d->mask != NEO_NO_VALUE) {
     int active = d->mask != NEO_NO_VALUE ? neo_xp_slice(x, d->mask, 1, t, t + 1)

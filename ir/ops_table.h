@@ -46,8 +46,8 @@ neo_infer_fn neo_infer_bounded_nonzero, neo_infer_nms;
 neo_eval_fn neo_eval_bounded_nonzero, neo_eval_nms;
 
 /* control flow */
-neo_infer_fn neo_infer_if, neo_infer_loop;
-neo_eval_fn neo_eval_if, neo_eval_loop;
+neo_infer_fn neo_infer_if, neo_infer_loop, neo_infer_unreachable;
+neo_eval_fn neo_eval_if, neo_eval_loop, neo_eval_unreachable;
 
 /* trees */
 neo_infer_fn neo_infer_tree_ensemble, neo_infer_tree_table;

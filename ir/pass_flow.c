@@ -138,6 +138,65 @@ static neo_status same_outputs(const solver *s, const neo_graph *a, const neo_gr
   return NEO_OK;
 }
 
+/* A branch whose types do not fit for these input shapes is none that the model takes with them, or
+ * it would fail there, too: a graph of the other's types that fails when it is run. */
+static neo_status cannot_run(solver *s, const char *name, const neo_graph *other, neo_graph **out) {
+  const neo_graph *was = neo_node_graph(s->node, name);
+  neo_flow *flow = s->flow;
+  neo_graph *graph;
+  flow->graph =
+      neo_arena_grow(&flow->arena, flow->graph, &flow->cap, flow->n + 1, sizeof *flow->graph);
+  NEO_TRY(neo_graph_create(s->ctx, was->name, &graph));
+  flow->graph[flow->n++] = *out = graph;
+  for (int k = 0; k < was->n_inputs; k++) {
+    const neo_value *value = &s->graph->value[s->node->input[k + 1]];
+    neo_graph_add_input(graph, was->value[was->input[k]].name, value->dtype, &value->shape);
+  }
+  for (int i = 0; i < s->node->n_outputs; i++) {
+    const neo_value *like = &other->value[other->output[i]];
+    const char *label = neo_arena_printf(
+        graph->arena, "%s: its branch '%s' does not fit the input shapes", s->node->name, name);
+    neo_node *node = neo_graph_add_node(graph, "unreachable", label, 0, NULL, 1);
+    int value = node->output[0];
+    neo_node_set_string(graph, node, "dtype", neo_dtype_name(like->dtype));
+    neo_node_set_ints(graph, node, "shape", like->shape.rank, like->shape.dim);
+    neo_graph_add_output(graph, value, was->output_name[i]);
+  }
+  return infer_instance(s, graph);
+}
+
+static void drop_last(neo_flow *flow) {
+  neo_graph_destroy(flow->graph[--flow->n]);
+}
+
+/* Both branches of an open condition, `else` first; one of them may be such that it cannot run. */
+static neo_status both_branches(solver *s, neo_graph **other, neo_graph **taken) {
+  neo_ctx *ctx = s->ctx, quiet;
+  neo_ctx_fork(&quiet, ctx);
+  s->ctx = &quiet;
+  neo_status first = branch(s, "else", other);
+  s->ctx = ctx;
+  if (first == NEO_OK) {
+    neo_ctx_fork(&quiet, ctx);
+    s->ctx = &quiet;
+    neo_status second = branch(s, "then", taken);
+    s->ctx = ctx;
+    if (second == NEO_OK)
+      return NEO_OK;
+    drop_last(s->flow);
+    return second == NEO_BAD_INPUT ? cannot_run(s, "then", *other, taken)
+                                   : branch(s, "then", taken);
+  }
+  drop_last(s->flow);
+  if (first != NEO_BAD_INPUT)
+    return branch(s, "else", other);
+  NEO_TRY(branch(s, "then", taken));
+  NEO_TRY(cannot_run(s, "else", *taken, other));
+  s->flow->graph[0] = *other;
+  s->flow->graph[1] = *taken;
+  return NEO_OK;
+}
+
 static neo_status solve_if(solver *s) {
   const neo_tensor *cond = s->graph->value[s->node->input[0]].constant;
   neo_graph *taken, *other;
@@ -145,8 +204,7 @@ static neo_status solve_if(solver *s) {
   if (cond) {
     NEO_TRY(branch(s, neo_tensor_get_i64(cond, 0) ? "then" : "else", &taken));
   } else {
-    NEO_TRY(branch(s, "else", &other));
-    NEO_TRY(branch(s, "then", &taken));
+    NEO_TRY(both_branches(s, &other, &taken));
     NEO_TRY(same_outputs(s, other, taken));
   }
   neo_value *out = make_outputs(s);

@@ -71,7 +71,8 @@ static neo_status evaluate(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
 neo_status neo_fold_node(neo_ctx *ctx, neo_graph *graph, neo_node *node, int64_t max_elements) {
   if (node->dead || !is_foldable(graph, node, max_elements) || fold_view(graph, node))
     return NEO_OK;
-  if ((!node->op->eval && !node->op->lower) || neo_edit_is(node, "loop"))
+  if ((!node->op->eval && !node->op->lower) || neo_edit_is(node, "loop") ||
+      neo_edit_is(node, "unreachable"))
     return NEO_OK; /* a loop that infer left is a long one: not by the interpreter */
   return evaluate(ctx, graph, node);
 }

@@ -216,3 +216,23 @@ static void nonzero_run(const neo_op_call *call) {
 }
 
 const neo_op neo_op_nonzero = {"nonzero", 1, 1, 1, 2, no_attributes, nonzero_check, nonzero_run};
+
+/* ---- unreachable ---------------------------------------------------------------------------------- */
+
+static const neo_op_attribute unreachable_attributes[] = {
+    {"dtype", 't', 0}, {"shape", 't', 0}, {NULL, 0, 0}};
+
+static neo_status unreachable_check(neo_ctx *ctx, neo_op_call *call) {
+  (void)ctx;
+  (void)call;
+  return NEO_OK;
+}
+
+/* In place of a branch that does not fit the input shapes; the step's name says which. */
+static int32_t unreachable_run(const neo_op_call *call) {
+  (void)call;
+  return 1;
+}
+
+const neo_op neo_op_unreachable = {
+    "unreachable", 0, 0, 1, 1, unreachable_attributes, unreachable_check, NULL, unreachable_run};

@@ -25,8 +25,23 @@ const neo_op *neo_runtime_op_find(const char *name) {
   return NULL;
 }
 
+/* Up to the blank behind it; quoted text may have blanks. */
+static void skip_text(neo_scan *scan) {
+  bool quoted = false;
+  for (; *scan->at && (quoted || *scan->at != ' '); scan->at++) {
+    if (quoted && *scan->at == '\\' && scan->at[1])
+      scan->at++;
+    else if (*scan->at == '"')
+      quoted = !quoted;
+  }
+}
+
 static neo_status parse_value(neo_ctx *ctx, neo_scan *scan, const neo_op *op, int i,
                               neo_op_call *call) {
+  if (op->attribute[i].kind == 't') {
+    skip_text(scan);
+    return NEO_OK;
+  }
   bool integer = op->attribute[i].kind != 'r';
   bool read =
       integer ? neo_scan_int(scan, &call->integer[i]) : neo_scan_double(scan, &call->real[i]);

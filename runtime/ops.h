@@ -10,7 +10,7 @@ enum { NEO_OP_MAX_ATTRIBUTES = 8 };
 
 typedef struct neo_op_attribute {
   const char *name;
-  char kind;       /* 'i' integer, 'r' real, 'I' integer that must be given */
+  char kind;       /* 'i' integer, 'r' real, 'I' integer that must be given, 't' text, not kept */
   double fallback; /* when absent */
 } neo_op_attribute;
 
@@ -37,6 +37,8 @@ struct neo_op {
    * not valid yet. */
   neo_status (*check)(neo_ctx *ctx, neo_op_call *call);
   void (*run)(const neo_op_call *call);
+  /* Instead of run, where a run can fail: not 0 then. */
+  int32_t (*attempt)(const neo_op_call *call);
 };
 
 const neo_op *neo_runtime_op_find(const char *name); /* NULL: no such row */

@@ -292,6 +292,8 @@ static int32_t run_step(neo_rt_session *s, session_step *step) {
   case NEO_PLAN_COPY:
     return run_copy(step);
   case NEO_PLAN_RUNTIME:
+    if (step->op.op->attempt)
+      return step->op.op->attempt(&step->op);
     step->op.op->run(&step->op);
     return 0;
   case NEO_PLAN_BRANCH:

@@ -254,11 +254,59 @@ static void case_runs(void **state) {
   scratch_remove(&ctx, scratch);
 }
 
+/* `else` cannot add [2] to [4,6]; the artifact runs as long as it is not taken. */
+static const flow_case half = {"half",
+                               "graph 1 \"g\"\n"
+                               "%0 input \"c\" bool []\n"
+                               "%1 input \"x\" f32 [4,6]\n"
+                               "%2 const \"k\" f32 [2] {5,7}\n"
+                               "%3 \"y\" ? ? = if(%0, %1, %2) {else=graph \"e\" {\n"
+                               "  %0 input \"x\" ? ?\n"
+                               "  %1 input \"k\" ? ?\n"
+                               "  %2 \"s\" ? ? = add(%0, %1) \"s\"\n"
+                               "  output %2 \"s\"\n"
+                               "}, then=graph \"t\" {\n"
+                               "  %0 input \"x\" ? ?\n"
+                               "  %1 input \"k\" ? ?\n"
+                               "  %2 \"m\" ? ? = neg(%0) \"m\"\n"
+                               "  output %2 \"m\"\n"
+                               "}} \"choice\"\n"
+                               "output %3 \"y\"\n",
+                               0, 1};
+
+static void a_branch_that_does_not_fit_fails_when_taken(void **state) {
+  char scratch[256], dir[300];
+  float x[24] = {3};
+  const void *y;
+  neo_rt_model *model = NULL;
+  neo_rt_session *session = NULL;
+  neo_rt_error error = {0};
+  (void)state;
+  scratch_create(&ctx, scratch);
+  snprintf(dir, sizeof dir, "%s/artifact", scratch);
+  compile_case(&half, scratch, 1, dir);
+  rt_must(neo_rt_load(dir, &model, &error), &error);
+  rt_must(neo_rt_session_create(model, NULL, &session, &error), &error);
+  rt_must(neo_rt_set_input(session, "x", x, sizeof x, &error), &error);
+  rt_must(neo_rt_set_input(session, "c", &(bool){true}, 1, &error), &error);
+  rt_must(neo_rt_run(session, &error), &error);
+  rt_must(neo_rt_output(session, 0, &y, &error), &error);
+  assert_true(*(const float *)y == -3);
+  rt_must(neo_rt_set_input(session, "c", &(bool){false}, 1, &error), &error);
+  assert_int_equal(neo_rt_run(session, &error), NEO_RT_KERNEL);
+  assert_non_null(strstr(error.text, "choice: its branch 'else' does not fit"));
+  neo_rt_session_destroy(session);
+  neo_rt_unload(model);
+  scratch_remove(&ctx, scratch);
+}
+
 int main(void) {
-  struct CMUnitTest tests[NEO_COUNT(cases)];
+  struct CMUnitTest tests[NEO_COUNT(cases) + 1];
   neo_ctx_init(&ctx, 1);
   for (int i = 0; i < NEO_COUNT(cases); i++)
     tests[i] = (struct CMUnitTest){
         .name = cases[i].name, .test_func = case_runs, .initial_state = (void *)&cases[i]};
+  tests[NEO_COUNT(cases)] =
+      (struct CMUnitTest)cmocka_unit_test(a_branch_that_does_not_fit_fails_when_taken);
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -260,6 +260,30 @@ static void damaged_signatures_are_named(void **state) {
   }
 }
 
+/* The same graph, x of a shape that `else` cannot multiply: it fails when it is taken, not before.
+ */
+static void a_branch_that_cannot_run_is_no_error(void **state) {
+  (void)state;
+  bool c = true;
+  float x[3] = {1, -2, 3};
+  neo_tensor in[2] = {{NEO_BOOL, {0}, &c, 1}, {NEO_F32, {1, {3}}, x, sizeof x}}, out[1];
+  neo_buf text = {0};
+  const char *at = strstr(branches, "f32 [] {10}");
+  neo_buf_append(&text, branches, (size_t)(at - branches));
+  neo_buf_text(&text, "f32 [2] {10,20}");
+  neo_buf_text(&text, at + strlen("f32 [] {10}"));
+  neo_graph *graph = parse(text.data);
+  check(neo_graph_optimise(&ctx, graph));
+  assert_int_equal(count(graph, "if"), 1);
+  expect(graph, in, 0, 3, x);
+  c = false;
+  assert_int_equal(neo_graph_interpret(&ctx, graph, in, out), NEO_BAD_INPUT);
+  assert_non_null(strstr(ctx.message, "'y: its branch 'else' does not fit"));
+  neo_ctx_clear(&ctx);
+  neo_graph_destroy(graph);
+  neo_buf_fini(&text);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(text_round_trip),
@@ -269,6 +293,7 @@ int main(void) {
       cmocka_unit_test(long_loops_stay),
       cmocka_unit_test(computed_conditions_unroll),
       cmocka_unit_test(nesting_is_bounded),
+      cmocka_unit_test(a_branch_that_cannot_run_is_no_error),
       cmocka_unit_test(damaged_signatures_are_named),
   };
   neo_ctx_init(&ctx, 1);

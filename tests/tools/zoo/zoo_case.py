@@ -15,8 +15,9 @@ def folder(root, kind, name):
     return path
 
 
-def save(root, kind, name, models, inputs, outputs, rtol=1e-3, share=1e-4):
-    """inputs and outputs: lists of (name, array). atol: `share` of the largest output. meta.json comes last."""
+def save(root, kind, name, models, inputs, outputs, rtol=1e-3, share=1e-4, states=None):
+    """inputs and outputs: lists of (name, array). atol: `share` of the largest output. meta.json comes last. states, name ->
+    array: what else the first run is given; inputs and outputs are then of several runs, one after the other."""
     path, top = folder(root, kind, name), 0.0
     meta = {"format": kind, "name": name, "model": models, "inputs": [], "outputs": []}
     for key, values in (("inputs", inputs), ("outputs", outputs)):
@@ -26,6 +27,9 @@ def save(root, kind, name, models, inputs, outputs, rtol=1e-3, share=1e-4):
             meta[key].append({"name": label, "file": file, "shape": list(value.shape), "dtype": str(value.dtype)})
             if key == "outputs":
                 top = max(top, float(np.abs(value).max()))
+    for k, (label, value) in enumerate(sorted((states or {}).items())):
+        np.save(os.path.join(path, f"state_{k}.npy"), value)
+        meta.setdefault("states", []).append({"name": label, "file": f"state_{k}.npy", "shape": list(value.shape)})
     meta.update(rtol=rtol, atol=share * top)
     with open(os.path.join(path, "meta.json"), "w", encoding="utf-8") as file:
         json.dump(meta, file, indent=1)
