@@ -1,16 +1,16 @@
 /* The plan of a built project: values, steps, memory.
  *
- * How: views are aliases of what they view, and where an operator may overwrite an input that
- * nobody needs any more, its result is an alias, too; every other activation is one block of
- * memory. The producer of a graph output writes straight into the caller's output; an output that
- * is an alias, an input or a constant is copied at the end. Activations and the kernels' workspaces
- * share one arena by lifetime (neo_plan_memory).
+ * How: views are aliases of what they view, windows of their whole, and where an operator may
+ * overwrite an input that nobody needs any more, its result is an alias, too; every other
+ * activation is one block of memory. The producer of a graph output writes straight into the
+ * caller's output; an output that is an alias, an input or a constant is copied at the end.
+ * Activations and the kernels' workspaces share one arena by lifetime (neo_plan_memory).
  *
  * Steps are in the order in which they run; those of a branch or of a loop's body follow the step
  * that owns them (assemble_flow.c), so step numbers are times there, too: only what a loop's body
  * reads from outside has to live until the loop ends.
  *
- * Invariant: blocks of INPUT and OUTPUT storage are dense row-major. */
+ * Invariants: blocks of INPUT and OUTPUT storage are dense row-major; no window lies in them. */
 #include <string.h>
 
 #include "driver/assembly.h"
@@ -23,17 +23,36 @@ int assembly_root(const assembly *a, int v) {
   return v;
 }
 
+/* Bytes from the start of the root's memory to v's. */
+static int64_t shift_of(const assembly *a, int v) {
+  int64_t shift = a->shift[v];
+  for (; a->root[v] != v; shift += a->shift[v])
+    v = a->root[v];
+  return shift;
+}
+
+static void enter_window(assembly *a, int v) {
+  const neo_window *window = &a->project->windows.of[v];
+  const neo_value *whole = &a->project->graph->value[window->base];
+  a->root[v] = window->base;
+  a->shift[v] =
+      neo_layout_place(&a->project->value_layout[window->base], &whole->shape, window->start) *
+      (int64_t)neo_dtype_size(whole->dtype);
+}
+
 static void find_roots(assembly *a) {
   const neo_graph *graph = a->project->graph;
   const neo_partition *partition = &a->project->partition;
   for (int v = 0; v < graph->n_values; v++) {
     a->root[v] = v;
     a->id[v] = a->block[v] = a->direct[v] = -1;
+    if (a->project->windows.of[v].base >= 0)
+      enter_window(a, v);
   }
   for (int g = 0; g < partition->n_groups; g++) {
     const neo_group *group = &partition->group[g];
     if (group->kind == NEO_STEP_VIEW)
-      a->root[group->arg[group->n_args - 1]] = assembly_root(a, group->arg[0]);
+      a->root[group->arg[group->n_args - 1]] = group->arg[0];
     else if (group->kind == NEO_STEP_FLOW)
       assembly_flow_roots(a, group);
   }
@@ -48,7 +67,9 @@ static void find_roots(assembly *a) {
   }
   for (int g = 0; g < partition->n_groups; g++) {
     const neo_group *group = &partition->group[g];
-    for (int i = 0; i < group->n_args && group->kind != NEO_STEP_VIEW; i++)
+    if (group->kind == NEO_STEP_VIEW || a->project->windows.needless[g])
+      continue;
+    for (int i = 0; i < group->n_args; i++)
       if (group->arg[i] != NEO_NO_VALUE)
         a->left[assembly_root(a, group->arg[i])] +=
             group->kind == NEO_STEP_FLOW ? NEVER_LAST / 4 : 1;
@@ -117,10 +138,14 @@ static neo_status constant_value(assembly *a, int v, int like, const neo_pack *p
   return NEO_OK;
 }
 
+static int64_t bytes_of(const assembly *a, int v) {
+  const neo_value *value = &a->project->graph->value[v];
+  return neo_layout_elements(&a->project->value_layout[v], &value->shape) *
+         (int64_t)neo_dtype_size(value->dtype);
+}
+
 static int root_block(assembly *a, int root, int step) {
-  const neo_value *value = &a->project->graph->value[root];
-  int64_t bytes = neo_layout_elements(&a->project->value_layout[root], &value->shape) *
-                  (int64_t)neo_dtype_size(value->dtype);
+  int64_t bytes = bytes_of(a, root);
   if (a->block[root] < 0)
     a->block[root] = a->direct[root] >= 0
                          ? add_block(a, NEO_STORE_OUTPUT, a->direct[root], bytes, step)
@@ -144,7 +169,8 @@ neo_status assembly_value(assembly *a, int v, int step, int *out) {
     int o = a->direct[root];
     bool named = o >= 0 && graph->output[o] == v;
     neo_plan_value value = describe(&graph->value[v], named ? graph->output_name[o] : "");
-    value.bytes = a->blocks[block].life.bytes;
+    value.slot = shift_of(a, v);
+    value.bytes = bytes_of(a, v);
     a->id[v] = add_value(a, &value, block);
   }
   *out = a->id[v];
@@ -209,7 +235,8 @@ static void overwrite_input(assembly *a, const neo_built *built, const int *valu
         return;
       out = b;
     }
-  int root = out < 0 ? -1 : assembly_root(a, value[out]);
+  int root =
+      out < 0 || a->project->windows.of[value[out]].base >= 0 ? -1 : assembly_root(a, value[out]);
   if (root < 0 || a->block[root] >= 0 || a->direct[root] >= 0)
     return;
   for (int b = 0; b < built->te.n_buffers; b++)
@@ -306,6 +333,8 @@ neo_status assembly_region(assembly *a, int region) {
   for (int i = a->region_start[region]; i < a->region_start[region + 1]; i++) {
     int g = a->region_group[i];
     const neo_group *group = &partition->group[g];
+    if (a->project->windows.needless[g])
+      continue;
     if (group->kind == NEO_STEP_TE)
       NEO_TRY(te_step(a, group, a->project->group_task[g]));
     else if (group->kind == NEO_STEP_RUNTIME)
@@ -395,7 +424,7 @@ static void place(assembly *a) {
   for (uint32_t v = 0; v < a->plan->n_values; v++)
     if (a->value_block[v] >= 0) {
       a->plan->value[v].storage = a->blocks[a->value_block[v]].storage;
-      a->plan->value[v].slot = a->blocks[a->value_block[v]].slot;
+      a->plan->value[v].slot += a->blocks[a->value_block[v]].slot;
     }
 }
 
@@ -432,6 +461,7 @@ static void set_up(assembly *a) {
   size_t n = (size_t)a->project->graph->n_values + 1;
   a->loop = -1;
   a->root = neo_arena_alloc(a->arena, sizeof(int) * n);
+  a->shift = neo_arena_alloc(a->arena, sizeof(int64_t) * n);
   a->block = neo_arena_alloc(a->arena, sizeof(int) * n);
   a->id = neo_arena_alloc(a->arena, sizeof(int) * n);
   a->left = neo_arena_alloc(a->arena, sizeof(int) * n);

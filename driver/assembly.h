@@ -29,11 +29,12 @@ typedef struct assembly {
   neo_params *params;
   neo_arena *arena;
   neo_plan *plan;
-  int *root;   /* by graph value: the value whose memory it is, or one nearer to it */
-  int *block;  /* by root: block, or -1 */
-  int *id;     /* by graph value: plan value, or -1 */
-  int *left;   /* by root: uses by steps to come; NEVER_LAST more if its end is not known here */
-  int *direct; /* by root: the model output it is written to, or -1 */
+  int *root;      /* by graph value: the value whose memory it is, or one nearer to it */
+  int64_t *shift; /* by graph value: bytes from there to its own */
+  int *block;     /* by root: block, or -1 */
+  int *id;        /* by graph value: plan value, or -1 */
+  int *left;      /* by root: uses by steps to come; NEVER_LAST more if its end is not known here */
+  int *direct;    /* by root: the model output it is written to, or -1 */
   int *first_function;              /* by task */
   int *region_start, *region_group; /* groups of each region, in order */
   int loop;                         /* being assembled, -1: none */

@@ -3,7 +3,8 @@
  * What: every value of the model gets one memory layout that its producer writes and all its
  * consumers read, so that no transform stands between two kernels. Why: the best layout of one
  * kernel can cost its neighbours more than it gains. How: candidates are row-major and
- * channels-last (logical dims 0,2,..,n-1,1). Graph inputs and outputs, views, runtime operators'
+ * channels-last (logical dims 0,2,..,n-1,1). A window (ir/windows.h) lies in its whole, and takes
+ * part in the whole's choice. Graph inputs and outputs, views, runtime operators'
  * arguments and values whose two layouts are the same memory keep row-major. The cost of a group
  * under given layouts is the analytic prediction of its best schedule (memoised by workload and
  * layouts). From the better of the two uniform assignments, coordinate descent flips one value at a
@@ -20,8 +21,9 @@ typedef struct layout_search {
   neo_ctx *ctx;
   neo_project *project;
   neo_map costs;          /* "key signature" -> double* in arena */
-  bool *movable;          /* by value */
-  int *user_start, *user; /* groups touching each value, CSR */
+  int *whole;             /* by value: whose memory it is part of; itself: nobody's */
+  bool *movable;          /* by value: it is a whole, and it and its windows may have any layout */
+  int *user_start, *user; /* groups touching each whole or its windows, CSR */
   double *group_cost;
 } layout_search;
 
@@ -45,20 +47,21 @@ static bool trivial(const neo_shape *shape) {
 
 static void find_movable(layout_search *search) {
   const neo_graph *graph = search->project->graph;
-  const neo_partition *partition = &search->project->partition;
+  const neo_windows *windows = &search->project->windows;
+  for (int v = 0; v < graph->n_values; v++)
+    search->whole[v] = neo_windows_whole(windows, v);
   for (int v = 0; v < graph->n_values; v++) {
     const neo_value *value = &graph->value[v];
-    search->movable[v] = value->shape.rank >= 3 && value->shape.rank <= 5 && value->node >= 0 &&
-                         !value->constant && !trivial(&value->shape);
+    if (value->shape.rank >= 3 && value->shape.rank <= 5 && !trivial(&value->shape))
+      search->movable[search->whole[v]] = true;
+  }
+  for (int v = 0; v < graph->n_values; v++) {
+    const neo_value *value = &graph->value[v];
+    if (value->node < 0 || value->constant || !windows->untouched[v])
+      search->movable[search->whole[v]] = false;
   }
   for (int i = 0; i < graph->n_outputs; i++)
-    search->movable[graph->output[i]] = false;
-  for (int g = 0; g < partition->n_groups; g++) {
-    const neo_group *group = &partition->group[g];
-    for (int a = 0; a < group->n_args && group->kind != NEO_STEP_TE; a++)
-      if (group->arg[a] != NEO_NO_VALUE)
-        search->movable[group->arg[a]] = false;
-  }
+    search->movable[search->whole[graph->output[i]]] = false;
 }
 
 static void find_users(layout_search *search) {
@@ -70,7 +73,7 @@ static void find_users(layout_search *search) {
   for (int g = 0; g < partition->n_groups; g++)
     for (int a = 0; a < partition->group[g].n_args; a++, total++)
       if (partition->group[g].arg[a] != NEO_NO_VALUE)
-        count[partition->group[g].arg[a] + 1]++;
+        count[search->whole[partition->group[g].arg[a]] + 1]++;
   for (int v = 0; v < n_values; v++)
     count[v + 1] += count[v];
   search->user_start =
@@ -79,8 +82,33 @@ static void find_users(layout_search *search) {
   for (int g = 0; g < partition->n_groups; g++)
     for (int a = 0; a < partition->group[g].n_args; a++)
       if (partition->group[g].arg[a] != NEO_NO_VALUE)
-        search->user[count[partition->group[g].arg[a]]++] = g;
+        search->user[count[search->whole[partition->group[g].arg[a]]]++] = g;
   free(count);
+}
+
+/* ---- layouts --------------------------------------------------------------------------------- */
+
+/* Of a window whose whole has its layout, and of what is between them. */
+static void lay_window(neo_project *project, int v) {
+  const neo_window *window = &project->windows.of[v];
+  const neo_value *value = project->graph->value;
+  if (window->base < 0)
+    return;
+  lay_window(project, window->base);
+  neo_layout_window(&project->value_layout[window->base], &value[window->base].shape,
+                    &value[v].shape, &project->value_layout[v]);
+}
+
+static void lay(layout_search *search, int whole, bool last) {
+  neo_project *project = search->project;
+  project->value_layout[whole] =
+      last ? channels_last(project->graph->value[whole].shape.rank) : (neo_layout){0};
+  for (int u = search->user_start[whole]; u < search->user_start[whole + 1]; u++) {
+    const neo_group *group = &project->partition.group[search->user[u]];
+    for (int a = 0; a < group->n_args; a++)
+      if (group->arg[a] != NEO_NO_VALUE && search->whole[group->arg[a]] == whole)
+        lay_window(project, group->arg[a]);
+  }
 }
 
 static neo_status predict(layout_search *search, const neo_task *task, double *out) {
@@ -95,7 +123,7 @@ static neo_status predict(layout_search *search, const neo_task *task, double *o
 
 static neo_status cost_of_group(layout_search *search, int g, double *out) {
   const neo_group *group = &search->project->partition.group[g];
-  if (group->kind != NEO_STEP_TE) {
+  if (group->kind != NEO_STEP_TE || search->project->windows.needless[g]) {
     *out = 0;
     return NEO_OK;
   }
@@ -121,9 +149,8 @@ static neo_status cost_of_group(layout_search *search, int g, double *out) {
 static neo_status assign_all(layout_search *search, bool last, double *total) {
   neo_project *project = search->project;
   for (int v = 0; v < project->graph->n_values; v++)
-    if (search->movable[v])
-      project->value_layout[v] =
-          last ? channels_last(project->graph->value[v].shape.rank) : (neo_layout){0};
+    if (search->movable[v] || search->project->windows.of[v].base < 0)
+      lay(search, v, last && search->movable[v]);
   *total = 0;
   for (int g = 0; g < project->partition.n_groups; g++) {
     NEO_TRY(cost_of_group(search, g, &search->group_cost[g]));
@@ -132,23 +159,22 @@ static neo_status assign_all(layout_search *search, bool last, double *total) {
   return NEO_OK;
 }
 
-/* Flips value v if that lowers the cost of the groups that touch it. */
+/* Flips value v and its windows if that lowers the cost of the groups that touch them. */
 static neo_status try_flip(layout_search *search, int v, bool *improved) {
-  neo_layout before = search->project->value_layout[v];
-  search->project->value_layout[v] =
-      before.n ? (neo_layout){0} : channels_last(search->project->graph->value[v].shape.rank);
+  bool last = search->project->value_layout[v].n > 0;
+  lay(search, v, !last);
   double gain = 0;
-  int last = -1;
+  int seen = -1;
   for (int u = search->user_start[v]; u < search->user_start[v + 1]; u++) {
     double cost = 0;
-    if (search->user[u] == last)
+    if (search->user[u] == seen)
       continue;
-    last = search->user[u];
-    NEO_TRY(cost_of_group(search, last, &cost));
-    gain += search->group_cost[last] - cost;
+    seen = search->user[u];
+    NEO_TRY(cost_of_group(search, seen, &cost));
+    gain += search->group_cost[seen] - cost;
   }
   if (gain <= 1) {
-    search->project->value_layout[v] = before;
+    lay(search, v, last);
     return NEO_OK;
   }
   *improved = true;
@@ -177,6 +203,7 @@ neo_status neo_project_layouts(neo_ctx *ctx, neo_project *project) {
   size_t n = (size_t)project->graph->n_values + 1;
   project->value_layout = neo_arena_alloc(&project->arena, sizeof(neo_layout) * n);
   layout_search search = {.ctx = ctx, .project = project};
+  search.whole = neo_arena_alloc(&project->arena, sizeof(int) * n);
   search.movable = neo_arena_alloc(&project->arena, sizeof(bool) * n);
   search.group_cost =
       neo_arena_alloc(&project->arena, sizeof(double) * (size_t)(project->partition.n_groups + 1));

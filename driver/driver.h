@@ -11,7 +11,7 @@
 #ifndef NEO_DRIVER_DRIVER_H
 #define NEO_DRIVER_DRIVER_H
 
-#include "ir/graph.h"
+#include "ir/windows.h"
 #include "measure/measure.h"
 #include "schedule/schedule.h"
 #include "search/search.h"
@@ -69,11 +69,12 @@ typedef struct neo_project {
   int threads;
   neo_accuracy accuracy;
   double max_params_growth, constant_bytes; /* the latter: of all groups' constants */
+  neo_windows windows;                      /* values that are parts of others */
   neo_layout *value_layout;                 /* by graph value; n == 0: row-major */
   int n_shapes;                             /* of its family */
   int n_tasks;                              /* of all shapes */
   neo_task *task;
-  int *group_task; /* by group: its task, or -1 (views and runtime operators) */
+  int *group_task; /* by group: its task, or -1 (views, runtime operators, needless ones) */
 } neo_project;
 
 neo_status neo_project_open(neo_ctx *ctx, const neo_project_options *options, neo_project *out);

@@ -72,7 +72,7 @@ static void map_steps(check *c, side *s) {
     s->step_task[i] = -1;
     for (int g = group; g < partition->n_groups && s->step_task[i] < 0; g++) {
       const neo_group *at = &partition->group[g];
-      if (at->kind != NEO_STEP_TE ||
+      if (at->kind != NEO_STEP_TE || c->project->group_task[g] < 0 ||
           strcmp(neo_arena_printf(&c->arena, "%s (%s)", at->name, at->op), name) != 0)
         continue;
       s->step_task[i] = c->project->group_task[g];

@@ -50,7 +50,7 @@ static void collect_tasks(neo_project *project) {
       neo_arena_alloc(&project->arena, sizeof(neo_task) * (size_t)(partition->n_groups + 1));
   for (int g = 0; g < partition->n_groups; g++) {
     project->group_task[g] = -1;
-    if (partition->group[g].kind != NEO_STEP_TE)
+    if (partition->group[g].kind != NEO_STEP_TE || project->windows.needless[g])
       continue;
     neo_task *fresh = &project->task[project->n_tasks];
     neo_task_fill(project, &partition->group[g], &project->arena, fresh);
@@ -115,6 +115,7 @@ neo_status neo_project_finish(neo_ctx *ctx, neo_project *project) {
   for (int g = 0; g < project->partition.n_groups; g++)
     if (project->partition.group[g].kind == NEO_STEP_TE)
       project->constant_bytes += neo_te_constant_bytes(&project->partition.group[g].te);
+  neo_windows_find(&project->partition, &project->arena, &project->windows);
   NEO_TRY(neo_project_layouts(ctx, project));
   collect_tasks(project);
   return NEO_OK;

@@ -34,6 +34,8 @@ static double footprint(const neo_cost_plan *p, const neo_access *access, const 
     } else if (dim.part == '%') {
       n = neo_min_i64(n, dim.factor);
       whole = dim.factor;
+    } else {
+      whole = neo_layout_extent(&dim, &buffer->shape);
     }
     *(contiguous ? &run : &runs) *= (double)n;
     contiguous = contiguous && n == whole;

@@ -2,20 +2,23 @@
  *
  * Why: a te knows logical shapes only; where an element lies is the schedule's decision, taken per
  * buffer. How: a layout lists physical dims, outermost first; each is a logical dim, its block
- * number ("d/f") or its place inside the block ("d%f"). Offsets are quasi-affine; the range-based
- * floordiv and floormod keep them affine whenever tiles are aligned with blocks.
+ * number ("d/f") or its place inside the block ("d%f"). A whole dim may stand in a larger space
+ * ("d~p", p places): the value is a window of a larger tensor. Offsets are quasi-affine; the
+ * range-based floordiv and floormod keep them affine whenever tiles are aligned with blocks.
  *
  * Invariants: 1. every logical dim occurs either once whole, or once as '/' and once as '%' with
- * one factor; 2. n == 0 means row-major. */
+ * one factor; 2. n == 0 means row-major; 3. what lies between the rows of a window is another
+ * value's. */
 #include "schedule/schedule.h"
 
 #include <string.h>
 
 #define MAX_FACTOR 4096
+#define MAX_PLACES (1 << 30)
 
 static bool is_row_major(const neo_layout *layout) {
   for (int i = 0; i < layout->n; i++)
-    if (layout->dim[i].part != ' ' || layout->dim[i].dim != i)
+    if (layout->dim[i].part != ' ' || layout->dim[i].dim != i || layout->dim[i].factor != 0)
       return false;
   return true;
 }
@@ -52,6 +55,11 @@ static bool scan_dim(neo_scan *scan, neo_layout_dim *out) {
     scan->at++;
     if (!neo_scan_int(scan, &factor) || factor < 1 || factor > MAX_FACTOR)
       return false;
+  } else if (part == '~') {
+    scan->at++;
+    part = ' ';
+    if (!neo_scan_int(scan, &factor) || factor < 1 || factor > MAX_PLACES)
+      return false;
   } else {
     part = ' ';
   }
@@ -87,8 +95,10 @@ void neo_layout_print(neo_buf *buf, const neo_layout *layout, int rank) {
       neo_buf_text(buf, ",");
     if (layout->n == 0)
       neo_buf_printf(buf, "%d", i);
-    else if (layout->dim[i].part == ' ')
+    else if (layout->dim[i].part == ' ' && layout->dim[i].factor == 0)
       neo_buf_printf(buf, "%d", layout->dim[i].dim);
+    else if (layout->dim[i].part == ' ')
+      neo_buf_printf(buf, "%d~%d", layout->dim[i].dim, layout->dim[i].factor);
     else
       neo_buf_printf(buf, "%d%c%d", layout->dim[i].dim, layout->dim[i].part, layout->dim[i].factor);
   }
@@ -106,19 +116,54 @@ bool neo_layout_equal(const neo_layout *a, const neo_layout *b) {
   return true;
 }
 
-/* Extent of physical dim i. */
-static int64_t physical_extent(const neo_layout_dim *d, const neo_shape *shape) {
-  if (d->part == '%')
+int64_t neo_layout_extent(const neo_layout_dim *d, const neo_shape *shape) {
+  if (d->part == '%' || (d->part == ' ' && d->factor > 0))
     return d->factor;
   int64_t extent = shape->dim[d->dim];
   return d->part == '/' ? neo_ceil_div(extent, d->factor) : extent;
 }
 
 int64_t neo_layout_elements(const neo_layout *layout, const neo_shape *shape) {
-  int64_t n = 1;
-  for (int i = 0; i < (layout->n ? layout->n : shape->rank); i++)
-    n *= layout->n ? physical_extent(&layout->dim[i], shape) : shape->dim[i];
-  return n;
+  int64_t stride = 1, last = 0;
+  for (int i = (layout->n ? layout->n : shape->rank) - 1; i >= 0; i--) {
+    neo_layout_dim whole = {(int8_t)i, ' ', 0};
+    const neo_layout_dim *d = layout->n ? &layout->dim[i] : &whole;
+    int64_t extent = neo_layout_extent(d, shape);
+    int64_t used = d->part == ' ' ? shape->dim[d->dim] : extent;
+    if (used == 0)
+      return 0;
+    last += (used - 1) * stride;
+    stride *= extent;
+  }
+  return last + 1;
+}
+
+bool neo_layout_fits(const neo_layout *layout, const neo_shape *shape) {
+  for (int i = 0; i < layout->n; i++)
+    if (neo_layout_extent(&layout->dim[i], shape) < shape->dim[layout->dim[i].dim] &&
+        layout->dim[i].part == ' ')
+      return false;
+  return true;
+}
+
+void neo_layout_window(const neo_layout *whole, const neo_shape *shape, const neo_shape *window,
+                       neo_layout *out) {
+  neo_layout made = {.n = shape->rank};
+  bool outermost = true;
+  for (int i = 0; i < shape->rank; i++)
+    made.dim[i] = (neo_layout_dim){(int8_t)i, ' ', 0};
+  if (whole->n)
+    made = *whole;
+  for (int i = 0; i < made.n; i++) {
+    neo_layout_dim *d = &made.dim[i];
+    int64_t places = neo_layout_extent(d, shape);
+    neo_assert(d->part == ' ' && places <= MAX_PLACES);
+    d->factor = outermost || places == window->dim[d->dim] ? 0 : (int32_t)places;
+    outermost = outermost && window->dim[d->dim] == 1;
+  }
+  if (is_row_major(&made))
+    memset(&made, 0, sizeof made);
+  *out = made;
 }
 
 static const neo_expr *physical_index(neo_arena *arena, const neo_layout_dim *d,
@@ -142,7 +187,7 @@ const neo_expr *neo_layout_offset(neo_arena *arena, const neo_layout *layout,
     const neo_expr *at = physical_index(arena, d, index[d->dim], range, n_range);
     const neo_expr *term = neo_expr_binary(arena, NEO_EXPR_MUL, at, neo_expr_index(arena, stride));
     sum = neo_expr_binary(arena, NEO_EXPR_ADD, term, sum);
-    stride *= physical_extent(d, shape);
+    stride *= neo_layout_extent(d, shape);
   }
   neo_affine affine;
   return neo_expr_affine(sum, &affine) ? neo_affine_expr(arena, &affine) : sum;
@@ -158,8 +203,17 @@ static int64_t offset_of(const neo_layout *layout, const neo_shape *shape, const
       v /= d->factor;
     else if (d->part == '%')
       v %= d->factor;
-    offset = offset * physical_extent(d, shape) + v;
+    offset = offset * neo_layout_extent(d, shape) + v;
   }
+  return offset;
+}
+
+int64_t neo_layout_place(const neo_layout *layout, const neo_shape *shape, const int64_t *at) {
+  int64_t offset = 0;
+  if (layout->n)
+    return offset_of(layout, shape, at);
+  for (int d = 0; d < shape->rank; d++)
+    offset = offset * shape->dim[d] + at[d];
   return offset;
 }
 

@@ -215,8 +215,10 @@ static bool apply_layout(lowerer *l, int i) {
   int rank = 0;
   for (int k = 0; k < instr->layout.n; k++)
     rank = instr->layout.dim[k].dim >= rank ? instr->layout.dim[k].dim + 1 : rank;
-  return rank == buffer->shape.rank ||
-         instr_fail(l, i, "the layout has another rank than the buffer");
+  if (rank != buffer->shape.rank)
+    return instr_fail(l, i, "the layout has another rank than the buffer");
+  return neo_layout_fits(&instr->layout, &buffer->shape) ||
+         instr_fail(l, i, "the layout has less places than the buffer");
 }
 
 static bool apply(lowerer *l, int i) {

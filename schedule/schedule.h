@@ -38,7 +38,9 @@
  * ---- Layout text -------------------------------------------------------------------------------
  * Comma-separated physical dims, outermost first, each of a logical dim d: "d" (whole), "d/f"
  * (blocks of f) and "d%f" (inside a block). "0,1,2,3" is row-major NCHW, "0,2,3,1" is NHWC,
- * "0,1/8,2,3,1%8" is NCHW8c. A dim split by f occupies ceil(D/f)*f; the padding is zero in packed
+ * "0,1/8,2,3,1%8" is NCHW8c. "d~p" is a whole dim of which the value has only a part of p places:
+ * "0,2,3,1~128" are some channels of an NHWC tensor of 128; what lies between belongs to others and
+ * is never touched. A dim split by f occupies ceil(D/f)*f; the padding is zero in packed
  * constants and unspecified elsewhere. */
 #ifndef NEO_SCHEDULE_SCHEDULE_H
 #define NEO_SCHEDULE_SCHEDULE_H
@@ -54,7 +56,7 @@
 typedef struct neo_layout_dim {
   int8_t dim;     /* logical dim */
   char part;      /* ' ' whole, '/' block number, '%' inside the block */
-  int32_t factor; /* of '/' and '%' */
+  int32_t factor; /* of '/' and '%'; of ' ': places, if more than the dim has, else 0 */
 } neo_layout_dim;
 
 typedef struct neo_layout {
@@ -68,8 +70,18 @@ neo_status neo_layout_parse(neo_ctx *ctx, const char *text, int rank, neo_layout
  * in a schedule's instruction, which prints as it was written). Both forms are equal. */
 void neo_layout_print(neo_buf *buf, const neo_layout *layout, int rank);
 bool neo_layout_equal(const neo_layout *a, const neo_layout *b);
-/* Elements of memory, padding included. */
+/* Elements of memory, padding included, from the first to the last. */
 int64_t neo_layout_elements(const neo_layout *layout, const neo_shape *shape);
+/* Places of one physical dim. */
+int64_t neo_layout_extent(const neo_layout_dim *dim, const neo_shape *shape);
+/* Does every "d~p" have room for its dim? */
+bool neo_layout_fits(const neo_layout *layout, const neo_shape *shape);
+/* The layout of a part of a value, as it lies in the whole, which is not blocked. It starts at
+ * neo_layout_place(whole, shape, first index). */
+void neo_layout_window(const neo_layout *whole, const neo_shape *shape, const neo_shape *window,
+                       neo_layout *out);
+/* Element offset of a position. */
+int64_t neo_layout_place(const neo_layout *layout, const neo_shape *shape, const int64_t *at);
 /* Flat element offset of a logical index whose variables lie in range[0..n). */
 const neo_expr *neo_layout_offset(neo_arena *arena, const neo_layout *layout,
                                   const neo_shape *shape, const neo_expr *const *index,

@@ -111,7 +111,7 @@ static bool scan_word(neo_scan *scan, bool whole, char *out, size_t size) {
 static bool scan_layout(neo_ctx *ctx, neo_scan *scan, neo_layout *out) {
   char text[128];
   neo_scan_space(scan);
-  size_t n = strspn(scan->at, "0123456789,/%");
+  size_t n = strspn(scan->at, "0123456789,/%~");
   if (n == 0 || n >= sizeof(text))
     return false;
   memcpy(text, scan->at, n);

@@ -227,12 +227,6 @@ int neo_access_dim(const neo_access *access, int axis) {
   return found;
 }
 
-static int64_t physical_size(const neo_layout_dim *p, const neo_shape *shape) {
-  if (p->part == '/')
-    return neo_ceil_div(shape->dim[p->dim], p->factor);
-  return p->part == '%' ? p->factor : shape->dim[p->dim];
-}
-
 /* Stride of one logical dim for a step of `axis`. */
 static int64_t dim_stride(const neo_access *access, const neo_layout *layout,
                           const neo_shape *shape, int dim, int axis, int lanes) {
@@ -244,7 +238,7 @@ static int64_t dim_stride(const neo_access *access, const neo_layout *layout,
     if (p->dim == dim && p->part == '%' && access->coef[dim][axis] == 1 && p->factor % lanes == 0 &&
         access->base[dim] % lanes == 0 && dim_is_only(access, dim, axis))
       found = stride;
-    stride *= physical_size(p, shape);
+    stride *= neo_layout_extent(p, shape);
   }
   return found;
 }

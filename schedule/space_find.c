@@ -46,7 +46,7 @@ static bool same_layout(const neo_layout *a, const neo_layout *b, bool factors) 
     return false;
   for (int i = 0; i < a->n; i++)
     if (a->dim[i].dim != b->dim[i].dim || a->dim[i].part != b->dim[i].part ||
-        (factors && a->dim[i].part != ' ' && a->dim[i].factor != b->dim[i].factor))
+        ((factors || a->dim[i].part == ' ') && a->dim[i].factor != b->dim[i].factor))
       return false;
   return true;
 }

@@ -1,11 +1,9 @@
 /* tests/driver/test_flow_models.c: graphs with control flow and with results that overwrite their
  * inputs, compiled and run on one and two threads, against the interpreter on the graph as written.
  */
-#include "tests/driver/model_case.h"
+#include "tests/driver/graph_case.h"
 
 static neo_ctx ctx;
-
-enum { MAX_IO = 4 };
 
 typedef struct flow_case {
   const char *name, *text;
@@ -148,51 +146,6 @@ static const flow_case cases[] = {
      0, 0},
 };
 
-static void fill(neo_tensor *t, uint64_t seed) {
-  neo_rng rng;
-  int64_t n = 0;
-  neo_rng_init(&rng, seed);
-  neo_shape_elements(&t->shape, &n);
-  for (int64_t i = 0; i < n; i++)
-    if (t->dtype == NEO_F32)
-      neo_tensor_set_f64(t, i, neo_rng_normal(&rng) * 0.25);
-    else
-      neo_tensor_set_i64(t, i,
-                         t->dtype == NEO_BOOL ? (int64_t)(neo_rng_next(&rng) & 1)
-                                              : (int64_t)neo_rng_below(&rng, 12));
-}
-
-static void run_once(const neo_graph *graph, neo_rt_session *session, const neo_rt_model *model,
-                     uint64_t seed) {
-  neo_tensor in[MAX_IO], want[MAX_IO];
-  neo_rt_error error = {0};
-  for (int i = 0; i < graph->n_inputs; i++) {
-    const neo_value *value = &graph->value[graph->input[i]];
-    must(&ctx, neo_tensor_create(&ctx, value->dtype, &value->shape, &in[i]));
-    fill(&in[i], seed + (uint64_t)i);
-    rt_must(neo_rt_set_input(session, value->name, in[i].data, in[i].size, &error), &error);
-  }
-  must(&ctx, neo_graph_interpret(&ctx, graph, in, want));
-  rt_must(neo_rt_run(session, &error), &error);
-  for (int o = 0; o < graph->n_outputs; o++) {
-    const void *data;
-    rt_must(neo_rt_output(session, o, &data, &error), &error);
-    neo_rt_tensor_info info;
-    rt_must(neo_rt_output_shape(session, o, &info), &error);
-    assert_int_equal(info.bytes, want[o].size);
-    assert_memory_equal(info.dim, want[o].shape.dim, sizeof(int64_t) * (size_t)info.rank);
-    assert_true(info.bytes <= neo_rt_output_info(model, o)->bytes);
-    for (size_t i = 0; i < want[o].size / sizeof(float); i++) {
-      double got = (double)((const float *)data)[i], to = neo_tensor_get_f64(&want[o], (int64_t)i);
-      if (!(fabs(got - to) <= 1e-4 + 1e-4 * fabs(to)))
-        fail_msg("seed %d, output %d, element %zu: %g, %g expected", (int)seed, o, i, got, to);
-    }
-    neo_tensor_free(&ctx, &want[o]);
-  }
-  for (int i = 0; i < graph->n_inputs; i++)
-    neo_tensor_free(&ctx, &in[i]);
-}
-
 /* How many steps of this kind compiled_model.json shows, and its arena. */
 static int count_steps(const char *dir, const char *kind, int64_t *arena) {
   char path[400];
@@ -246,7 +199,7 @@ static void case_runs(void **state) {
     rt_must(neo_rt_load(dir, &model, &error), &error);
     rt_must(neo_rt_session_create(model, NULL, &session, &error), &error);
     for (uint64_t seed = 0; seed < 8; seed++)
-      run_once(graph, session, model, seed * 10);
+      graph_runs(&ctx, graph, session, model, seed * 10);
     neo_rt_session_destroy(session);
     neo_rt_unload(model);
   }

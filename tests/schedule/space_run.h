@@ -108,6 +108,30 @@ static neo_layout layout_of(const neo_schedule *line, int buffer) {
   return layout ? *layout : (neo_layout){0};
 }
 
+enum { UNTOUCHED = 0x5a };
+
+/* What lies between the rows of a window is not the kernel's. */
+static void check_gaps(fixture *f, const neo_layout *layout, const neo_shape *shape, size_t size,
+                       const void *memory) {
+  bool window = false;
+  for (int i = 0; i < layout->n; i++)
+    window = window || (layout->dim[i].part == ' ' && layout->dim[i].factor > 0);
+  if (!window)
+    return;
+  neo_tensor ones;
+  assert_int_equal(neo_tensor_create(&f->ctx, NEO_U8, shape, &ones), NEO_OK);
+  memset(ones.data, 1, ones.size);
+  size_t n = (size_t)neo_layout_elements(layout, shape);
+  uint8_t *owned = malloc(n);
+  neo_layout_pack(layout, &ones, owned);
+  for (size_t i = 0; i < n; i++)
+    for (size_t k = 0; k < size && !owned[i]; k++)
+      if (((const uint8_t *)memory)[i * size + k] != UNTOUCHED)
+        fail_msg("%s: wrote element %zu, which is not its own", f->name, i);
+  free(owned);
+  neo_tensor_free(&f->ctx, &ones);
+}
+
 /* Memory of parameter p, which is the rewritten te's buffer b. */
 static void *make_param(fixture *f, const neo_schedule *line, const neo_nest *nest,
                         const neo_packing *packing, int p, int b) {
@@ -116,6 +140,7 @@ static void *make_param(fixture *f, const neo_schedule *line, const neo_nest *ne
       neo_aligned_alloc(&f->ctx, (size_t)buffer->elements * neo_dtype_size(buffer->dtype));
   assert_non_null(memory);
   neo_layout layout = layout_of(line, b);
+  memset(memory, UNTOUCHED, (size_t)buffer->elements * neo_dtype_size(buffer->dtype));
   if (f->te.n_buffers > b && f->te.buffer[b].role == NEO_TE_IN)
     neo_layout_pack(&layout, &f->tensor[b], memory);
   for (int i = 0; i < packing->n; i++) {
@@ -136,6 +161,7 @@ static void compare(fixture *f, const neo_schedule *line, int b, const void *mem
   const neo_tensor *want = &f->tensor[b];
   assert_int_equal(neo_tensor_create(&f->ctx, want->dtype, &want->shape, &got), NEO_OK);
   neo_layout_unpack(&layout, memory, &got);
+  check_gaps(f, &layout, &want->shape, neo_dtype_size(want->dtype), memory);
   int64_t n = (int64_t)(want->size / neo_dtype_size(want->dtype));
   double most = 0, largest = 1e-6;
   for (int64_t i = 0; i < n; i++) {

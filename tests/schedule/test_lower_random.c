@@ -43,9 +43,12 @@ static void write_layouts(writer *w) {
     }
     neo_buf_printf(&w->line, "; %s b%d ", w->te->buffer[b].role == NEO_TE_CONST ? "pack" : "lay",
                    b);
-    for (int k = 0; k < rank; k++)
+    for (int k = 0; k < rank; k++) {
       neo_buf_printf(&w->line, order[k] == blocked ? "%s%d/%d" : "%s%d", k ? "," : "", order[k],
                      factor);
+      if (order[k] != blocked && w->te->buffer[b].role != NEO_TE_CONST && below(w, 6) == 0)
+        neo_buf_printf(&w->line, "~%d", (int)w->te->buffer[b].shape.dim[order[k]] + below(w, 9));
+    }
     if (blocked >= 0)
       neo_buf_printf(&w->line, ",%d%%%d", blocked, factor);
   }

@@ -38,6 +38,7 @@ static void lines_round_trip(void **state) {
       "s1; alg direct",
       "s1; alg winograd m=4 r=3 points=0,1,-1",
       "s1; alg pad; lay b0 0,2,3,1; pack b1 0/16,2,3,1,0%16; lay b4 0,1,2,3",
+      "s1; alg direct; lay b0 0,2,3,1~128; lay b1 0,1~9,2,3",
       "s1; alg pad; split B2.1 2 8; split B2.3 6; order B2 0 1.0 2 3.0 3.1 1.1 1.2; at B1 B2 4 reg",
       "s1; alg direct; inline B0; parallel B1 2; vector B1.2.1; unroll B1.0.0; prefetch b3 B1.2.0 "
       "4",
@@ -73,6 +74,9 @@ static void bad_lines_are_refused(void **state) {
       "s1; alg direct; lay b0 0,2",
       "s1; alg direct; lay b0 0/8,1",
       "s1; alg direct; lay b0 0/8,1,0%4",
+      "s1; alg direct; lay b0 0~0,1",
+      "s1; alg direct; lay b0 0~,1",
+      "s1; alg direct; lay b0 0/8~2,1,0%8",
       "s1; alg direct; at B0 B1 1 global",
       "s1; alg direct; order B0 -1",
       "s1; alg direct; vector B0.1.0 extra",
@@ -119,14 +123,15 @@ static void layouts_of_a_line(void **state) {
 
 static void packing_goes_there_and_back(void **state) {
   (void)state;
-  const char *texts[] = {"0,1,2", "2,0,1", "0,1/4,2,1%4", "1/4,0,2/3,1%4,2%3"};
+  const char *texts[] = {"0,1,2",   "2,0,1",   "0,1/4,2,1%4", "1/4,0,2/3,1%4,2%3",
+                         "0,1~7,2", "0,2,1~9", "1,0~3,2~5"};
   neo_shape shape = {3, {2, 6, 5}};
   neo_tensor from, to;
   assert_int_equal(neo_tensor_create(&ctx, NEO_I16, &shape, &from), NEO_OK);
   assert_int_equal(neo_tensor_create(&ctx, NEO_I16, &shape, &to), NEO_OK);
   for (int i = 0; i < 60; i++)
     neo_tensor_set_i64(&from, i, i + 1);
-  int64_t sizes[] = {60, 60, 80, 96};
+  int64_t sizes[] = {60, 60, 80, 96, 65, 87, 85};
   for (int i = 0; i < NEO_COUNT(texts); i++) {
     neo_layout layout;
     assert_int_equal(neo_layout_parse(&ctx, texts[i], 3, &layout), NEO_OK);
@@ -180,6 +185,39 @@ static void long_rows_are_packed(void **state) {
   }
 }
 
+/* Parts of a value lie where the whole has them. */
+static void windows_of_a_layout(void **state) {
+  (void)state;
+  static const char *const whole[] = {"0,1,2,3", "0,2,3,1", "0,1~20,2,3", "3,2,1,0"};
+  static const char *const wanted[] = {"0,1~12,2,3~5", "0,2,3~5,1~12", "0,1~20,2,3~5",
+                                       "3,2,1~12,0"};
+  neo_shape shape = {4, {2, 12, 3, 5}}, part = {4, {2, 4, 3, 2}}, rows = {4, {1, 4, 3, 5}};
+  for (int i = 0; i < NEO_COUNT(whole); i++) {
+    neo_layout layout, window;
+    neo_buf text = {0};
+    assert_int_equal(neo_layout_parse(&ctx, whole[i], 4, &layout), NEO_OK);
+    neo_layout_window(&layout, &shape, &part, &window);
+    neo_layout_print(&text, &window, 4);
+    assert_string_equal(text.data, wanted[i]);
+    assert_true(neo_layout_fits(&window, &part));
+    int64_t first[4] = {0, 5, 0, 1};
+    for (int k = 0; k < 48; k++) {
+      int64_t at[4] = {k / 24, k / 6 % 4, k / 2 % 3, k % 2}, in_whole[4];
+      for (int d = 0; d < 4; d++)
+        in_whole[d] = first[d] + at[d];
+      assert_int_equal(neo_layout_place(&layout, &shape, first) +
+                           neo_layout_place(&window, &part, at),
+                       neo_layout_place(&layout, &shape, in_whole));
+    }
+    neo_buf_fini(&text);
+  }
+  neo_layout plain = {0}, window;
+  neo_layout_window(&plain, &shape, &rows, &window);
+  assert_int_equal(window.n, 0); /* one piece of the whole */
+  assert_int_equal(neo_layout_parse(&ctx, "0,1~3,2,3", 4, &window), NEO_OK);
+  assert_false(neo_layout_fits(&window, &part));
+}
+
 /* Offsets agree with where pack puts the element. */
 static void offsets_agree_with_packing(void **state) {
   (void)state;
@@ -214,6 +252,7 @@ int main(void) {
       cmocka_unit_test(layouts_of_a_line),
       cmocka_unit_test(packing_goes_there_and_back),
       cmocka_unit_test(long_rows_are_packed),
+      cmocka_unit_test(windows_of_a_layout),
       cmocka_unit_test(offsets_agree_with_packing),
   };
   return cmocka_run_group_tests(tests, setup, NULL);

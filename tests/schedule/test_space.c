@@ -144,7 +144,8 @@ static void test_every_case_on_every_target(void **state) {
 /* Fixed layouts: every combination of three layouts on the first input and the output. */
 static void test_fixed_layouts(void **state) {
   (void)state;
-  static const char *const layouts[] = {"0,1,2,3", "0,2,3,1", "0,1/8,2,3,1%8", "3,2,1,0"};
+  static const char *const layouts[] = {"0,1,2,3", "0,2,3,1",     "0,1/8,2,3,1%8",
+                                        "3,2,1,0", "0,2,3,1~300", "0,1~290,2,3~70"};
   for (int k = 0; k < NEO_COUNT(space_cases); k++) {
     neo_ctx ctx;
     neo_arena arena;
@@ -155,10 +156,11 @@ static void test_fixed_layouts(void **state) {
     int out = te.n_buffers - 1;
     bool images = te.buffer[0].shape.rank == 4 && te.buffer[out].shape.rank == 4;
     neo_arena_fini(&arena);
-    for (int i = 0; images && i < 16; i++) {
+    for (int i = 0; images && i < 20; i++) { /* windows: both, and with one that is none */
       neo_layout in, last;
-      assert_int_equal(neo_layout_parse(&ctx, layouts[i / 4], 4, &in), NEO_OK);
-      assert_int_equal(neo_layout_parse(&ctx, layouts[i % 4], 4, &last), NEO_OK);
+      int from = i < 16 ? i / 4 : i % 2 ? 4 : 5, to = i < 16 ? i % 4 : i < 18 ? from : 1;
+      assert_int_equal(neo_layout_parse(&ctx, layouts[from], 4, &in), NEO_OK);
+      assert_int_equal(neo_layout_parse(&ctx, layouts[to], 4, &last), NEO_OK);
       neo_space_options options = {.threads = 2, .accuracy = NEO_ACCURACY_DEFAULT};
       options.fixed[0] = &in;
       options.fixed[out] = &last;
