@@ -59,6 +59,16 @@ static void get_key(neo_reader *in, bool required, char out[33]) {
     in->failed = true;
 }
 
+/* A name that an object file's table of symbols may have. */
+static void get_symbol(neo_reader *in, char *out, size_t size) {
+  get_text(in, out, size);
+  if (!in->failed && !*out)
+    in->failed = true;
+  for (const char *at = out; !in->failed && *at; at++)
+    if (*at <= ' ' || *at > '~')
+      in->failed = true;
+}
+
 static neo_status finished(neo_ctx *ctx, const neo_reader *in, const char *what) {
   if (in->failed || in->at != in->size)
     return neo_fail(ctx, NEO_BAD_INPUT, "%s: damaged near byte %zu of %zu", what, in->at, in->size);
@@ -151,7 +161,8 @@ static neo_status get_buffer(neo_ctx *ctx, neo_reader *in, neo_job_kernel *k, ui
     get_key(in, false, k->data[c][i]);
   if (in->failed)
     return finished(ctx, in, "job");
-  size_t size = neo_rt_dtype_size(k->dtype[i]);
+  /* A string is a pointer of this process: no bytes of another one are any. */
+  size_t size = neo_rt_dtype_is_text(k->dtype[i]) ? 0 : neo_rt_dtype_size(k->dtype[i]);
   if (k->role[i] > 2 || !size)
     return wrong(ctx, "a buffer's role or type", k->role[i] > 2 ? k->role[i] : k->dtype[i]);
   if (!in_range(k->bytes[i], 0, MAX_BYTES) || k->bytes[i] % (int64_t)size)
@@ -161,7 +172,7 @@ static neo_status get_buffer(neo_ctx *ctx, neo_reader *in, neo_job_kernel *k, ui
 
 static neo_status get_kernel(neo_ctx *ctx, neo_reader *in, neo_job_kernel *k, uint32_t n_cases) {
   get_key(in, true, k->object);
-  get_text(in, k->symbol, sizeof(k->symbol));
+  get_symbol(in, k->symbol, sizeof(k->symbol));
   k->n_launches = neo_read_u32le(in);
   if (in->failed || !in_range(k->n_launches, 1, NEO_JOB_MAX_LAUNCHES))
     return in->failed ? finished(ctx, in, "job") : wrong(ctx, "number of launches", k->n_launches);

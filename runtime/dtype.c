@@ -17,6 +17,10 @@ size_t neo_rt_dtype_size(int dtype) {
   return dtype >= 0 && dtype < NEO_COUNT(rows) ? rows[dtype].size : 0;
 }
 
+bool neo_rt_dtype_is_text(int dtype) {
+  return dtype == NEO_RT_STR;
+}
+
 const char *neo_rt_dtype_name(int dtype) {
   return dtype >= 0 && dtype < NEO_COUNT(rows) ? rows[dtype].name : "?";
 }

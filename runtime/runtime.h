@@ -13,6 +13,8 @@
 /* Bytes of an element type by its number in plans and frames (docs/formats/plan.md); 0: no such
  * type. */
 size_t neo_rt_dtype_size(int dtype);
+/* Are its elements pointers to texts? */
+bool neo_rt_dtype_is_text(int dtype);
 /* "AMD EPYC 9R14" or "unknown". */
 void neo_cpu_model(char *out, size_t size);
 

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "rpc/rpc.h"
+#include "runtime/dtype.h"
 #include "tests/fail_malloc.h"
 
 static const char key[] = "0123456789abcdef0123456789abcdef";
@@ -123,6 +124,9 @@ static void refuses_what_is_out_of_range(void **state) {
   REFUSED(job.kernel.n_buffers = 65);
   REFUSED(job.kernel.role[1] = 3);
   REFUSED(job.kernel.dtype[1] = 100);
+  REFUSED(job.kernel.dtype[0] = NEO_RT_STR);
+  REFUSED(job.kernel.symbol[0] = '\0');
+  REFUSED(job.kernel.symbol[0] = '\n');
   REFUSED(job.kernel.bytes[0] = -8);
   REFUSED(job.kernel.bytes[1] = 12); /* not a number of i64 */
   REFUSED(job.kernel.work_bytes = -1);
