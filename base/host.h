@@ -22,7 +22,7 @@ neo_status neo_dir_temp(neo_ctx *ctx, const char *base, char out[256]);
 bool neo_file_exists(const char *path);
 bool neo_dir_exists(const char *path); /* a folder, links followed */
 
-/* Read-only map of a file. */
+/* Read-only map of a file; data is not NULL, of an empty one neither. */
 typedef struct neo_mapping {
   const uint8_t *data;
   size_t size;
@@ -64,7 +64,9 @@ neo_status neo_self_dir(neo_ctx *ctx, char out[512]);
 
 /* ---- JSON (jansson) -------------------------------------------------------------------------- */
 
-/* Parses; an error names `what`, line and column. Release with json_decref. */
+/* Parses; an error names `what`, line and column. Release with json_decref. A value takes about 100
+ * bytes, of a text perhaps two: texts whose values would take more than 4 times their size and 64
+ * MB are refused. */
 neo_status neo_json_parse(neo_ctx *ctx, const char *what, const char *text, size_t size,
                           json_t **out);
 void neo_json_print(neo_buf *buf, const json_t *json, bool pretty); /* sorted keys: canonical */

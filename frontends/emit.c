@@ -46,7 +46,9 @@ void neo_unsupported_fini(neo_unsupported *list) {
 neo_status neo_emitter_init(neo_emitter *e, neo_ctx *ctx, const neo_source *source,
                             const char *name) {
   *e = (neo_emitter){.ctx = ctx, .source = source, .scope = ""};
-  return neo_graph_create(ctx, name, &e->graph);
+  NEO_TRY(neo_graph_create(ctx, name, &e->graph));
+  e->graph->budget->bytes = source->options.max_model_bytes;
+  return NEO_OK;
 }
 
 void neo_emitter_drop(neo_emitter *e) {

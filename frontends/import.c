@@ -36,7 +36,8 @@ static neo_status unknown_format(neo_ctx *ctx, const char *path) {
 
 static neo_status open_source(neo_ctx *ctx, const char *path, const neo_import_options *options,
                               neo_source *out) {
-  *out = (neo_source){.path = path};
+  static const uint8_t nothing[1];
+  *out = (neo_source){.path = path, .file = {.data = nothing}};
   if (options)
     out->options = *options;
   if (out->options.max_model_bytes <= 0)

@@ -482,6 +482,7 @@ static neo_status build(neo_ctx *ctx, const neo_source *source, const Onnx__Mode
   onnx_scope scope = {
       .prefix = "", .n_opsets = model->n_opset_import, .opsets = model->opset_import};
   NEO_TRY(neo_graph_create(ctx, text_or_empty(model->graph->name), &im.e.graph));
+  im.e.graph->budget->bytes = source->options.max_model_bytes;
   im.main = scope.graph = im.e.graph;
   im.files = neo_arena_alloc(im.e.graph->arena, sizeof *im.files);
   im.files->model = source->file;

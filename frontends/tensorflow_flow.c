@@ -64,6 +64,7 @@ typedef struct inner {
 
 static neo_status inner_begin(tf_import *im, inner *in, const char *name) {
   NEO_TRY(neo_emitter_init(&in->e, im->ctx, im->source, name));
+  in->e.graph->budget = im->e->graph->budget;
   in->outer = im->e;
   in->outer_generation = im->generation;
   in->e.scope = im->e->scope;

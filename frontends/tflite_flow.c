@@ -33,6 +33,7 @@ static bool enter(tfl_import *im, outside *saved) {
     im->fb.status = status;
     return false;
   }
+  graph->budget = im->e.graph->budget;
   *saved = (outside){im->e.graph, im->e.inferred, im->e.scope, im->e.failed};
   im->e.graph = graph;
   im->e.inferred = 0;

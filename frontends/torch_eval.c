@@ -10,6 +10,7 @@
 
 enum {
   MAX_STEPS = 4000000,
+  ARENA_ALWAYS = 32 << 20,
   MAX_CALLS = 150,
   MAX_TRIPS = 100000,
   MAX_BRANCH_OUTPUTS = TS_MAX_NAMES
@@ -372,6 +373,7 @@ void ts_copy_names(script *s, ts_env *into, const ts_env *from, const ts_stmt *s
 static neo_status run_branch(script *s, ts_env *env, const ts_block *block, int n,
                              const char **names, branch *b) {
   NEO_TRY(neo_emitter_init(&b->emitter, s->t.ctx, s->t.source, "branch"));
+  b->emitter.graph->budget = s->t.emitter.graph->budget;
   b->emitter.scope = s->t.frame->emitter->scope;
   b->frame = (torch_frame){.parent = s->t.frame, .emitter = &b->emitter};
   b->env.what = env->what;
@@ -612,6 +614,17 @@ static void run_while(script *s, ts_env *env, const ts_stmt *stmt) {
   }
 }
 
+/* Loops of a small file make as much as they like. */
+static bool within_memory(script *s, const ts_env *env) {
+  const neo_arena *top = s->t.emitter.graph->arena, *now = torch_emitter(&s->t)->graph->arena;
+  size_t used = s->t.arena.total + top->total + (now == top ? 0 : now->total);
+  if (used <= 4 * s->t.source->file.size + ARENA_ALWAYS)
+    return true;
+  torch_bad(&s->t, NEO_UNSUPPORTED,
+            "%s: the code's loops, unrolled, take more than 4 times the file and 32 MB", env->what);
+  return false;
+}
+
 static void run_statement(script *s, ts_env *env, const ts_stmt *stmt) {
   neo_emitter *e = torch_emitter(&s->t);
   if (++s->steps > MAX_STEPS) {
@@ -619,6 +632,8 @@ static void run_statement(script *s, ts_env *env, const ts_stmt *stmt) {
               MAX_STEPS);
     return;
   }
+  if (!within_memory(s, env))
+    return;
   e->scope = neo_arena_printf(e->graph->arena, "%s:%d", env->what, stmt->line);
   switch (stmt->kind) {
   case TS_ASSIGN:

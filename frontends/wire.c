@@ -5,7 +5,9 @@
  *   - copies only fields that our .proto files know,
  *   - replaces each raw field (the bytes of a tensor) of RAW_MIN bytes or more by its place in the
  *     file, so that weights stay in the mapping,
- *   - refuses truncated fields, groups, field number 0 and nesting deeper than MAX_DEPTH.
+ *   - refuses truncated fields, groups, field number 0 and nesting deeper than MAX_DEPTH,
+ *   - and counts what protobuf-c would allocate: an empty message takes two bytes of a file and
+ *     hundreds of memory, so that is limited by the file's size.
  * Lengths of nested messages shrink with their content; they are written as five-byte padded
  * varints and patched afterwards. */
 #include "frontends/wire.h"
@@ -17,6 +19,7 @@ typedef struct walk {
   neo_ctx *ctx;
   const neo_wire_file *file;
   neo_buf *out;
+  size_t memory; /* of the messages unpacked */
 } walk;
 
 static neo_status damaged(const walk *w, const uint8_t *at, const char *what) {
@@ -73,8 +76,33 @@ const uint8_t *neo_wire_payload_end(const uint8_t **at, const uint8_t *end, unsi
 static neo_status copy_message(walk *w, const ProtobufCMessageDescriptor *type, const uint8_t *at,
                                const uint8_t *end, int depth);
 
+/* Where packed numbers become 8 bytes each, whatever they take here. */
+static bool is_varint(ProtobufCType type) {
+  return type != PROTOBUF_C_TYPE_FIXED32 && type != PROTOBUF_C_TYPE_SFIXED32 &&
+         type != PROTOBUF_C_TYPE_FLOAT && type != PROTOBUF_C_TYPE_FIXED64 &&
+         type != PROTOBUF_C_TYPE_SFIXED64 && type != PROTOBUF_C_TYPE_DOUBLE;
+}
+
+static neo_status count_memory(walk *w, const ProtobufCFieldDescriptor *field, unsigned wire,
+                               const uint8_t *at, size_t bytes) {
+  enum { POINTER = 8, BLOCK = 16 };
+  if (wire != 2)
+    w->memory += POINTER;
+  else if (field->type == PROTOBUF_C_TYPE_MESSAGE)
+    w->memory +=
+        ((const ProtobufCMessageDescriptor *)field->descriptor)->sizeof_message + BLOCK + POINTER;
+  else if (field->type == PROTOBUF_C_TYPE_STRING || field->type == PROTOBUF_C_TYPE_BYTES)
+    w->memory += bytes + BLOCK + POINTER;
+  else
+    w->memory += is_varint(field->type) ? 8 * bytes : bytes;
+  if (w->memory + w->out->size > 3 * w->file->size + (48u << 20))
+    return damaged(w, at, "more messages than the file's size allows");
+  return NEO_OK;
+}
+
 static neo_status copy_field(walk *w, const ProtobufCFieldDescriptor *field, unsigned wire,
                              const uint8_t *at, const uint8_t *end, int depth) {
+  NEO_TRY(count_memory(w, field, wire, at, (size_t)(end - at)));
   put_varint(w->out, (uint64_t)field->id << 3 | wire);
   if (wire != 2) {
     neo_buf_append(w->out, at, (size_t)(end - at));
@@ -128,7 +156,7 @@ static neo_status copy_message(walk *w, const ProtobufCMessageDescriptor *type, 
 }
 
 neo_status neo_wire_strip(neo_ctx *ctx, const neo_wire_file *file, neo_buf *out) {
-  walk w = {ctx, file, out};
+  walk w = {.ctx = ctx, .file = file, .out = out};
   NEO_TRY(copy_message(&w, file->type, file->data, file->data + file->size, 0));
   if (out->failed)
     return neo_fail(ctx, NEO_NO_MEMORY, "%s: %s: out of memory", file->format, file->path);

@@ -24,7 +24,11 @@ typedef struct graph_box {
   void **owned; /* aligned heap blocks */
   int n_children, cap_children;
   neo_graph **child; /* graphs of attributes, present or replaced */
+  neo_fold_budget budget;
 } graph_box;
+
+#define FOLD_BYTES ((int64_t)8 << 30)
+#define FOLD_WORK ((int64_t)1 << 32)
 
 neo_status neo_graph_create(neo_ctx *ctx, const char *name, neo_graph **out) {
   graph_box *box = neo_alloc(ctx, sizeof *box);
@@ -34,6 +38,8 @@ neo_status neo_graph_create(neo_ctx *ctx, const char *name, neo_graph **out) {
   neo_arena_init(&box->arena);
   box->graph.arena = &box->arena;
   box->graph.name = neo_arena_strdup(&box->arena, name);
+  box->budget = (neo_fold_budget){FOLD_BYTES, FOLD_WORK};
+  box->graph.budget = &box->budget;
   *out = &box->graph;
   return NEO_OK;
 }
@@ -121,8 +127,16 @@ void neo_graph_drop_unused(neo_graph *graph) {
   neo_arena_fini(&scratch);
 }
 
+static void share_budget(neo_graph *graph, neo_fold_budget *budget) {
+  graph_box *box = (graph_box *)graph;
+  graph->budget = budget;
+  for (int i = 0; i < box->n_children; i++)
+    share_budget(box->child[i], budget);
+}
+
 void neo_graph_own(neo_graph *graph, neo_graph *sub) {
   graph_box *box = (graph_box *)graph;
+  share_budget(sub, graph->budget);
   for (int i = 0; i < box->n_children; i++)
     if (box->child[i] == sub)
       return;
@@ -484,6 +498,7 @@ neo_status neo_graph_clone(neo_ctx *ctx, const neo_graph *graph, neo_graph **out
   NEO_TRY(neo_graph_create(ctx, "", &to));
   neo_arena *arena = to->arena;
   to->name = graph->name;
+  to->budget = graph->budget;
   to->n_values = to->cap_values = graph->n_values;
   to->value = neo_arena_copy(arena, graph->value, sizeof *graph->value * (size_t)graph->n_values);
   to->n_inputs = to->cap_inputs = graph->n_inputs;

@@ -75,6 +75,12 @@ typedef struct neo_node {
   int region; /* of a flattened graph: see neo_graph_flatten; else 0 */
 } neo_node;
 
+/* What folding may still spend on a graph and the graphs inside it, together. */
+typedef struct neo_fold_budget {
+  int64_t bytes; /* of constants that it makes; readers: --max-model-bytes; default 8 GB */
+  int64_t work;  /* elements that are computed one by one */
+} neo_fold_budget;
+
 typedef struct neo_graph {
   neo_arena *arena; /* owns everything but constants' data that is mmapped (see keep) */
   const char *name;
@@ -93,6 +99,7 @@ typedef struct neo_graph {
   void (*keep_release)(void *keep); /* frontends: the mapped file that constants point into */
   void (*keep_idle)(void *keep);    /* it will not be read for long; NULL: nothing to do */
   void *keep;
+  neo_fold_budget *budget; /* the outermost graph's own; a clone's is its original's */
 } neo_graph;
 
 neo_status neo_graph_create(neo_ctx *ctx, const char *name, neo_graph **out);

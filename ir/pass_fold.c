@@ -2,7 +2,8 @@
  *
  * A node whose inputs are all constants is evaluated by its operator and replaced by the result.
  * Views of constants share the data. Results over MAX_BYTES are left: they would cost more memory
- * than they save.
+ * than they save. So is what the graph's budget has no bytes or no work for: a small file may ask
+ * for many large constants, and for sums that take hours; both are computed when the model runs.
  *
  * Invariant: folding changes no rounding, since an operator's eval is the oracle of its kernels. */
 #include "ir/graph_edit.h"
@@ -51,6 +52,55 @@ static bool fold_view(neo_graph *graph, neo_node *node) {
   return true;
 }
 
+/* Elements that evaluation computes one by one, and bytes of what it holds meanwhile. */
+static void cost(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, int64_t *work,
+                 int64_t *scratch_bytes) {
+  neo_arena scratch;
+  int in_value[NEO_TE_MAX_BUFFERS];
+  double points = 0, bytes = 0;
+  neo_ctx quiet;
+  neo_ctx_fork(&quiet, ctx);
+  quiet.log = NULL;
+  neo_arena_init(&scratch);
+  neo_te *te = neo_arena_alloc(&scratch, sizeof *te);
+  neo_te_init(te, &scratch);
+  bool lowered = !node->op->eval && node->op->lower(&quiet, graph, node, te, in_value) == NEO_OK;
+  for (int b = 0; lowered && b < te->n_blocks; b++) {
+    double n = 1;
+    for (int a = 0; a < te->block[b].n_spatial + te->block[b].n_reduce; a++)
+      n *= (double)te->block[b].extent[a];
+    points += n;
+  }
+  for (int b = 0; lowered && b < te->n_buffers; b++) {
+    double n = te->buffer[b].role == NEO_TE_TMP ? (double)neo_dtype_size(te->buffer[b].dtype) : 0;
+    for (int d = 0; d < te->buffer[b].shape.rank; d++)
+      n *= (double)te->buffer[b].shape.dim[d];
+    bytes += n;
+  }
+  neo_arena_fini(&scratch);
+  *work = (int64_t)(points < 1e18 ? points : 1e18);
+  *scratch_bytes = (int64_t)(bytes < 1e18 ? bytes : 1e18);
+}
+
+/* Takes what evaluation needs from the budget; false, and nothing taken, if it is not there. */
+static bool afford(neo_ctx *ctx, neo_graph *graph, const neo_node *node) {
+  int64_t bytes = 0, work = 0, scratch = 0;
+  for (int i = 0; i < node->n_outputs; i++) {
+    const neo_value *value = &graph->value[node->output[i]];
+    int64_t n = 0;
+    neo_shape_elements(&value->shape, &n);
+    bytes += n * (int64_t)neo_dtype_size(value->dtype);
+  }
+  cost(ctx, graph, node, &work, &scratch);
+  neo_fold_budget *budget = graph->budget;
+  if (bytes > budget->bytes || work > budget->work || scratch > MAX_BYTES ||
+      scratch > budget->bytes - bytes)
+    return false;
+  budget->bytes -= bytes;
+  budget->work -= work;
+  return true;
+}
+
 static neo_status evaluate(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
   neo_arena scratch;
   neo_arena_init(&scratch);
@@ -74,7 +124,7 @@ neo_status neo_fold_node(neo_ctx *ctx, neo_graph *graph, neo_node *node, int64_t
   if ((!node->op->eval && !node->op->lower) || neo_edit_is(node, "loop") ||
       neo_edit_is(node, "unreachable"))
     return NEO_OK; /* a loop that infer left is a long one: not by the interpreter */
-  return evaluate(ctx, graph, node);
+  return afford(ctx, graph, node) ? evaluate(ctx, graph, node) : NEO_OK;
 }
 
 neo_status neo_pass_fold(neo_ctx *ctx, neo_graph *graph) {

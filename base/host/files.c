@@ -201,7 +201,8 @@ neo_status neo_file_map(neo_ctx *ctx, const char *path, neo_mapping *out) {
   int fd;
   size_t size;
   NEO_TRY(open_for_reading(ctx, path, &fd, &size));
-  void *data = size ? mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0) : NULL;
+  static const uint8_t nothing[1]; /* so that ranges of an empty file are ranges */
+  const void *data = size ? mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0) : nothing;
   neo_status status = data == MAP_FAILED ? fail_errno(ctx, path, "map") : NEO_OK;
   close(fd);
   if (status == NEO_OK)
@@ -210,12 +211,12 @@ neo_status neo_file_map(neo_ctx *ctx, const char *path, neo_mapping *out) {
 }
 
 void neo_file_unmap(neo_mapping *mapping) {
-  if (mapping->data)
+  if (mapping->size)
     munmap((void *)(uintptr_t)mapping->data, mapping->size);
   *mapping = (neo_mapping){0};
 }
 
 void neo_file_idle(const neo_mapping *mapping) {
-  if (mapping->data)
+  if (mapping->size)
     madvise((void *)(uintptr_t)mapping->data, mapping->size, MADV_DONTNEED);
 }

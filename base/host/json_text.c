@@ -7,9 +7,32 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { VALUE_BYTES = 100, ALWAYS = 64 << 20 }; /* a value and its place in an array or object */
+
+/* Values and keys, at most: every one but the first follows a bracket, a comma or a colon. */
+static size_t count_values(const char *text, size_t size) {
+  size_t n = 1;
+  bool quoted = false;
+  for (size_t i = 0; i < size; i++) {
+    char c = text[i];
+    if (c == '"')
+      quoted = !quoted;
+    else if (quoted)
+      i += c == '\\';
+    else
+      n += c == '[' || c == '{' || c == ',' || c == ':';
+  }
+  return n;
+}
+
 neo_status neo_json_parse(neo_ctx *ctx, const char *what, const char *text, size_t size,
                           json_t **out) {
   json_error_t error;
+  size_t values = count_values(text, size);
+  if (values > (4 * size + ALWAYS) / VALUE_BYTES)
+    return neo_fail(ctx, NEO_BAD_INPUT,
+                    "%s: %zu values in %zu bytes: they take more than 4 times the file and 64 MB",
+                    what, values, size);
   json_t *json = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
   if (!json)
     return neo_fail(ctx, NEO_BAD_INPUT, "%s: line %d column %d: %s", what, error.line, error.column,
