@@ -95,27 +95,26 @@ static neo_status check_processor(neo_ctx *ctx, const neo_plan *plan) {
                   names, plan->target);
 }
 
-static neo_status check_params(neo_ctx *ctx, const char *path, neo_rt_model *model) {
-  neo_reader in = {.data = model->map, .size = model->map_size};
+neo_status neo_params_check(neo_ctx *ctx, const char *path, const uint8_t *file, size_t size,
+                            int64_t needed) {
+  neo_reader in = {.data = file, .size = size};
   const uint8_t *magic = neo_read_bytes(&in, 8);
   uint32_t version = neo_read_u32le(&in), zero = neo_read_u32le(&in);
   uint64_t bytes = neo_read_u64le(&in);
   uint32_t crc = neo_read_u32le(&in);
-  if (in.failed || model->map_size < NEO_PARAMS_HEADER || memcmp(magic, NEO_PARAMS_MAGIC, 8) != 0 ||
-      zero)
+  if (in.failed || size < NEO_PARAMS_HEADER || memcmp(magic, NEO_PARAMS_MAGIC, 8) != 0 || zero)
     return neo_fail(ctx, NEO_BAD_INPUT, "%s: not a parameter file", path);
   if (version != 1)
     return neo_fail(ctx, NEO_UNSUPPORTED, "%s: version %u, this runtime reads 1", path,
                     (unsigned)version);
-  if (bytes != model->map_size - NEO_PARAMS_HEADER)
+  if (bytes != size - NEO_PARAMS_HEADER)
     return neo_fail(ctx, NEO_BAD_INPUT, "%s: %zu bytes of data, its header says %llu", path,
-                    model->map_size - NEO_PARAMS_HEADER, (unsigned long long)bytes);
-  if ((uint64_t)model->plan->params_bytes != bytes)
+                    size - NEO_PARAMS_HEADER, (unsigned long long)bytes);
+  if ((uint64_t)needed != bytes)
     return neo_fail(ctx, NEO_BAD_INPUT,
                     "%s: %llu bytes of data, the plan needs %lld: of another artifact", path,
-                    (unsigned long long)bytes, (long long)model->plan->params_bytes);
-  model->params = (const uint8_t *)model->map + NEO_PARAMS_HEADER;
-  if (neo_crc32(0, model->params, bytes) != crc)
+                    (unsigned long long)bytes, (long long)needed);
+  if (neo_crc32(0, file + NEO_PARAMS_HEADER, bytes) != crc)
     return neo_fail(ctx, NEO_BAD_INPUT, "%s: checksum does not match: the file is damaged", path);
   return NEO_OK;
 }
@@ -138,7 +137,8 @@ static neo_status map_params(neo_ctx *ctx, const char *dir, neo_rt_model *model)
     return neo_fail(ctx, NEO_IO, "%s: %s", path, strerror(error));
   model->map = map;
   model->map_size = (size_t)info.st_size;
-  return check_params(ctx, path, model);
+  model->params = (const uint8_t *)map + NEO_PARAMS_HEADER;
+  return neo_params_check(ctx, path, map, model->map_size, model->plan->params_bytes);
 }
 
 static neo_rt_tensor_info describe(const neo_plan_value *value, const char *name) {

@@ -25,5 +25,8 @@ static inline const neo_plan *neo_rt_plan(const neo_rt_model *model, int shape) 
  * the code. */
 int neo_rt_report(neo_rt_error *error, neo_status status, const neo_ctx *ctx);
 size_t neo_rt_dense_bytes(const neo_plan_value *value);
+/* Is this a whole compiled.params with as many bytes of data as the plan needs? */
+neo_status neo_params_check(neo_ctx *ctx, const char *path, const uint8_t *file, size_t size,
+                            int64_t needed);
 
 #endif

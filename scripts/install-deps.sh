@@ -18,7 +18,7 @@ packages=(
   libzip-dev                               # PyTorch and Keras archives
   libcmocka-dev                            # tests
   libopenblas0-pthread                     # a baseline, loaded at run time
-  clang-19 clang-format pmccabe            # gates, fuzzing, the other compiler of codegen/c
+  clang-19 libclang-rt-19-dev libomp-19-dev clang-format pmccabe            # gates, fuzzing, the other compiler of codegen/c
   gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user   # neo-board for aarch64, and tests that emulate it
   python3 python3-venv                     # gates, quickstart, benchmarks
 )

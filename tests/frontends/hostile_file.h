@@ -1,5 +1,6 @@
 /* tests/frontends/hostile_file.h: what tests of damaged model files share: a scratch folder,
- * importing bytes, truncating and flipping bits of a sound file. Include cmocka first. */
+ * importing bytes. Truncations and flipped bits are the replays of the fuzz targets (tests/fuzz).
+ * Include cmocka first. */
 #ifndef NEO_TESTS_HOSTILE_FILE_H
 #define NEO_TESTS_HOSTILE_FILE_H
 
@@ -60,39 +61,6 @@ static inline void hostile_expect(const void *data, size_t size, neo_status want
     print_message("status %s, message: %s\n", neo_status_name(status), hostile_ctx.message);
   assert_int_equal(status, want);
   assert_non_null(strstr(hostile_ctx.message, part));
-}
-
-/* Every failure says something. */
-static inline void hostile_any(const void *data, size_t size) {
-  neo_status status = hostile_import(data, size);
-  assert_true(status == NEO_OK || hostile_ctx.message[0] != '\0');
-  assert_true(status != NEO_INTERNAL && status != NEO_NO_MEMORY);
-}
-
-/* Cut at every 64th part, and at each of the last bytes. */
-static inline void hostile_truncate(const char *folder, const char *name) {
-  neo_buf file = {0};
-  hostile_load(folder, name, &file);
-  for (size_t part = 0; part < 64; part++)
-    hostile_any(file.data, file.size * part / 64);
-  for (size_t last = 1; last <= 8 && last < file.size; last++)
-    hostile_any(file.data, file.size - last);
-  neo_buf_fini(&file);
-}
-
-static inline void hostile_flip(const char *folder, const char *name, int rounds) {
-  neo_buf file = {0};
-  neo_rng rng;
-  hostile_load(folder, name, &file);
-  neo_rng_init(&rng, 7);
-  for (int i = 0; i < rounds; i++) {
-    size_t at = neo_rng_below(&rng, file.size);
-    char bit = (char)(1 << neo_rng_below(&rng, 8));
-    file.data[at] ^= bit;
-    hostile_any(file.data, file.size);
-    file.data[at] ^= bit;
-  }
-  neo_buf_fini(&file);
 }
 
 #endif

@@ -13,20 +13,6 @@
 
 #define SEEDS "tests/data/fuzz/keras/"
 
-static const char *const forms[] = {"functional.keras", "functional.h5", "sequential.h5"};
-
-static void truncated_anywhere(void **state) {
-  (void)state;
-  for (int i = 0; i < NEO_COUNT(forms); i++)
-    hostile_truncate(SEEDS, forms[i]);
-}
-
-static void with_flipped_bits(void **state) {
-  (void)state;
-  for (int i = 0; i < NEO_COUNT(forms); i++)
-    hostile_flip(SEEDS, forms[i], 150);
-}
-
 /* The configuration lies in the .h5 as plain text: replaces text by text of the same length. */
 static void expect_changed(const char *from, const char *to, neo_status want, const char *part) {
   neo_buf file = {0};
@@ -74,8 +60,6 @@ static void weights_without_a_model_are_named(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(truncated_anywhere),
-      cmocka_unit_test(with_flipped_bits),
       cmocka_unit_test(an_unknown_layer_is_named),
       cmocka_unit_test(an_unknown_activation_is_named),
       cmocka_unit_test(a_kernel_of_another_size_is_refused),

@@ -81,23 +81,6 @@ static void truncated(void **state) {
   }
 }
 
-static void bits_flipped(void **state) {
-  (void)state;
-  neo_rng rng;
-  neo_rng_init(&rng, 3);
-  sound();
-  for (int i = 0; i < 400; i++) {
-    neo_buf *file = i % 2 ? &params : &symbol;
-    size_t at = neo_rng_below(&rng, file->size);
-    char bit = (char)(1 << neo_rng_below(&rng, 8));
-    file->data[at] ^= bit;
-    put(i % 2 ? "net-0003.params" : "net-symbol.json", file->data, file->size);
-    read_model();
-    file->data[at] ^= bit;
-    put(i % 2 ? "net-0003.params" : "net-symbol.json", file->data, file->size);
-  }
-}
-
 static void expect(const char *json, neo_status want, const char *part) {
   put("net-symbol.json", json, strlen(json));
   neo_status status = read_model();
@@ -147,7 +130,6 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_sound_model_is_read),
       cmocka_unit_test(truncated),
-      cmocka_unit_test(bits_flipped),
       cmocka_unit_test(bad_symbols),
       cmocka_unit_test(an_array_of_impossible_size),
   };

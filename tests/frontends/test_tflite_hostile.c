@@ -16,17 +16,6 @@
 #define DATA "tests/data/tflite/"
 #define SMALL "mnist_seq_int8/model.tflite"
 
-static void truncated(void **state) {
-  (void)state;
-  hostile_truncate(DATA, SMALL);
-  hostile_truncate(DATA, "lstm_text/model.tflite");
-}
-
-static void bits_flipped(void **state) {
-  (void)state;
-  hostile_flip(DATA, SMALL, 1500);
-}
-
 static uint32_t u32(const neo_buf *file, size_t at) {
   uint32_t v;
   memcpy(&v, file->data + at, sizeof v);
@@ -163,8 +152,6 @@ static void every_offset_is_checked(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(truncated),
-      cmocka_unit_test(bits_flipped),
       cmocka_unit_test(the_root_leads_outside),
       cmocka_unit_test(a_vector_that_is_too_long),
       cmocka_unit_test(an_operator_reads_a_tensor_that_is_not_there),

@@ -13,21 +13,6 @@
 
 #define SEEDS "tests/data/fuzz/xgboost/"
 
-static const char *const forms[] = {"categorical.json", "categorical.ubj", "dart.bin",
-                                    "vector.ubj",       "linear.json",     "gblinear.bin"};
-
-static void truncated_anywhere(void **state) {
-  (void)state;
-  for (int i = 0; i < NEO_COUNT(forms); i++)
-    hostile_truncate(SEEDS, forms[i]);
-}
-
-static void with_flipped_bits(void **state) {
-  (void)state;
-  for (int i = 0; i < NEO_COUNT(forms); i++)
-    hostile_flip(SEEDS, forms[i], 400);
-}
-
 /* Replaces the first `from` in a seed and expects this status and text. */
 static void expect_changed(const char *seed, const char *from, const char *to, neo_status want,
                            const char *part) {
@@ -102,8 +87,6 @@ static void deep_nesting_is_refused(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(truncated_anywhere),
-      cmocka_unit_test(with_flipped_bits),
       cmocka_unit_test(a_cycle_is_refused),
       cmocka_unit_test(a_child_outside_of_its_tree_is_refused),
       cmocka_unit_test(arrays_of_other_length_are_refused),

@@ -2,11 +2,9 @@
  * right, so that what lies behind the checksum is reached. What is accepted must be walkable and
  * give the same file. */
 #include "search/search.h"
+#include "tests/fuzz/fuzz_target.h"
 
 #include <math.h>
-#include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void load(const void *data, size_t size) {
   neo_ctx ctx;

@@ -1,7 +1,6 @@
 /* Fuzz target: the loader of relocatable kernels, for both machines. Nothing loaded is run. */
 #include "runtime/elf_load.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/fuzz_target.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static const neo_elf_machine *const machines[] = {&neo_elf_x86_64, &neo_elf_aarch64};

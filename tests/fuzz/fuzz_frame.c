@@ -1,11 +1,8 @@
 /* Fuzz target: frames, and the payloads of hello, jobs and results, as the bytes are and with
  * length and checksum made right. A payload that is accepted must be what its encoder writes. */
-#include <stdlib.h>
-#include <string.h>
 
 #include "rpc/rpc.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/fuzz_target.h"
 
 static void put_le(uint8_t *at, uint64_t v, int bytes) {
   for (int i = 0; i < bytes; i++)

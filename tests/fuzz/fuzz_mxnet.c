@@ -1,45 +1,17 @@
-/* libFuzzer target: MXNet models: a symbol.json, a NUL, and the .params that lies beside it. What
- * is read must be a sound graph. Nothing may crash, leak or take memory out of proportion. */
-#include "base/host.h"
-#include "frontends/frontends.h"
-
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static bool write_file(const char *path, const uint8_t *data, size_t size) {
-  FILE *file = fopen(path, "wb");
-  if (!file)
-    return false;
-  bool written = fwrite(data, 1, size, file) == size;
-  return fclose(file) == 0 && written;
-}
+/* Fuzz target: MXNet models: a symbol.json, a NUL, and the .params that lies beside it. */
+#include "tests/fuzz/fuzz_model.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  static char folder[64], symbol[96], params[96];
   const neo_binding bindings[] = {{"data", {4, {2, 4, 16, 16}}, false, NEO_F32},
                                   {"data2", {4, {2, 3, 16, 16}}, false, NEO_F32}};
-  neo_import_options options = {2, bindings, 64 << 20};
-  neo_ctx ctx;
-  neo_graph *graph = NULL;
-  neo_ctx_init(&ctx, 1);
-  if (!folder[0]) {
-    snprintf(folder, sizeof folder, "/tmp/neo-fuzz-mxnet-%d", (int)getpid());
-    snprintf(symbol, sizeof symbol, "%s/net-symbol.json", folder);
-    snprintf(params, sizeof params, "%s/net-0000.params", folder);
-  }
+  char path[400];
   const uint8_t *end = size ? memchr(data, 0, size) : NULL;
   size_t json = end ? (size_t)(end - data) : size;
-  if (neo_dir_create(&ctx, folder) == NEO_OK && write_file(symbol, data, json) &&
-      write_file(params, data + json + (end != NULL), size - json - (end != NULL)) &&
-      neo_import(&ctx, symbol, &options, &graph) == NEO_OK) {
-    neo_assert(neo_graph_check(&ctx, graph) == NEO_OK);
-    if (neo_pass_bind(&ctx, graph, 0, NULL) == NEO_OK && neo_pass_infer(&ctx, graph) == NEO_OK)
-      neo_assert(neo_graph_check(&ctx, graph) == NEO_OK);
-    neo_graph_destroy(graph);
-  }
-  neo_dir_remove(&ctx, folder);
+  snprintf(path, sizeof path, "%s/net-symbol.json", fuzz_folder());
+  if (fuzz_write("net-symbol.json", data, json) &&
+      fuzz_write("net-0000.params", data + json + (end != NULL), size - json - (end != NULL)))
+    fuzz_import(path, bindings, NEO_COUNT(bindings));
+  fuzz_remove("net-symbol.json");
+  fuzz_remove("net-0000.params");
   return 0;
 }

@@ -1,13 +1,9 @@
 /* libFuzzer target: nest texts. What the checker accepts must print and parse back to the same
  * text, and the interpreter must find every access in bounds. */
 #include "schedule/nest.h"
-
-#include <stdlib.h>
-#include <string.h>
+#include "tests/fuzz/fuzz_target.h"
 
 #define MAX_BYTES (1 << 20)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* Small nests only: a hostile text may ask for 2^40 iterations. */
 static bool is_small(const neo_nest *nest) {

@@ -1,13 +1,10 @@
 /* Fuzz target: the plan's decoder, as the bytes are and with size and checksum made right, so that
  * what lies behind them is reached. What is accepted must survive being written and read again. */
-#include <stdlib.h>
-#include <string.h>
 
 #include "runtime/plan.h"
+#include "tests/fuzz/fuzz_target.h"
 
 enum { HEADER = 24, FUNCTIONS = 3 };
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void put_le(uint8_t *at, uint64_t v, int bytes) {
   for (int i = 0; i < bytes; i++)

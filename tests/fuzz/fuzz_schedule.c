@@ -1,10 +1,7 @@
 /* libFuzzer target: schedule lines. What parses must print canonically and parse back to the same.
  */
 #include "schedule/schedule.h"
-
-#include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/fuzz_target.h"
 
 static const char *const tes[] = {
     "te 1\n"

@@ -65,21 +65,3 @@ if(NOT NEO_SANITIZE) # a preloaded malloc and the sanitizers' exclude each other
     endforeach()
   endforeach()
 endif()
-
-# neo_fuzz_target(folder layer name rounds): tests/fuzz/fuzz_name.c as a replay of its corpus with random changes, and
-# with clang and -DNEO_FUZZ=ON as a libFuzzer program.
-macro(neo_fuzz_target folder layer name rounds)
-  add_executable(replay_${name} ${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_replay.c ${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_${name}.c)
-  target_link_libraries(replay_${name} neo_${layer} m)
-  set_target_properties(replay_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
-  add_test(NAME ${folder}/replay_${name} COMMAND replay_${name} ${CMAKE_SOURCE_DIR}/tests/data/fuzz/${name} ${rounds})
-  set_tests_properties(${folder}/replay_${name} PROPERTIES TIMEOUT 300 LABELS ${folder})
-  if(NEO_FUZZ)
-    add_executable(fuzz_${name} ${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_${name}.c)
-    target_compile_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
-    target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
-    target_link_libraries(fuzz_${name} neo_${layer} m)
-  endif()
-endmacro()
-neo_fuzz_target(runtime runtime plan 20000)
-neo_fuzz_target(runtime runtime elf 3000)
