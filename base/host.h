@@ -34,6 +34,9 @@ void neo_file_idle(const neo_mapping *mapping);
 
 /* ---- memory that is not needed ------------------------------------------------------------------ */
 
+/* From now on the allocator holds free pages, of large blocks too, until they are given back. For a
+ * program's main thread to say. */
+void neo_memory_keep(void);
 /* Gives back what the allocator holds in free pages. */
 void neo_memory_trim(void);
 

@@ -88,6 +88,7 @@ neo_status cli_tune(neo_ctx *ctx, const cli_args *args) {
   neo_tune_result result = {0};
   neo_arena_init(&arena);
   cli_catch_signals();
+  neo_memory_keep();
   neo_status status = tune_options(ctx, args, &options);
   if (status == NEO_OK)
     status = need_database(ctx, args, false, &db);

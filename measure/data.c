@@ -158,10 +158,8 @@ neo_status neo_data_reference(neo_ctx *ctx, const neo_tensor *tensor, const neo_
   return status;
 }
 
-neo_status neo_data_pack(neo_ctx *ctx, const neo_pack *pack, const neo_tensor *source, void **out,
-                         size_t *size) {
-  if (!pack->has_te)
-    return neo_data_input(ctx, source, &pack->layout, out, size);
+neo_status neo_data_transform(neo_ctx *ctx, const neo_pack *pack, const neo_tensor *source,
+                              neo_tensor *out) {
   neo_tensor *buffers[NEO_TE_MAX_BUFFERS] = {0};
   neo_tensor in = *source, made = {0};
   neo_status status = NEO_OK;
@@ -176,8 +174,9 @@ neo_status neo_data_pack(neo_ctx *ctx, const neo_pack *pack, const neo_tensor *s
   if (status == NEO_OK)
     status = neo_measure_native(ctx, &pack->te, buffers);
   if (status == NEO_OK)
-    status = neo_data_input(ctx, &made, &pack->layout, out, size);
-  neo_tensor_free(ctx, &made);
+    *out = made;
+  else
+    neo_tensor_free(ctx, &made);
   return status;
 }
 

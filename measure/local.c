@@ -50,14 +50,14 @@ static neo_status local_add_task(neo_ctx *ctx, neo_measurer *base, int number, c
   task->flops = neo_te_flops(te);
   if (self->exclusive)
     neo_local_hold(self);
-  neo_build *build = NULL;
-  neo_status status = neo_local_prepare_references(ctx, self, task, &build);
+  neo_references references = {0};
+  neo_status status = neo_local_prepare_references(ctx, self, task, &references);
   if (!self->exclusive)
     neo_local_hold(self);
   if (status == NEO_OK)
     status = reserve_tasks(ctx, self, number);
   if (status == NEO_OK)
-    status = neo_local_make_references(ctx, self, task, build);
+    status = neo_local_make_references(ctx, self, task, &references);
   if (status == NEO_OK) {
     neo_local_task_destroy(self, self->task[number]);
     self->task[number] = task;
@@ -65,7 +65,7 @@ static neo_status local_add_task(neo_ctx *ctx, neo_measurer *base, int number, c
     neo_local_task_destroy(self, task);
   }
   neo_local_release(self);
-  neo_build_destroy(build);
+  neo_references_fini(&references);
   return status;
 }
 
@@ -269,6 +269,7 @@ static void local_close(neo_measurer *base) {
   neo_build_destroy(self->flying);
   for (int t = 0; t < self->n_tasks; t++)
     neo_local_task_destroy(self, self->task[t]);
+  neo_local_drop_made(self);
   neo_local_stop_board(self);
   neo_ctx *ctx = &(neo_ctx){.allocator = self->ctx.allocator};
   neo_free(ctx, self->task);
@@ -315,6 +316,7 @@ neo_status neo_local_open(neo_ctx *ctx, const neo_emulation *emulation, const ne
   self->options = *options;
   self->ready_tail = &self->ready;
   self->spare_cpu = -1;
+  self->where = ANYWHERE;
   neo_cores_affinity(&self->affinity);
   pthread_mutex_init(&self->mutex, NULL);
   pthread_cond_init(&self->changed, NULL);
@@ -334,6 +336,7 @@ neo_status neo_local_open(neo_ctx *ctx, const neo_emulation *emulation, const ne
     self->exclusive = n_measure + n_build > cores.n || n_measure >= cores.n;
     if (!self->exclusive) /* the last one: builders begin at the first */
       self->spare_cpu = cores.cpu[cores.n - 1];
+    self->measure_cpu = cores.cpu[0];
     if (options->build_threads > 0)
       n_build = options->build_threads;
     neo_builder_options pool = {.threads = n_build,

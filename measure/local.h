@@ -8,17 +8,25 @@
 #include "measure/parts.h"
 
 /* Data seeds of a task; time limits of talking to the board. */
-enum { CASES = 2, HELLO_MS = 10000, PUT_MS = 60000, GRACE_MS = 10000 };
+enum { CASES = 2, HELLO_MS = 10000, PUT_MS = 60000, GRACE_MS = 10000, ANYWHERE = -1 };
 
 typedef struct neo_known_code {
   neo_trial_kind kind;
   double ns;
 } neo_known_code;
 
+/* A constant as an algorithm transforms it, not yet in a layout. */
+typedef struct neo_made {
+  char name[80]; /* task, case and the transforming te */
+  uint64_t used; /* 0: none is here */
+  neo_tensor tensor;
+} neo_made;
+
 /* The fastest of an algorithm that was fully verified. */
 typedef struct neo_algorithm_best {
   char name[64];
-  double ns;
+  double ns, bytes; /* bytes: of its constants as it stores them */
+  neo_accuracy accuracy;
 } neo_algorithm_best;
 
 typedef struct neo_local_task {
@@ -66,6 +74,7 @@ typedef struct neo_local {
   const neo_codegen *codegen;
   bool exclusive, paused; /* no core to spare: build and measure in turns */
   int spare_cpu;          /* for threads that do not measure; -1: none */
+  int measure_cpu;        /* one that measures */
   neo_affinity affinity;  /* of the caller's thread before */
   int pending, held;      /* the caller's */
   pthread_t thread;
@@ -74,6 +83,8 @@ typedef struct neo_local {
   pthread_mutex_t mutex;
   pthread_cond_t changed;
   bool hold, resting, stop, polling;
+  bool beside; /* the thread works while the board measures: it must do so on another core */
+  int where;   /* the core that the thread is pinned to; ANYWHERE */
   int unbuilt; /* submitted, not yet taken from the builder */
   neo_status failure;
   char failure_text[400];
@@ -85,12 +96,14 @@ typedef struct neo_local {
   int flying_tries;  /* times it was shipped after board losses */
   bool confirming;
   neo_trial_result first; /* what the confirmation is about */
+  double claim;           /* the ratio to the anchor below which it matters */
   uint64_t flying_since;
   neo_trial_result *results; /* finished ones, oldest first */
   int n_results, cap_results;
   int n_tasks;
   neo_local_task **task;
   uint64_t data_uses;
+  neo_made made[8];
 } neo_local;
 
 /* ---- local.c ------------------------------------------------------------------------------------- */
@@ -131,15 +144,26 @@ neo_status neo_local_measure_peak(neo_ctx *ctx, neo_local *self);
 
 /* ---- local_reference.c --------------------------------------------------------------------------- */
 
+/* The code of a task's reference. */
+typedef struct neo_references {
+  neo_build *quick, *naive; /* quick NULL: there is only the naive one */
+  int64_t grid;             /* of all launches of both, if there are two */
+} neo_references;
+void neo_references_fini(neo_references *references);
+
 /* Data of a new task, which nobody else knows yet, and the code of its reference. Does not touch
- * the board. *out is the caller's. */
+ * the board. out starts as zeros; the caller ends it, on failure too. */
 neo_status neo_local_prepare_references(neo_ctx *ctx, neo_local *self, neo_local_task *task,
-                                        neo_build **out);
+                                        neo_references *out);
 /* Reference outputs of a new task. The board must be free. */
 neo_status neo_local_make_references(neo_ctx *ctx, neo_local *self, neo_local_task *task,
-                                     neo_build *build);
+                                     const neo_references *from);
 /* Makes the task's inputs and constants again if they were dropped to save memory. */
 neo_status neo_local_need_data(neo_ctx *ctx, neo_local *self, neo_local_task *task);
+/* The source through the pack's te; name says which of which. Borrowed until the next call. */
+neo_status neo_local_transform(neo_ctx *ctx, neo_local *self, const neo_pack *pack,
+                               const neo_tensor *source, const char *name, neo_tensor **out);
+void neo_local_drop_made(neo_local *self);
 void neo_local_task_destroy(neo_local *self, neo_local_task *task);
 
 /* ---- local_judge.c ------------------------------------------------------------------------------- */
@@ -157,6 +181,8 @@ void neo_local_scale(const neo_local *self, bool confirmed, neo_trial_result *re
 
 /* ---- local_flight.c ------------------------------------------------------------------------------ */
 
+/* The thread is about to do work that takes long: if the board measures, not there. */
+void neo_local_step_aside(neo_local *self);
 /* Starts and ends the thread that keeps the board at work. */
 neo_status neo_local_start_flights(neo_ctx *ctx, neo_local *self);
 void neo_local_stop_flights(neo_local *self);

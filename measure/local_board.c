@@ -85,6 +85,18 @@ static char *blob_name(neo_arena *arena, const neo_build *build, int c, int buff
   return name;
 }
 
+static neo_status packed_constant(neo_ctx *ctx, const neo_shipment *to, int c, const neo_pack *pack,
+                                  const neo_tensor *source, void **out, size_t *size) {
+  char name[80], te[33];
+  neo_tensor *made;
+  if (!pack->has_te)
+    return neo_data_input(ctx, source, &pack->layout, out, size);
+  neo_te_key(&pack->te, te);
+  snprintf(name, sizeof name, "%s %d %s", to->task->key, c, te);
+  NEO_TRY(neo_local_transform(ctx, to->local, pack, source, name, &made));
+  return neo_data_input(ctx, made, &pack->layout, out, size);
+}
+
 /* Key of the bytes of one buffer for one case; makes and adds them to the set when not known before
  * or when all must be sent. */
 static neo_status buffer_blob(neo_ctx *ctx, const neo_shipment *to, int c, int buffer,
@@ -99,12 +111,13 @@ static neo_status buffer_blob(neo_ctx *ctx, const neo_shipment *to, int c, int b
   if (!known || to->all) {
     void *bytes = NULL;
     size_t size = 0;
+    neo_local_step_aside(to->local);
     status = neo_local_need_data(ctx, to->local, task);
     const neo_tensor *tensor = &task->data[c].tensor[pack ? pack->source : buffer];
     if (status != NEO_OK)
       ;
     else if (pack)
-      status = neo_data_pack(ctx, pack, tensor, &bytes, &size);
+      status = packed_constant(ctx, to, c, pack, tensor, &bytes, &size);
     else if (build->rewritten.buffer[buffer].role == NEO_TE_OUT)
       status = neo_data_reference(ctx, tensor, layout_of(build, buffer), &bytes, &size);
     else

@@ -7,9 +7,9 @@
  * How. A finished build whose machine code, grids, layouts and packing equal an earlier one's is
  * answered with that one's time. Others are shipped one at a time: blobs the board lacks, then the
  * job: verify on a data seed, then time, batches interleaved with the task's incumbent. A claimed
- * improvement, of the task's best or of the best of its algorithm, is verified on two seeds with
- * all passes and timed a second time, and the worse time counts; a gain too small to be worth that
- * counts as a tie. The second time is taken against the task's anchor, its first incumbent (until
+ * improvement, of the task's best or of the best of its algorithm, is timed a second time and, if
+ * it holds, verified on two seeds with all passes, and the worse time counts; a gain too small to
+ * be worth that, or one that does not hold, counts as a tie. The second time is taken against the task's anchor, its first incumbent (until
  * one is twice as fast): a chain of ratios, each against the winner before, collects the luck and
  * the bias of every link, and drifted 15 % below what the machine can do in 240 trials. A time
  * below 0.9 x (FMAs the nest executes / measured peak), in cold mode also x (bytes that must move /
@@ -17,7 +17,9 @@
  * reported as board-lost.
  *
  * With cores to spare, building goes on while the board measures, and what the next job needs is
- * packed and hashed meanwhile. Without, phases alternate (builder paused), and nothing is measured
+ * packed and hashed meanwhile, on a core that does not measure. For the rest the thread is where the
+ * board measures: it works between two jobs, and on the other cores it would wait for builds.
+ * Without, phases alternate (builder paused), and nothing is measured
  * while the caller is not waiting for a result: it works on a core that measures.
  *
  * Invariants
@@ -31,10 +33,12 @@
 #include <string.h>
 
 #include "measure/local.h"
+#include "schedule/algorithm.h"
 
 enum { MAX_RESTARTS = 3 };
 #define CONFIRM_BELOW 0.99
 #define NEVER_THOROUGH 1e-9
+#define ANY_RATIO 1e9
 #define ANCHOR_HOLDS 0.5
 
 static neo_status receive_board(neo_ctx *ctx, neo_local *self, int timeout_ms);
@@ -48,6 +52,25 @@ static void push_result(neo_local *self, const neo_trial_result *result) {
   self->results[self->n_results++] = *result;
   pthread_cond_broadcast(&self->changed);
   pthread_mutex_unlock(&self->mutex);
+}
+
+/* ---- where the thread runs --------------------------------------------------------------------------- */
+
+static void go_to(neo_local *self, int cpu) {
+  neo_ctx own;
+  if (self->spare_cpu < 0 || self->where == cpu)
+    return;
+  self->where = cpu;
+  neo_ctx_fork(&own, &self->ctx);
+  if (cpu == ANYWHERE)
+    neo_cores_set_affinity(&self->affinity);
+  else
+    neo_cores_pin(&own, cpu);
+}
+
+void neo_local_step_aside(neo_local *self) {
+  if (self->beside)
+    go_to(self, self->spare_cpu);
 }
 
 /* ---- shipping -------------------------------------------------------------------------------------- */
@@ -70,10 +93,27 @@ static neo_algorithm_best *best_of_algorithm(neo_local_task *task, const neo_bui
   return best;
 }
 
+/* Of the constants as the kernel has them. */
+static double constant_bytes(const neo_build *build) {
+  double sum = 0;
+  int n = 0;
+  for (int b = 0; b < build->rewritten.n_buffers; b++) {
+    neo_te_role role = build->rewritten.buffer[b].role;
+    const neo_nest_buffer *buffer = &build->nest.buffer[n];
+    if (role == NEO_TE_CONST)
+      sum += (double)buffer->elements * (double)neo_dtype_size(buffer->dtype);
+    n += role != NEO_TE_TMP;
+  }
+  return sum;
+}
+
 static void note_algorithm(neo_local_task *task, const neo_build *build, double ns) {
   neo_algorithm_best *best = best_of_algorithm(task, build);
-  if (best)
-    best->ns = fmin(best->ns, ns);
+  if (!best || best->ns <= ns)
+    return;
+  best->ns = ns;
+  best->bytes = constant_bytes(build);
+  best->accuracy = neo_algorithm_accuracy(algorithm_of(&build->schedule));
 }
 
 void neo_local_set_incumbent(neo_local *self, neo_local_task *task, neo_build *build, double ns) {
@@ -93,24 +133,47 @@ void neo_local_set_incumbent(neo_local *self, neo_local_task *task, neo_build *b
     neo_build_destroy(before[1]);
 }
 
+/* Is another algorithm's best as fast, as small and as accurate? Then compiling has no reason to
+ * choose this one, whatever it is short of. */
+static bool is_dominated(const neo_local_task *task, const neo_build *build, double ns) {
+  double bytes = constant_bytes(build);
+  neo_accuracy accuracy = neo_algorithm_accuracy(algorithm_of(&build->schedule));
+  for (int i = 0; i < task->n_bests; i++) {
+    const neo_algorithm_best *other = &task->best[i];
+    if (other->ns <= ns && other->bytes <= bytes && other->accuracy <= accuracy &&
+        strcmp(other->name, algorithm_of(&build->schedule)) != 0)
+      return true;
+  }
+  return false;
+}
+
 /* May compiling choose a candidate with this ratio to the incumbent, by its own time? Then it must
  * be verified fully. The best of an algorithm may be chosen for its size or accuracy. */
 static bool matters(neo_local_task *task, const neo_build *build, double ratio) {
   const neo_algorithm_best *best = best_of_algorithm(task, build);
-  return ratio < CONFIRM_BELOW || !best || ratio * task->incumbent_ns < CONFIRM_BELOW * best->ns;
+  double ns = ratio * task->incumbent_ns;
+  return ratio < CONFIRM_BELOW || !best ||
+         (ns < CONFIRM_BELOW * best->ns && !is_dominated(task, build, ns));
+}
+
+/* The ratio to the anchor below which the confirmed candidate still matters. */
+static double claim_of(neo_local_task *task, const neo_build *build) {
+  const neo_algorithm_best *best = best_of_algorithm(task, build);
+  double ns = fmax(task->incumbent_ns, best ? best->ns : INFINITY);
+  return fmin(CONFIRM_BELOW * ns / task->anchor_ns, ANY_RATIO);
 }
 
 /* Claims are the lucky ones of many: they are looked at until chance has little to say. What surely
- * gains less than CONFIRM_BELOW over the incumbent (the job times it against the anchor) is let go.
- */
-static void look_closely(const neo_local *self, const neo_local_task *task,
-                         neo_timing_policy *timing) {
+ * does not hold (the job times it against the anchor) is let go. */
+static void look_closely(const neo_local *self, neo_timing_policy *timing) {
+  timing->thorough = self->claim;
+  timing->settled = self->claim < ANY_RATIO ? self->claim : 0;
+  if (self->first.ratio >= CONFIRM_BELOW)
+    return; /* only the best of its algorithm: nobody is timed against it */
   timing->min_batches *= 4;
   timing->max_batches = NEO_MAX_REPEATS;
   timing->max_total_ns *= 4;
   timing->confidence = 0.004;
-  bool best = self->first.ratio < CONFIRM_BELOW; /* or only the best of its algorithm */
-  timing->settled = best ? CONFIRM_BELOW * task->incumbent_ns / task->anchor_ns : 0;
 }
 
 /* The job that verifies and times a build, against an incumbent if there is one. Brief: on the
@@ -134,7 +197,7 @@ neo_status neo_local_fill_job(neo_ctx *ctx, neo_shipment *to, const neo_build *i
   job->timing = self->options.timing;
   job->timing.thorough = brief ? NEVER_THOROUGH : 0;
   if (to->confirming)
-    look_closely(self, task, &job->timing);
+    look_closely(self, &job->timing);
   neo_local_set_tolerance(task, to->build, job);
   job->has_incumbent = incumbent != NULL;
   NEO_TRY(neo_local_fill_kernel(ctx, to, &job->kernel));
@@ -169,6 +232,7 @@ static void prepare_next(neo_ctx *ctx, neo_local *self) {
   if (self->exclusive || !build || self->prepared_for == build)
     return;
   drop_prepared(self);
+  self->beside = true;
   set = neo_alloc(ctx, sizeof *set);
   job = neo_alloc(ctx, sizeof *job);
   neo_local_task *task = self->task[build->task];
@@ -177,6 +241,9 @@ static void prepare_next(neo_ctx *ctx, neo_local *self) {
     neo_local_fill_job(ctx, &to, rival(self, task), job);
   neo_ctx_clear(ctx);
   neo_free(ctx, job);
+  self->beside = false;
+  if (self->where == self->spare_cpu)
+    go_to(self, ANYWHERE);
   self->prepared = set;
   self->prepared_for = build;
 }
@@ -224,8 +291,8 @@ static void land(neo_local *self, const neo_trial_result *result, bool verified_
     *code = (neo_known_code){result->kind, result->ns};
     neo_map_put(&task->codes, build->identity, code);
   }
-  bool faster =
-      result->kind == NEO_TRIAL_OK && (!task->incumbent || result->ns < task->incumbent_ns);
+  bool faster = result->kind == NEO_TRIAL_OK && verified_fully &&
+                (!task->incumbent || result->ns < task->incumbent_ns);
   if (faster)
     neo_local_set_incumbent(self, task, build, result->ns);
   else if (result->kind == NEO_TRIAL_OK && verified_fully)
@@ -287,12 +354,16 @@ static neo_status finish_job(neo_ctx *ctx, neo_local *self, const neo_job_result
   self->confirming = false;
   if (confirmed) {
     result.measure_ns += self->first.measure_ns;
-    double first_ratio = self->first.ratio * task->incumbent_ns / task->anchor_ns;
-    if (result.kind == NEO_TRIAL_OK)
-      result.ratio = fmax(result.ratio, first_ratio);
+    double scale = task->incumbent_ns / task->anchor_ns;
+    confirmed = result.ratio < self->claim;
+    if (result.kind == NEO_TRIAL_OK && confirmed)
+      result.ratio = fmax(result.ratio, self->first.ratio * scale);
+    else if (result.kind == NEO_TRIAL_OK) /* it was not verified fully, and does not count as fast */
+      result.ratio = fmax(fmax(result.ratio / scale, self->first.ratio), CONFIRM_BELOW);
   } else if (result.kind == NEO_TRIAL_OK && result.ratio > 0 &&
              matters(task, self->flying, result.ratio)) {
     self->first = result;
+    self->claim = claim_of(task, self->flying);
     self->confirming = true;
     return ship(ctx, self, false);
   }
@@ -398,6 +469,7 @@ static neo_status receive_board(neo_ctx *ctx, neo_local *self, int timeout_ms) {
   if (!result)
     return neo_fail(ctx, NEO_NO_MEMORY, "measuring");
   neo_status status = neo_board_result(ctx, self->board.fd, &id, result, GRACE_MS);
+  go_to(self, self->measure_cpu);
   if (status == NEO_OK) {
     status = finish_job(ctx, self, result);
     neo_job_result_fini(result);
@@ -482,8 +554,7 @@ static void fail_for_good(neo_local *self, neo_status status, const char *text) 
 static void *flight_main(void *arg) {
   neo_local *self = arg;
   neo_ctx *ctx = &self->flight_ctx;
-  if (self->spare_cpu >= 0 && neo_cores_pin(ctx, self->spare_cpu) != NEO_OK)
-    neo_ctx_clear(ctx);
+  go_to(self, self->measure_cpu);
   while (may_go_on(self)) {
     neo_status status = step(ctx, self);
     if (status != NEO_OK)

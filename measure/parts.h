@@ -107,16 +107,28 @@ neo_status neo_data_create(neo_ctx *ctx, const neo_te *te, const char *key, uint
 void neo_data_drop_inputs(neo_ctx *ctx, const neo_te *te, neo_data *data);
 size_t neo_data_input_bytes(const neo_te *te, const neo_data *data); /* of those that are there */
 void neo_data_destroy(neo_ctx *ctx, const neo_te *te, neo_data *data);
-/* The bytes a kernel sees: an input or constant packed (through the pack te where there is one), or
- * an output's reference as f32 (f32 outputs) or f64 with NaN in padding. Heap block, free with
+/* The bytes a kernel sees: an input or constant packed, or an output's reference as f32 (f32 outputs) or f64 with NaN in padding. Heap block, free with
  * neo_aligned_free. */
 neo_status neo_data_input(neo_ctx *ctx, const neo_tensor *tensor, const neo_layout *layout,
                           void **out, size_t *size);
 neo_status neo_data_reference(neo_ctx *ctx, const neo_tensor *tensor, const neo_layout *layout,
                               void **out, size_t *size);
-neo_status neo_data_pack(neo_ctx *ctx, const neo_pack *pack, const neo_tensor *source, void **out,
-                         size_t *size);
+/* A constant through its pack's te, row-major; the caller frees it. */
+neo_status neo_data_transform(neo_ctx *ctx, const neo_pack *pack, const neo_tensor *source,
+                              neo_tensor *out);
 double neo_data_magnitude(const neo_tensor *tensor); /* largest finite absolute value */
+
+/* ---- the schedules of references (reference_schedule.c) ------------------------------------------------- */
+
+/* The naive schedule of a widened te, but that all its launches have a grid of *out_grid indices, of
+ * which the first n compute the first n of *out_grid parts of every output, if nothing that they
+ * need is computed by later ones. NEO_UNSUPPORTED if the te has no such grid. */
+neo_status neo_reference_naive(neo_ctx *ctx, const neo_te *te, neo_schedule *out,
+                               int64_t *out_grid);
+/* A quick one for vectors of `lanes` f64; NEO_UNSUPPORTED if there is none. Whether it can be
+ * lowered is for the caller to find out. */
+neo_status neo_reference_quick(neo_ctx *ctx, const neo_te *te, int lanes, neo_arena *arena,
+                               neo_schedule *out);
 
 /* ---- facts (facts.c): the FMA peak as a nest ------------------------------------------------------------ */
 

@@ -22,14 +22,16 @@ static void put_le(uint8_t *at, uint64_t v, int bytes) {
     at[i] = (uint8_t)(v >> (8 * i));
 }
 
-static void header_write(uint8_t header[NEO_FRAME_HEADER], const neo_frame *frame) {
+static void header_write(uint8_t header[NEO_FRAME_HEADER], const neo_frame *frame, const void *more,
+                         size_t more_size) {
   put_le(header, NEO_FRAME_MAGIC, 4);
   put_le(header + 4, NEO_FRAME_VERSION, 2);
   put_le(header + 6, frame->type, 2);
   put_le(header + 8, frame->id, 4);
-  put_le(header + 12, frame->payload.size, 4);
+  put_le(header + 12, frame->payload.size + more_size, 4);
   uint32_t crc = neo_crc32(0, header, 16);
-  put_le(header + 16, neo_crc32(crc, frame->payload.data, frame->payload.size), 4);
+  crc = neo_crc32(crc, frame->payload.data, frame->payload.size);
+  put_le(header + 16, neo_crc32(crc, more, more_size), 4);
 }
 
 /* The fields of a header; the checksum is left for when the payload is there. */
@@ -130,24 +132,31 @@ static neo_status read_some(neo_ctx *ctx, int fd, uint8_t *data, size_t size, ui
 
 /* ---- the three functions ------------------------------------------------------------------------- */
 
-neo_status neo_frame_send(neo_ctx *ctx, int fd, const neo_frame *frame, int timeout_ms) {
+neo_status neo_frame_send_more(neo_ctx *ctx, int fd, const neo_frame *frame, const void *more,
+                               size_t more_size, int timeout_ms) {
   uint8_t header[NEO_FRAME_HEADER];
   uint64_t deadline = deadline_of(ctx, timeout_ms);
   if (frame->payload.failed)
     return neo_fail(ctx, NEO_NO_MEMORY, "frame: out of memory for its payload");
-  if (frame->payload.size > NEO_FRAME_MAX)
-    return neo_fail(ctx, NEO_USAGE, "frame: %zu bytes, %u is the limit", frame->payload.size,
-                    NEO_FRAME_MAX);
-  header_write(header, frame);
+  if (frame->payload.size > NEO_FRAME_MAX || more_size > NEO_FRAME_MAX - frame->payload.size)
+    return neo_fail(ctx, NEO_USAGE, "frame: %zu and %zu bytes, %u is the limit",
+                    frame->payload.size, more_size, NEO_FRAME_MAX);
+  header_write(header, frame, more, more_size);
   if (frame->payload.size <= SMALL) { /* one system call, one packet */
     uint8_t both[NEO_FRAME_HEADER + SMALL];
     memcpy(both, header, sizeof(header));
     if (frame->payload.size)
       memcpy(both + sizeof(header), frame->payload.data, frame->payload.size);
-    return write_all(ctx, fd, both, sizeof(header) + frame->payload.size, deadline);
+    NEO_TRY(write_all(ctx, fd, both, sizeof(header) + frame->payload.size, deadline));
+  } else {
+    NEO_TRY(write_all(ctx, fd, header, sizeof(header), deadline));
+    NEO_TRY(write_all(ctx, fd, frame->payload.data, frame->payload.size, deadline));
   }
-  NEO_TRY(write_all(ctx, fd, header, sizeof(header), deadline));
-  return write_all(ctx, fd, frame->payload.data, frame->payload.size, deadline);
+  return write_all(ctx, fd, more, more_size, deadline);
+}
+
+neo_status neo_frame_send(neo_ctx *ctx, int fd, const neo_frame *frame, int timeout_ms) {
+  return neo_frame_send_more(ctx, fd, frame, NULL, 0, timeout_ms);
 }
 
 neo_status neo_frame_receive(neo_ctx *ctx, int fd, neo_frame *frame, int timeout_ms) {

@@ -45,6 +45,9 @@ typedef struct neo_frame {
 /* Blocking with a deadline (ms; 0: none). A closed stream, a bad magic, version, length or crc is
  * NEO_BAD_INPUT / NEO_UNREACHABLE. */
 neo_status neo_frame_send(neo_ctx *ctx, int fd, const neo_frame *frame, int timeout_ms);
+/* The same, with more bytes behind the frame's own payload: large ones need not be copied. */
+neo_status neo_frame_send_more(neo_ctx *ctx, int fd, const neo_frame *frame, const void *more,
+                               size_t more_size, int timeout_ms);
 neo_status neo_frame_receive(neo_ctx *ctx, int fd, neo_frame *frame, int timeout_ms);
 /* Incremental parser for fuzzing and non-blocking use: consumes from data, sets *used; *done when
  * frame is complete. */
