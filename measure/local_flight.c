@@ -9,16 +9,16 @@
  * job: verify on a data seed, then time, batches interleaved with the task's incumbent. A claimed
  * improvement, of the task's best or of the best of its algorithm, is timed a second time and, if
  * it holds, verified on two seeds with all passes, and the worse time counts; a gain too small to
- * be worth that, or one that does not hold, counts as a tie. The second time is taken against the task's anchor, its first incumbent (until
- * one is twice as fast): a chain of ratios, each against the winner before, collects the luck and
- * the bias of every link, and drifted 15 % below what the machine can do in 240 trials. A time
- * below 0.9 x (FMAs the nest executes / measured peak), in cold mode also x (bytes that must move /
- * bandwidth), is refused. A board that dies is started again; its job is tried once more, then
- * reported as board-lost.
+ * be worth that, or one that does not hold, counts as a tie. The second time is taken against the
+ * task's anchor, its first incumbent (until one is twice as fast): a chain of ratios, each against
+ * the winner before, collects the luck and the bias of every link, and drifted 15 % below what the
+ * machine can do in 240 trials. A time below 0.9 x (FMAs the nest executes / measured peak), in
+ * cold mode also x (bytes that must move / bandwidth), is refused. A board that dies is started
+ * again; its job is tried once more, then reported as board-lost.
  *
  * With cores to spare, building goes on while the board measures, and what the next job needs is
- * packed and hashed meanwhile, on a core that does not measure. For the rest the thread is where the
- * board measures: it works between two jobs, and on the other cores it would wait for builds.
+ * packed and hashed meanwhile, on a core that does not measure. For the rest the thread is where
+ * the board measures: it works between two jobs, and on the other cores it would wait for builds.
  * Without, phases alternate (builder paused), and nothing is measured
  * while the caller is not waiting for a result: it works on a core that measures.
  *
@@ -358,7 +358,8 @@ static neo_status finish_job(neo_ctx *ctx, neo_local *self, const neo_job_result
     confirmed = result.ratio < self->claim;
     if (result.kind == NEO_TRIAL_OK && confirmed)
       result.ratio = fmax(result.ratio, self->first.ratio * scale);
-    else if (result.kind == NEO_TRIAL_OK) /* it was not verified fully, and does not count as fast */
+    else if (result.kind ==
+             NEO_TRIAL_OK) /* it was not verified fully, and does not count as fast */
       result.ratio = fmax(fmax(result.ratio / scale, self->first.ratio), CONFIRM_BELOW);
   } else if (result.kind == NEO_TRIAL_OK && result.ratio > 0 &&
              matters(task, self->flying, result.ratio)) {

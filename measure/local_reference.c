@@ -137,7 +137,8 @@ static neo_status run_reference(neo_ctx *ctx, neo_local *self, neo_local_task *t
                                 neo_build *build, int c, int64_t part, neo_job_result *result) {
   neo_blob_set *set = neo_alloc(ctx, sizeof *set);
   neo_job *job = neo_alloc(ctx, sizeof *job);
-  neo_status status = set && job ? NEO_OK : neo_fail(ctx, NEO_NO_MEMORY, "measuring: its reference");
+  neo_status status =
+      set && job ? NEO_OK : neo_fail(ctx, NEO_NO_MEMORY, "measuring: its reference");
   neo_data swapped = task->data[0];
   if (status == NEO_OK) {
     job->kind = NEO_JOB_RUN;
@@ -208,8 +209,7 @@ static bool same_part(const neo_local_task *task, const neo_job_result *result, 
     if (out >= result->n_outputs || result->output[out].size != kept->size)
       return false;
     plain.data = result->output[out++].data;
-    if (!agree(&plain, kept,
-               (int64_t)(kept->size / neo_dtype_size(kept->dtype)) / grid * part))
+    if (!agree(&plain, kept, (int64_t)(kept->size / neo_dtype_size(kept->dtype)) / grid * part))
       return false;
   }
   return true;

@@ -107,8 +107,8 @@ neo_status neo_data_create(neo_ctx *ctx, const neo_te *te, const char *key, uint
 void neo_data_drop_inputs(neo_ctx *ctx, const neo_te *te, neo_data *data);
 size_t neo_data_input_bytes(const neo_te *te, const neo_data *data); /* of those that are there */
 void neo_data_destroy(neo_ctx *ctx, const neo_te *te, neo_data *data);
-/* The bytes a kernel sees: an input or constant packed, or an output's reference as f32 (f32 outputs) or f64 with NaN in padding. Heap block, free with
- * neo_aligned_free. */
+/* The bytes a kernel sees: an input or constant packed, or an output's reference as f32 (f32
+ * outputs) or f64 with NaN in padding. Heap block, free with neo_aligned_free. */
 neo_status neo_data_input(neo_ctx *ctx, const neo_tensor *tensor, const neo_layout *layout,
                           void **out, size_t *size);
 neo_status neo_data_reference(neo_ctx *ctx, const neo_tensor *tensor, const neo_layout *layout,
@@ -120,8 +120,8 @@ double neo_data_magnitude(const neo_tensor *tensor); /* largest finite absolute 
 
 /* ---- the schedules of references (reference_schedule.c) ------------------------------------------------- */
 
-/* The naive schedule of a widened te, but that all its launches have a grid of *out_grid indices, of
- * which the first n compute the first n of *out_grid parts of every output, if nothing that they
+/* The naive schedule of a widened te, but that all its launches have a grid of *out_grid indices,
+ * of which the first n compute the first n of *out_grid parts of every output, if nothing that they
  * need is computed by later ones. NEO_UNSUPPORTED if the te has no such grid. */
 neo_status neo_reference_naive(neo_ctx *ctx, const neo_te *te, neo_schedule *out,
                                int64_t *out_grid);

@@ -112,8 +112,8 @@ static void print_rows(neo_buf *line, const neo_te *te, int k, int to, int lanes
   neo_buf_printf(line, "; split B%d.%d %d; order B%d", k, last, lanes, k);
   print_axes(line, b->n_spatial, b->n_spatial + b->n_reduce);
   print_axes(line, 0, last);
-  neo_buf_printf(line, " %d.0 %d.1; vector B%d.%d.1; unroll B%d.%d.0; at B%d B%d %d reg", last, last,
-                 k, last, k, last, k, to, last + 1);
+  neo_buf_printf(line, " %d.0 %d.1; vector B%d.%d.1; unroll B%d.%d.0; at B%d B%d %d reg", last,
+                 last, k, last, k, last, k, to, last + 1);
 }
 
 static void print_grid(neo_buf *line, const neo_te_block *b, int k) {

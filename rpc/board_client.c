@@ -55,8 +55,7 @@ static neo_status put_one(neo_ctx *ctx, int fd, const neo_blob *blob, int timeou
     return neo_fail(ctx, NEO_UNSUPPORTED, "board: a blob of %zu bytes, frames hold %u", blob->size,
                     NEO_FRAME_MAX - 32);
   neo_buf_append(&frame.payload, blob->key, 32);
-  neo_status status =
-      neo_frame_send_more(ctx, fd, &frame, blob->data, blob->size, timeout_ms);
+  neo_status status = neo_frame_send_more(ctx, fd, &frame, blob->data, blob->size, timeout_ms);
   neo_buf_fini(&frame.payload);
   return status;
 }

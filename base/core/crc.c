@@ -125,8 +125,7 @@ __attribute__((target("pclmul,sse4.1"))) static uint32_t by_folding(uint32_t crc
 }
 
 static uint32_t all_blocks(uint32_t crc, const uint8_t *at, size_t size) {
-  if (size >= LEAST_FOLDED && __builtin_cpu_supports("pclmul") &&
-      __builtin_cpu_supports("sse4.1"))
+  if (size >= LEAST_FOLDED && __builtin_cpu_supports("pclmul") && __builtin_cpu_supports("sse4.1"))
     return by_folding(crc, at, size);
   return by_tables(crc, at, size);
 }

@@ -6,10 +6,15 @@
  *   dies   exits when it gets a job to measure
  *   mute   passes no result on
  *   orphan the reference of the first task crashes, whenever it is run
+ *   liar   the reference of the first task comes back with other outputs, whenever it is run
+ *   script the ratios of candidates to incumbents are those of $NEO_TAMPER_SCRIPT, one after the
+ *          other; $NEO_TAMPER_LOG gets a line for each: candidate, incumbent (their objects' keys),
+ *          data seeds
  *
  * The job that measures the machine's FMA peak is passed on as it is.
  * usage: tampering-board (as neo-board); the real one is $NEO_TAMPER_BOARD */
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,8 +22,37 @@
 #include "base/host.h"
 #include "rpc/rpc.h"
 
-static bool last_measures, last_is_first_reference;
+static bool last_measures, last_is_first_reference, last_has_incumbent;
 static char first_reference[33]; /* its object */
+
+static void log_job(const neo_job *job) {
+  const char *path = getenv("NEO_TAMPER_LOG");
+  FILE *log = path ? fopen(path, "a") : NULL;
+  if (!log)
+    exit(9);
+  fprintf(log, "%s %s %u\n", job->kernel.object, job->incumbent.object, (unsigned)job->n_cases);
+  fclose(log);
+}
+
+static double next_ratio(void) {
+  static const char *at;
+  if (!at)
+    at = getenv("NEO_TAMPER_SCRIPT");
+  char *end = NULL;
+  double ratio = at ? strtod(at, &end) : 0;
+  if (!at || end == at) /* more jobs than ratios */
+    exit(9);
+  at = end;
+  return ratio;
+}
+
+static void spoil_outputs(neo_job_result *result) {
+  for (uint32_t i = 0; i < result->n_outputs; i++) {
+    float *data = (float *)(void *)result->output[i].data;
+    for (size_t k = 0; k < result->output[i].size / sizeof *data; k++)
+      data[k] += 1;
+  }
+}
 
 static void on_job(neo_ctx *ctx, const neo_frame *frame, const char *mode) {
   static neo_job job;
@@ -29,15 +63,19 @@ static void on_job(neo_ctx *ctx, const neo_frame *frame, const char *mode) {
   last_is_first_reference =
       job.kind == NEO_JOB_RUN && strcmp(job.kernel.object, first_reference) == 0;
   last_measures = job.kind == NEO_JOB_MEASURE && job.rtol < 1; /* 1: the peak */
+  last_has_incumbent = last_measures && job.has_incumbent;
   if (last_measures && strcmp(mode, "dies") == 0)
     exit(7);
+  if (last_has_incumbent && strcmp(mode, "script") == 0)
+    log_job(&job);
 }
 
 /* False: not to be passed on. */
 static bool on_result(neo_ctx *ctx, neo_frame *frame, const char *mode) {
   static neo_job_result result;
   bool orphan = last_is_first_reference && strcmp(mode, "orphan") == 0;
-  if (!last_measures && !orphan)
+  bool liar = last_is_first_reference && strcmp(mode, "liar") == 0;
+  if (!last_measures && !orphan && !liar)
     return true;
   if (neo_job_result_decode(ctx, (const uint8_t *)frame->payload.data, frame->payload.size,
                             &result))
@@ -47,6 +85,11 @@ static bool on_result(neo_ctx *ctx, neo_frame *frame, const char *mode) {
     result.signal = 11;
     snprintf(result.phase, sizeof result.phase, "run");
     snprintf(result.text, sizeof result.text, "made to crash");
+  } else if (liar) {
+    spoil_outputs(&result);
+  } else if (strcmp(mode, "script") == 0 && last_has_incumbent) {
+    result.timing.ratio = next_ratio();
+    result.timing.raced = false;
   } else if (strcmp(mode, "fast") == 0) {
     result.timing.typical /= 1e6;
     for (int i = 0; i < result.timing.n; i++)

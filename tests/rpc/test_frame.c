@@ -46,6 +46,37 @@ static void golden_bytes(void **state) {
   close(fd[1]);
 }
 
+/* On the wire, more bytes behind a payload are the payload's end: small and large heads. */
+static void more_bytes_are_payload(void **state) {
+  (void)state;
+  static const size_t heads[] = {0, 32, 5000};
+  neo_ctx ctx;
+  neo_ctx_init(&ctx, 1);
+  for (int i = 0; i < NEO_COUNT(heads); i++) {
+    int fd[2];
+    char more[1000];
+    neo_frame frame = {.type = NEO_MESSAGE_BLOB_PUT, .id = 3}, got = {0};
+    make_pair(fd);
+    memset(more, 'm', sizeof(more));
+    for (size_t k = 0; k < heads[i]; k++)
+      neo_buf_u8(&frame.payload, 'h');
+    assert_int_equal(neo_frame_send_more(&ctx, fd[0], &frame, more, sizeof(more), WAIT_MS), NEO_OK);
+    assert_int_equal(neo_frame_receive(&ctx, fd[1], &got, WAIT_MS), NEO_OK);
+    assert_true(got.type == frame.type && got.id == 3 &&
+                got.payload.size == heads[i] + sizeof(more));
+    for (size_t k = 0; k < got.payload.size; k++)
+      assert_int_equal(got.payload.data[k], k < heads[i] ? 'h' : 'm');
+    assert_int_equal(
+        neo_frame_send_more(&ctx, fd[0], &frame, more, (size_t)NEO_FRAME_MAX + 1, WAIT_MS),
+        NEO_USAGE);
+    neo_ctx_clear(&ctx);
+    neo_buf_fini(&frame.payload);
+    neo_buf_fini(&got.payload);
+    close(fd[0]);
+    close(fd[1]);
+  }
+}
+
 static void round_trips(void **state) {
   (void)state;
   neo_ctx ctx;
@@ -192,9 +223,10 @@ static void parses_in_pieces(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(golden_bytes),   cmocka_unit_test(round_trips),
-      cmocka_unit_test(big_frames),     cmocka_unit_test(damage_is_seen),
-      cmocka_unit_test(deadlines_hold), cmocka_unit_test(parses_in_pieces),
+      cmocka_unit_test(golden_bytes),           cmocka_unit_test(round_trips),
+      cmocka_unit_test(more_bytes_are_payload), cmocka_unit_test(big_frames),
+      cmocka_unit_test(damage_is_seen),         cmocka_unit_test(deadlines_hold),
+      cmocka_unit_test(parses_in_pieces),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
