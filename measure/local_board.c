@@ -86,9 +86,10 @@ static char *blob_name(neo_arena *arena, const neo_build *build, int c, int buff
 }
 
 static neo_status packed_constant(neo_ctx *ctx, const neo_shipment *to, int c, const neo_pack *pack,
-                                  const neo_tensor *source, void **out, size_t *size) {
+                                  void **out, size_t *size) {
   char name[80], te[33];
   neo_tensor *made;
+  const neo_tensor *source = &to->task->data[c].tensor[pack->source];
   if (!pack->has_te)
     return neo_data_input(ctx, source, &pack->layout, out, size);
   neo_te_key(&pack->te, te);
@@ -113,11 +114,11 @@ static neo_status buffer_blob(neo_ctx *ctx, const neo_shipment *to, int c, int b
     size_t size = 0;
     neo_local_step_aside(to->local);
     status = neo_local_need_data(ctx, to->local, task);
-    const neo_tensor *tensor = &task->data[c].tensor[pack ? pack->source : buffer];
+    const neo_tensor *tensor = &task->data[c].tensor[buffer];
     if (status != NEO_OK)
       ;
     else if (pack)
-      status = packed_constant(ctx, to, c, pack, tensor, &bytes, &size);
+      status = packed_constant(ctx, to, c, pack, &bytes, &size);
     else if (build->rewritten.buffer[buffer].role == NEO_TE_OUT)
       status = neo_data_reference(ctx, tensor, layout_of(build, buffer), &bytes, &size);
     else

@@ -131,10 +131,17 @@ static neo_status keep_outputs(neo_ctx *ctx, neo_local_task *task, int c,
   return NEO_OK;
 }
 
-/* Runs a nest of the widened te on the board for one case, of all its launches the first `part`
- * indices (0: all). The caller frees the result. */
+/* A nest of the widened te on the data of one case, of all its launches the first `part` indices
+ * (0: all). */
+typedef struct reference_run {
+  neo_build *build;
+  int c;
+  int64_t part;
+} reference_run;
+
+/* On the board. The caller frees the result. */
 static neo_status run_reference(neo_ctx *ctx, neo_local *self, neo_local_task *task,
-                                neo_build *build, int c, int64_t part, neo_job_result *result) {
+                                const reference_run *what, neo_job_result *result) {
   neo_blob_set *set = neo_alloc(ctx, sizeof *set);
   neo_job *job = neo_alloc(ctx, sizeof *job);
   neo_status status =
@@ -145,17 +152,20 @@ static neo_status run_reference(neo_ctx *ctx, neo_local *self, neo_local_task *t
     job->threads = (uint32_t)self->options.threads;
     job->n_cases = 1;
     job->timeout_ms = (uint32_t)(60000 + fmin(task->flops / 1e4, 3e6));
-    task->data[0] = task->data[c]; /* case 0 of this job is seed c */
+    task->data[0] = task->data[what->c]; /* case 0 of this job is seed c */
     neo_map_fini(&task->blobs);
-    status = neo_local_fill_kernel(
-        ctx,
-        &(neo_shipment){
-            .local = self, .task = task, .build = build, .n_cases = 1, .all = true, .set = set},
-        &job->kernel);
+    status = neo_local_fill_kernel(ctx,
+                                   &(neo_shipment){.local = self,
+                                                   .task = task,
+                                                   .build = what->build,
+                                                   .n_cases = 1,
+                                                   .all = true,
+                                                   .set = set},
+                                   &job->kernel);
     neo_map_fini(&task->blobs);
     task->data[0] = swapped;
-    for (uint32_t l = 0; part > 0 && l < job->kernel.n_launches; l++)
-      job->kernel.grid[l] = part;
+    for (uint32_t l = 0; what->part > 0 && l < job->kernel.n_launches; l++)
+      job->kernel.grid[l] = what->part;
   }
   if (status == NEO_OK)
     status = neo_local_call(ctx, self, set, job, result);
@@ -171,7 +181,7 @@ static neo_status keep_reference(neo_ctx *ctx, neo_local *self, neo_local_task *
   neo_job_result *result = neo_alloc(ctx, sizeof *result);
   if (!result)
     return neo_fail(ctx, NEO_NO_MEMORY, "measuring: its reference");
-  neo_status status = run_reference(ctx, self, task, build, c, 0, result);
+  neo_status status = run_reference(ctx, self, task, &(reference_run){build, c, 0}, result);
   if (status == NEO_OK) {
     status = keep_outputs(ctx, task, c, result);
     neo_job_result_fini(result);
@@ -223,7 +233,8 @@ static neo_status check_quick(neo_ctx *ctx, neo_local *self, neo_local_task *tas
   neo_job_result *result = neo_alloc(ctx, sizeof *result);
   if (!result)
     return neo_fail(ctx, NEO_NO_MEMORY, "measuring: its reference");
-  neo_status status = run_reference(ctx, self, task, from->naive, 0, part, result);
+  neo_status status =
+      run_reference(ctx, self, task, &(reference_run){from->naive, 0, part}, result);
   if (status == NEO_OK) {
     *right = same_part(task, result, part, from->grid);
     neo_job_result_fini(result);
