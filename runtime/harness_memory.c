@@ -115,8 +115,10 @@ static neo_status map_areas(neo_ctx *ctx, neo_harness_memory *m) {
   if (other && m->kernel.work_bytes <= other->kernel.work_bytes)
     m->work = other->work;
   if (other && m->threads <= other->threads &&
-      m->kernel.scratch_bytes <= other->kernel.scratch_bytes)
+      m->kernel.scratch_bytes <= other->kernel.scratch_bytes) {
     m->scratch = other->scratch;
+    m->scratch_stride = other->scratch_stride; /* its zones lie between its workers */
+  }
   place_area(m, n, m->work ? 0 : (size_t)m->kernel.work_bytes, page, &at);
   place_area(m, n + 1, m->scratch ? 0 : (size_t)m->scratch_stride * (size_t)m->threads, page, &at);
   at += HUGE_PAGE;

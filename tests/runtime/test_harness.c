@@ -553,6 +553,30 @@ static void rivals_share_their_data(void **state) {
   fixture_fini(&f);
 }
 
+/* With one of 4096 bytes beside one of 8192, the second worker's scratch would lie in the red zone
+ * behind the first's, and the candidate would be blamed. */
+static void rivals_share_scratch_of_another_size(void **state) {
+  (void)state;
+  fixture f;
+  int buffer;
+  neo_harness_memory *rival = NULL;
+  fixture_init(&f, honest, 2, 2);
+  neo_harness_memory_destroy(f.memory);
+  f.memory = NULL;
+  f.kernel.scratch_bytes = 8192;
+  assert_int_equal(neo_harness_memory_create(&f.ctx, &f.kernel, 2, &f.memory), NEO_OK);
+  neo_harness_kernel kernel = f.kernel;
+  kernel.beside = f.memory;
+  kernel.scratch_bytes = 4096;
+  assert_int_equal(neo_harness_memory_create(&f.ctx, &kernel, 2, &rival), NEO_OK);
+  assert_int_equal(neo_harness_memory_load(&f.ctx, f.memory, f.options.role, &f.cases[0]), NEO_OK);
+  assert_int_equal(neo_harness_memory_run(rival, f.pool), 0);
+  assert_true(neo_harness_memory_intact(f.memory, &buffer));
+  assert_true(neo_harness_memory_intact(rival, &buffer));
+  neo_harness_memory_destroy(rival);
+  fixture_fini(&f);
+}
+
 /* How much slower cold is says benchmarks/, not a test. Here: constants are as they were, and the
  * runs count. */
 static void cold_mode_evicts_constants(void **state) {
@@ -654,6 +678,7 @@ int main(void) {
       cmocka_unit_test(sure_losers_are_settled_early),
       cmocka_unit_test(bursts_do_not_count),
       cmocka_unit_test(rivals_share_their_data),
+      cmocka_unit_test(rivals_share_scratch_of_another_size),
       cmocka_unit_test(cold_mode_evicts_constants),
       cmocka_unit_test(evicting_keeps_the_data),
       cmocka_unit_test(brief_verification_is_the_first_pass),
