@@ -74,6 +74,7 @@ static void find_roots(assembly *a) {
         a->left[assembly_root(a, group->arg[i])] +=
             group->kind == NEO_STEP_FLOW ? NEVER_LAST / 4 : 1;
   }
+  memcpy(a->uses, a->left, sizeof(*a->uses) * (size_t)graph->n_values);
 }
 
 static int add_block(assembly *a, neo_storage storage, int64_t slot, int64_t bytes, int step) {
@@ -207,12 +208,20 @@ static void buffer_values(const neo_group *group, int *value) {
     value[b] = group->te.buffer[b].role == NEO_TE_TMP ? NEO_NO_VALUE : group->arg[arg++];
 }
 
+/* Have several workers read the value in steps before, each perhaps another part than now? Then its
+ * lines are in several caches, and each store must first take them away from there (squeeze and
+ * excite: the mean reads channels, the product behind it writes rows). */
+static bool is_shared(const assembly *a, int root) {
+  const int once = 2; /* it is written, it is read */
+  return a->project->threads > 1 && a->uses[root] > once;
+}
+
 /* An input of this te step whose memory the result may take over: the step is its last use and the
  * kernel allows it. in: te buffer. */
 static bool may_take_over(const assembly *a, const neo_built *built, const int *value, int in,
                           int out) {
   int root = assembly_root(a, value[in]), param[NEO_TE_MAX_BUFFERS], n = 0;
-  if (a->block[root] < 0 || a->left[root] != 1)
+  if (a->block[root] < 0 || a->left[root] != 1 || is_shared(a, root))
     return false;
   const assembly_block *block = &a->blocks[a->block[root]];
   if (block->storage != NEO_STORE_ARENA || block->loop != a->loop)
@@ -244,6 +253,7 @@ static void overwrite_input(assembly *a, const neo_built *built, const int *valu
       int from = assembly_root(a, value[b]);
       a->root[root] = from;
       a->left[from] += a->left[root];
+      a->uses[from] = a->uses[root];
       return;
     }
 }
@@ -465,6 +475,7 @@ static void set_up(assembly *a) {
   a->block = neo_arena_alloc(a->arena, sizeof(int) * n);
   a->id = neo_arena_alloc(a->arena, sizeof(int) * n);
   a->left = neo_arena_alloc(a->arena, sizeof(int) * n);
+  a->uses = neo_arena_alloc(a->arena, sizeof(int) * n);
   a->direct = neo_arena_alloc(a->arena, sizeof(int) * n);
   list_regions(a);
 }

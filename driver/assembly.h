@@ -34,6 +34,7 @@ typedef struct assembly {
   int *block;     /* by root: block, or -1 */
   int *id;        /* by graph value: plan value, or -1 */
   int *left;      /* by root: uses by steps to come; NEVER_LAST more if its end is not known here */
+  int *uses;      /* by root: left at the start */
   int *direct;    /* by root: the model output it is written to, or -1 */
   int *first_function;              /* by task */
   int *region_start, *region_group; /* groups of each region, in order */

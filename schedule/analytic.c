@@ -7,7 +7,8 @@
  * oneDNN's ukernel efficiency and BLIS's latency bound). Caches: for each level the outermost loop
  * depth whose footprint fits is found; traffic is the footprint there times the trips of loops
  * outside that change it; in a register tile, rows that share a set of the first level evict each
- * other. Launches: cycles are divided by the workers that the grid keeps busy. The parts are
+ * other. Launches: cycles are divided by the workers that the grid keeps busy; what those find in
+ * each other's caches is slow. The parts are
  * analytic_decode.c, analytic_tile.c and analytic_memory.c. Their constants depend on nothing but
  * the machine and were fitted to measured resnet50 layers on a 2-core x86 with AVX2 and one with
  * AVX-512. */
@@ -21,7 +22,8 @@
 #define L2_BYTES_PER_CYCLE 20.0
 #define L3_BYTES_PER_CYCLE 20.0
 #define DRAM_BYTES_PER_CYCLE 6.0
-#define COLD_CONSTANTS 0.5 /* a model's constants leave the caches between its runs */
+#define REMOTE_BYTES_PER_CYCLE 4.0 /* from another core's cache */
+#define COLD_CONSTANTS 0.5         /* a model's constants leave the caches between its runs */
 #define L1_SHARE 0.8
 #define L2_SHARE 0.7
 #define L3_SHARE 0.6
@@ -52,10 +54,11 @@ static void add_launch(const neo_cost_plan *p, int root, double cycles, neo_cost
   if (target->l3 > 0 && whole <= L3_SHARE * (double)target->l3)
     dram = 0;
   dram += COLD_CONSTANTS * neo_cost_constant_bytes(p, &t);
-  double term[4] = {cycles / busy, l2 / L2_BYTES_PER_CYCLE / busy, l3 / L3_BYTES_PER_CYCLE / busy,
-                    dram / DRAM_BYTES_PER_CYCLE / fmin(busy, 1.5)};
+  double remote = workers > 1 ? neo_cost_remote_bytes(p, root) : 0;
+  double term[5] = {cycles / busy, l2 / L2_BYTES_PER_CYCLE / busy, l3 / L3_BYTES_PER_CYCLE / busy,
+                    dram / DRAM_BYTES_PER_CYCLE / fmin(busy, 1.5), remote / REMOTE_BYTES_PER_CYCLE};
   double most = 0, sum = 0;
-  for (int i = 0; i < 4; i++) {
+  for (int i = 0; i < 5; i++) {
     most = fmax(most, term[i]);
     sum += term[i];
   }

@@ -45,6 +45,54 @@ static double footprint(const neo_cost_plan *p, const neo_access *access, const 
   return run * runs;
 }
 
+static bool is_local(const neo_cost_plan *p, int buffer) {
+  int writer = p->variant->facts.writer[buffer];
+  return writer >= 0 && p->block[writer].at >= 0;
+}
+
+/* Does the access touch less of its buffer's outermost part in memory than there is? */
+static bool cuts_outermost(const neo_cost_plan *p, const neo_access *access, const int64_t *cover) {
+  const neo_te_buffer *buffer = &p->variant->te.buffer[access->buffer];
+  const neo_layout *layout = p->layout[access->buffer];
+  int n_dims = layout->n == 0 ? access->rank : layout->n;
+  for (int i = 0; i < n_dims; i++) {
+    neo_layout_dim dim = {(int8_t)i, ' ', 0};
+    if (layout->n > 0)
+      dim = layout->dim[i];
+    int64_t factor = dim.part == '/' ? dim.factor : 1, whole = buffer->shape.dim[dim.dim];
+    int64_t n = neo_cost_dim_cover(access, dim.dim, cover);
+    if (neo_ceil_div(whole, factor) > 1 && dim.part != '%')
+      return neo_ceil_div(n, factor) < neo_ceil_div(whole, factor);
+  }
+  return true;
+}
+
+double neo_cost_remote_bytes(const neo_cost_plan *p, int root) {
+  const neo_cost_body *r = &p->block[root];
+  int g = 0;
+  while (g < r->grid && g < r->n_loops && r->loops[g].trip <= 1)
+    g++;
+  if (g >= r->grid || g >= r->n_loops)
+    return 0;
+  double sum[NEO_TE_MAX_BUFFERS] = {0}, all = 0;
+  neo_cost_covers cover, whole;
+  neo_cost_find_covers(p, root, g + 1, 0, cover);
+  neo_cost_find_covers(p, root, 0, 0, whole);
+  for (int q = 0; q <= root; q++)
+    for (int i = 0; neo_cost_is_inside(p, q, root) && i < p->block[q].facts->n_access; i++) {
+      const neo_access *access = &p->block[q].facts->access[i];
+      if (p->variant->te.buffer[access->buffer].role == NEO_TE_CONST ||
+          is_local(p, access->buffer) || cuts_outermost(p, access, cover[q]))
+        continue;
+      double total = footprint(p, access, whole[q]), part = footprint(p, access, cover[q]);
+      double touched = part < 0.999 * total ? total / p->threads : total;
+      sum[access->buffer] = fmax(sum[access->buffer], touched);
+    }
+  for (int i = 0; i < p->variant->te.n_buffers; i++)
+    all += sum[i];
+  return all * (1 - 1.0 / p->threads);
+}
+
 static void note(neo_cost_traffic *t, int buffer, double weight, int k, double bytes) {
   int i = 0;
   while (i < t->n_buffers && t->buffer[i] != buffer)
@@ -57,11 +105,6 @@ static void note(neo_cost_traffic *t, int buffer, double weight, int k, double b
   }
   t->weight[i] = fmax(t->weight[i], weight);
   t->bytes[i][k] = fmax(t->bytes[i][k], bytes);
-}
-
-static bool is_local(const neo_cost_plan *p, int buffer) {
-  int writer = p->variant->facts.writer[buffer];
-  return writer >= 0 && p->block[writer].at >= 0;
 }
 
 /* Packed constants stream; long walks of the innermost reduce axis from line to line do not. (The

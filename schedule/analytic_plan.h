@@ -75,6 +75,10 @@ double neo_cost_block_cycles(const neo_cost_plan *p, int k, neo_cost *cost);
 void neo_cost_collect_traffic(const neo_cost_plan *p, int root, neo_cost_traffic *t);
 /* Weighted bytes that cross into a cache of this capacity. */
 double neo_cost_bytes_into(const neo_cost_traffic *t, double capacity);
+/* Bytes of activations that each of several workers finds in another one's cache. Kernels agree by
+ * convention: each worker has one contiguous part of a tensor, the one that its grid cuts along the
+ * outermost dim in memory; of others it has to fetch what it reads, and the right to write. */
+double neo_cost_remote_bytes(const neo_cost_plan *p, int root);
 double neo_cost_constant_bytes(const neo_cost_plan *p, const neo_cost_traffic *t);
 
 #endif

@@ -316,20 +316,8 @@ static void tiles_of_kernels(void **state) {
   neo_arena_fini(&arena);
 }
 
-/* A depthwise tile whose taps are not unrolled tests every load at a border: half the speed. */
-static void depthwise_picks_unroll_their_window(void **state) {
-  (void)state;
-  static const char text[] = "te 1\n"
-                             "b0 in f32 [1,144,56,56]\n"
-                             "b1 const f32 [144,1,3,3]\n"
-                             "b2 const f32 [144]\n"
-                             "b3 tmp f32 [1,144,56,56]\n"
-                             "b4 out f32 [1,144,56,56]\n"
-                             "B0 b3[i0, i1, i2, i3] s[1,144,56,56] r[3,3] add f32:0\n"
-                             "  mul(b0[0, i1, i2+i4-1, i3+i5-1 | 0<=i2+i4-1<56, 0<=i3+i5-1<56 else "
-                             "0], b1[i1, 0, i4, i5])\n"
-                             "B1 b4[i0, i1, i2, i3] s[1,144,56,56]\n"
-                             "  min(max(add(b3[0, i1, i2, i3], b2[i1]), f32:0), f32:6)\n";
+/* The best schedule of a depthwise 3x3 convolution, channels innermost. */
+static void depthwise_pick(int channels, int size, int threads, neo_schedule *line) {
   neo_ctx ctx;
   neo_arena arena;
   neo_te te;
@@ -337,23 +325,78 @@ static void depthwise_picks_unroll_their_window(void **state) {
   neo_layout last;
   neo_space *space = NULL;
   neo_candidate best;
-  neo_schedule line;
-  int unrolled = 0;
+  neo_buf text = {0};
   neo_ctx_init(&ctx, 1);
   neo_arena_init(&arena);
-  assert_int_equal(neo_te_parse(&ctx, &arena, text, &te), NEO_OK);
+  neo_buf_printf(&text,
+                 "te 1\nb0 in f32 [1,%d,%d,%d]\nb1 const f32 [%d,1,3,3]\nb2 const f32 [%d]\n"
+                 "b3 tmp f32 [1,%d,%d,%d]\nb4 out f32 [1,%d,%d,%d]\n",
+                 channels, size, size, channels, channels, channels, size, size, channels, size,
+                 size);
+  neo_buf_printf(&text,
+                 "B0 b3[i0, i1, i2, i3] s[1,%d,%d,%d] r[3,3] add f32:0\n"
+                 "  mul(b0[0, i1, i2+i4-1, i3+i5-1 | 0<=i2+i4-1<%d, 0<=i3+i5-1<%d else "
+                 "0], b1[i1, 0, i4, i5])\n"
+                 "B1 b4[i0, i1, i2, i3] s[1,%d,%d,%d]\n"
+                 "  min(max(add(b3[0, i1, i2, i3], b2[i1]), f32:0), f32:6)\n",
+                 channels, size, size, size, size, channels, size, size);
+  assert_int_equal(neo_te_parse(&ctx, &arena, text.data, &te), NEO_OK);
   assert_int_equal(neo_target_find(&ctx, "znver4", &target), NEO_OK);
   assert_int_equal(neo_layout_parse(&ctx, "0,2,3,1", 4, &last), NEO_OK);
-  neo_space_options options = {.threads = 1, .fixed = {[0] = &last, [4] = &last}};
+  neo_space_options options = {.threads = threads, .fixed = {[0] = &last, [4] = &last}};
   assert_int_equal(neo_space_build(&ctx, &te, &target, &options, &space), NEO_OK);
   assert_int_equal(neo_space_analytic(space, 1, &best), 1);
-  neo_space_schedule(space, &best, &line);
+  neo_space_schedule(space, &best, line);
+  neo_space_destroy(space);
+  neo_arena_fini(&arena);
+  neo_buf_fini(&text);
+}
+
+/* A depthwise tile whose taps are not unrolled tests every load at a border: half the speed. */
+static void depthwise_picks_unroll_their_window(void **state) {
+  (void)state;
+  neo_schedule line;
+  int unrolled = 0;
+  depthwise_pick(144, 56, 1, &line);
   for (int i = 0; i < line.n; i++)
     unrolled += line.instr[i].kind == NEO_INSTR_SPLIT && line.instr[i].axis >= 4 &&
                 line.instr[i].arg[0] == 3;
   assert_int_equal(unrolled, 1);
-  neo_space_destroy(space);
-  neo_arena_fini(&arena);
+}
+
+/* Extent of the output block's axis over which level `level` of its split loops. */
+static int64_t trip_of(const neo_schedule *line, int axis, int level, int64_t extent) {
+  for (int i = 0; i < line->n; i++) {
+    const neo_instr *split = &line->instr[i];
+    if (split->kind != NEO_INSTR_SPLIT || split->block != 1 || split->axis != axis)
+      continue;
+    if (level > 0)
+      return split->arg[level - 1];
+    for (int k = 0; k < split->n_args; k++)
+      extent = neo_ceil_div(extent, split->arg[k]);
+  }
+  return extent;
+}
+
+/* Each worker has one contiguous part of a tensor: what another one wrote or read costs more than
+ * the arithmetic of a depthwise convolution. */
+static void workers_share_out_rows(void **state) {
+  (void)state;
+  static const int cases[][2] = {{32, 112}, {192, 28}, {384, 14}, {576, 14}};
+  for (int k = 0; k < NEO_COUNT(cases); k++) {
+    int64_t extent[] = {1, cases[k][0], cases[k][1], cases[k][1]};
+    neo_schedule line;
+    int first = -1;
+    depthwise_pick(cases[k][0], cases[k][1], 2, &line);
+    for (int i = 0; i < line.n; i++)
+      for (int l = 0; line.instr[i].kind == NEO_INSTR_ORDER && line.instr[i].block == 1 &&
+                      first < 0 && l < line.instr[i].n_args;
+           l++) {
+        int axis = line.instr[i].arg[l] / 16, level = line.instr[i].arg[l] % 16;
+        first = trip_of(&line, axis, level, extent[axis]) > 1 ? axis : -1;
+      }
+    assert_int_equal(first, 2);
+  }
 }
 
 /* Lanes of the best schedule of a 1x1 convolution, channels innermost. */
@@ -414,6 +457,7 @@ int main(void) {
       cmocka_unit_test(test_coverage),
       cmocka_unit_test(depthwise_picks_unroll_their_window),
       cmocka_unit_test(narrow_vectors_where_they_fill),
+      cmocka_unit_test(workers_share_out_rows),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
