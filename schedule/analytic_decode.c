@@ -98,6 +98,26 @@ int64_t neo_cost_dim_cover(const neo_access *access, int dim, const int64_t *cov
   return size;
 }
 
+int neo_cost_parts(const neo_cost_plan *p, const neo_access *access) {
+  const neo_layout *layout = p->layout[access->buffer];
+  return layout->n == 0 ? access->rank : layout->n;
+}
+
+neo_cost_part neo_cost_part_of(const neo_cost_plan *p, const neo_access *access, int i,
+                               const int64_t *cover) {
+  const neo_layout *layout = p->layout[access->buffer];
+  neo_layout_dim dim = {(int8_t)i, ' ', 0};
+  if (layout->n > 0)
+    dim = layout->dim[i];
+  int64_t whole = p->variant->te.buffer[access->buffer].shape.dim[dim.dim];
+  int64_t n = neo_min_i64(whole, neo_cost_dim_cover(access, dim.dim, cover));
+  if (dim.part == '/')
+    return (neo_cost_part){neo_ceil_div(n, dim.factor), neo_ceil_div(whole, dim.factor)};
+  if (dim.part == '%')
+    return (neo_cost_part){neo_min_i64(n, dim.factor), dim.factor};
+  return (neo_cost_part){n, whole};
+}
+
 /* Widens out to the part of `producer`'s axes that `consumer` reads when its own axes cover
  * `cover`. */
 static void widen(const neo_cost_plan *p, int producer, int consumer, const int64_t *cover,

@@ -18,27 +18,12 @@
  */
 static double footprint(const neo_cost_plan *p, const neo_access *access, const int64_t *cover) {
   const neo_te_buffer *buffer = &p->variant->te.buffer[access->buffer];
-  const neo_layout *layout = p->layout[access->buffer];
   double size = (double)neo_dtype_size(buffer->dtype), run = size, runs = 1;
   bool contiguous = true;
-  int n_dims = layout->n == 0 ? access->rank : layout->n;
-  for (int i = n_dims - 1; i >= 0; i--) {
-    neo_layout_dim dim = {(int8_t)i, ' ', 0};
-    if (layout->n > 0)
-      dim = layout->dim[i];
-    int64_t whole = buffer->shape.dim[dim.dim];
-    int64_t n = neo_min_i64(whole, neo_cost_dim_cover(access, dim.dim, cover));
-    if (dim.part == '/') {
-      n = neo_ceil_div(n, dim.factor);
-      whole = neo_ceil_div(whole, dim.factor);
-    } else if (dim.part == '%') {
-      n = neo_min_i64(n, dim.factor);
-      whole = dim.factor;
-    } else {
-      whole = neo_layout_extent(&dim, &buffer->shape);
-    }
-    *(contiguous ? &run : &runs) *= (double)n;
-    contiguous = contiguous && n == whole;
+  for (int i = neo_cost_parts(p, access) - 1; i >= 0; i--) {
+    neo_cost_part part = neo_cost_part_of(p, access, i, cover);
+    *(contiguous ? &run : &runs) *= (double)part.touched;
+    contiguous = contiguous && part.touched == part.whole;
   }
   if (fmod(run, 64) != 0)
     run += 60;
@@ -52,17 +37,10 @@ static bool is_local(const neo_cost_plan *p, int buffer) {
 
 /* Does the access touch less of its buffer's outermost part in memory than there is? */
 static bool cuts_outermost(const neo_cost_plan *p, const neo_access *access, const int64_t *cover) {
-  const neo_te_buffer *buffer = &p->variant->te.buffer[access->buffer];
-  const neo_layout *layout = p->layout[access->buffer];
-  int n_dims = layout->n == 0 ? access->rank : layout->n;
-  for (int i = 0; i < n_dims; i++) {
-    neo_layout_dim dim = {(int8_t)i, ' ', 0};
-    if (layout->n > 0)
-      dim = layout->dim[i];
-    int64_t factor = dim.part == '/' ? dim.factor : 1, whole = buffer->shape.dim[dim.dim];
-    int64_t n = neo_cost_dim_cover(access, dim.dim, cover);
-    if (neo_ceil_div(whole, factor) > 1 && dim.part != '%')
-      return neo_ceil_div(n, factor) < neo_ceil_div(whole, factor);
+  for (int i = 0; i < neo_cost_parts(p, access); i++) {
+    neo_cost_part part = neo_cost_part_of(p, access, i, cover);
+    if (part.whole > 1)
+      return part.touched < part.whole;
   }
   return true;
 }

@@ -65,6 +65,16 @@ bool neo_cost_is_inside(const neo_cost_plan *p, int block, int consumer);
 void neo_cost_find_covers(const neo_cost_plan *p, int consumer, int k, int from,
                           neo_cost_covers cover);
 
+/* One of the dims in memory, outermost first: what of it an access touches when the axes cover
+ * `cover`, and its extent. */
+typedef struct neo_cost_part {
+  int64_t touched, whole;
+} neo_cost_part;
+
+int neo_cost_parts(const neo_cost_plan *p, const neo_access *access);
+neo_cost_part neo_cost_part_of(const neo_cost_plan *p, const neo_access *access, int i,
+                               const int64_t *cover);
+
 /* ---- cycles of one block (analytic_tile.c) --------------------------------------------------- */
 
 /* Of all runs of block k, on one core, data in L1; the terms are added to *cost. */

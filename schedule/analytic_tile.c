@@ -20,6 +20,9 @@
 #define MISS_CYCLES 4.0   /* a line that comes from the second level, one after another */
 #define BORDER_CYCLES 7.0 /* of a step with a row that a guard excludes at some taps */
 #define MAX_ROWS 64
+#define PAGE_BYTES 4096
+#define TLB_PAGES 64.0 /* that translation finds at once */
+#define TLB_CYCLES 3.0 /* of another page, partly hidden */
 
 static int lanes_of(const neo_cost_plan *p, const neo_cost_body *b) {
   if (b->vector_axis < 0)
@@ -246,6 +249,36 @@ static double evicted_lines(const micro *m, const int64_t *size, const neo_acces
   return sum;
 }
 
+/* Pages that the tile reads of an operand until it has summed everything. */
+static double pages_of(const micro *m, const int64_t *size, const neo_access *load) {
+  const neo_cost_body *b = m->b;
+  const neo_te_buffer *buffer = &m->plan->variant->te.buffer[load->buffer];
+  int64_t cover[NEO_TE_MAX_AXES], stride = (int64_t)neo_dtype_size(buffer->dtype), span = stride;
+  double pages = 1;
+  for (int a = 0; a < neo_cost_axes(b); a++)
+    cover[a] = a < b->te->n_spatial ? size[a] : b->te->extent[a];
+  for (int i = neo_cost_parts(m->plan, load) - 1; i >= 0; i--) {
+    neo_cost_part part = neo_cost_part_of(m->plan, load, i, cover);
+    if (stride >= PAGE_BYTES)
+      pages *= (double)part.touched;
+    else
+      span += (part.touched - 1) * stride;
+    stride *= part.whole;
+  }
+  return pages * (double)neo_ceil_div(span, PAGE_BYTES);
+}
+
+/* A tile that reads more pages than translation knows finds none of them again. */
+static double page_cycles(const micro *m, const int64_t *size) {
+  double pages = 0;
+  for (int i = 1; i < m->b->facts->n_access; i++) {
+    const neo_access *load = &m->b->facts->access[i];
+    if (m->plan->variant->te.buffer[load->buffer].role != NEO_TE_CONST)
+      pages += pages_of(m, size, load);
+  }
+  return pages > TLB_PAGES ? pages * TLB_CYCLES : 0;
+}
+
 static void add_operand(const micro *m, const int64_t *size, const neo_access *load,
                         operands *sum) {
   const neo_cost_body *b = m->b;
@@ -313,7 +346,7 @@ static double tile_cycles(const micro *m, const int64_t *size, neo_cost *cost, d
   cost->latency += weight * m->steps * latency;
   cost->overhead += weight * around;
   cost->scattered += weight * m->steps * in.scattered;
-  return m->steps * step + around;
+  return m->steps * step + around + page_cycles(m, size);
 }
 
 /* The part of each spatial axis that one register tile covers; false if the accumulators are
