@@ -13,6 +13,7 @@
 #include "runtime/dtype.h"
 #include "runtime/runtime.h"
 #include "tests/fail_alloc.h"
+#include "tests/huge_pages.h"
 
 enum { N = 37, WORK = 64, SCRATCH = 16 };
 
@@ -553,6 +554,34 @@ static void rivals_share_their_data(void **state) {
   fixture_fini(&f);
 }
 
+/* A large area lies in huge pages of its own, at their end: but for the zone, nothing is behind it.
+ * A small one does not. */
+static void large_areas_are_in_huge_pages(void **state) {
+  (void)state;
+  enum { HUGE = 2 << 20, ZONES = 3 * 4096 };
+  static const int64_t sizes[] = {256 << 10, (2 << 20) - 5000, (5 << 20) + 68};
+  fixture f;
+  fixture_init(&f, honest, 1, 1);
+  for (int i = 0; i < NEO_COUNT(sizes); i++) {
+    neo_harness_memory *memory = NULL;
+    int64_t bytes[3] = {sizes[i], 4 * N, sizes[i]};
+    neo_harness_kernel kernel = f.kernel;
+    kernel.bytes = bytes;
+    assert_int_equal(neo_harness_memory_create(&f.ctx, &kernel, 1, &memory), NEO_OK);
+    void *const *buf = neo_harness_memory_buffers(memory);
+    for (int b = 0; b < 3; b += 2) {
+      uintptr_t end = (uintptr_t)buf[b] + (uintptr_t)bytes[b];
+      uintptr_t left = (HUGE - end % HUGE) % HUGE;
+      assert_true(left >= 4096 && left <= ZONES);
+      if (has_huge_pages())
+        assert_true(prefers_huge(buf[b]));
+    }
+    assert_false(prefers_huge(buf[1]));
+    neo_harness_memory_destroy(memory);
+  }
+  fixture_fini(&f);
+}
+
 /* With one of 4096 bytes beside one of 8192, the second worker's scratch would lie in the red zone
  * behind the first's, and the candidate would be blamed. */
 static void rivals_share_scratch_of_another_size(void **state) {
@@ -679,6 +708,7 @@ int main(void) {
       cmocka_unit_test(bursts_do_not_count),
       cmocka_unit_test(rivals_share_their_data),
       cmocka_unit_test(rivals_share_scratch_of_another_size),
+      cmocka_unit_test(large_areas_are_in_huge_pages),
       cmocka_unit_test(cold_mode_evicts_constants),
       cmocka_unit_test(evicting_keeps_the_data),
       cmocka_unit_test(brief_verification_is_the_first_pass),
