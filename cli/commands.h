@@ -66,6 +66,8 @@ neo_status cli_replay(neo_ctx *ctx, const cli_args *args);
 neo_status cli_report(neo_ctx *ctx, const cli_args *args);
 neo_status cli_export(neo_ctx *ctx, const cli_args *args);
 neo_status cli_import(neo_ctx *ctx, const cli_args *args);
+neo_status cli_doctor(neo_ctx *ctx, const cli_args *args);
+neo_status cli_board_install(neo_ctx *ctx, const cli_args *args);
 neo_status cli_best(neo_ctx *ctx, const cli_args *args);
 
 /* progress.c: what a person or a program watches while tuning. */

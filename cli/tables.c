@@ -44,6 +44,17 @@ static const cli_option inspect_options[] = {
 
 static const cli_option targets_options[] = {{"--json", NULL, "as JSON", false}, {0}};
 
+static const cli_option board_install_options[] = {
+    {"--connect", "HOST:PORT", "where the tuner will listen, as the board sees it", false},
+    {"--name", "N", "what the board is called", false},
+    {"--key-file", "FILE", "its key; made if it does not exist", false},
+    {"--via", "ssh|adb", "default ssh; HOST is a serial number for adb", false},
+    {"--arch", "A", "of the board; default aarch64", false},
+    {"--board", "PATH", "the agent; default: neo-board-ARCH beside this program", false},
+    {"--run", NULL, "perform the steps", false},
+    {0},
+};
+
 static const cli_command neo_commands[] = {
     {"compile", "MODEL", "model file -> artifact directory",
      "Imports a model, takes the best schedule of each task from the tuning database (or a near "
@@ -65,6 +76,13 @@ static const cli_command neo_commands[] = {
      cli_inspect},
     {"targets", "", "devices to compile for", "Lists the devices by name, this machine first.",
      "neo targets --json", 0, 0, targets_options, cli_targets},
+    {"board-install", "HOST", "bring the agent to a board",
+     "Prints the steps that copy neo-board and a key to a board, by ssh or adb, and start it "
+     "there; "
+     "--run performs them.\nMakes the key if there is none.",
+     "neo board-install pi@pi4 --name pi4-1 --key-file pi4-1.key --connect desk:9190\n"
+     "neo board-install R58M --via adb --name phone --key-file phone.key --connect desk:9190 --run",
+     1, 1, board_install_options, cli_board_install},
     {0},
 };
 
@@ -76,7 +94,10 @@ static const cli_option tune_options[] = {
     {"--trials", "N", "stop after N measured trials of this invocation", false},
     {"--budget", "TIME", "stop after this wall-clock time, e.g. 90s, 10m, 2h; default 10m", false},
     {"--seed", "S", "of the search; default 1", false},
-    {"--measure", "URL", "local (default), emulated:aarch64 or simulated:FILE", false},
+    {"--measure", "URL",
+     "local (default), rpc://HOST:PORT?key-file=FILE (boards connect there), emulated:aarch64 or "
+     "simulated:FILE",
+     false},
     {"--strategy", "NAME", "evolve (default), descent, random", false},
     {"--cost-model", "FILE", "start from a cost model of `neo-tune train`", false},
     {"--board", "PATH", "the neo-board program; default: beside this one", false},
@@ -84,6 +105,12 @@ static const cli_option tune_options[] = {
      false},
     {"--acks", NULL, "print the id of each committed trial on standard output", false},
     {"--quiet", NULL, "no progress", false},
+    {0},
+};
+
+static const cli_option doctor_options[] = {
+    {"--measure", "URL", "as of tuning; default local", false},
+    {"--board", "PATH", "the neo-board program; default: beside this one", false},
     {0},
 };
 
@@ -137,6 +164,12 @@ static const cli_command tune_commands[] = {
      "Adds records from JSON lines; bad lines are named and skipped; importing twice changes "
      "nothing.",
      "neo-tune import records.jsonl", 1, CLI_MAX_VALUES, db_options, cli_import},
+    {"doctor", "[TARGET]", "say which hop to a board fails",
+     "Takes one known kernel through every hop of a measurement: target, schedule, board, "
+     "reference "
+     "run, verified\ntiming; says at which it fails, and why.",
+     "neo-tune doctor\nneo-tune doctor rasp4b --measure 'rpc://0.0.0.0:9190?key-file=pi.key'", 0, 1,
+     doctor_options, cli_doctor},
     {"best", "MODEL", "the schedule each task would get",
      "Prints where each task's schedule would come from, and the line itself.",
      "neo-tune best resnet50.onnx --threads 1", 1, 1, best_options, cli_best},

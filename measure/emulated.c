@@ -47,7 +47,7 @@ static neo_status emulated_open(neo_ctx *ctx, const char *rest, const neo_target
   snprintf(emulation.program, sizeof emulation.program, "neo-board-%s", row->arch);
   neo_measure_options own = *options;
   own.build_threads = 1;
-  return neo_local_open(ctx, &emulation, target, &own, out);
+  return neo_local_open(ctx, &emulation, NULL, target, &own, out);
 }
 
 /* What it opens is a local measurer. */

@@ -297,7 +297,8 @@ static neo_status find_board(neo_ctx *ctx, neo_local *self) {
   return self->base.counts ? neo_dir_temp(ctx, NULL, self->emulation.dir) : NEO_OK;
 }
 
-neo_status neo_local_open(neo_ctx *ctx, const neo_emulation *emulation, const neo_target *target,
+neo_status neo_local_open(neo_ctx *ctx, const neo_emulation *emulation,
+                          const neo_remote_board *remote, const neo_target *target,
                           const neo_measure_options *options, neo_measurer **out) {
   neo_local *self = neo_alloc(ctx, sizeof *self);
   neo_job *job = neo_alloc(ctx, sizeof *job);
@@ -311,6 +312,8 @@ neo_status neo_local_open(neo_ctx *ctx, const neo_emulation *emulation, const ne
   self->base.counts = emulation != NULL;
   if (emulation)
     self->emulation = *emulation;
+  if (remote)
+    self->remote = *remote;
   self->job = job;
   self->target = *target;
   self->options = *options;
@@ -329,18 +332,21 @@ neo_status neo_local_open(neo_ctx *ctx, const neo_emulation *emulation, const ne
                                                options->codegen);
   if (status == NEO_OK)
     status = neo_cores_detect(ctx, NULL, &cores);
-  if (status == NEO_OK)
+  if (status == NEO_OK && !remote)
     status = find_board(ctx, self);
   if (status == NEO_OK) {
     neo_cores_split(&cores, options->threads, &n_measure, &n_build);
-    self->exclusive = n_measure + n_build > cores.n || n_measure >= cores.n;
-    if (!self->exclusive) /* the last one: builders begin at the first */
+    if (remote)
+      n_build = cores.n;
+    else
+      self->exclusive = n_measure + n_build > cores.n || n_measure >= cores.n;
+    if (!self->exclusive && !remote) /* the last one: builders begin at the first */
       self->spare_cpu = cores.cpu[cores.n - 1];
     self->measure_cpu = cores.cpu[0];
     if (options->build_threads > 0)
       n_build = options->build_threads;
     neo_builder_options pool = {.threads = n_build,
-                                .cpus = self->exclusive ? NULL : cores.cpu + n_measure,
+                                .cpus = self->exclusive || remote ? NULL : cores.cpu + n_measure,
                                 .codegen = self->codegen,
                                 .target = target,
                                 .timeout_ms = options->build_timeout_ms};
@@ -372,7 +378,7 @@ static neo_status local_open(neo_ctx *ctx, const char *rest, const neo_target *t
   if (!neo_target_runs_here(target))
     return neo_fail(ctx, NEO_UNSUPPORTED,
                     "this machine cannot run code for the target: measure on a board that can");
-  return neo_local_open(ctx, NULL, target, options, out);
+  return neo_local_open(ctx, NULL, NULL, target, options, out);
 }
 
 const neo_measurer_ops neo_measurer_local = {

@@ -59,6 +59,14 @@ typedef struct neo_emulation {
   char dir[256]; /* private, for the counters; "" until opened */
 } neo_emulation;
 
+/* A board that is leased: rpc/hub.c. */
+typedef struct neo_remote_board {
+  neo_hub *hub;
+  int wait_ms;              /* for a board, whenever there is none */
+  void (*ring)(void *self); /* a result came, or the end; from the lane's thread */
+  void *ring_self;
+} neo_remote_board;
+
 typedef struct neo_local {
   neo_measurer base;
   neo_ctx ctx; /* allocation and logging */
@@ -66,6 +74,8 @@ typedef struct neo_local {
   neo_measure_options options;
   char board_program[600];
   neo_emulation emulation;
+  neo_remote_board remote; /* hub NULL: a process of ours */
+  char home[NEO_NET_NAME]; /* the remote board that was leased last */
   neo_process board;
   bool board_up;
   int restarts;
@@ -108,15 +118,22 @@ typedef struct neo_local {
 
 /* ---- local.c ------------------------------------------------------------------------------------- */
 
-/* A local measurer; emulation NULL: of this machine. Else candidates are counted: verified fully
- * each, none against an incumbent, and no bound is held against them. */
-neo_status neo_local_open(neo_ctx *ctx, const neo_emulation *emulation, const neo_target *target,
+/* A local measurer; emulation and remote NULL: of this machine. With emulation candidates are
+ * counted: verified fully each, none against an incumbent, and no bound is held against them. With
+ * remote its board is a lease, which it holds while it has something to do. */
+neo_status neo_local_open(neo_ctx *ctx, const neo_emulation *emulation,
+                          const neo_remote_board *remote, const neo_target *target,
                           const neo_measure_options *options, neo_measurer **out);
 
 /* ---- local_board.c ------------------------------------------------------------------------------- */
 
 neo_status neo_local_start_board(neo_ctx *ctx, neo_local *self, neo_hello *hello);
 void neo_local_stop_board(neo_local *self);
+/* Starts it, or leases one, if there is none. */
+neo_status neo_local_need_board(neo_ctx *ctx, neo_local *self);
+/* How long the board may be silent beyond a job's time limit: what it was sent must have arrived,
+ * and it may be coming back. */
+int neo_local_grace_ms(const neo_local *self);
 
 /* owned: freed by release, or NULL. Returns the blob's key. */
 const char *neo_blob_add(neo_blob_set *set, const void *data, size_t size, void *owned);

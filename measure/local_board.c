@@ -4,6 +4,7 @@
  * each layout that it sent, so data is packed once. */
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "measure/local.h"
 
@@ -23,8 +24,25 @@ static neo_status start_emulated(neo_ctx *ctx, neo_local *self) {
   return neo_process_spawn(ctx, argv, false, &self->board);
 }
 
+/* The board that was had before, if it is free: it has our blobs. */
+static neo_status lease_board(neo_ctx *ctx, neo_local *self) {
+  neo_hub_lease lease;
+  NEO_TRY(neo_hub_take(ctx, self->remote.hub, self->home, self->remote.wait_ms, &lease));
+  if (self->home[0] && strcmp(self->home, lease.board.name) != 0)
+    neo_log(ctx, NEO_LOG_WARN, "going on on board '%s' instead of '%s'", lease.board.name,
+            self->home);
+  snprintf(self->home, sizeof self->home, "%s", lease.board.name);
+  self->board = (neo_process){.fd = lease.fd};
+  self->board_up = true;
+  return NEO_OK;
+}
+
 neo_status neo_local_start_board(neo_ctx *ctx, neo_local *self, neo_hello *hello) {
   neo_cores cores;
+  if (self->remote.hub) {
+    NEO_TRY(lease_board(ctx, self));
+    return neo_board_hello(ctx, self->board.fd, hello, HELLO_MS);
+  }
   NEO_TRY(neo_cores_detect(ctx, NULL, &cores));
   neo_buf cpus = {0};
   for (int c = 0; c < cores.n && c < self->options.threads; c++)
@@ -40,9 +58,21 @@ neo_status neo_local_start_board(neo_ctx *ctx, neo_local *self, neo_hello *hello
 }
 
 void neo_local_stop_board(neo_local *self) {
-  if (self->board_up)
+  if (self->board_up && self->remote.hub)
+    close(self->board.fd);
+  else if (self->board_up)
     neo_process_stop(&self->board);
   self->board_up = false;
+}
+
+neo_status neo_local_need_board(neo_ctx *ctx, neo_local *self) {
+  neo_hello hello;
+  return self->board_up ? NEO_OK : neo_local_start_board(ctx, self, &hello);
+}
+
+int neo_local_grace_ms(const neo_local *self) {
+  enum { REMOTE_MS = 120000 };
+  return self->remote.hub ? REMOTE_MS : GRACE_MS;
 }
 
 /* ---- blobs: content-keyed bytes that the board caches ---------------------------------------------------- */
@@ -170,14 +200,18 @@ neo_status neo_local_call(neo_ctx *ctx, neo_local *self, const neo_blob_set *set
                           const neo_job *job, neo_job_result *result) {
   for (int tries = 0;; tries++) {
     uint32_t id = 0;
-    neo_status status = neo_board_put(ctx, self->board.fd, set->n, set->blob, PUT_MS);
+    neo_status status = neo_local_need_board(ctx, self);
+    if (status == NEO_OK)
+      status = neo_board_put(ctx, self->board.fd, set->n, set->blob, PUT_MS);
     if (status == NEO_OK)
       status = neo_board_submit(ctx, self->board.fd, 0, job, PUT_MS);
     if (status == NEO_OK)
-      status = neo_board_result(ctx, self->board.fd, &id, result, (int)job->timeout_ms + GRACE_MS);
+      status = neo_board_result(ctx, self->board.fd, &id, result,
+                                (int)job->timeout_ms + neo_local_grace_ms(self));
     if (status == NEO_OK)
       self->restarts = 0;
-    if ((status != NEO_UNREACHABLE && status != NEO_BAD_INPUT) || tries > 0)
+    if ((status != NEO_UNREACHABLE && status != NEO_BAD_INPUT) ||
+        tries >= (self->remote.hub ? 3 : 1))
       return status;
     NEO_TRY(neo_local_revive(ctx, self));
   }
@@ -224,8 +258,10 @@ static neo_status time_peak(neo_ctx *ctx, neo_local *self, int64_t iterations) {
       kernel->bytes[p] = (int64_t)bytes;
       memcpy(kernel->data[0][p], neo_blob_add(set, data, bytes, NULL), 33);
     }
-    status = neo_board_put(ctx, self->board.fd, set->n, set->blob, PUT_MS);
+    status = neo_local_need_board(ctx, self);
   }
+  if (status == NEO_OK)
+    status = neo_board_put(ctx, self->board.fd, set->n, set->blob, PUT_MS);
   if (status == NEO_OK)
     status = neo_board_submit(ctx, self->board.fd, 1, job, PUT_MS);
   if (status == NEO_OK)

@@ -35,7 +35,7 @@
 #include "measure/local.h"
 #include "schedule/algorithm.h"
 
-enum { MAX_RESTARTS = 3 };
+enum { MAX_RESTARTS = 3, MAX_LEASES = 20, MAX_TRIES = 1, MAX_REMOTE_TRIES = 3 };
 #define CONFIRM_BELOW 0.99
 #define NEVER_THOROUGH 1e-9
 #define ANY_RATIO 1e9
@@ -45,6 +45,16 @@ static neo_status receive_board(neo_ctx *ctx, neo_local *self, int timeout_ms);
 
 /* ---- results --------------------------------------------------------------------------------------- */
 
+/* How often a candidate may be shipped again: what a remote board had is lost more easily. */
+static int most_tries(const neo_local *self) {
+  return self->remote.hub ? MAX_REMOTE_TRIES : MAX_TRIES;
+}
+
+static void ring(const neo_local *self) {
+  if (self->remote.ring)
+    self->remote.ring(self->remote.ring_self);
+}
+
 /* Every result answers a submission, which made room for it. */
 static void push_result(neo_local *self, const neo_trial_result *result) {
   pthread_mutex_lock(&self->mutex);
@@ -52,6 +62,7 @@ static void push_result(neo_local *self, const neo_trial_result *result) {
   self->results[self->n_results++] = *result;
   pthread_cond_broadcast(&self->changed);
   pthread_mutex_unlock(&self->mutex);
+  ring(self);
 }
 
 /* ---- where the thread runs --------------------------------------------------------------------------- */
@@ -272,6 +283,8 @@ static neo_status ship(neo_ctx *ctx, neo_local *self, bool all) {
                      .set = set};
   neo_status status = neo_local_fill_job(ctx, &to, rival(self, task), self->job);
   if (status == NEO_OK)
+    status = neo_local_need_board(ctx, self);
+  if (status == NEO_OK)
     status = neo_board_put(ctx, self->board.fd, set->n, set->blob, PUT_MS);
   if (status == NEO_OK)
     status = neo_board_submit(ctx, self->board.fd, 1, self->job, PUT_MS);
@@ -309,14 +322,15 @@ neo_status neo_local_revive(neo_ctx *ctx, neo_local *self) {
   snprintf(reason, sizeof reason, "%.199s", ctx->message);
   neo_ctx_clear(ctx);
   neo_local_stop_board(self);
-  if (++self->restarts > MAX_RESTARTS)
-    return neo_fail(ctx, NEO_UNREACHABLE, "the board was lost %d times in a row; last: %s",
-                    MAX_RESTARTS, reason);
+  int most = self->remote.hub ? MAX_LEASES : MAX_RESTARTS;
+  if (++self->restarts > most)
+    return neo_fail(ctx, NEO_UNREACHABLE, "the board was lost %d times in a row; last: %s", most,
+                    reason);
   neo_log(ctx, NEO_LOG_WARN, "board lost (%s); starting it again", reason);
   NEO_TRY(neo_local_start_board(ctx, self, &hello));
   if (!self->flying)
     return NEO_OK;
-  if (self->flying_tries++ < 1) {
+  if (self->flying_tries++ < most_tries(self)) {
     neo_status status = ship(ctx, self, true);
     return status == NEO_UNREACHABLE ? neo_local_revive(ctx, self) : status;
   }
@@ -348,8 +362,8 @@ static neo_status finish_job(neo_ctx *ctx, neo_local *self, const neo_job_result
   bool confirmed = self->confirming, first = !rival(self, task);
   if (result.kind == NEO_TRIAL_IMPLAUSIBLE)
     NEO_TRY(judge_again(ctx, self, from, &result));
-  if (result.kind == NEO_TRIAL_BOARD_LOST && self->flying_tries++ < 1)
-    return ship(ctx, self, true); /* the board evicted a blob: send everything */
+  if (result.kind == NEO_TRIAL_BOARD_LOST && self->flying_tries++ < most_tries(self))
+    return ship(ctx, self, true); /* the board evicted a blob, or was restarted: send everything */
   self->restarts = 0;
   self->confirming = false;
   if (confirmed) {
@@ -448,6 +462,8 @@ static neo_status launch_next(neo_ctx *ctx, neo_local *self) {
   build->next = NULL;
   if (answer_known(self, build))
     return NEO_OK;
+  if (self->remote.hub && neo_hub_wanted(self->remote.hub))
+    neo_local_stop_board(self); /* others wait for one: in turns */
   self->flying = build;
   self->flying_tries = 0;
   self->confirming = false;
@@ -457,12 +473,13 @@ static neo_status launch_next(neo_ctx *ctx, neo_local *self) {
 
 static neo_status receive_board(neo_ctx *ctx, neo_local *self, int timeout_ms) {
   struct pollfd wait = {.fd = self->board.fd, .events = POLLIN};
-  uint64_t now = neo_now_ns(ctx), limit = ((uint64_t)self->job->timeout_ms + GRACE_MS) * 1000000u;
+  uint64_t now = neo_now_ns(ctx), limit_ms = self->job->timeout_ms;
+  limit_ms += (uint64_t)neo_local_grace_ms(self);
   if (poll(&wait, 1, timeout_ms) <= 0) {
-    if (now - self->flying_since < limit)
+    if (now - self->flying_since < limit_ms * 1000000u)
       return NEO_OK;
-    neo_fail(ctx, NEO_UNREACHABLE, "no answer from the board for %u ms",
-             self->job->timeout_ms + GRACE_MS);
+    neo_fail(ctx, NEO_UNREACHABLE, "no answer from the board for %llu ms",
+             (unsigned long long)limit_ms);
     return neo_local_revive(ctx, self);
   }
   neo_job_result *result = neo_alloc(ctx, sizeof *result);
@@ -506,6 +523,8 @@ static bool may_go_on(neo_local *self) {
     bool idle = self->unbuilt == 0 && !self->ready;
     if (self->stop || (!failed && (self->flying || (!self->hold && !idle))))
       break;
+    if (self->remote.hub && !self->hold && !self->flying)
+      neo_local_stop_board(self); /* nothing to do: others may have it */
     self->resting = true;
     pthread_cond_broadcast(&self->changed);
     pthread_cond_wait(&self->changed, &self->mutex);
@@ -537,8 +556,8 @@ static neo_status step(neo_ctx *ctx, neo_local *self) {
     receive_builds(self, LOOK_MS);
     return NEO_OK;
   }
-  pthread_mutex_lock(&self->mutex); /* until the caller sleeps */
-  while (!self->stop && !self->hold && !(self->polling && self->n_results == 0))
+  pthread_mutex_lock(&self->mutex); /* until the caller sleeps, if it is in the way */
+  while (self->exclusive && !self->stop && !self->hold && !(self->polling && self->n_results == 0))
     pthread_cond_wait(&self->changed, &self->mutex);
   pthread_mutex_unlock(&self->mutex);
   return NEO_OK;
@@ -550,6 +569,7 @@ static void fail_for_good(neo_local *self, neo_status status, const char *text) 
   snprintf(self->failure_text, sizeof self->failure_text, "%.399s", text);
   pthread_cond_broadcast(&self->changed);
   pthread_mutex_unlock(&self->mutex);
+  ring(self);
 }
 
 static void *flight_main(void *arg) {

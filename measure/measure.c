@@ -29,7 +29,9 @@ neo_status neo_measurer_open(neo_ctx *ctx, const char *url, const neo_target *ta
     if (strlen(rows[r]->name) == name && memcmp(rows[r]->name, url, name) == 0)
       return rows[r]->open(ctx, url[name] ? url + name + 1 : "", target, options, out);
   return neo_fail(ctx, NEO_USAGE,
-                  "measurer '%s' is not known; use local, emulated:aarch64 or simulated:FILE", url);
+                  "measurer '%s' is not known; use local, rpc://HOST:PORT?key-file=FILE, "
+                  "emulated:aarch64 or simulated:FILE",
+                  url);
 }
 
 void neo_measurer_close(neo_measurer *measurer) {
@@ -80,6 +82,10 @@ void neo_measurer_quiet(neo_measurer *measurer, bool quiet) {
 
 bool neo_measurer_is_simulated(const neo_measurer *measurer) {
   return measurer->ops->simulated || measurer->counts;
+}
+
+bool neo_measurer_is_remote(const neo_measurer *measurer) {
+  return measurer->is_remote;
 }
 
 int neo_measurer_given_up(const neo_measurer *measurer) {

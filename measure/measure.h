@@ -67,8 +67,9 @@ typedef struct neo_measure_options {
   uint64_t seed;             /* of the data */
 } neo_measure_options;
 
-/* url: "local" (neo-board --stdio), "emulated:aarch64" (neo-board-aarch64 under qemu, instructions
- * and cache misses for times), "simulated:FILE" (plays recorded times back; no code runs; FILE
+/* url: "local" (neo-board --stdio), "rpc://..." (boards that connect, measure/remote.c),
+ * "emulated:aarch64" (neo-board-aarch64 under qemu, instructions and cache misses for times),
+ * "simulated:FILE" (plays recorded times back; no code runs; FILE
  * "" = a synthetic deterministic landscape from the analytic model). Rows of measure/measurers.def.
  */
 neo_status neo_measurer_open(neo_ctx *ctx, const char *url, const neo_target *target,
@@ -107,6 +108,8 @@ neo_status neo_measurer_incumbent(neo_ctx *ctx, neo_measurer *measurer, int task
 void neo_measurer_quiet(neo_measurer *measurer, bool quiet);
 /* Are its times made up? Then they must not be used for compiling. */
 bool neo_measurer_is_simulated(const neo_measurer *measurer);
+/* Does it measure on other machines? Then nothing that runs here compares with its times. */
+bool neo_measurer_is_remote(const neo_measurer *measurer);
 /* Builds that were given up and still run in threads of this process: it should end by _exit. */
 int neo_measurer_given_up(const neo_measurer *measurer);
 

@@ -3,7 +3,7 @@
 #define NEO_MEASURE_PARTS_H
 
 #include "measure/measure.h"
-#include "rpc/rpc.h"
+#include "rpc/net.h"
 
 /* ---- the vtable of a measurer; rows in measurers.def ---------------------------------------------- */
 
@@ -32,11 +32,13 @@ typedef struct neo_measurer_ops {
 struct neo_measurer {
   const neo_measurer_ops *ops;
   neo_machine_facts facts;
-  bool counts; /* what it gives for times are none */
+  bool counts;    /* what it gives for times are none */
+  bool is_remote; /* this machine is not what it measures */
 };
 
 extern const neo_measurer_ops neo_measurer_local;
 extern const neo_measurer_ops neo_measurer_emulated;
+extern const neo_measurer_ops neo_measurer_rpc;
 extern const neo_measurer_ops neo_measurer_simulated;
 
 /* ---- build pool (builder.c): schedules -> machine code on worker threads ----------------------------- */

@@ -13,13 +13,32 @@ function(neo_cross_board arch)
     return()
   endif()
   set(dir ${CMAKE_BINARY_DIR}/cross/${arch})
-  set(flags -std=c17 -O2 -Wall -Wextra -D_GNU_SOURCE -fopenmp -ffunction-sections -fdata-sections
+  set(flags -std=c17 -O2 -Wall -Wextra -Wno-missing-field-initializers -D_GNU_SOURCE -ffunction-sections -fdata-sections
       -I${CMAKE_SOURCE_DIR} -I${CMAKE_SOURCE_DIR}/include)
+  # Debian's archives of that architecture (libmbedtls-dev:ARCH); without them the board has no TLS, only tunnels.
+  set(tls)
+  foreach(name mbedtls mbedx509 mbedcrypto)
+    find_library(CROSS_${name}_${arch} NAMES lib${name}.a PATHS /usr/lib/${arch}-linux-gnu NO_DEFAULT_PATH)
+    if(CROSS_${name}_${arch})
+      list(APPEND tls ${CROSS_${name}_${arch}})
+    endif()
+  endforeach()
   set(objects)
   foreach(folder base/core runtime rpc)
     file(MAKE_DIRECTORY ${dir}/${folder})
     file(GLOB sources CONFIGURE_DEPENDS RELATIVE ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/${folder}/*.c)
     list(REMOVE_ITEM sources rpc/count_plugin.c)
+    if(folder STREQUAL runtime)
+      list(REMOVE_ITEM sources runtime/pool_openmp.c)
+      list(APPEND sources runtime/absent/pool_openmp_absent.c)
+      file(MAKE_DIRECTORY ${dir}/runtime/absent)
+    endif()
+    if(folder STREQUAL rpc AND NOT tls)
+      list(REMOVE_ITEM sources rpc/tls.c)
+      list(APPEND sources rpc/absent/tls_absent.c)
+      file(MAKE_DIRECTORY ${dir}/rpc/absent)
+      message(STATUS "neo-board-${arch}: without TLS, libmbedtls-dev for ${arch} is missing")
+    endif()
     foreach(source ${sources})
       add_custom_command(OUTPUT ${dir}/${source}.o
         COMMAND ${CMAKE_C_COMPILER_LAUNCHER} ${CROSS_CC_${arch}} ${flags} -MD -MF ${dir}/${source}.d
@@ -35,7 +54,7 @@ function(neo_cross_board arch)
   add_custom_command(OUTPUT ${program}
     COMMAND ${CMAKE_COMMAND} -E rm -f ${dir}/libboard.a
     COMMAND ${CROSS_AR_${arch}} rcs ${dir}/libboard.a ${library}
-    COMMAND ${CROSS_CC_${arch}} -static -fopenmp -s -Wl,--gc-sections -Wl,--no-warnings ${main} ${dir}/libboard.a -lm -o ${program}
+    COMMAND ${CROSS_CC_${arch}} -static -s -Wl,--gc-sections -Wl,--no-warnings ${main} ${dir}/libboard.a ${tls} -lm -o ${program}
     DEPENDS ${objects} VERBATIM)
   add_custom_target(neo-board-${arch} ALL DEPENDS ${program})
 endfunction()

@@ -44,8 +44,9 @@ static neo_status header_read(neo_ctx *ctx, const uint8_t *header, neo_frame *fr
     return neo_fail(ctx, NEO_BAD_INPUT, "frame: magic 0x%08x, 0x%08x expected", (unsigned)magic,
                     NEO_FRAME_MAGIC);
   if ((kind & 0xffff) != NEO_FRAME_VERSION)
-    return neo_fail(ctx, NEO_BAD_INPUT, "frame: version %u, %d expected", (unsigned)(kind & 0xffff),
-                    NEO_FRAME_VERSION);
+    return neo_fail(ctx, NEO_BAD_INPUT,
+                    "frame: protocol version %u, %d expected: both ends need the same Neo",
+                    (unsigned)(kind & 0xffff), NEO_FRAME_VERSION);
   if (length > NEO_FRAME_MAX)
     return neo_fail(ctx, NEO_BAD_INPUT, "frame: %u bytes, %u is the limit", (unsigned)length,
                     NEO_FRAME_MAX);
@@ -174,6 +175,14 @@ neo_status neo_frame_receive(neo_ctx *ctx, int fd, neo_frame *frame, int timeout
     neo_buf_append(&frame->payload, chunk, got);
   }
   return check_crc(ctx, header, frame, crc);
+}
+
+void neo_frame_write(neo_buf *out, const neo_frame *frame) {
+  uint8_t header[NEO_FRAME_HEADER];
+  header_write(header, frame, NULL, 0);
+  neo_buf_append(out, header, sizeof(header));
+  neo_buf_append(out, frame->payload.data, frame->payload.size);
+  out->failed = out->failed || frame->payload.failed;
 }
 
 neo_status neo_frame_parse(neo_ctx *ctx, const uint8_t *data, size_t size, size_t *used,

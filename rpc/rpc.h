@@ -1,5 +1,6 @@
-/* rpc/rpc.h: frames and the messages between a tuner and neo-board. Transport is any byte stream (a
- * socketpair for the local board; TCP and TLS later). docs/formats/frames.md has it byte by byte.
+/* rpc/rpc.h: frames and the messages between a tuner and neo-board. Transport is any byte stream: a
+ * socketpair for the local board, TLS for others (rpc/net.h). docs/formats/frames.md has it byte by
+ * byte.
  *
  * Frame: u32 magic "NEOF", u16 version, u16 type, u32 id, u32 length (<= NEO_FRAME_MAX), u32 crc32
  * of header (without crc) and payload; then the payload: fixed little-endian fields and
@@ -28,7 +29,12 @@
   X(RESULT, 5)    /* <- neo_job_result */                                                          \
   X(ERROR, 6)     /* <- status and text; the session goes on */                                    \
   X(PING, 7)      /* both ways */                                                                  \
-  X(BYE, 8)
+  X(BYE, 8)                                                                                        \
+  /* over a network only, between its two ends (rpc/net.h) */                                      \
+  X(JOIN, 9)     /* <- who the board is */                                                         \
+  X(WELCOME, 10) /* -> what the tuner wants of it */                                               \
+  X(ACK, 11)     /* -> the result with this id has arrived */                                      \
+  X(CANCEL, 12)  /* -> nobody waits for the job with this id any more */
 
 typedef enum neo_message {
 #define X(name, number) NEO_MESSAGE_##name = number,
@@ -49,6 +55,8 @@ neo_status neo_frame_send(neo_ctx *ctx, int fd, const neo_frame *frame, int time
 neo_status neo_frame_send_more(neo_ctx *ctx, int fd, const neo_frame *frame, const void *more,
                                size_t more_size, int timeout_ms);
 neo_status neo_frame_receive(neo_ctx *ctx, int fd, neo_frame *frame, int timeout_ms);
+/* Appends the frame's bytes. */
+void neo_frame_write(neo_buf *out, const neo_frame *frame);
 /* Incremental parser for fuzzing and non-blocking use: consumes from data, sets *used; *done when
  * frame is complete. */
 neo_status neo_frame_parse(neo_ctx *ctx, const uint8_t *data, size_t size, size_t *used,

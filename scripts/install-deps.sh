@@ -16,10 +16,12 @@ packages=(
   libhdf5-dev                              # Keras weights
   libarchive-dev                           # models in a .tar.gz
   libzip-dev                               # PyTorch and Keras archives
+  libmbedtls-dev                           # TLS of boards over a network
   libcmocka-dev                            # tests
   libopenblas0-pthread                     # a baseline, loaded at run time
   clang-19 libclang-rt-19-dev libomp-19-dev clang-format pmccabe            # gates, fuzzing, the other compiler of codegen/c
   gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user   # neo-board for aarch64, and tests that emulate it
+  spin                                     # checks the model of sessions and leases
   python3 python3-venv                     # gates, quickstart, benchmarks
 )
 

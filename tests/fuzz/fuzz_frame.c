@@ -1,7 +1,8 @@
-/* Fuzz target: frames, and the payloads of hello, jobs and results, as the bytes are and with
- * length and checksum made right. A payload that is accepted must be what its encoder writes. */
+/* Fuzz target: frames, and the payloads of hello, jobs, results, join and welcome, as the bytes are
+ * and with length and checksum made right. A payload that is accepted must be what its encoder
+ * writes. */
 
-#include "rpc/rpc.h"
+#include "rpc/net.h"
 #include "tests/fuzz/fuzz_target.h"
 
 static void put_le(uint8_t *at, uint64_t v, int bytes) {
@@ -28,12 +29,29 @@ static void decode_job(neo_ctx *ctx, const uint8_t *data, size_t size) {
   free(again);
 }
 
+static void decode_net(neo_ctx *ctx, const uint8_t *data, size_t size) {
+  neo_net_join join;
+  neo_net_welcome welcome;
+  neo_buf bytes = {0};
+  if (neo_net_join_decode(ctx, data, size, &join) == NEO_OK) {
+    neo_net_join_encode(&bytes, &join);
+    check_same(&bytes, data, size);
+  }
+  neo_buf_clear(&bytes);
+  if (neo_net_welcome_decode(ctx, data, size, &welcome) == NEO_OK) {
+    neo_net_welcome_encode(&bytes, &welcome);
+    check_same(&bytes, data, size);
+  }
+  neo_buf_fini(&bytes);
+}
+
 static void decode_payload(const uint8_t *data, size_t size) {
   neo_ctx ctx;
   neo_hello hello;
   neo_job_result result;
   neo_ctx_init(&ctx, 1);
   decode_job(&ctx, data, size);
+  decode_net(&ctx, data, size);
   neo_buf bytes = {0};
   if (neo_hello_decode(&ctx, data, size, &hello) == NEO_OK) {
     neo_hello_encode(&bytes, &hello);

@@ -1,0 +1,336 @@
+/* Boards at the tuner's end: sessions, leases, and the one job that each may have under way.
+ *
+ * docs/formats/net.md has the states and what moves between them; tests/rpc/sessions.pml is the
+ * same as a model that spin checks.
+ *
+ * Invariants
+ * 1. A holder gets at most one answer for each job it sent, whatever the board sends: only the id
+ *    that is under way is passed on, and it is under way no more from then on.
+ * 2. Ids grow and are never used again in a tuner's run: an answer that belongs to an earlier lease
+ *    or job is known by its id, and dropped.
+ * 3. A job is sent again only to the boot of the board that it was sent to; a board that has lost
+ *    its state ends the lease instead, and the holder, who has the blobs, starts over.
+ * 4. A lease whose board is away ends by itself after away_ms. */
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "rpc/hub.h"
+
+enum { BACKLOG = 1 << 20, SILENT_BEATS = 3, MS = 1000000 };
+
+static const char *name_of(const hub_seat *seat) {
+  return seat->join.name;
+}
+
+static void forget_job(hub_seat *seat) {
+  neo_buf_fini(&seat->job.frame.payload);
+  seat->job = (hub_job){0};
+}
+
+void hub_seat_clear(hub_seat *seat) {
+  forget_job(seat);
+  neo_channel_close(&seat->net);
+  neo_channel_close(&seat->lane);
+  memset(seat, 0, sizeof *seat);
+  seat->net.fd = seat->lane.fd = -1;
+}
+
+/* ---- leases ------------------------------------------------------------------------------------------- */
+
+/* The holder sees the end of its stream. */
+static void end_lease(hub_seat *seat) {
+  forget_job(seat);
+  neo_channel_close(&seat->lane);
+  if (seat->net.fd < 0)
+    hub_seat_clear(seat);
+}
+
+/* The connection is of no use any more. With a job under way the lease waits for the board. */
+static void lose(neo_hub *hub, hub_seat *seat, const char *why) {
+  bool waits = seat->lane.fd >= 0 && seat->job.id != 0;
+  neo_log(&hub->ctx, NEO_LOG_WARN, "board '%s' (%s) lost: %s%s", name_of(seat), seat->who, why,
+          waits ? "; its job waits for it" : "");
+  neo_ctx_clear(&hub->ctx);
+  neo_channel_close(&seat->net);
+  seat->away_until = neo_now_ns(&hub->ctx) + (uint64_t)hub->options.away_ms * MS;
+  if (!waits)
+    end_lease(seat);
+}
+
+bool hub_seat_is_free(const hub_seat *seat) {
+  return seat->used && seat->net.fd >= 0 && seat->lane.fd < 0 && seat->fit;
+}
+
+neo_status hub_seat_lease(neo_hub *hub, hub_seat *seat, int *out_fd) {
+  int pair[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+    return neo_fail(&hub->ctx, NEO_NO_MEMORY, "hub: no descriptor for a lease");
+  neo_status status = neo_channel_open(&hub->ctx, pair[0], NULL, &seat->lane);
+  if (status != NEO_OK) {
+    close(pair[1]);
+    return status;
+  }
+  seat->first_id = hub->next_id;
+  *out_fd = pair[1];
+  return NEO_OK;
+}
+
+/* ---- the holder's frames -------------------------------------------------------------------------------- */
+
+static neo_status send_to(neo_hub *hub, neo_channel *channel, uint16_t type, uint32_t id) {
+  const neo_frame frame = {.type = type, .id = id};
+  return neo_channel_put(&hub->ctx, channel, &frame);
+}
+
+/* The holder is gone, or has enough. */
+static void release(neo_hub *hub, hub_seat *seat) {
+  if (seat->job.id && seat->net.fd >= 0) {
+    neo_log(&hub->ctx, NEO_LOG_WARN, "job %u on board '%s' is given up", (unsigned)seat->job.id,
+            name_of(seat));
+    if (send_to(hub, &seat->net, NEO_MESSAGE_CANCEL, seat->job.id) != NEO_OK)
+      neo_ctx_clear(&hub->ctx);
+    seat->cancelled = seat->job.id;
+    seat->fit = false; /* until it joins again, with a new worker, or its result crosses this */
+  }
+  end_lease(seat);
+}
+
+static neo_status answer_hello(neo_hub *hub, hub_seat *seat, uint32_t id) {
+  neo_frame frame = {.type = NEO_MESSAGE_HELLO, .id = id};
+  neo_hello_encode(&frame.payload, &seat->join.hello);
+  neo_status status = neo_channel_put(&hub->ctx, &seat->lane, &frame);
+  neo_buf_fini(&frame.payload);
+  return status;
+}
+
+static neo_status on_holder(neo_hub *hub, hub_seat *seat, neo_frame *frame) {
+  switch (frame->type) {
+  case NEO_MESSAGE_HELLO:
+    return answer_hello(hub, seat, frame->id);
+  case NEO_MESSAGE_BLOB_HAVE:
+  case NEO_MESSAGE_BLOB_PUT:
+    frame->id = hub->next_id++;
+    return neo_channel_put(&hub->ctx, &seat->net, frame);
+  case NEO_MESSAGE_JOB:
+    if (seat->job.id)
+      return neo_fail(&hub->ctx, NEO_USAGE, "a lease has one job at a time");
+    seat->job.lane_id = frame->id;
+    seat->job.id = frame->id = hub->next_id++;
+    seat->job.frame = *frame;
+    frame->payload = (neo_buf){0};
+    return neo_channel_put(&hub->ctx, &seat->net, &seat->job.frame);
+  default:
+    return neo_fail(&hub->ctx, NEO_UNREACHABLE, "closed by its holder");
+  }
+}
+
+static void pump_lane(neo_hub *hub, hub_seat *seat) {
+  bool got = true;
+  neo_status pumped = neo_channel_pump(&hub->ctx, &seat->lane), status = NEO_OK;
+  while (got && status == NEO_OK && seat->net.fd >= 0) {
+    status = neo_channel_take(&hub->ctx, &seat->lane, &hub->frame, &got);
+    if (got)
+      status = on_holder(hub, seat, &hub->frame);
+  }
+  neo_ctx_clear(&hub->ctx);
+  if (pumped != NEO_OK || status != NEO_OK)
+    release(hub, seat);
+}
+
+/* ---- which boards may be used -------------------------------------------------------------------------------- */
+
+static bool fits(neo_hub *hub, hub_seat *seat) {
+  const char *has = NULL;
+  for (int r = 0; r < hub->options.n_require; r++) {
+    const neo_net_fact *want = &hub->options.require[r];
+    has = neo_net_fact_find(&seat->join, want->name);
+    if (has && strcmp(has, want->value) == 0)
+      continue;
+    neo_log(&hub->ctx, NEO_LOG_WARN, "board '%s' is not used: its %s is %s, %s is wanted",
+            name_of(seat), want->name, has ? has : "not told", want->value);
+    return false;
+  }
+  if (!hub->has_kind || strcmp(hub->kind, seat->join.hello.cpu_model) == 0)
+    return true;
+  neo_log(&hub->ctx, NEO_LOG_WARN,
+          "board '%s' is not used: its processor is %s, times are of %s and would not compare",
+          name_of(seat), seat->join.hello.cpu_model, hub->kind);
+  return false;
+}
+
+/* ---- the board's frames --------------------------------------------------------------------------------- */
+
+static neo_status drop_stale(neo_hub *hub, hub_seat *seat, const neo_frame *frame) {
+  bool result = frame->type == NEO_MESSAGE_RESULT;
+  if (seat->cancelled && frame->id == seat->cancelled) {
+    seat->cancelled = 0;
+    seat->fit = fits(hub, seat);
+  }
+  hub_count(hub, &hub->counts.stale);
+  neo_log(&hub->ctx, NEO_LOG_WARN,
+          "board '%s' sent %s %u, which nobody waits for (a duplicate, or of an earlier lease): "
+          "dropped",
+          name_of(seat), result ? "the result of job" : "an answer to message",
+          (unsigned)frame->id);
+  return result ? send_to(hub, &seat->net, NEO_MESSAGE_ACK, frame->id) : NEO_OK;
+}
+
+/* The result, or the refusal, of the job that is under way. */
+static neo_status commit(neo_hub *hub, hub_seat *seat, neo_frame *frame) {
+  uint32_t id = frame->id;
+  frame->id = seat->job.lane_id;
+  forget_job(seat);
+  NEO_TRY(send_to(hub, &seat->net, NEO_MESSAGE_ACK, id));
+  return neo_channel_put(&hub->ctx, &seat->lane, frame);
+}
+
+static neo_status on_board(neo_hub *hub, hub_seat *seat, neo_frame *frame) {
+  bool answers_job = seat->job.id != 0 && frame->id == seat->job.id;
+  bool of_lease = seat->lane.fd >= 0 && frame->id >= seat->first_id && frame->id < hub->next_id;
+  switch (frame->type) {
+  case NEO_MESSAGE_PING:
+    return NEO_OK;
+  case NEO_MESSAGE_RESULT:
+    return answers_job ? commit(hub, seat, frame) : drop_stale(hub, seat, frame);
+  case NEO_MESSAGE_ERROR:
+    if (answers_job)
+      return commit(hub, seat, frame);
+    return of_lease ? neo_channel_put(&hub->ctx, &seat->lane, frame) : drop_stale(hub, seat, frame);
+  case NEO_MESSAGE_BLOB_HAVE:
+    return of_lease && !answers_job ? neo_channel_put(&hub->ctx, &seat->lane, frame)
+                                    : drop_stale(hub, seat, frame);
+  default:
+    return neo_fail(&hub->ctx, NEO_BAD_INPUT, "it sent message type %u", (unsigned)frame->type);
+  }
+}
+
+static void pump_net(neo_hub *hub, hub_seat *seat) {
+  bool got = true;
+  char why[300] = "";
+  neo_status pumped = neo_channel_pump(&hub->ctx, &seat->net), status = NEO_OK;
+  if (pumped != NEO_OK)
+    snprintf(why, sizeof why, "%.299s", hub->ctx.message);
+  neo_ctx_clear(&hub->ctx);
+  while (got && status == NEO_OK) {
+    status = neo_channel_take(&hub->ctx, &seat->net, &hub->frame, &got);
+    if (got)
+      status = on_board(hub, seat, &hub->frame);
+  }
+  if (status != NEO_OK)
+    snprintf(why, sizeof why, "%.299s", hub->ctx.message);
+  if (pumped != NEO_OK || status != NEO_OK)
+    lose(hub, seat, why);
+}
+
+/* ---- joining --------------------------------------------------------------------------------------------- */
+
+/* The seat of that name, or a free one; NULL: none. */
+static hub_seat *find_seat(neo_hub *hub, const char *name) {
+  hub_seat *free_one = NULL;
+  for (int s = 0; s < HUB_SEATS; s++) {
+    hub_seat *seat = &hub->seat[s];
+    if (seat->used && strcmp(name_of(seat), name) == 0)
+      return seat;
+    if (!seat->used)
+      free_one = seat;
+  }
+  return free_one;
+}
+
+static neo_status welcome(neo_hub *hub, hub_seat *seat) {
+  const neo_net_welcome hi = {.protocol = NEO_NET_VERSION,
+                              .tuner = hub->tuner,
+                              .job = seat->job.id,
+                              .heartbeat_ms = (uint32_t)hub->options.heartbeat_ms};
+  neo_frame frame = {.type = NEO_MESSAGE_WELCOME};
+  neo_net_welcome_encode(&frame.payload, &hi);
+  neo_status status = neo_channel_put(&hub->ctx, &seat->net, &frame);
+  neo_buf_fini(&frame.payload);
+  if (status != NEO_OK || !seat->job.id)
+    return status;
+  hub_count(hub, &hub->counts.resent);
+  neo_log(&hub->ctx, NEO_LOG_WARN, "board '%s' is back: job %u is asked for again", name_of(seat),
+          (unsigned)seat->job.id);
+  return neo_channel_put(&hub->ctx, &seat->net, &seat->job.frame);
+}
+
+/* The board of this seat had a lease: does that go on? */
+static void take_up(neo_hub *hub, hub_seat *seat, const neo_net_join *join) {
+  if (seat->net.fd >= 0)
+    neo_log(&hub->ctx, NEO_LOG_WARN, "board '%s' connects anew: its old connection was half open",
+            name_of(seat));
+  neo_channel_close(&seat->net);
+  hub_count(hub, &hub->counts.rejoined);
+  if (join->boot == seat->join.boot && (seat->lane.fd < 0 || seat->job.id))
+    return;
+  if (join->boot != seat->join.boot)
+    neo_log(&hub->ctx, NEO_LOG_WARN, "board '%s' has lost its state (%s)", name_of(seat),
+            join->reason[0] ? join->reason : "it was restarted");
+  forget_job(seat);
+  neo_channel_close(&seat->lane);
+}
+
+void hub_seat_admit(neo_hub *hub, hub_guest *guest, const neo_net_join *join) {
+  hub_seat *seat = find_seat(hub, join->name);
+  if (!seat) {
+    hub_refuse(hub, guest->who, "there is no room for more boards");
+    neo_channel_close(&guest->net);
+    return;
+  }
+  if (seat->used)
+    take_up(hub, seat, join);
+  seat->used = true;
+  seat->cancelled = 0;
+  seat->join = *join;
+  seat->net = guest->net;
+  seat->net.limit = 0;
+  memcpy(seat->who, guest->who, sizeof seat->who);
+  guest->net = (neo_channel){.fd = -1};
+  seat->fit = fits(hub, seat);
+  neo_log(&hub->ctx, NEO_LOG_INFO, "board '%s' (%s) joined: %s%s%s", name_of(seat), seat->who,
+          join->hello.cpu_model, join->reason[0] ? "; " : "", join->reason);
+  if (welcome(hub, seat) != NEO_OK)
+    lose(hub, seat, hub->ctx.message);
+}
+
+/* ---- time ---------------------------------------------------------------------------------------------------- */
+
+static void keep_time(neo_hub *hub, hub_seat *seat) {
+  uint64_t now = neo_now_ns(&hub->ctx), beat = (uint64_t)hub->options.heartbeat_ms * MS;
+  char why[100];
+  if (seat->net.fd < 0) {
+    if (now < seat->away_until)
+      return;
+    neo_log(&hub->ctx, NEO_LOG_WARN, "board '%s' did not come back within %d ms: its lease ends",
+            name_of(seat), hub->options.away_ms);
+    end_lease(seat);
+  } else if (now - seat->net.heard > SILENT_BEATS * beat) {
+    snprintf(why, sizeof why, "silent for %d ms", SILENT_BEATS * hub->options.heartbeat_ms);
+    lose(hub, seat, why);
+  } else if (neo_channel_drips(&hub->ctx, &seat->net)) {
+    lose(hub, seat, "a frame drips in and does not end");
+  } else if (now - seat->last_beat >= beat) {
+    seat->last_beat = now;
+    if (send_to(hub, &seat->net, NEO_MESSAGE_PING, 0) != NEO_OK)
+      neo_ctx_clear(&hub->ctx);
+  }
+}
+
+void hub_seat_step(neo_hub *hub, hub_seat *seat) {
+  if (seat->net.fd >= 0)
+    pump_net(hub, seat);
+  if (seat->used && seat->lane.fd >= 0) {
+    seat->lane.hold = seat->net.fd >= 0 && neo_channel_unsent(&seat->net) > BACKLOG;
+    pump_lane(hub, seat);
+  }
+  if (seat->used)
+    keep_time(hub, seat);
+}
+
+void hub_seat_bye(neo_hub *hub, hub_seat *seat) {
+  neo_channel_close(&seat->lane);
+  if (seat->net.fd >= 0 && send_to(hub, &seat->net, NEO_MESSAGE_BYE, 0) == NEO_OK &&
+      neo_channel_pump(&hub->ctx, &seat->net) != NEO_OK)
+    neo_ctx_clear(&hub->ctx);
+}

@@ -1,0 +1,101 @@
+/* The worker of a link: the agent of board.c in a process of its own. */
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "rpc/link.h"
+
+enum { HELLO_MS = 20000, END_MS = 200 };
+
+/* Candidates run below this process: it forgets keys and connection, and takes itself off the
+ * network where it may (as root, or with user namespaces). */
+static void become_worker(neo_link *l, int fd) {
+  static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGCHLD};
+  neo_ctx ctx;
+  neo_ctx_init(&ctx, 1);
+  ctx.allocator = l->ctx->allocator;
+  setpgid(0, 0);
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  for (int i = 0; i < NEO_COUNT(signals); i++)
+    signal(signals[i], SIG_DFL);
+  signal(SIGPIPE, SIG_IGN);
+  neo_channel_close(&l->net);
+  neo_tls_end_destroy(l->end);
+  if (unshare(CLONE_NEWNET) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0)
+    errno = 0; /* not allowed here; docs/HOWTO.md says what that means */
+  neo_board_options options = l->options->board;
+  options.in_fd = options.out_fd = fd;
+  _exit((int)neo_board_serve(&ctx, &options));
+}
+
+neo_status neo_link_start_worker(neo_link *l) {
+  int pair[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+    return neo_fail(l->ctx, NEO_NO_MEMORY, "worker: %s", strerror(errno));
+  fflush(NULL);
+  l->pid = fork();
+  if (l->pid == 0) {
+    close(pair[0]);
+    become_worker(l, pair[1]);
+  }
+  close(pair[1]);
+  if (l->pid < 0) {
+    close(pair[0]);
+    return neo_fail(l->ctx, NEO_NO_MEMORY, "worker: %s", strerror(errno));
+  }
+  uint64_t boot = neo_now_ns(l->ctx) ^ (uint64_t)l->pid << 40;
+  if (getrandom(&boot, sizeof boot, 0) != sizeof boot)
+    boot++;
+  l->boot = boot;
+  neo_status status = neo_board_hello(l->ctx, pair[0], &l->hello, HELLO_MS);
+  if (status == NEO_OK)
+    return neo_channel_open(l->ctx, pair[0], NULL, &l->worker);
+  l->worker.fd = pair[0];
+  neo_link_stop_worker(l);
+  return status;
+}
+
+static bool reap(pid_t pid, int ms, int *status) {
+  for (int i = 0; i <= ms; i++) {
+    if (waitpid(pid, status, WNOHANG) == pid)
+      return true;
+    const struct timespec pause = {0, 1000000};
+    nanosleep(&pause, NULL);
+  }
+  return false;
+}
+
+/* Its own child dies with it. */
+void neo_link_stop_worker(neo_link *l) {
+  int status;
+  if (l->worker.fd < 0)
+    return;
+  neo_channel_close(&l->worker);
+  if (l->pid > 0) {
+    kill(l->pid, SIGKILL);
+    while (waitpid(l->pid, &status, 0) < 0 && errno == EINTR)
+      continue;
+  }
+  l->pid = 0;
+}
+
+void neo_link_worker_end(neo_link *l, char *why, size_t size) {
+  int status = 0;
+  if (l->pid <= 0 || !reap(l->pid, END_MS, &status)) {
+    snprintf(why, size, "the worker broke its stream");
+    return;
+  }
+  l->pid = 0;
+  if (WIFSIGNALED(status))
+    snprintf(why, size, "the worker was killed by signal %d%s", WTERMSIG(status),
+             WTERMSIG(status) == SIGKILL ? " (out of memory?)" : "");
+  else
+    snprintf(why, size, "the worker ended with %d", WEXITSTATUS(status));
+}

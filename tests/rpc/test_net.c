@@ -1,0 +1,389 @@
+/* Boards over a network: who gets in and what it costs when they do not, sessions and leases, what
+ * a board says of itself and how little it needs. What goes wrong on the way is in net_faults.c. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <malloc.h>
+
+#include "tests/rpc/net_fixture.h"
+
+static net_place place;
+static test_data data;
+
+static int start(void **state) {
+  (void)state;
+  memset(&place, 0, sizeof place);
+  place.log.echo = getenv("NEO_TEST_VERBOSE") != NULL;
+  data_init(&data, "candidates");
+  neo_status status = net_open(&place, NULL);
+  if (status != NEO_OK)
+    fprintf(stderr, "%s\n", place.ctx.message);
+  return status;
+}
+
+static int stop(void **state) {
+  (void)state;
+  net_close(&place);
+  neo_buf_fini(&data.object);
+  return 0;
+}
+
+static void must(neo_status status) {
+  if (status != NEO_OK)
+    fail_msg("%s: %s\n%s", neo_status_name(status), place.ctx.message, place.log.text);
+}
+
+static neo_hub_lease take(const char *name) {
+  neo_hub_lease lease;
+  must(neo_hub_take(&place.ctx, place.hub, name, TAKE_MS, &lease));
+  return lease;
+}
+
+static neo_job_result run_on(int fd, const char *symbol) {
+  static neo_job job;
+  neo_job_result result;
+  uint32_t id = 0;
+  job_init(&job, &data, symbol);
+  must(neo_board_put(&place.ctx, fd, 6, data.blob, WAIT_MS));
+  must(neo_board_submit(&place.ctx, fd, 77, &job, WAIT_MS));
+  must(neo_board_result(&place.ctx, fd, &id, &result, WAIT_MS));
+  assert_int_equal(id, 77);
+  return result;
+}
+
+/* ---- serving -------------------------------------------------------------------------------------------- */
+
+static void a_board_serves_over_tls(void **state) {
+  (void)state;
+  neo_hello hello;
+  pid_t pid = net_board(&place, "pi-1", NULL, place.port);
+  neo_hub_lease lease = take("");
+  assert_string_equal(lease.board.name, "pi-1");
+  assert_string_equal(neo_net_fact_find(&lease.board, "lab"), "test");
+  assert_non_null(neo_net_fact_find(&lease.board, "arch"));
+  assert_non_null(neo_net_fact_find(&lease.board, "features"));
+  assert_non_null(neo_net_fact_find(&lease.board, "cpus"));
+  must(neo_board_hello(&place.ctx, lease.fd, &hello, WAIT_MS));
+  assert_true(hello.bandwidth > 0 && hello.cpu_model[0]);
+  for (int i = 0; i < 3; i++) {
+    neo_job_result result = run_on(lease.fd, "honest");
+    assert_int_equal(result.outcome, NEO_OUTCOME_OK);
+    neo_job_result_fini(&result);
+  }
+  close(lease.fd);
+  lease = take("pi-1"); /* given back, it can be had again; its blobs are still there */
+  static neo_job job;
+  uint32_t id;
+  neo_job_result result;
+  job_init(&job, &data, "honest");
+  must(neo_board_submit(&place.ctx, lease.fd, 5, &job, WAIT_MS));
+  must(neo_board_result(&place.ctx, lease.fd, &id, &result, WAIT_MS));
+  assert_true(id == 5 && result.outcome == NEO_OUTCOME_OK);
+  neo_job_result_fini(&result);
+  close(lease.fd);
+  net_board_end(pid, SIGTERM);
+}
+
+static void two_boards_are_two_leases(void **state) {
+  (void)state;
+  neo_hub_lease a, b, c;
+  pid_t pid[2] = {net_board(&place, "one", NULL, place.port),
+                  net_board(&place, "two", NULL, place.port)};
+  a = take("two");
+  b = take("one");
+  assert_string_not_equal(a.board.name, b.board.name);
+  assert_int_equal(neo_hub_take(&place.ctx, place.hub, "", 200, &c), NEO_UNREACHABLE);
+  assert_non_null(strstr(place.ctx.message, "2 connected"));
+  neo_ctx_clear(&place.ctx);
+  assert_false(neo_hub_wanted(place.hub));
+  close(a.fd);
+  c = take("one");
+  assert_string_equal(c.board.name, a.board.name);
+  close(b.fd);
+  close(c.fd);
+  net_board_end(pid[0], SIGTERM);
+  net_board_end(pid[1], SIGTERM);
+}
+
+static void a_job_that_is_given_up_is_killed(void **state) {
+  (void)state;
+  static neo_job job;
+  pid_t pid = net_board(&place, "pi-1", NULL, place.port);
+  neo_hub_lease lease = take("");
+  pid_t worker = net_worker_of(pid);
+  job_init(&job, &data, "hang");
+  job.timeout_ms = 60000;
+  must(neo_board_put(&place.ctx, lease.fd, 6, data.blob, WAIT_MS));
+  must(neo_board_submit(&place.ctx, lease.fd, 1, &job, WAIT_MS));
+  pause_ms(100);
+  close(lease.fd);
+  lease = take("");
+  assert_true(log_has(&place.log, "is given up"));
+  assert_int_not_equal(net_worker_of(pid), worker);
+  neo_job_result result = run_on(lease.fd, "honest");
+  assert_int_equal(result.outcome, NEO_OUTCOME_OK);
+  neo_job_result_fini(&result);
+  close(lease.fd);
+  net_board_end(pid, SIGTERM);
+}
+
+/* ---- who is refused ------------------------------------------------------------------------------------ */
+
+static double cpu_ms(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+  return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
+}
+
+/* In a process of its own, so that only the host's cost is counted here. */
+static void try_wrong_key(void) {
+  int status = 0;
+  fflush(NULL);
+  pid_t pid = fork();
+  if (pid == 0) {
+    played b;
+    neo_status connected = played_connect(&b, "pi-1", place.wrong_key, place.port);
+    played_close(&b);
+    _exit(connected != NEO_OK ? 0 : 1);
+  }
+  waitpid(pid, &status, 0);
+  assert_int_equal(status, 0);
+}
+
+static void wait_refused(int64_t n) {
+  neo_hub_counts counts;
+  for (int i = 0; i < 2000; i++) {
+    neo_hub_count(place.hub, &counts);
+    if (counts.refused >= n)
+      break;
+    pause_ms(2);
+  }
+  assert_int_equal(counts.refused, n);
+  assert_int_equal(counts.boards, 0);
+  assert_int_equal(counts.handshakes, 0);
+}
+
+static void a_wrong_key_costs_little(void **state) {
+  (void)state;
+  enum { TRIES = 100 };
+  neo_hub_lease lease;
+  try_wrong_key(); /* the first one pays for tables */
+  wait_refused(1);
+  pause_ms(50); /* its buffers are freed after it is counted */
+  size_t before = mallinfo2().uordblks;
+  double ms = cpu_ms();
+  for (int i = 0; i < TRIES; i++)
+    try_wrong_key();
+  wait_refused(1 + TRIES);
+  ms = (cpu_ms() - ms) / TRIES;
+  pause_ms(50);
+  print_message("a wrong key costs the host %.2f ms, %ld bytes\n", ms,
+                (long)mallinfo2().uordblks - (long)before);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  assert_true(ms < 10);
+  assert_true(mallinfo2().uordblks <= before + 16384); /* what threads keep in their caches */
+#endif
+  (void)before;
+  assert_true(log_has(&place.log, "wrong key"));
+  assert_int_equal(neo_hub_take(&place.ctx, place.hub, "", 100, &lease), NEO_UNREACHABLE);
+  assert_non_null(strstr(place.ctx.message, "wrong key")); /* it says what it heard */
+  neo_ctx_clear(&place.ctx);
+}
+
+static void names_and_keys_belong_together(void **state) {
+  (void)state;
+  played b;
+  net_close(&place);
+  memset(&place, 0, sizeof place);
+  assert_int_equal(net_open(&place, "pi-1 " KEY_A "\n# others\npi-2 " KEY_B), NEO_OK);
+  assert_int_not_equal(played_connect(&b, "pi-3", place.key, place.port), NEO_OK);
+  played_close(&b);
+  assert_true(log_wait(&place.log, "no key for its name", 2000));
+  assert_int_not_equal(played_connect(&b, "pi-2", place.key, place.port), NEO_OK);
+  played_close(&b);
+  assert_int_equal(played_connect(&b, "pi-1", place.key, place.port), NEO_OK);
+  assert_int_not_equal(played_join(&b, "pi-2", NEO_NET_VERSION, 1), NEO_OK);
+  assert_true(log_wait(&place.log, "has the key of 'pi-1' and joins as 'pi-2'", 2000));
+  played_close(&b);
+}
+
+/* Whatever comes without TLS: not one byte of it is a frame. */
+static void unauthenticated_bytes_do_nothing(void **state) {
+  (void)state;
+  char address[40], byte;
+  neo_buf bytes = {0};
+  neo_net_join join = {.protocol = NEO_NET_VERSION, .boot = 1};
+  neo_frame frame = {.type = NEO_MESSAGE_JOIN};
+  snprintf(join.name, sizeof join.name, "intruder");
+  neo_net_join_encode(&frame.payload, &join);
+  neo_frame_write(&bytes, &frame);
+  neo_buf_fini(&frame.payload);
+  snprintf(address, sizeof address, "127.0.0.1:%d", place.port);
+  for (size_t size = 0; size <= bytes.size; size += bytes.size) {
+    int fd;
+    bool loopback;
+    must(neo_socket_connect(&place.ctx, address, 1000, &fd, &loopback));
+    fcntl(fd, F_SETFL, 0);
+    if (size)
+      assert_int_equal(send(fd, bytes.data, size, MSG_NOSIGNAL), (ssize_t)size);
+    while (recv(fd, &byte, 1, 0) > 0) /* an alert at most, then the end */
+      continue;
+    close(fd);
+  }
+  neo_buf_fini(&bytes);
+  wait_refused(2);
+  assert_true(log_has(&place.log, "not TLS") && log_has(&place.log, "did not join within"));
+}
+
+static void a_crowd_of_strangers_keeps_nobody_out(void **state) {
+  (void)state;
+  enum { CROWD = 20 };
+  char address[40];
+  int fd[CROWD];
+  bool loopback;
+  snprintf(address, sizeof address, "127.0.0.1:%d", place.port);
+  for (int i = 0; i < CROWD; i++)
+    must(neo_socket_connect(&place.ctx, address, 1000, &fd[i], &loopback));
+  pid_t pid = net_board(&place, "pi-1", NULL, place.port);
+  neo_hub_lease lease = take("");
+  close(lease.fd);
+  for (int i = 0; i < CROWD; i++)
+    close(fd[i]);
+  net_board_end(pid, SIGTERM);
+}
+
+static void old_versions_are_named(void **state) {
+  (void)state;
+  played b;
+  assert_int_equal(played_connect(&b, "old", place.key, place.port), NEO_OK);
+  assert_int_not_equal(played_join(&b, "old", 0, 1), NEO_OK);
+  assert_true(log_wait(&place.log, "protocol version 0, this end speaks 1", 2000));
+  played_close(&b);
+  /* and a frame of another version, from after the handshake */
+  assert_int_equal(played_connect(&b, "old", place.key, place.port), NEO_OK);
+  neo_frame frame = {.type = NEO_MESSAGE_JOIN};
+  must(neo_channel_put(&b.ctx, &b.net, &frame));
+  b.net.out.data[4] = 0;
+  for (int i = 0; i < 100 && neo_channel_pump(&b.ctx, &b.net) == NEO_OK; i++)
+    pause_ms(2);
+  assert_true(log_wait(&place.log, "protocol version 0, 1 expected", 2000));
+  played_close(&b);
+}
+
+static void a_tuner_of_another_version_is_named(void **state) {
+  (void)state;
+  neo_ctx ctx;
+  neo_buf bytes = {0};
+  neo_net_welcome welcome = {.protocol = 9, .heartbeat_ms = 1};
+  neo_ctx_init(&ctx, 1);
+  neo_net_welcome_encode(&bytes, &welcome);
+  assert_int_equal(neo_net_welcome_decode(&ctx, (uint8_t *)bytes.data, bytes.size, &welcome),
+                   NEO_UNSUPPORTED);
+  assert_non_null(strstr(ctx.message, "protocol version 9, this end speaks 1"));
+  neo_buf_fini(&bytes);
+}
+
+/* ---- messages, keys, sizes -------------------------------------------------------------------------------- */
+
+static void joins_round_trip_and_damage_is_seen(void **state) {
+  (void)state;
+  neo_ctx ctx;
+  neo_buf bytes = {0}, again = {0};
+  neo_net_join join = {.protocol = NEO_NET_VERSION, .boot = 42, .hello = {.threads = 3}}, back;
+  neo_ctx_init(&ctx, 1);
+  snprintf(join.name, sizeof join.name, "a.board-1_x");
+  snprintf(join.reason, sizeof join.reason, "why");
+  neo_net_facts_detect(&join);
+  neo_net_join_encode(&bytes, &join);
+  assert_int_equal(neo_net_join_decode(&ctx, (uint8_t *)bytes.data, bytes.size, &back), NEO_OK);
+  neo_net_join_encode(&again, &back);
+  assert_true(again.size == bytes.size && memcmp(again.data, bytes.data, bytes.size) == 0);
+  for (size_t size = 0; size < bytes.size; size++) {
+    assert_int_not_equal(neo_net_join_decode(&ctx, (uint8_t *)bytes.data, size, &back), NEO_OK);
+    neo_ctx_clear(&ctx);
+  }
+  bytes.data[6] = '/'; /* in the name */
+  assert_int_equal(neo_net_join_decode(&ctx, (uint8_t *)bytes.data, bytes.size, &back),
+                   NEO_BAD_INPUT);
+  neo_buf_fini(&bytes);
+  neo_buf_fini(&again);
+}
+
+static void key_files_are_checked(void **state) {
+  (void)state;
+  static const char *const bad[] = {
+      "", "abcd", KEY_A "0", "bad/name " KEY_A, "x " KEY_A " y", "0g" KEY_A};
+  neo_net_keys keys;
+  char path[100];
+  snprintf(path, sizeof path, "%s/keys", place.dir);
+  for (int i = 0; i < NEO_COUNT(bad); i++) {
+    write_key(path, bad[i]);
+    assert_int_equal(neo_net_keys_read(&place.ctx, path, &keys), NEO_USAGE);
+    neo_ctx_clear(&place.ctx);
+  }
+  write_key(path, "# mine\n\n" KEY_A "\npi " KEY_B " # spare");
+  must(neo_net_keys_read(&place.ctx, path, &keys));
+  assert_int_equal(keys.n, 2);
+  assert_int_equal(neo_net_keys_find(&keys, "pi")->bytes[0], 0xff);
+  assert_int_equal(neo_net_keys_find(&keys, "else")->bytes[1], 0x11);
+  chmod(path, 0644);
+  assert_int_equal(neo_net_keys_read(&place.ctx, path, &keys), NEO_USAGE);
+  assert_non_null(strstr(place.ctx.message, "chmod 600"));
+  neo_ctx_clear(&place.ctx);
+  unlink(path);
+}
+
+/* What the two processes of an idle board have for themselves, and share: proportional set size. */
+static long pss_kb(pid_t pid) {
+  char path[64], line[256];
+  long kb = 0;
+  snprintf(path, sizeof path, "/proc/%d/smaps_rollup", (int)pid);
+  FILE *file = fopen(path, "r");
+  while (file && fgets(line, sizeof line, file)) {
+    neo_scan scan;
+    int64_t value;
+    neo_scan_init(&scan, line + 4);
+    if (strncmp(line, "Pss:", 4) == 0 && neo_scan_int(&scan, &value))
+      kb = (long)value;
+  }
+  if (file)
+    fclose(file);
+  return kb;
+}
+
+static void an_idle_board_is_small(void **state) {
+  (void)state;
+  pid_t pid = net_board(&place, "pi-1", NULL, place.port);
+  neo_hub_lease lease = take("");
+  long kb = pss_kb(pid) + pss_kb(net_worker_of(pid));
+  struct stat info;
+  stat(NEO_BINARY_DIR "/bin/neo-board", &info);
+  print_message("idle: %ld KB in two processes; neo-board is %ld KB\n", kb,
+                (long)info.st_size / 1000);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  assert_true(kb > 0 && kb < 4096);
+#endif
+  close(lease.fd);
+  net_board_end(pid, SIGTERM);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test_setup_teardown(a_board_serves_over_tls, start, stop),
+      cmocka_unit_test_setup_teardown(two_boards_are_two_leases, start, stop),
+      cmocka_unit_test_setup_teardown(a_job_that_is_given_up_is_killed, start, stop),
+      cmocka_unit_test_setup_teardown(a_wrong_key_costs_little, start, stop),
+      cmocka_unit_test_setup_teardown(names_and_keys_belong_together, start, stop),
+      cmocka_unit_test_setup_teardown(unauthenticated_bytes_do_nothing, start, stop),
+      cmocka_unit_test_setup_teardown(a_crowd_of_strangers_keeps_nobody_out, start, stop),
+      cmocka_unit_test_setup_teardown(old_versions_are_named, start, stop),
+      cmocka_unit_test_setup_teardown(a_tuner_of_another_version_is_named, start, stop),
+      cmocka_unit_test_setup_teardown(joins_round_trip_and_damage_is_seen, start, stop),
+      cmocka_unit_test_setup_teardown(key_files_are_checked, start, stop),
+      cmocka_unit_test_setup_teardown(an_idle_board_is_small, start, stop),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
