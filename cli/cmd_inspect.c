@@ -69,21 +69,6 @@ static neo_status inspect_artifact(neo_ctx *ctx, const cli_args *args, const cha
 
 /* ---- a model ----------------------------------------------------------------------------------------- */
 
-static void print_tensors(const neo_graph *graph, const char *what, int n, const int *value) {
-  for (int i = 0; i < n; i++) {
-    const neo_value *v = &graph->value[value[i]];
-    neo_buf shape = {0};
-    neo_shape_print(&shape, &v->shape);
-    printf("%s %s %s %s", what, v->name, neo_dtype_name(v->dtype), shape.data);
-    for (int d = 0; d < v->shape.rank; d++)
-      if (v->shape.dim[d] < 0)
-        printf(" (dim %d is free%s%s)", d, v->dim_name[d] ? ": " : "",
-               v->dim_name[d] ? v->dim_name[d] : "");
-    printf("\n");
-    neo_buf_fini(&shape);
-  }
-}
-
 /* The model as read, with the --input options known to the reader: *inputs, in arena. */
 static neo_status import_model(neo_ctx *ctx, const cli_args *args, neo_arena *arena,
                                cli_inputs **inputs, neo_graph **out) {
@@ -91,6 +76,8 @@ static neo_status import_model(neo_ctx *ctx, const cli_args *args, neo_arena *ar
   NEO_TRY(cli_read_inputs(ctx, args, arena, *inputs));
   cli_largest_inputs(*inputs);
   neo_import_options options = {.n_bindings = (*inputs)->n_bindings, .binding = (*inputs)->binding};
+  NEO_TRY(
+      cli_int(ctx, args, "--max-model-bytes", 1 << 20, INT64_MAX / 2, &options.max_model_bytes));
   return neo_import(ctx, args->argument[0], &options, out);
 }
 
@@ -174,42 +161,6 @@ static neo_status print_tasks(neo_ctx *ctx, const cli_args *args, const neo_proj
   return status;
 }
 
-static int compare_names(const void *a, const void *b) {
-  return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-static void print_operators(const neo_graph *graph, neo_arena *arena) {
-  const char **name = neo_arena_alloc(arena, sizeof *name * (size_t)(graph->n_nodes + 1));
-  int n = 0;
-  for (int i = 0; i < graph->n_nodes; i++)
-    if (!graph->node[i].dead)
-      name[n++] = graph->node[i].op->name;
-  qsort(name, (size_t)n, sizeof *name, compare_names);
-  printf("operators:");
-  for (int i = 0; i < n;) {
-    int first = i;
-    while (i < n && strcmp(name[i], name[first]) == 0)
-      i++;
-    printf(" %s x%d", name[first], i - first);
-  }
-  double bytes = 0;
-  for (int v = 0; v < graph->n_values; v++)
-    if (graph->value[v].constant)
-      bytes += (double)graph->value[v].constant->size;
-  printf("\nparameters: %.3f MB in constants\n", bytes / 1e6);
-}
-
-static neo_status inspect_summary(neo_ctx *ctx, const cli_args *args, neo_arena *arena) {
-  neo_graph *graph = NULL;
-  cli_inputs *inputs = NULL;
-  NEO_TRY(import_model(ctx, args, arena, &inputs, &graph));
-  print_tensors(graph, "input", graph->n_inputs, graph->input);
-  print_tensors(graph, "output", graph->n_outputs, graph->output);
-  print_operators(graph, arena);
-  neo_graph_destroy(graph);
-  return NEO_OK;
-}
-
 neo_status cli_inspect(neo_ctx *ctx, const cli_args *args) {
   char meta[1100];
   snprintf(meta, sizeof meta, "%s/compiled.meta", args->argument[0]);
@@ -228,7 +179,7 @@ neo_status cli_inspect(neo_ctx *ctx, const cli_args *args) {
       neo_family_close(&family);
     }
   } else {
-    status = inspect_summary(ctx, args, &arena);
+    status = cli_inspect_model(ctx, args, &arena);
   }
   neo_arena_fini(&arena);
   return status;

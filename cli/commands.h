@@ -57,6 +57,8 @@ neo_status cli_compile(neo_ctx *ctx, const cli_args *args);
 neo_status cli_run(neo_ctx *ctx, const cli_args *args);
 neo_status cli_bench(neo_ctx *ctx, const cli_args *args);
 neo_status cli_inspect(neo_ctx *ctx, const cli_args *args);
+/* What is in a model file; inspect_model.c. */
+neo_status cli_inspect_model(neo_ctx *ctx, const cli_args *args, neo_arena *arena);
 neo_status cli_targets(neo_ctx *ctx, const cli_args *args);
 neo_status cli_tune(neo_ctx *ctx, const cli_args *args);
 neo_status cli_train(neo_ctx *ctx, const cli_args *args);

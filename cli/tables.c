@@ -37,7 +37,7 @@ static const cli_option inspect_options[] = {
     {"--passes", NULL, "the graph after import and after each pass", false},
     {"--space", NULL, "every task's schedule space and analytic pick", false},
     {"--schedule", NULL, "of an artifact: every task's schedule", false},
-    {"--json", NULL, "tasks or artifact as JSON", false},
+    {"--json", NULL, "model, tasks or artifact as JSON", false},
     CLI_MODEL_OPTIONS,
     {0},
 };
@@ -71,7 +71,8 @@ static const cli_command neo_commands[] = {
      "Times an artifact on random inputs, after one run to warm up.",
      "neo bench out/ --threads 2 --json", 1, 1, bench_options, cli_bench},
     {"inspect", "MODEL|DIR", "what is in a model or an artifact",
-     "Without options: inputs, outputs, operators and parameters of a model.",
+     "Without options: inputs, outputs, operators, parameters and FLOPs of a model, and everything "
+     "in it that is\nunsupported (exit code 4); sizes that are not given are taken as 1.",
      "neo inspect resnet50.onnx --tasks\nneo inspect out/ --schedule", 1, 1, inspect_options,
      cli_inspect},
     {"targets", "", "devices to compile for", "Lists the devices by name, this machine first.",

@@ -19,11 +19,17 @@ void neo_unsupported_add(neo_unsupported *list, const char *format, ...) {
   list->n++;
 }
 
-neo_status neo_unsupported_end(neo_ctx *ctx, const char *path, const neo_unsupported *list) {
+neo_status neo_unsupported_end(neo_ctx *ctx, const neo_source *source,
+                               const neo_unsupported *list) {
+  const char *path = source->path;
   const char *text = list->text.data ? list->text.data : "";
   size_t room = sizeof ctx->message - 200, cut = room;
   if (list->n == 0)
     return NEO_OK;
+  if (source->options.unsupported) {
+    neo_buf_append(source->options.unsupported, text, list->text.size);
+    return NEO_OK;
+  }
   if (list->text.size <= room)
     return neo_fail(ctx, NEO_UNSUPPORTED, "%s: %d unsupported:\n%s", path, list->n, text);
   for (const char *at = text; *at;) {
@@ -58,10 +64,11 @@ void neo_emitter_drop(neo_emitter *e) {
 }
 
 neo_status neo_emitter_end(neo_emitter *e, neo_graph **out) {
-  neo_status status = neo_unsupported_end(e->ctx, e->source->path, &e->unsupported);
-  if (status == NEO_OK)
+  neo_status status = neo_unsupported_end(e->ctx, e->source, &e->unsupported);
+  bool whole = e->unsupported.n == 0;
+  if (status == NEO_OK && whole)
     status = e->failed;
-  if (status == NEO_OK)
+  if (status == NEO_OK && whole)
     status = neo_graph_check(e->ctx, e->graph);
   if (status != NEO_OK)
     return status;

@@ -17,9 +17,9 @@ typedef struct neo_unsupported {
 } neo_unsupported;
 
 void neo_unsupported_add(neo_unsupported *list, const char *format, ...) NEO_PRINTF(2, 3);
-/* NEO_OK if the list is empty, else NEO_UNSUPPORTED with all of it; a list too long for the message
- * is logged line by line. */
-neo_status neo_unsupported_end(neo_ctx *ctx, const char *path, const neo_unsupported *list);
+/* NEO_OK if the list is empty or the source's options take it, else NEO_UNSUPPORTED with all of it;
+ * a list too long for the message is logged line by line. */
+neo_status neo_unsupported_end(neo_ctx *ctx, const neo_source *source, const neo_unsupported *list);
 void neo_unsupported_fini(neo_unsupported *list);
 
 typedef struct neo_emitter {

@@ -12,14 +12,18 @@ typedef struct neo_import_options {
   int n_bindings;
   const neo_binding *binding;
   int64_t max_model_bytes; /* expanded archives and constants together; 0: 8 GB */
+  /* To look at a model only; NULL: as below. What is unsupported is appended here, a line each with
+   * the node's name, and the graph is given all the same, with stand-ins in its place: no graph to
+   * go on with. */
+  neo_buf *unsupported;
 } neo_import_options;
 
-/* Reads the model at `path`, a file, a folder (SavedModel) or a .tar.gz of either; the format is
- * recognised by content. The graph may hold on to the mapped file (large weights are not copied),
- * so the file must not change while the graph lives. NEO_BAD_INPUT: damaged or hostile file, the
- * thing named. NEO_UNSUPPORTED: one error that lists every unsupported operator and attribute; a
- * list too long for the message is logged line by line at NEO_LOG_ERROR. NEO_IO: cannot be read.
- * The graph is as the file says: nothing bound, inferred or optimised. */
+/* Reads the model at `path`, a file, a SavedModel's folder, a folder with one model in it, or a
+ * .tar.gz of any; the format is recognised by content. The graph may hold on to the mapped file
+ * (large weights are not copied), so the file must not change while the graph lives. NEO_BAD_INPUT:
+ * damaged or hostile file, the thing named. NEO_UNSUPPORTED: one error that lists every unsupported
+ * operator and attribute; a list too long for the message is logged line by line at NEO_LOG_ERROR.
+ * NEO_IO: cannot be read. The graph is as the file says: nothing bound, inferred or optimised. */
 neo_status neo_import(neo_ctx *ctx, const char *path, const neo_import_options *options,
                       neo_graph **out);
 

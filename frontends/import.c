@@ -1,6 +1,6 @@
 /* frontends/import.c: the entry to all model readers: maps the file, asks each row of frontends.def
- * whether it knows the content, and lets the first that does read it. A .tar.gz is unpacked first.
- */
+ * whether it knows the content, and lets the first that does read it. A .tar.gz is unpacked first;
+ * in a folder that is no model itself the one model below it is looked for. */
 #include "frontends/readers.h"
 #include "frontends/tarball.h"
 
@@ -83,22 +83,38 @@ static neo_status import_tarball(neo_ctx *ctx, const neo_source *source,
   return status;
 }
 
+/* The one model somewhere below a folder that is none itself. */
+static neo_status import_folder(neo_ctx *ctx, const char *folder, const neo_import_options *options,
+                                neo_graph **out) {
+  char path[1024];
+  NEO_TRY(neo_tarball_find(ctx, folder, folder, is_model, NULL, path));
+  return import_plain(ctx, path, options, out);
+}
+
 neo_status neo_import(neo_ctx *ctx, const char *path, const neo_import_options *options,
                       neo_graph **out) {
   neo_source source;
   NEO_TRY(open_source(ctx, path, options, &source));
   bool packed = !source.folder && neo_tarball_detect(&source.file);
+  bool around = source.folder && !find_row(&source);
   neo_status status = packed ? import_tarball(ctx, &source, options, out) : NEO_OK;
   neo_file_unmap(&source.file);
+  if (around)
+    return import_folder(ctx, path, options, out);
   return packed ? status : import_plain(ctx, path, options, out);
 }
 
 const char *neo_import_format(neo_ctx *ctx, const char *path) {
   neo_source source;
+  char inner[1024];
   if (open_source(ctx, path, NULL, &source) != NEO_OK)
     return NULL;
   const reader_row *row = find_row(&source);
   bool packed = !row && !source.folder && neo_tarball_detect(&source.file);
   neo_file_unmap(&source.file);
-  return row ? row->format : packed ? "tar" : NULL;
+  if (row || !source.folder)
+    return row ? row->format : packed ? "tar" : NULL;
+  if (neo_tarball_find(ctx, path, path, is_model, NULL, inner) != NEO_OK)
+    return NULL;
+  return neo_import_format(ctx, inner);
 }

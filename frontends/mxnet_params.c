@@ -9,8 +9,11 @@
 #include "frontends/mxnet_import.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define LIST_MAGIC 0x112
 #define V1_MAGIC 0xF993FAC8u
@@ -38,16 +41,37 @@ static int64_t epoch_of(const char *file, const char *prefix, size_t length) {
 }
 
 typedef struct found {
-  char best[256], only[256];
+  char best[256], only[256], like[256];
   int64_t epoch;
-  int n_epochs, n_params;
+  int n_epochs, n_params, n_like;
 } found;
+
+/* Does it begin as a list of arrays? */
+static bool looks_like(DIR *dir, const char *file) {
+  uint8_t head[16] = {0};
+  struct stat info;
+  int fd = openat(dirfd(dir), file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0)
+    return false;
+  bool whole = fstat(fd, &info) == 0 && S_ISREG(info.st_mode) &&
+               read(fd, head, sizeof head) == (ssize_t)sizeof head;
+  close(fd);
+  neo_reader r = {.data = head, .size = sizeof head};
+  return whole && neo_read_u64le(&r) == LIST_MAGIC && neo_read_u64le(&r) == 0;
+}
 
 static void look_through(DIR *dir, const char *prefix, size_t length, found *f) {
   for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
     const char *file = entry->d_name;
-    if (!ends_with(file, ".params") || strlen(file) >= sizeof f->best)
+    if (strlen(file) >= sizeof f->best)
       continue;
+    if (!ends_with(file, ".params")) {
+      if (looks_like(dir, file)) {
+        f->n_like++;
+        snprintf(f->like, sizeof f->like, "%s", file);
+      }
+      continue;
+    }
     f->n_params++;
     snprintf(f->only, sizeof f->only, "%s", file);
     int64_t epoch = epoch_of(file, prefix, length);
@@ -76,9 +100,12 @@ bool mx_params_find(neo_ctx *ctx, const char *symbol, char *out, size_t size) {
     return false;
   look_through(dir, name, length, &f);
   closedir(dir);
-  if (f.n_epochs == 0 && f.n_params != 1)
+  const char *file = f.n_epochs > 0                     ? f.best
+                     : f.n_params == 1                  ? f.only
+                     : f.n_params == 0 && f.n_like == 1 ? f.like
+                                                        : NULL;
+  if (!file)
     return false;
-  const char *file = f.n_epochs > 0 ? f.best : f.only;
   if (f.n_epochs > 1)
     neo_log(ctx, NEO_LOG_WARN, "mxnet: %d parameter files belong to '%s'; taking the newest, %s",
             f.n_epochs, name, file);

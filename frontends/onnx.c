@@ -488,10 +488,11 @@ static neo_status build(neo_ctx *ctx, const neo_source *source, const Onnx__Mode
   im.files->model = source->file;
   neo_status status = main_graph(&im, &scope);
   if (status == NEO_OK)
-    status = neo_unsupported_end(ctx, source->path, &im.e.unsupported);
-  if (status == NEO_OK)
+    status = neo_unsupported_end(ctx, source, &im.e.unsupported);
+  bool whole = im.e.unsupported.n == 0;
+  if (status == NEO_OK && whole)
     status = im.e.failed;
-  if (status == NEO_OK)
+  if (status == NEO_OK && whole)
     status = neo_graph_check(ctx, im.e.graph);
   neo_map_fini(&scope.names);
   neo_unsupported_fini(&im.e.unsupported);

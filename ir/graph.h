@@ -207,6 +207,11 @@ neo_status neo_pass_bind(neo_ctx *ctx, neo_graph *graph, int n, const neo_bindin
 neo_status
 neo_pass_infer(neo_ctx *ctx,
                neo_graph *graph); /* shapes and dtypes of all values, folding what it needs */
+/* The same, but a node that cannot be is told to `problem`, and the walk goes on: the types of what
+ * depends on it stay unknown. Fails only where that is no help. */
+neo_status neo_pass_infer_all(neo_ctx *ctx, neo_graph *graph,
+                              void (*problem)(void *self, neo_status status, const char *text),
+                              void *self);
 neo_status neo_pass_fold(neo_ctx *ctx,
                          neo_graph *graph); /* constant folding (results over 256 MB are left) */
 neo_status neo_pass_fold_norm(

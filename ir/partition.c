@@ -44,7 +44,8 @@ typedef struct partitioner {
   int *group_of; /* node -> group, -1: free */
   neo_partition *out;
   int cap_groups;
-  region *work; /* three, reused: accepted, growing, candidate */
+  region *work;    /* three, reused: accepted, growing, candidate */
+  neo_buf missing; /* a line for each node that has no code */
 } partitioner;
 
 /* ---- consumers ------------------------------------------------------------------------------- */
@@ -305,10 +306,11 @@ static neo_status visit_node(partitioner *p, int id) {
   else if (neo_flow_is(node))
     plain_group(p, id, NEO_STEP_FLOW);
   else if (!node->op->lower && !node->op->runtime)
-    return neo_fail(p->ctx, NEO_UNSUPPORTED,
-                    "node '%s' (%s): there is no code for it that could run with values known only "
-                    "at run time",
-                    node->name, node->op->name);
+    neo_buf_printf(
+        &p->missing,
+        "%snode '%s' (%s): there is no code for it that could run with values known only "
+        "at run time",
+        p->missing.size ? "\n" : "", node->name, node->op->name);
   else if (!node->op->lower)
     plain_group(p, id, NEO_STEP_RUNTIME);
   else
@@ -332,6 +334,9 @@ neo_status neo_graph_partition(neo_ctx *ctx, const neo_graph *graph, neo_arena *
   for (int i = 0; status == NEO_OK && i < graph->n_nodes; i++)
     status = visit_node(&p, i);
   neo_arena_fini(&p.scratch);
+  if (status == NEO_OK && p.missing.size)
+    status = neo_fail(ctx, NEO_UNSUPPORTED, "%s", p.missing.data);
+  neo_buf_fini(&p.missing);
   if (status == NEO_OK)
     *out = made;
   return status;

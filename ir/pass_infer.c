@@ -123,6 +123,9 @@ typedef struct walk {
   int n_nodes, n_values; /* at the start: nodes appended later are inferred already */
   int *alias;            /* NULL until needed */
   bool appended;
+  void (*problem)(void *self, neo_status status,
+                  const char *text); /* NULL: the first one ends it */
+  void *self;
 } walk;
 
 static neo_status infer_flow(neo_ctx *ctx, neo_graph *graph, int i, neo_flow_budget *budget,
@@ -145,6 +148,41 @@ static neo_status infer_flow(neo_ctx *ctx, neo_graph *graph, int i, neo_flow_bud
   return status;
 }
 
+static bool inputs_known(const neo_graph *graph, const neo_node *node) {
+  for (int k = 0; k < node->n_inputs; k++) {
+    const neo_value *v = node->input[k] == NEO_NO_VALUE ? NULL : &graph->value[node->input[k]];
+    if (v && (v->shape.rank < 0 || v->dtype >= NEO_DTYPE_COUNT))
+      return false;
+  }
+  return true;
+}
+
+static neo_status infer_one(neo_ctx *ctx, neo_graph *graph, int i, neo_flow_budget *budget,
+                            walk *w) {
+  if (neo_flow_is(&graph->node[i]))
+    return infer_flow(ctx, graph, i, budget, w);
+  NEO_TRY(neo_node_infer(ctx, graph, i));
+  if (!graph->node[i].dead && neo_expansion_find(graph->node[i].op)) {
+    NEO_TRY(neo_expand_node(ctx, graph, i, 0));
+    w->appended = true;
+  }
+  return NEO_OK;
+}
+
+/* Tells it, and leaves the node's outputs unknown. */
+static neo_status go_on(neo_ctx *ctx, neo_graph *graph, int i, neo_status status, const walk *w) {
+  if (status == NEO_OK || !w->problem || status == NEO_NO_MEMORY || status == NEO_INTERNAL)
+    return status;
+  w->problem(w->self, status, ctx->message);
+  neo_ctx_clear(ctx);
+  for (int k = 0; k < graph->node[i].n_outputs; k++) {
+    neo_value *v = &graph->value[graph->node[i].output[k]];
+    v->shape.rank = -1;
+    v->dtype = NEO_DTYPE_COUNT;
+  }
+  return NEO_OK;
+}
+
 static neo_status infer_all(neo_ctx *ctx, neo_graph *graph, neo_flow_budget *budget, walk *w) {
   int seen = graph->n_nodes;
   for (int i = 0; i < w->n_nodes; i++) {
@@ -158,15 +196,9 @@ static neo_status infer_all(neo_ctx *ctx, neo_graph *graph, neo_flow_budget *bud
     seen = graph->n_nodes;
     if (w->alias)
       neo_edit_resolve_inputs(node, w->alias, w->n_values);
-    if (neo_flow_is(node)) {
-      NEO_TRY(infer_flow(ctx, graph, i, budget, w));
+    if (w->problem && !inputs_known(graph, node))
       continue;
-    }
-    NEO_TRY(neo_node_infer(ctx, graph, i));
-    if (!graph->node[i].dead && neo_expansion_find(graph->node[i].op)) {
-      NEO_TRY(neo_expand_node(ctx, graph, i, 0));
-      w->appended = true;
-    }
+    NEO_TRY(go_on(ctx, graph, i, infer_one(ctx, graph, i, budget, w), w));
   }
   if (w->alias)
     neo_edit_resolve_outputs(graph, w->alias, w->n_values);
@@ -177,6 +209,18 @@ neo_status neo_infer_within(neo_ctx *ctx, neo_graph *graph, neo_flow_budget *bud
   walk w = {.n_nodes = graph->n_nodes, .n_values = graph->n_values};
   neo_arena_init(&w.arena);
   neo_status status = infer_all(ctx, graph, budget, &w);
+  neo_arena_fini(&w.arena);
+  return status;
+}
+
+neo_status neo_pass_infer_all(neo_ctx *ctx, neo_graph *graph,
+                              void (*problem)(void *self, neo_status status, const char *text),
+                              void *self) {
+  neo_flow_budget budget = NEO_FLOW_BUDGET;
+  walk w = {
+      .n_nodes = graph->n_nodes, .n_values = graph->n_values, .problem = problem, .self = self};
+  neo_arena_init(&w.arena);
+  neo_status status = infer_all(ctx, graph, &budget, &w);
   neo_arena_fini(&w.arena);
   return status;
 }
