@@ -102,6 +102,14 @@ static neo_status convert(keras_import *im, const json_t *model) {
   return im->status;
 }
 
+static void keep_release(void *keep) {
+  neo_file_unmap(keep);
+}
+
+static void keep_idle(void *keep) {
+  neo_file_idle(keep);
+}
+
 /* text: the configuration; version: "2.15.0" or NULL. */
 static neo_status build(neo_ctx *ctx, const neo_source *source, keras_h5 *file, const neo_buf *text,
                         const char *version, neo_graph **out) {
@@ -124,15 +132,21 @@ static neo_status build(neo_ctx *ctx, const neo_source *source, keras_h5 *file, 
   }
   if (status == NEO_OK)
     status = neo_emitter_end(&e, out);
+  if (status == NEO_OK && keras_h5_has_lent(file)) {
+    (*out)->keep = neo_arena_copy((*out)->arena, &source->file, sizeof source->file);
+    (*out)->keep_release = keep_release;
+    (*out)->keep_idle = keep_idle;
+  }
   if (status != NEO_OK && e.graph)
     neo_emitter_drop(&e);
   json_decref(model);
   return status;
 }
 
-static void release(neo_status status, const neo_source *source) {
+/* The graph keeps the mapping only where weights lie in it. */
+static void release(neo_status status, const neo_source *source, neo_graph *const *graph) {
   neo_mapping file = source->file;
-  if (status == NEO_OK) /* weights were copied */
+  if (status == NEO_OK && !(*graph)->keep)
     neo_file_unmap(&file);
 }
 
@@ -142,6 +156,7 @@ neo_status keras_h5_model(neo_ctx *ctx, const neo_source *source, neo_graph **ou
   keras_h5 *file = NULL;
   neo_arena arena;
   NEO_TRY(keras_h5_open(ctx, source->path, source->file.data, source->file.size, &file));
+  keras_h5_may_borrow(file);
   neo_arena_init(&arena);
   size_t limit = source->file.size < MAX_CONFIG ? source->file.size : MAX_CONFIG;
   char *config = keras_h5_text(file, &arena, "", "model_config", limit);
@@ -160,7 +175,7 @@ neo_status keras_h5_model(neo_ctx *ctx, const neo_source *source, neo_graph **ou
   }
   neo_arena_fini(&arena);
   keras_h5_close(file);
-  release(status, source);
+  release(status, source, out);
   return status;
 }
 
@@ -191,6 +206,8 @@ static neo_status open_archive(neo_ctx *ctx, const neo_source *source, neo_archi
   }
   neo_status status =
       keras_h5_open(ctx, source->path, (const uint8_t *)weights.data, weights.size, &file);
+  if (status == NEO_OK && neo_archive_find(archive, "model.weights.h5")->stored)
+    keras_h5_may_borrow(file); /* else it is the archive's memory */
   if (status == NEO_OK)
     status = build(ctx, source, file, &config, version, out);
   keras_h5_close(file);
@@ -203,6 +220,6 @@ neo_status keras_v3_model(neo_ctx *ctx, const neo_source *source, neo_graph **ou
   NEO_TRY(neo_archive_open(ctx, source, &archive));
   neo_status status = open_archive(ctx, source, archive, out);
   neo_archive_close(archive);
-  release(status, source);
+  release(status, source, out);
   return status;
 }

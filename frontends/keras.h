@@ -23,7 +23,11 @@ typedef struct keras_h5 keras_h5;
 neo_status keras_h5_open(neo_ctx *ctx, const char *path, const uint8_t *data, size_t size,
                          keras_h5 **out);
 void keras_h5_close(keras_h5 *file);
-bool keras_h5_exists(keras_h5 *file, const char *path); /* group or dataset */
+/* The file's bytes outlive this reader: weights that need no conversion may lie in them. */
+void keras_h5_may_borrow(keras_h5 *file);
+bool keras_h5_owns(const keras_h5 *file, const void *data); /* was this tensor's data borrowed? */
+bool keras_h5_has_lent(const keras_h5 *file);               /* was any? */
+bool keras_h5_exists(keras_h5 *file, const char *path);     /* group or dataset */
 /* A string attribute of a group, at most `limit` bytes; NULL if it is not there or not a string. */
 char *keras_h5_text(keras_h5 *file, neo_arena *arena, const char *group, const char *name,
                     size_t limit);
@@ -45,6 +49,7 @@ typedef struct keras_import {
   keras_h5 *file;
   bool v3; /* .keras: weights by layers/CLASS_N/vars; else model_weights/NAME with weight_names */
   int64_t bytes_left;
+  int64_t copied;    /* bytes of weights since the file's pages were last let go */
   neo_map tensors;   /* dataset path -> neo_tensor */
   neo_map constants; /* what was made of it -> value id + 1 */
   int version;       /* of Keras: 1, 2, 3 */

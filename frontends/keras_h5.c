@@ -398,13 +398,18 @@ static neo_status own_read(neo_ctx *ctx, keras_h5 *h5, const char *path, int64_t
                     "keras: weight '%s' lies outside of the file or is chunked; Keras writes whole "
                     "arrays",
                     path);
-  if (n > limit / 4)
-    return neo_fail(ctx, NEO_BAD_INPUT, "keras: weight '%s' exceeds --max-model-bytes", path);
   raw.size = (size_t)n * neo_dtype_size(raw.dtype);
   if (data && raw.size > bytes)
     return neo_fail(ctx, NEO_BAD_INPUT, "keras: weight '%s' has %llu bytes, its shape needs %zu",
                     path, (unsigned long long)bytes, raw.size);
   raw.data = (void *)(uintptr_t)data;
+  if (h5->mapped && data && raw.dtype == NEO_F32 && (uintptr_t)data % sizeof(float) == 0) {
+    h5->borrowed = true;
+    *out = raw;
+    return NEO_OK;
+  }
+  if (n > limit / 4)
+    return neo_fail(ctx, NEO_BAD_INPUT, "keras: weight '%s' exceeds --max-model-bytes", path);
   NEO_TRY(neo_tensor_create(ctx, NEO_F32, &raw.shape, out));
   if (data && raw.dtype == NEO_F32 && out->size)
     memcpy(out->data, data, out->size);
@@ -442,6 +447,19 @@ neo_status keras_h5_open(neo_ctx *ctx, const char *path, const uint8_t *data, si
   h5->root = number(data + 64 + more, 8);
   *out = h5;
   return NEO_OK;
+}
+
+void keras_h5_may_borrow(keras_h5 *h5) {
+  h5->mapped = h5->data != NULL;
+}
+
+bool keras_h5_owns(const keras_h5 *h5, const void *data) {
+  uintptr_t at = (uintptr_t)data, first = (uintptr_t)h5->data;
+  return h5->mapped && at >= first && at - first < h5->size;
+}
+
+bool keras_h5_has_lent(const keras_h5 *h5) {
+  return h5->borrowed;
 }
 
 void keras_h5_close(keras_h5 *h5) {

@@ -24,6 +24,8 @@ struct keras_h5 {
   uint64_t root;
   int64_t steps;  /* entries looked at, bounded */
   int64_t handle; /* libhdf5 */
+  bool mapped;    /* data outlives the file's reader: weights may be borrowed from it */
+  bool borrowed;  /* one was */
 };
 
 neo_status keras_hdf5_open(neo_ctx *ctx, const char *path, const uint8_t *data, size_t size,

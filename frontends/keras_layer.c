@@ -108,18 +108,29 @@ bool keras_is_3(const keras_call *c) {
   return c->im->version >= 3;
 }
 
+#define IDLE_BYTES (8 << 20)
+
 /* ---- weights -------------------------------------------------------------------------------------------- */
 
 static const neo_tensor *read_weight(keras_call *c, const char *path) {
   keras_import *im = c->im;
   neo_tensor *known = neo_map_get(&im->tensors, path);
-  if (known)
+  if (known && (known->data || known->size == 0))
     return known;
-  known = neo_arena_alloc(im->arena, sizeof *known);
+  if (!known)
+    known = neo_arena_alloc(im->arena, sizeof *known);
   neo_status status = keras_h5_read(im->ctx, im->file, path, im->bytes_left, known);
   if (status == NEO_OK) {
-    im->bytes_left -= (int64_t)known->size;
-    neo_graph_adopt(im->e->graph, known->data);
+    bool lent = keras_h5_owns(im->file, known->data);
+    im->bytes_left -= lent ? 0 : (int64_t)known->size;
+    if (!lent) {
+      neo_graph_adopt(im->e->graph, known->data);
+      im->copied += (int64_t)known->size;
+    }
+    if (im->copied > IDLE_BYTES) { /* what was copied need not be in memory twice */
+      neo_file_idle(&im->e->source->file);
+      im->copied = 0;
+    }
     if (!neo_map_put(&im->tensors, path, known))
       status = neo_fail(im->ctx, NEO_NO_MEMORY, "keras: out of memory");
   }
@@ -187,6 +198,17 @@ static void permute(const neo_tensor *from, const int *perm, float *to) {
   }
 }
 
+/* A copy that only served to be permuted goes at once; whoever needs it again reads it again. */
+static void forget(keras_call *c, int k) {
+  const char *path = k < c->weights.n ? c->weights.path[k] : "";
+  neo_tensor *t = neo_map_get(&c->im->tensors, path);
+  if (!t || !t->data || keras_h5_owns(c->im->file, t->data) || known_constant(c, path) >= 0)
+    return;
+  c->im->bytes_left += (int64_t)t->size;
+  neo_graph_disown(c->im->e->graph, t->data);
+  t->data = NULL;
+}
+
 int keras_permuted(keras_call *c, int k, int rank, const int *perm, const neo_shape *shape) {
   const neo_tensor *t = keras_weight(c, k, rank);
   neo_tensor out;
@@ -217,6 +239,7 @@ int keras_permuted(keras_call *c, int k, int rank, const int *perm, const neo_sh
   neo_graph_adopt(c->im->e->graph, out.data);
   if (out.size)
     permute(t, perm, out.data);
+  forget(c, k);
   return add_constant(c, name, &out);
 }
 

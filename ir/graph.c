@@ -70,6 +70,19 @@ void neo_graph_adopt(neo_graph *graph, void *data) {
   box->owned[box->n_owned++] = data;
 }
 
+void neo_graph_disown(neo_graph *graph, void *data) {
+  graph_box *box = (graph_box *)graph;
+  neo_ctx ctx;
+  neo_ctx_init(&ctx, 0);
+  ctx.allocator = box->allocator;
+  for (int i = box->n_owned - 1; i >= 0; i--)
+    if (box->owned[i] == data) {
+      neo_aligned_free(&ctx, data);
+      box->owned[i] = box->owned[--box->n_owned];
+      return;
+    }
+}
+
 /* Does a tensor lie in these bytes? */
 static bool overlaps(const neo_tensor *tensor, const char *data, size_t size) {
   const char *begin = tensor ? tensor->data : NULL;

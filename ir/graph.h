@@ -113,6 +113,8 @@ int neo_graph_add_constant(neo_graph *graph, const char *name, const neo_tensor 
 /* The graph owns this neo_aligned_alloc block (data of a heap tensor) from now on and frees it with
  * itself. NULL is fine. */
 void neo_graph_adopt(neo_graph *graph, void *data);
+/* Frees it now: adopted, and used by no constant. */
+void neo_graph_disown(neo_graph *graph, void *data);
 /* Frees adopted data that nothing uses any more (passes leave the constants that they replaced), in
  * a graph without others inside; their values are no constants from then on. */
 void neo_graph_drop_unused(neo_graph *graph);
