@@ -24,8 +24,7 @@
 #define DRAM_BYTES_PER_CYCLE 6.0
 #define REMOTE_BYTES_PER_CYCLE 4.0 /* from another core's cache */
 #define COLD_CONSTANTS 0.5         /* a model's constants leave the caches between its runs */
-#define SPILLED_CONSTANTS                                                                          \
-  0.2 /* more than their share of the traffic: a stream that is prefetched comes at 8.5 bytes */
+#define SPILLED_CONSTANTS 0.7      /* if they do not fit: a prefetched stream comes at 8.5 bytes */
 #define L1_SHARE 0.8
 #define L2_SHARE 0.7
 #define L3_SHARE 0.6
@@ -56,7 +55,8 @@ static void add_launch(const neo_cost_plan *p, int root, double cycles, neo_cost
   bool spills = target->l3 > 0 && whole > L3_SHARE * (double)target->l3;
   if (target->l3 > 0 && !spills)
     dram = 0;
-  dram += (spills ? SPILLED_CONSTANTS : COLD_CONSTANTS) * neo_cost_constant_bytes(p, &t);
+  double cold = spills ? SPILLED_CONSTANTS - neo_cost_streamed(p) : COLD_CONSTANTS;
+  dram += cold * neo_cost_constant_bytes(p, &t);
   double remote = workers > 1 ? neo_cost_remote_bytes(p, root) : 0;
   double term[5] = {cycles / busy, l2 / L2_BYTES_PER_CYCLE / busy, l3 / L3_BYTES_PER_CYCLE / busy,
                     dram / DRAM_BYTES_PER_CYCLE / fmin(busy, 1.5), remote / REMOTE_BYTES_PER_CYCLE};

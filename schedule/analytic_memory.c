@@ -10,7 +10,8 @@
 #include <string.h>
 
 #define STORED 1.5      /* traffic of stores: lines are read, too */
-#define STREAMED 0.5    /* traffic of packed constants, which prefetchers see coming */
+#define STREAMED 0.3    /* traffic of packed constants, which prefetchers see coming, */
+#define SHARED 0.5      /* and where several workers share the bandwidth */
 #define JUMPY 2.5       /* traffic of walks that prefetchers lose: */
 #define LONG_WALK 65536 /* bytes that they span, a line at a time */
 
@@ -85,13 +86,17 @@ static void note(neo_cost_traffic *t, int buffer, double weight, int k, double b
   t->bytes[i][k] = fmax(t->bytes[i][k], bytes);
 }
 
+double neo_cost_streamed(const neo_cost_plan *p) {
+  return p->threads > 1 ? SHARED : STREAMED;
+}
+
 /* Packed constants stream; long walks of the innermost reduce axis from line to line do not. (The
  * few taps of a window do: they touch the same lines again, and the tiles follow each other.) */
 static double weight_of(const neo_cost_plan *p, const neo_cost_body *b, const neo_access *access) {
   if (access->store)
     return STORED;
   if (p->variant->te.buffer[access->buffer].role == NEO_TE_CONST)
-    return STREAMED;
+    return neo_cost_streamed(p);
   int inner = -1;
   for (int i = 0; i < b->n_loops; i++)
     if (b->loops[i].axis >= b->te->n_spatial)

@@ -89,6 +89,8 @@ double neo_cost_bytes_into(const neo_cost_traffic *t, double capacity);
  * convention: each worker has one contiguous part of a tensor, the one that its grid cuts along the
  * outermost dim in memory; of others it has to fetch what it reads, and the right to write. */
 double neo_cost_remote_bytes(const neo_cost_plan *p, int root);
+/* Weight of constants in that traffic: they stream. */
+double neo_cost_streamed(const neo_cost_plan *p);
 double neo_cost_constant_bytes(const neo_cost_plan *p, const neo_cost_traffic *t);
 
 #endif
