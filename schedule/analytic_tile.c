@@ -14,6 +14,7 @@
 #define BROADCAST                                                                                  \
   1.4 /* load slots of a broadcast: its lines are spread, so ports and sets conflict */
 #define UNIFORM_GUARD 3.0 /* more load slots where all lanes share the guard: compare, select */
+#define EVERY_GUARD 8.0   /* of each row of a tile that is not peeled */
 #define SHORT_TILE 24.0   /* steps */
 #define WAY_BYTES                                                                                  \
   4096 /* of a first-level cache: one page, so that its index needs no translation */
@@ -151,8 +152,7 @@ static double guard_slots(const micro *m, const neo_access *load) {
     if (!(load->guard_axes >> a & 1) || b->extent[a] <= 1)
       continue;
     bool peeled = is_peeled(m->plan, b, a);
-    worst = fmax(worst,
-                 peeled ? 0.3 + border_share(b, a) * border_slots(m, load, a) : 2 * UNIFORM_GUARD);
+    worst = fmax(worst, peeled ? 0.3 + border_share(b, a) * border_slots(m, load, a) : EVERY_GUARD);
   }
   return worst;
 }
