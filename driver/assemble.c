@@ -35,9 +35,15 @@ static void enter_window(assembly *a, int v) {
   const neo_window *window = &a->project->windows.of[v];
   const neo_value *whole = &a->project->graph->value[window->base];
   a->root[v] = window->base;
+  if (window->reshaped)
+    return;
   a->shift[v] =
       neo_layout_place(&a->project->value_layout[window->base], &whole->shape, window->start) *
       (int64_t)neo_dtype_size(whole->dtype);
+}
+
+static int made_by(const neo_group *view) {
+  return view->arg[view->n_args - 1];
 }
 
 static void find_roots(assembly *a) {
@@ -51,8 +57,8 @@ static void find_roots(assembly *a) {
   }
   for (int g = 0; g < partition->n_groups; g++) {
     const neo_group *group = &partition->group[g];
-    if (group->kind == NEO_STEP_VIEW)
-      a->root[group->arg[group->n_args - 1]] = group->arg[0];
+    if (group->kind == NEO_STEP_VIEW && a->root[made_by(group)] == made_by(group))
+      a->root[made_by(group)] = group->arg[0];
     else if (group->kind == NEO_STEP_FLOW)
       assembly_flow_roots(a, group);
   }

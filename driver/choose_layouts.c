@@ -88,15 +88,44 @@ static void find_users(layout_search *search) {
 
 /* ---- layouts --------------------------------------------------------------------------------- */
 
-/* Of a window whose whole has its layout, and of what is between them. */
-static void lay_window(neo_project *project, int v) {
+static bool from_strides(const neo_shape *shape, const int64_t *stride, neo_layout *out) {
+  neo_layout made = {.n = shape->rank};
+  int order[NEO_MAX_RANK], last = -1;
+  int64_t places[NEO_MAX_RANK];
+  bool row_major = true;
+  if (!neo_strides_nest(shape, stride, order, places))
+    return false;
+  for (int k = 0; k < shape->rank; k++) {
+    int d = order[k];
+    bool more = places[k] > shape->dim[d];
+    if (places[k] > INT32_MAX)
+      return false;
+    made.dim[k] = (neo_layout_dim){(int8_t)d, ' ', more ? (int32_t)places[k] : 0};
+    row_major = row_major && !more && (shape->dim[d] == 1 || d > last);
+    last = shape->dim[d] == 1 ? last : d;
+  }
+  *out = row_major ? (neo_layout){0} : made;
+  return true;
+}
+
+/* Of a window whose whole has its layout, and of what is between them. False if it has none. */
+static bool lay_window(neo_project *project, int v) {
   const neo_window *window = &project->windows.of[v];
   const neo_value *value = project->graph->value;
+  const neo_shape *shape = &value[v].shape;
+  int64_t of_base[NEO_MAX_RANK], stride[NEO_MAX_RANK];
   if (window->base < 0)
-    return;
-  lay_window(project, window->base);
-  neo_layout_window(&project->value_layout[window->base], &value[window->base].shape,
-                    &value[v].shape, &project->value_layout[v]);
+    return true;
+  if (!lay_window(project, window->base))
+    return false;
+  const neo_shape *base = &value[window->base].shape;
+  const neo_layout *whole = &project->value_layout[window->base];
+  if (!neo_window_is_box(window, shape->rank) || base->rank != shape->rank)
+    return neo_layout_strides(whole, base, of_base) &&
+           neo_window_strides(window, base, of_base, shape, stride) &&
+           from_strides(shape, stride, &project->value_layout[v]);
+  neo_layout_window(whole, base, shape, &project->value_layout[v]);
+  return true;
 }
 
 static void lay(layout_search *search, int whole, bool last) {
@@ -107,7 +136,7 @@ static void lay(layout_search *search, int whole, bool last) {
     const neo_group *group = &project->partition.group[search->user[u]];
     for (int a = 0; a < group->n_args; a++)
       if (group->arg[a] != NEO_NO_VALUE && search->whole[group->arg[a]] == whole)
-        lay_window(project, group->arg[a]);
+        neo_assert(lay_window(project, group->arg[a]));
   }
 }
 
@@ -199,6 +228,81 @@ static neo_status descend(layout_search *search) {
   return NEO_OK;
 }
 
+/* ---- windows in another order ---------------------------------------------------------------- */
+
+static bool is_within(const neo_project *project, int v, int outer) {
+  while (v >= 0 && v != outer)
+    v = project->windows.of[v].base;
+  return v >= 0;
+}
+
+/* The layouts of v and all in it, and the cost of the groups that touch them; infinite if one of
+ * them has no layout. */
+static neo_status cost_within(layout_search *search, int v, double *out) {
+  neo_project *project = search->project;
+  *out = 0;
+  for (int w = 0; w < project->graph->n_values; w++)
+    if (is_within(project, w, v) && !lay_window(project, w)) {
+      *out = (double)INFINITY;
+      return NEO_OK;
+    }
+  for (int g = 0; g < project->partition.n_groups; g++) {
+    const neo_group *group = &project->partition.group[g];
+    bool touches = g == project->windows.of[v].copy;
+    double cost = 0;
+    for (int a = 0; a < group->n_args && !touches; a++)
+      touches = group->arg[a] != NEO_NO_VALUE && is_within(project, group->arg[a], v);
+    if (touches)
+      NEO_TRY(cost_of_group(search, g, &cost));
+    *out += cost;
+  }
+  return NEO_OK;
+}
+
+/* Does a kernel read v, or what is in it, again and again? An operand of a product is worth
+ * packing: rows that lie far apart evict each other from the first level. */
+static bool is_reused(const neo_project *project, int v) {
+  for (int g = 0; g < project->partition.n_groups; g++) {
+    const neo_group *group = &project->partition.group[g];
+    bool reads = false, reduces = false;
+    if (group->kind != NEO_STEP_TE || project->windows.needless[g])
+      continue;
+    for (int a = 0; a < group->n_inputs; a++)
+      reads = reads || is_within(project, group->arg[a], v);
+    for (int k = 0; k < group->te.n_blocks; k++)
+      reduces = reduces || group->te.block[k].n_reduce > 0;
+    if (reads && reduces)
+      return true;
+  }
+  return false;
+}
+
+/* Windows that change the order of dims stay if their readers and writers lose less than the copy
+ * costs. What lies inside a window is decided before it. */
+static neo_status decide_orders(layout_search *search) {
+  neo_project *project = search->project;
+  for (int v = project->graph->n_values - 1; v >= 0; v--) {
+    neo_window *window = &project->windows.of[v];
+    int base = window->base;
+    double there = 0, own = 0;
+    if (base < 0 || window->copy < 0)
+      continue;
+    NEO_TRY(cost_within(search, v, &there));
+    if (is_reused(project, v))
+      there = (double)INFINITY;
+    window->base = -1;
+    project->windows.needless[window->copy] = false;
+    project->value_layout[v] = (neo_layout){0};
+    NEO_TRY(cost_within(search, v, &own));
+    if (own < there)
+      continue;
+    window->base = base;
+    project->windows.needless[window->copy] = true;
+    NEO_TRY(cost_within(search, v, &there));
+  }
+  return NEO_OK;
+}
+
 neo_status neo_project_layouts(neo_ctx *ctx, neo_project *project) {
   size_t n = (size_t)project->graph->n_values + 1;
   project->value_layout = neo_arena_alloc(&project->arena, sizeof(neo_layout) * n);
@@ -210,6 +314,8 @@ neo_status neo_project_layouts(neo_ctx *ctx, neo_project *project) {
   find_movable(&search);
   find_users(&search);
   neo_status status = descend(&search);
+  if (status == NEO_OK)
+    status = decide_orders(&search);
   neo_map_fini(&search.costs);
   return status;
 }

@@ -219,6 +219,9 @@ neo_status neo_pass_fold(neo_ctx *ctx,
 neo_status neo_pass_fold_norm(
     neo_ctx *ctx,
     neo_graph *graph); /* BN, and mul/add by per-channel constants, into conv/gemm weights */
+neo_status neo_pass_scale(
+    neo_ctx *ctx,
+    neo_graph *graph); /* scalar factors of matrix products' operands move behind the products */
 neo_status neo_pass_tree(neo_ctx *ctx,
                          neo_graph *graph); /* tree ensembles into the runtime's tables */
 neo_status neo_pass_cse(neo_ctx *ctx, neo_graph *graph);

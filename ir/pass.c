@@ -18,6 +18,7 @@ static const neo_pass passes[] = {
     {"cse", neo_pass_cse},
     {"fold_norm", neo_pass_fold_norm},
     {"simplify", neo_pass_simplify},
+    {"scale", neo_pass_scale},
     {"fold", neo_pass_fold},
     {"cse", neo_pass_cse},
     {"tree", neo_pass_tree},

@@ -138,6 +138,19 @@ int64_t neo_layout_elements(const neo_layout *layout, const neo_shape *shape) {
   return last + 1;
 }
 
+bool neo_layout_strides(const neo_layout *layout, const neo_shape *shape, int64_t *out) {
+  int64_t stride = 1;
+  for (int i = (layout->n ? layout->n : shape->rank) - 1; i >= 0; i--) {
+    neo_layout_dim whole = {(int8_t)i, ' ', 0};
+    const neo_layout_dim *d = layout->n ? &layout->dim[i] : &whole;
+    if (d->part != ' ')
+      return false;
+    out[d->dim] = shape->dim[d->dim] == 1 ? 0 : stride;
+    stride *= neo_layout_extent(d, shape);
+  }
+  return true;
+}
+
 bool neo_layout_fits(const neo_layout *layout, const neo_shape *shape) {
   for (int i = 0; i < layout->n; i++)
     if (neo_layout_extent(&layout->dim[i], shape) < shape->dim[layout->dim[i].dim] &&

@@ -80,6 +80,8 @@ bool neo_layout_fits(const neo_layout *layout, const neo_shape *shape);
  * neo_layout_place(whole, shape, first index). */
 void neo_layout_window(const neo_layout *whole, const neo_shape *shape, const neo_shape *window,
                        neo_layout *out);
+/* Elements from one index to the next, by dim, 0 where its extent is 1; false if it is blocked. */
+bool neo_layout_strides(const neo_layout *layout, const neo_shape *shape, int64_t *out);
 /* Element offset of a position. */
 int64_t neo_layout_place(const neo_layout *layout, const neo_shape *shape, const int64_t *at);
 /* Flat element offset of a logical index whose variables lie in range[0..n). */

@@ -1,12 +1,13 @@
-/* tests/driver/test_windows.c: concatenations and slices without copies (ir/windows.h): which of
- * them have a kernel, and that results are the interpreter's, also for graphs made at random. */
+/* tests/driver/test_windows.c: concatenations, slices and transposes without copies (ir/windows.h):
+ * which of them have a kernel, and that results are the interpreter's, also for graphs made at
+ * random. */
 #include "tests/driver/graph_case.h"
 
 static neo_ctx ctx;
 
 typedef struct window_case {
   const char *name, *text;
-  int copies; /* kernels that concatenate, slice or split */
+  int copies; /* kernels that concatenate, slice, split, gather or transpose */
 } window_case;
 
 static const window_case cases[] = {
@@ -134,6 +135,37 @@ static const window_case cases[] = {
      "output %10 \"h\"\n"
      "output %11 \"i\"\n",
      0},
+    /* attention: three heads' rows are cut out of one product by strides alone; an operand of a
+     * product is packed by a transpose, the result is written in the order that the view wants */
+    {"attention",
+     "graph 1 \"g\"\n"
+     "%0 input \"x\" f32 [10,1,12]\n"
+     "%1 input \"w\" f32 [12,36]\n"
+     "%2 const \"i0\" i64 [] {0}\n"
+     "%3 const \"i1\" i64 [] {1}\n"
+     "%4 const \"i2\" i64 [] {-1}\n"
+     "%5 const \"half\" f32 [] {0.5}\n"
+     "%6 \"m\" f32 [10,1,36] = matmul(%0, %1) \"m\"\n"
+     "%7 \"qkv\" f32 [10,1,3,12] = reshape(%6) {shape=[10,1,3,12]} \"qkv\"\n"
+     "%8 \"q\" f32 [10,1,12] = gather(%7, %2) {axis=2} \"q\"\n"
+     "%9 \"k\" f32 [10,1,12] = gather(%7, %3) {axis=2} \"k\"\n"
+     "%10 \"v\" f32 [10,1,12] = gather(%7, %4) {axis=2} \"v\"\n"
+     "%11 \"qh\" f32 [1,10,3,4] = reshape(%8) {shape=[1,10,3,4]} \"qh\"\n"
+     "%12 \"kh\" f32 [1,10,3,4] = reshape(%9) {shape=[1,10,3,4]} \"kh\"\n"
+     "%13 \"vh\" f32 [1,10,3,4] = reshape(%10) {shape=[1,10,3,4]} \"vh\"\n"
+     "%14 \"qs\" f32 [1,10,3,4] = mul(%11, %5) \"qs\"\n"
+     "%15 \"ks\" f32 [1,10,3,4] = mul(%12, %5) \"ks\"\n"
+     "%16 \"qt\" f32 [1,3,10,4] = transpose(%14) {perm=[0,2,1,3]} \"qt\"\n"
+     "%17 \"kt\" f32 [1,3,4,10] = transpose(%15) {perm=[0,2,3,1]} \"kt\"\n"
+     "%18 \"vt\" f32 [1,3,10,4] = transpose(%13) {perm=[0,2,1,3]} \"vt\"\n"
+     "%19 \"s\" f32 [1,3,10,10] = matmul(%16, %17) \"s\"\n"
+     "%20 \"p\" f32 [1,3,10,10] = softmax(%19) {axis=3} \"p\"\n"
+     "%21 \"o\" f32 [1,3,10,4] = matmul(%20, %18) \"o\"\n"
+     "%22 \"ot\" f32 [10,1,3,4] = transpose(%21) {perm=[2,0,1,3]} \"ot\"\n"
+     "%23 \"y\" f32 [10,12] = reshape(%22) {shape=[10,12]} \"y\"\n"
+     "%24 \"z\" f32 [10,36] = matmul(%23, %1) \"z\"\n"
+     "output %24 \"z\"\n",
+     3},
     /* in a loop: parts of the body's own values */
     {"loop",
      "graph 1 \"g\"\n"
@@ -172,7 +204,10 @@ static int count_copies(const char *dir) {
   json_t *steps = json_object_get(model, "steps"), *step;
   json_array_foreach(steps, i, step) {
     const char *name = json_string_value(json_object_get(step, "name"));
-    n += strstr(name, "(concat)") || strstr(name, "(slice)") || strstr(name, "(split)");
+    static const char *const movers[] = {"(concat)", "(slice)", "(split)", "(gather)",
+                                         "(transpose)"};
+    for (int k = 0; k < NEO_COUNT(movers); k++)
+      n += strstr(name, movers[k]) != NULL;
   }
   json_decref(model);
   neo_buf_fini(&text);
@@ -218,7 +253,7 @@ static void case_runs(void **state) {
 
 /* ---- graphs made at random ------------------------------------------------------------------- */
 
-enum { MAX_VALUES = 24, NODES = 12, RANK = 4, GRAPHS = 24 };
+enum { MAX_VALUES = 24, NODES = 16, RANK = 4, GRAPHS = 32 };
 
 typedef struct random_graph {
   neo_rng rng;
@@ -290,6 +325,43 @@ static bool add_slice(random_graph *g) {
   return true;
 }
 
+static bool add_transpose(random_graph *g) {
+  int v = pick(g), perm[RANK] = {0, 1, 2, 3};
+  int64_t dim[RANK];
+  for (int d = RANK - 1; d > 0; d--) {
+    int k = (int)neo_rng_below(&g->rng, (uint64_t)d + 1), was = perm[d];
+    perm[d] = perm[k];
+    perm[k] = was;
+  }
+  for (int d = 0; d < RANK; d++)
+    dim[d] = g->dim[v][perm[d]];
+  declare(g, dim);
+  g->used[v] = true;
+  neo_buf_printf(&g->text, " = transpose(%%%d) {perm=[%d,%d,%d,%d]} \"n%d\"\n", v, perm[0], perm[1],
+                 perm[2], perm[3], g->n);
+  return true;
+}
+
+/* Two neighbouring dims become one, or one becomes two. */
+static bool add_view(random_graph *g) {
+  int v = pick(g), d = (int)neo_rng_below(&g->rng, RANK - 1);
+  int64_t dim[RANK];
+  memcpy(dim, g->dim[v], sizeof dim);
+  if (dim[d] == 1 && dim[d + 1] % 2 == 0) {
+    dim[d] = 2;
+    dim[d + 1] /= 2;
+  } else {
+    dim[d + 1] *= dim[d];
+    dim[d] = 1;
+  }
+  declare(g, dim);
+  g->used[v] = true;
+  neo_buf_printf(&g->text, " = reshape(%%%d) {shape=", v);
+  print_dims(&g->text, dim);
+  neo_buf_printf(&g->text, "} \"n%d\"\n", g->n);
+  return true;
+}
+
 static bool add_softmax(random_graph *g) {
   int v = pick(g);
   declare(g, g->dim[v]);
@@ -312,7 +384,8 @@ static bool add_sum(random_graph *g) {
 }
 
 static void make_random(random_graph *g, uint64_t seed) {
-  static bool (*const add[])(random_graph *) = {add_concat, add_slice, add_softmax, add_sum};
+  static bool (*const add[])(random_graph *) = {add_concat,  add_slice, add_softmax,  add_sum,
+                                                add_softmax, add_view,  add_transpose};
   memset(g, 0, sizeof *g);
   neo_rng_init(&g->rng, seed);
   neo_buf_text(&g->text, "graph 1 \"g\"\n");

@@ -253,6 +253,74 @@ static void patterns(void **state) {
                 1, "layer_norm");
 }
 
+/* Factors of a product's operands go behind it, through what only moves. */
+static void factors_go_behind_products(void **state) {
+  (void)state;
+  static const char *const head = "graph 1 \"g\"\n"
+                                  "%0 input \"x\" f32 [2,6,4]\n"
+                                  "%1 input \"y\" f32 [2,6,4]\n"
+                                  "%2 const \"c\" f32 [] {0.5}\n"
+                                  "%3 const \"d\" f32 [1] {4}\n";
+  static const struct {
+    const char *nodes;
+    int factors; /* left before the product */
+  } rows[] = {
+      {"%4 \"a\" f32 [2,6,4] = mul(%0, %2) \"a\"\n"
+       "%5 \"b\" f32 [2,6,4] = div(%1, %3) \"b\"\n"
+       "%6 \"s\" f32 [2,2,3,4] = reshape(%5) {shape=[2,2,3,4]} \"s\"\n"
+       "%7 \"t\" f32 [2,2,4,3] = transpose(%6) {perm=[0,1,3,2]} \"t\"\n"
+       "%8 \"u\" f32 [2,2,3,4] = reshape(%4) {shape=[2,2,3,4]} \"u\"\n"
+       "%9 \"z\" f32 [2,2,3,3] = matmul(%8, %7) \"z\"\n"
+       "output %9 \"z\"\n",
+       0},
+      /* someone else reads the scaled value, or what is made of it */
+      {"%4 \"a\" f32 [2,6,4] = mul(%0, %2) \"a\"\n"
+       "%5 \"t\" f32 [2,4,6] = transpose(%1) {perm=[0,2,1]} \"t\"\n"
+       "%6 \"z\" f32 [2,6,6] = matmul(%4, %5) \"z\"\n"
+       "output %6 \"z\"\n"
+       "output %4 \"a\"\n",
+       1},
+      {"%4 \"a\" f32 [2,6,4] = mul(%0, %2) \"a\"\n"
+       "%5 \"t\" f32 [2,4,6] = transpose(%4) {perm=[0,2,1]} \"t\"\n"
+       "%6 \"z\" f32 [2,6,6] = matmul(%1, %5) \"z\"\n"
+       "%7 \"w\" f32 [2,4,4] = matmul(%5, %1) \"w\"\n"
+       "output %6 \"z\"\n"
+       "output %7 \"w\"\n",
+       1},
+      /* the operator before takes it along */
+      {"%4 \"e\" f32 [2,6,4] = exp(%0) \"e\"\n"
+       "%5 \"a\" f32 [2,6,4] = mul(%4, %2) \"a\"\n"
+       "%6 \"t\" f32 [2,4,6] = transpose(%1) {perm=[0,2,1]} \"t\"\n"
+       "%7 \"z\" f32 [2,6,6] = matmul(%5, %6) \"z\"\n"
+       "output %7 \"z\"\n",
+       1},
+      /* the same value twice */
+      {"%4 \"a\" f32 [2,4,4] = slice(%0) {axes=[1], starts=[0], ends=[4]} \"a\"\n"
+       "%5 \"b\" f32 [2,4,4] = mul(%4, %2) \"b\"\n"
+       "%6 \"z\" f32 [2,4,4] = matmul(%5, %5) \"z\"\n"
+       "output %6 \"z\"\n",
+       1},
+  };
+  for (int i = 0; i < NEO_COUNT(rows); i++) {
+    run r;
+    neo_buf text = {0};
+    int before = 0;
+    neo_buf_printf(&text, "%s%s", head, rows[i].nodes);
+    begin(&r, text.data);
+    check(neo_pass_scale(&ctx, r.graph));
+    check(neo_pass_dce(&ctx, r.graph));
+    for (int k = 0; k < r.graph->n_nodes; k++) {
+      const neo_node *node = &r.graph->node[k];
+      if (strcmp(node->op->name, "matmul") == 0)
+        break;
+      before += strcmp(node->op->name, "mul") == 0 || strcmp(node->op->name, "div") == 0;
+    }
+    assert_int_equal(before, rows[i].factors);
+    neo_buf_fini(&text);
+    finish(&r);
+  }
+}
+
 static void pads_join_their_reader(void **state) {
   (void)state;
   simplified_to(HEAD "%1 const \"w\" f32 [1,4,1,2] {1,2,3,4,5,6,7,8}\n"
@@ -433,6 +501,7 @@ int main(void) {
       cmocka_unit_test(common_nodes_merge),
       cmocka_unit_test(simple_rules),
       cmocka_unit_test(patterns),
+      cmocka_unit_test(factors_go_behind_products),
       cmocka_unit_test(pads_join_their_reader),
       cmocka_unit_test(activations_join_convolutions),
       cmocka_unit_test(residuals_join_the_later_producer),
