@@ -194,7 +194,9 @@ static void case_runs(void **state) {
     compile_case(c, scratch, threads, dir);
     assert_int_equal(count_steps(dir, "loop", &arena), c->loops);
     assert_int_equal(count_steps(dir, "branch", &arena), c->branches);
-    if (strcmp(c->name, "overwrite") == 0) /* r, a; a's place is then free for the add's left */
+    /* r, a; a's place is then free for the add's left; two workers leave r, which was read before
+     */
+    if (strcmp(c->name, "overwrite") == 0 && threads == 1)
       assert_true(arena < 3 * 64 * 64 * 4);
     rt_must(neo_rt_load(dir, &model, &error), &error);
     rt_must(neo_rt_session_create(model, NULL, &session, &error), &error);
