@@ -271,6 +271,19 @@ static void take_up(neo_hub *hub, hub_seat *seat, const neo_net_join *join) {
   neo_channel_close(&seat->lane);
 }
 
+/* What the board is, in a line: " arch=aarch64 cpus=4 ...". */
+static void log_joined(neo_hub *hub, const hub_seat *seat) {
+  const neo_net_join *join = &seat->join;
+  neo_buf facts = {0};
+  for (int f = 0; f < join->n_facts; f++)
+    neo_buf_printf(&facts, " %s=%s%s", join->fact[f].name, join->fact[f].value,
+                   f + 1 < join->n_facts ? "," : "");
+  neo_log(&hub->ctx, NEO_LOG_INFO, "board '%s' (%s) joined: %s%s%s;%s", name_of(seat), seat->who,
+          join->hello.cpu_model, join->reason[0] ? "; " : "", join->reason,
+          facts.data ? facts.data : "");
+  neo_buf_fini(&facts);
+}
+
 void hub_seat_admit(neo_hub *hub, hub_guest *guest, const neo_net_join *join) {
   hub_seat *seat = find_seat(hub, join->name);
   if (!seat) {
@@ -288,8 +301,7 @@ void hub_seat_admit(neo_hub *hub, hub_guest *guest, const neo_net_join *join) {
   memcpy(seat->who, guest->who, sizeof seat->who);
   guest->net = (neo_channel){.fd = -1};
   seat->fit = fits(hub, seat);
-  neo_log(&hub->ctx, NEO_LOG_INFO, "board '%s' (%s) joined: %s%s%s", name_of(seat), seat->who,
-          join->hello.cpu_model, join->reason[0] ? "; " : "", join->reason);
+  log_joined(hub, seat);
   if (welcome(hub, seat) != NEO_OK)
     lose(hub, seat, hub->ctx.message);
 }
