@@ -16,3 +16,4 @@ set_target_properties(net_faults PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BIN
 add_dependencies(net_faults rpc_test_kernels neo-board)
 add_test(NAME rpc/net_faults COMMAND net_faults 5)
 set_tests_properties(rpc/net_faults PROPERTIES LABELS rpc TIMEOUT 180 RUN_SERIAL ON)
+neo_wrap_malloc(test_net_memory)
