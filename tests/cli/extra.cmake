@@ -1,6 +1,6 @@
 # The programs as their users meet them: killed, without space, with odd arguments.
 find_package(Python3 REQUIRED COMPONENTS Interpreter)
-foreach(script kill_tune kill_compile full_disk commands neutral_names)
+foreach(script kill_tune kill_compile full_disk commands neutral_names doctor)
   add_test(NAME cli/${script} COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/${script}.py ${CMAKE_BINARY_DIR}/bin)
   set_tests_properties(cli/${script} PROPERTIES TIMEOUT 600 LABELS cli ENVIRONMENT "PYTHONDONTWRITEBYTECODE=1")
 endforeach()

@@ -1,0 +1,95 @@
+"""neo-tune doctor finds nothing wrong where nothing is, and names the hop and the reason where something is; neo
+board-install prints steps and makes a key.
+
+usage: doctor.py BIN     the folder with neo, neo-tune, neo-board
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+
+KEY = "00112233445566778899aabbccddeeff" * 2
+
+
+def run(*words):
+    result = subprocess.run(words, capture_output=True, text=True, timeout=120)
+    return result.returncode, result.stdout + result.stderr
+
+
+def check(condition, what, output):
+    if not condition:
+        sys.exit(f"{what}:\n{output}")
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def write_key(path, text):
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+        file.write(text + "\n")
+    return path
+
+
+def with_board(command, doctor):
+    """Runs the doctor while a board serves."""
+    board = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        return run(*doctor)
+    finally:
+        board.kill()
+        board.wait()
+
+
+def main(bin_dir, work):
+    neo, tune, board = (os.path.join(bin_dir, name) for name in ("neo", "neo-tune", "neo-board"))
+    code, output = run(tune, "doctor")
+    check(code == 0 and output.count("ok ") == 5, "the local board is well", output)
+
+    port = free_port()
+    key, wrong = write_key(f"{work}/key", KEY), write_key(f"{work}/wrong", KEY[::-1])
+    url = f"rpc://127.0.0.1:{port}?key-file={key}&wait="
+    dial = [board, "--connect", f"127.0.0.1:{port}", "--name", "b", "--back-off", "30", "--key-file"]
+    code, output = with_board(dial + [key, "--label", "lab=here"], [tune, "doctor", "--measure", url + "30"])
+    check(code == 0 and output.count("ok ") == 5 and "lab=here" in output, "a remote board is well", output)
+
+    code, output = with_board(dial + [wrong], [tune, "doctor", "--measure", url + "2"])
+    check(code == 6 and "FAILED board" in output and "wrong key" in output, "a wrong key is named", output)
+
+    code, output = run(tune, "doctor", "--board", f"{work}/absent")
+    check(code != 0 and "FAILED board" in output and "is missing" in output, "a missing agent is named", output)
+    code, output = run(tune, "doctor", "no-such-target")
+    check(code != 0 and "FAILED target" in output, "an unknown target is named", output)
+
+    arm = os.path.join(bin_dir, "neo-board-aarch64")
+    if os.path.exists(arm) and shutil.which("qemu-aarch64"):
+        dial = ["qemu-aarch64", arm, "--connect", f"127.0.0.1:{port}", "--name", "arm", "--back-off", "30"]
+        plain = f"rpc://127.0.0.1:{port}?wait=60"
+        code, output = with_board(dial, [tune, "doctor", "cortex-a72", "--measure", plain])
+        check(code == 0 and "arch=aarch64" in output, "a board of another processor is well", output)
+        code, output = with_board(dial, [tune, "doctor", "x86-64-v3", "--measure", plain.replace("60", "3")])
+        check(code == 6 and "its arch is aarch64, x86_64 is wanted" in output, "another processor is refused", output)
+
+    new = f"{work}/new.key"
+    steps = [neo, "board-install", "pi@pi4", "--name", "pi4", "--key-file", new, "--connect", "desk:9190", "--board", board]
+    code, output = run(*steps)
+    check(code == 0 and "scp -p" in output and "--connect desk:9190 --name pi4" in output, "steps are printed", output)
+    check(os.stat(new).st_mode & 0o777 == 0o600, "the key is private", oct(os.stat(new).st_mode))
+    code, output = run(*steps, "--via", "adb")
+    check(code == 0 and "adb -s pi@pi4 push" in output, "steps for adb are printed", output)
+    code, output = run(*[word.replace("desk:9190", "desk;reboot") for word in steps])
+    check(code == 2, "what a shell would read otherwise is refused", output)
+
+
+if __name__ == "__main__":
+    folder = tempfile.mkdtemp()
+    try:
+        main(sys.argv[1], folder)
+    finally:
+        shutil.rmtree(folder)
+    print("doctor: ok")
