@@ -10,6 +10,8 @@ typedef struct opened {
   neo_rt_model *model;
   neo_rt_session *session;
   int threads;
+  int n_texts;
+  neo_tensor *texts; /* inputs that are strings: the session reads them in place */
 } opened;
 
 static neo_status rt_fail(neo_ctx *ctx, int code, const neo_rt_error *error) {
@@ -36,9 +38,23 @@ static neo_status open_artifact(neo_ctx *ctx, const cli_args *args, opened *out)
   return code ? rt_fail(ctx, code, &error) : NEO_OK;
 }
 
-static void close_artifact(opened *o) {
+static void close_artifact(neo_ctx *ctx, opened *o) {
   neo_rt_session_destroy(o->session);
   neo_rt_unload(o->model);
+  for (int i = 0; i < o->n_texts; i++)
+    neo_tensor_free(ctx, &o->texts[i]);
+  free(o->texts);
+}
+
+static neo_status keep_texts(neo_ctx *ctx, opened *o, neo_tensor *tensor) {
+  neo_tensor *more = realloc(o->texts, sizeof *more * (size_t)(o->n_texts + 1));
+  if (!more) {
+    neo_tensor_free(ctx, tensor);
+    return neo_fail(ctx, NEO_NO_MEMORY, "input");
+  }
+  o->texts = more;
+  o->texts[o->n_texts++] = *tensor;
+  return NEO_OK;
 }
 
 static neo_status set_input(neo_ctx *ctx, opened *o, const char *text) {
@@ -59,8 +75,10 @@ static neo_status set_input(neo_ctx *ctx, opened *o, const char *text) {
     int code = neo_rt_set_tensor(o->session, &info, tensor.data, &error);
     status = code ? rt_fail(ctx, code, &error) : NEO_OK;
   }
-  neo_tensor_free(ctx, &tensor);
   free(name);
+  if (status == NEO_OK && tensor.dtype == NEO_STR)
+    return keep_texts(ctx, o, &tensor);
+  neo_tensor_free(ctx, &tensor);
   return status;
 }
 
@@ -196,7 +214,7 @@ neo_status cli_run(neo_ctx *ctx, const cli_args *args) {
     status = write_output(ctx, &o, dir, i);
   if (status == NEO_OK && repeat > 0)
     status = time_and_print(ctx, args, &o, (int)repeat);
-  close_artifact(&o);
+  close_artifact(ctx, &o);
   return status;
 }
 
@@ -313,7 +331,7 @@ neo_status cli_bench(neo_ctx *ctx, const cli_args *args) {
   double once = 0;
   if (status == NEO_OK && cli_has(args, "--serve")) {
     status = serve(ctx, &o);
-    close_artifact(&o);
+    close_artifact(ctx, &o);
     return status;
   }
   if (status == NEO_OK)
@@ -324,6 +342,6 @@ neo_status cli_bench(neo_ctx *ctx, const cli_args *args) {
   }
   if (status == NEO_OK)
     status = time_and_print(ctx, args, &o, (int)runs);
-  close_artifact(&o);
+  close_artifact(ctx, &o);
   return status;
 }

@@ -117,6 +117,14 @@ static neo_status constant_value(onnx_import *im, onnx_node *node, int *out) {
   } else if (onnx_attr(node, "value_ints")) {
     NEO_TRY(onnx_attr_ints(im, node, "value_ints", &n, &ints));
     *out = onnx_make_ints(im, node, "value", n, ints);
+  } else if (onnx_attr(node, "value_string")) {
+    const char *text = "";
+    NEO_TRY(onnx_attr_string(im, node, "value_string", &text));
+    *out = onnx_make_text(im, node, "value", text);
+  } else if (onnx_attr(node, "value_strings")) {
+    const char *const *texts;
+    NEO_TRY(onnx_attr_texts(im, node, "value_strings", &n, &texts));
+    *out = onnx_make_texts(im, node, "value", n, texts);
   }
   return NEO_OK;
 }
@@ -128,7 +136,7 @@ neo_status onnx_constant(onnx_import *im, onnx_node *node) {
     onnx_bind(im, node, 0, value);
   else if (node->pb->n_attribute == 0)
     return onnx_bad(im, node, "it has no value");
-  return NEO_OK; /* value_string(s), sparse_value: reported as unread attributes */
+  return NEO_OK; /* sparse_value: reported as unread attributes */
 }
 
 neo_status onnx_constant_of_shape(onnx_import *im, onnx_node *node) {

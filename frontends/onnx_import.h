@@ -190,6 +190,15 @@ neo_status onnx_unroll(onnx_import *im, onnx_node *node, const Onnx__Graph *pb);
 /* A recurrent layer of these inputs. */
 neo_status onnx_recurrent_with(onnx_import *im, onnx_node *node, int n, const int *in);
 
+/* ---- onnx_text.c ---- */
+/* Constants of strings, [n] and []. The texts must live as long as the graph. */
+int onnx_make_texts(onnx_import *im, onnx_node *node, const char *suffix, int n,
+                    const char *const *text);
+int onnx_make_text(onnx_import *im, onnx_node *node, const char *suffix, const char *text);
+/* Arena copies; *n is -1 and *out NULL if absent. */
+neo_status onnx_attr_texts(onnx_import *im, onnx_node *node, const char *name, int *n,
+                           const char *const **out);
+
 /* ---- onnx_random.c ---- */
 neo_status onnx_dropout_training(onnx_import *im, onnx_node *node);
 neo_status onnx_batch_norm_training(onnx_import *im, onnx_node *node);

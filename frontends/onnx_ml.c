@@ -32,14 +32,15 @@ static int scalar(onnx_import *im, onnx_node *node, double v) {
 
 neo_status onnx_ml_read_labels(onnx_import *im, onnx_node *node, const char *name,
                                onnx_ml_labels *out) {
-  const Onnx__Attribute *strings = onnx_attr(node, "classlabels_strings");
+  int n;
   *out = (onnx_ml_labels){0};
   NEO_TRY(onnx_attr_ints(im, node, name, &out->n, &out->value));
   out->n = out->n < 0 ? 0 : out->n;
-  if (strings && strings->n_strings > 0) {
-    out->n = (int)strings->n_strings;
-    return onnx_unsupported(im, node, "labels that are strings");
-  }
+  NEO_TRY(onnx_attr_texts(im, node, "classlabels_strings", &n, &out->text));
+  if (n > 0)
+    out->n = n;
+  else
+    out->text = NULL;
   return NEO_OK;
 }
 
@@ -109,7 +110,9 @@ neo_status onnx_ml_classify(onnx_import *im, onnx_node *node, const onnx_ml_labe
   neo_node_set_int(im->e.graph, best, "keepdims", 0);
   int label = best->output[0];
   if (labels->n > 0)
-    label = emit2(im, node, "gather", onnx_make_ints(im, node, "labels", labels->n, labels->value),
+    label = emit2(im, node, "gather",
+                  labels->text ? onnx_make_texts(im, node, "labels", labels->n, labels->text)
+                               : onnx_make_ints(im, node, "labels", labels->n, labels->value),
                   label);
   onnx_bind(im, node, 0, label);
   onnx_bind(im, node, 1, scores);
@@ -249,105 +252,5 @@ neo_status onnx_feature_vectorizer(onnx_import *im, onnx_node *node) {
   neo_node_set_int(im->e.graph, made, "axis", 1);
   onnx_attr(node, "inputdimensions");
   onnx_bind(im, node, 0, made->output[0]);
-  return NEO_OK;
-}
-
-/* ---- LabelEncoder of numbers ----------------------------------------------------------------- */
-
-/* Keys and values as a tensor attribute, or the list of floats or integers; *dtype as found. */
-static neo_status list_of(onnx_import *im, onnx_node *node, const char *what, neo_tensor *out) {
-  char name[32];
-  const int64_t *ints;
-  const double *floats;
-  int n;
-  *out = (neo_tensor){.dtype = NEO_DTYPE_COUNT};
-  snprintf(name, sizeof name, "%s_tensor", what);
-  const Onnx__Attribute *attr = onnx_attr(node, name);
-  if (attr && attr->t)
-    return onnx_tensor(im, attr->t, node->name, out);
-  snprintf(name, sizeof name, "%s_int64s", what);
-  NEO_TRY(onnx_attr_ints(im, node, name, &n, &ints));
-  if (n >= 0) {
-    *out = (neo_tensor){NEO_I64, {1, {n}}, (void *)(uintptr_t)ints, sizeof *ints * (size_t)n};
-    return NEO_OK;
-  }
-  snprintf(name, sizeof name, "%s_floats", what);
-  NEO_TRY(onnx_attr_floats(im, node, name, &n, &floats));
-  if (n >= 0) {
-    float *copy = neo_arena_alloc(im->e.graph->arena, sizeof *copy * (size_t)(n + 1));
-    for (int i = 0; i < n; i++)
-      copy[i] = (float)floats[i];
-    *out = (neo_tensor){NEO_F32, {1, {n}}, copy, sizeof *copy * (size_t)n};
-    return NEO_OK;
-  }
-  return onnx_unsupported(im, node, "%s that are strings", what);
-}
-
-static neo_status default_of(onnx_import *im, onnx_node *node, neo_dtype dtype, int *out) {
-  double f = -0.0;
-  int64_t i = -1;
-  const Onnx__Attribute *attr = onnx_attr(node, "default_tensor");
-  NEO_TRY(onnx_attr_float(im, node, "default_float", &f));
-  NEO_TRY(onnx_attr_int(im, node, "default_int64", &i));
-  if (attr && attr->t) {
-    neo_tensor t;
-    NEO_TRY(onnx_tensor(im, attr->t, node->name, &t));
-    f = t.size ? neo_tensor_get_f64(&t, 0) : f;
-    i = t.size ? neo_tensor_get_i64(&t, 0) : i;
-  }
-  *out = onnx_make_scalar_like(im, node, "default", dtype,
-                               neo_dtype_class(dtype) == 'f' ? f : (double)i);
-  return NEO_OK;
-}
-
-/* where(x == key, value, ...) over all keys at once: a comparison with [keys], its last hit, a
- * gather. */
-neo_status onnx_label_encoder(onnx_import *im, onnx_node *node) {
-  neo_tensor keys, values;
-  int fallback, before = im->e.unsupported.n;
-  NEO_TRY(list_of(im, node, "keys", &keys));
-  NEO_TRY(list_of(im, node, "values", &values));
-  if (im->e.unsupported.n != before)
-    return NEO_OK;
-  if (keys.shape.rank != 1 || !neo_shape_equal(&keys.shape, &values.shape) || keys.shape.dim[0] < 1)
-    return onnx_bad(im, node, "keys and values have different lengths");
-  onnx_attr(node, "default_string");
-  NEO_TRY(default_of(im, node, values.dtype, &fallback));
-  int64_t last = -1;
-  int x =
-      emit2(im, node, "unsqueeze", onnx_input(node, 0), onnx_make_ints(im, node, "last", 1, &last));
-  int list = neo_graph_add_constant(im->e.graph, "keys", &keys);
-  int hit = emit2(im, node, "equal", x, list);
-  if (neo_dtype_class(keys.dtype) == 'f') {
-    int both = emit2(im, node, "and", emit1(im, node, "isnan", x), emit1(im, node, "isnan", list));
-    hit = emit2(im, node, "or", hit, both);
-  }
-  neo_node *number = onnx_emit(im, node, "cast", 1, &hit, 1);
-  neo_node_set_string(im->e.graph, number, "to", "i32");
-  neo_node *at = onnx_emit(im, node, "arg_max", 1, &number->output[0], 1);
-  neo_node_set_int(im->e.graph, at, "axis", -1);
-  neo_node_set_int(im->e.graph, at, "keepdims", 0);
-  int picked = emit2(im, node, "gather", neo_graph_add_constant(im->e.graph, "values", &values),
-                     at->output[0]);
-  neo_node *any = onnx_emit(im, node, "reduce_max", 1, &hit, 1);
-  neo_node_set_ints(im->e.graph, any, "axes", 1, &last);
-  neo_node_set_int(im->e.graph, any, "keepdims", 0);
-  onnx_bind(im, node, 0, emit(im, node, "where", 3, (int[]){any->output[0], picked, fallback}));
-  return NEO_OK;
-}
-
-neo_status onnx_one_hot_encoder(onnx_import *im, onnx_node *node) {
-  const int64_t *category;
-  int n;
-  int64_t last = -1;
-  NEO_TRY(onnx_attr_ints(im, node, "cats_int64s", &n, &category));
-  onnx_attr(node, "zeros");
-  if (n < 1)
-    return onnx_unsupported(im, node, "categories that are strings");
-  neo_node *cast = onnx_emit(im, node, "cast", 1, node->input, 1);
-  neo_node_set_string(im->e.graph, cast, "to", "i64");
-  int x = emit2(im, node, "unsqueeze", cast->output[0], onnx_make_ints(im, node, "last", 1, &last));
-  int hit = emit2(im, node, "equal", x, onnx_make_ints(im, node, "categories", n, category));
-  onnx_bind(im, node, 0, as_float(im, node, hit));
   return NEO_OK;
 }

@@ -8,9 +8,9 @@
 typedef struct onnx_ml_labels {
   int n; /* classes; 0: not given */
   const int64_t *value;
+  const char *const *text; /* instead, if they are strings */
 } onnx_ml_labels;
 
-/* Labels that are strings go to the unsupported list. */
 neo_status onnx_ml_read_labels(onnx_import *im, onnx_node *node, const char *name,
                                onnx_ml_labels *out);
 /* post_transform (a name or, in the newest operators, a number) of `value`, bound to output k. */

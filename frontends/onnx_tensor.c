@@ -24,7 +24,7 @@ static const struct {
     [5] = {"int16", NEO_I16},
     [6] = {"int32", NEO_I32},
     [7] = {"int64", NEO_I64},
-    [8] = {"string", -1},
+    [8] = {"string", NEO_STR},
     [9] = {"bool", NEO_BOOL},
     [10] = {"float16", NEO_F16},
     [11] = {"float64", NEO_F64},
@@ -303,6 +303,23 @@ static neo_status packed_data(onnx_import *im, const Onnx__Tensor *pb, const cha
   return NEO_OK;
 }
 
+static neo_status text_data(onnx_import *im, const Onnx__Tensor *pb, const char *what, int64_t n,
+                            neo_tensor *tensor) {
+  if (pb->n_string_data != (size_t)n)
+    return neo_fail(im->e.ctx, NEO_BAD_INPUT, "onnx: tensor '%s' has %zu values, %lld needed", what,
+                    pb->n_string_data, (long long)n);
+  const char **text = neo_arena_alloc(im->e.graph->arena, sizeof *text * (size_t)n + 16);
+  for (int64_t i = 0; i < n; i++) {
+    ProtobufCBinaryData s = pb->string_data[i];
+    if (s.len > 0 && memchr(s.data, 0, s.len))
+      return neo_fail(im->e.ctx, NEO_UNSUPPORTED, "onnx: tensor '%s': a string with a zero byte",
+                      what);
+    text[i] = neo_arena_strndup(im->e.graph->arena, s.data ? (const char *)s.data : "", s.len);
+  }
+  tensor->data = text;
+  return NEO_OK;
+}
+
 neo_status onnx_tensor(onnx_import *im, const Onnx__Tensor *pb, const char *what, neo_tensor *out) {
   neo_tensor tensor = {0};
   const char *type_name;
@@ -318,7 +335,9 @@ neo_status onnx_tensor(onnx_import *im, const Onnx__Tensor *pb, const char *what
     return NEO_OK;
   }
   NEO_TRY(tensor_shape(im, pb, what, &tensor, &n));
-  if (neo_narrow_bits(tensor.dtype)) {
+  if (tensor.dtype == NEO_STR) {
+    NEO_TRY(text_data(im, pb, what, n, &tensor));
+  } else if (neo_narrow_bits(tensor.dtype)) {
     NEO_TRY(packed_data(im, pb, what, n, &tensor));
   } else if (pb->data_location == 1) {
     NEO_TRY(external_bytes(im, pb, what, tensor.size, &data));

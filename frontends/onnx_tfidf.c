@@ -35,18 +35,37 @@ static int to_float(onnx_import *im, onnx_node *node, int value) {
   return y;
 }
 
+/* Words become numbers: of the first word of the pool that is equal; -1, others. */
+static void number_words(onnx_import *im, onnx_node *node, tfidf *t, int n,
+                         const char *const *words) {
+  int64_t *number = neo_arena_alloc(im->e.graph->arena, sizeof *number * (size_t)n);
+  neo_map seen = {0};
+  for (int i = 0; i < n; i++) {
+    uintptr_t at = (uintptr_t)neo_map_get(&seen, words[i]);
+    number[i] = at ? (int64_t)at - 1 : i;
+    if (!at)
+      neo_map_put(&seen, words[i], (void *)(uintptr_t)(i + 1));
+  }
+  neo_map_fini(&seen);
+  t->n_pool = n;
+  t->pool = onnx_make_ints(im, node, "pool", n, number);
+  t->x = emit2(im, node, "text_find", t->x, onnx_make_texts(im, node, "words", n, words));
+}
+
 static neo_status read_lists(onnx_import *im, onnx_node *node, tfidf *t) {
   const int64_t *pool;
-  const Onnx__Attribute *strings = onnx_attr(node, "pool_strings");
+  const char *const *words;
+  int n_words;
   NEO_TRY(onnx_attr_ints(im, node, "ngram_counts", &t->n_counts, &t->counts));
   NEO_TRY(onnx_attr_ints(im, node, "ngram_indexes", &t->n_indexes, &t->indexes));
   NEO_TRY(onnx_attr_ints(im, node, "pool_int64s", &t->n_pool, &pool));
   NEO_TRY(onnx_attr_int(im, node, "min_gram_length", &t->least));
   NEO_TRY(onnx_attr_int(im, node, "max_gram_length", &t->most));
   NEO_TRY(onnx_attr_int(im, node, "max_skip_count", &t->skips));
-  if (strings && strings->n_strings > 0)
-    return onnx_unsupported(im, node, "a pool of strings");
-  if (t->n_pool > 0)
+  NEO_TRY(onnx_attr_texts(im, node, "pool_strings", &n_words, &words));
+  if (n_words > 0)
+    number_words(im, node, t, n_words, words);
+  else if (t->n_pool > 0)
     t->pool = onnx_make_ints(im, node, "pool", t->n_pool, pool);
   bool fits = t->n_counts > 0 && t->n_indexes > 0 && t->n_pool > 0 && t->least >= 1 &&
               t->least <= t->most && t->most <= t->n_counts && t->skips >= 0 && t->skips <= 1000;

@@ -234,6 +234,8 @@ neo_status neo_pass_transpose(neo_ctx *ctx,
 neo_status neo_graph_optimise(neo_ctx *ctx, neo_graph *graph);
 /* Which values are bounded, and by what; refuses operators that cannot read them. */
 neo_status neo_pass_bounds(neo_ctx *ctx, neo_graph *graph);
+/* String constants are made of bytes when the model runs; nothing folds behind it. */
+neo_status neo_pass_text(neo_ctx *ctx, neo_graph *graph);
 neo_status neo_node_bounds(neo_ctx *ctx, neo_graph *graph, const neo_node *node);
 /* Names of the passes in order, and one at a time, for `neo inspect --passes`. */
 typedef struct neo_pass {

@@ -40,7 +40,10 @@ static void print_elements(neo_buf *buf, const neo_tensor *tensor) {
   for (int64_t i = 0; i < n && !buf->failed; i++) {
     if (i)
       neo_buf_text(buf, ",");
-    if (neo_dtype_class(tensor->dtype) == 'f' || neo_narrow_find(tensor->dtype))
+    if (tensor->dtype == NEO_STR) {
+      const char *text = ((const char *const *)tensor->data)[i];
+      print_quoted(buf, text ? text : "");
+    } else if (neo_dtype_class(tensor->dtype) == 'f' || neo_narrow_find(tensor->dtype))
       neo_buf_double(buf, neo_tensor_get_f64(tensor, i));
     else
       neo_buf_printf(buf, "%lld", (long long)neo_tensor_get_i64(tensor, i));
@@ -354,7 +357,9 @@ static neo_status parse_elements(parser *p, neo_dtype dtype, const neo_shape *sh
     if (n == want || (n > 0 && !neo_scan_token(&p->scan, ",")))
       return bad(p, "as many elements as the shape has");
     bool real = neo_dtype_class(dtype) == 'f' || neo_narrow_find(dtype);
-    if (real && neo_scan_double(&p->scan, &f))
+    if (dtype == NEO_STR)
+      status = parse_quoted(p, &((const char **)tensor.data)[n++]);
+    else if (real && neo_scan_double(&p->scan, &f))
       neo_tensor_set_f64(&tensor, n++, f);
     else if (!real && neo_scan_int(&p->scan, &i))
       neo_tensor_set_i64(&tensor, n++, i);

@@ -19,6 +19,8 @@
 
 typedef struct header {
   neo_dtype dtype;
+  int64_t units; /* of a string: characters of 4 bytes (U) or bytes (S); else 0 */
+  bool wide;
   bool swap, fortran;
   neo_shape shape;
 } header;
@@ -49,11 +51,25 @@ static const char *find_key(const char *text, const char *key) {
   return p;
 }
 
+/* '<U12': strings of 12 characters at most. */
+static neo_status parse_text_descr(neo_ctx *ctx, const char *path, const char *p, header *h) {
+  neo_scan scan;
+  neo_scan_init(&scan, p + 3);
+  h->dtype = NEO_STR;
+  h->wide = p[2] == 'U';
+  h->swap = h->wide && p[1] == '>';
+  if (!neo_scan_int(&scan, &h->units) || h->units < 0 || h->units > 1 << 24)
+    return neo_fail(ctx, NEO_BAD_INPUT, "npy: %s: element type %.16s", path, p);
+  return NEO_OK;
+}
+
 static neo_status parse_descr(neo_ctx *ctx, const char *path, const char *text, header *h) {
   const char *p = find_key(text, "descr");
   if (!p || *p != '\'')
     return bad(ctx, path, "the header has no plain 'descr' (structured types are not supported)");
   const char *end = strchr(p + 1, '\'');
+  if (end && end - p > 3 && (p[2] == 'U' || p[2] == 'S'))
+    return parse_text_descr(ctx, path, p, h);
   if (!end || end - p != 4)
     return neo_fail(ctx, NEO_UNSUPPORTED, "npy: %s: element type %.16s is not supported", path, p);
   h->swap = p[1] == '>';
@@ -184,12 +200,15 @@ static void read_side_dtype(const char *path, neo_tensor *t) {
     }
 }
 
+static size_t stored_size(const header *h) {
+  return h->dtype == NEO_STR ? (size_t)h->units * (h->wide ? 4 : 1) : neo_dtype_size(h->dtype);
+}
+
 /* Guards against a small file that claims a huge shape, before anything is allocated. */
 static neo_status check_file_size(neo_ctx *ctx, const char *path, FILE *file, const header *h) {
   int64_t n;
   size_t size;
-  if (!neo_shape_elements(&h->shape, &n) ||
-      !neo_mul_size((size_t)n, neo_dtype_size(h->dtype), &size))
+  if (!neo_shape_elements(&h->shape, &n) || !neo_mul_size((size_t)n, stored_size(h), &size))
     return bad(ctx, path, "the shape is too large");
   long at = ftell(file);
   if (at < 0 || fseek(file, 0, SEEK_END) != 0)
@@ -202,6 +221,72 @@ static neo_status check_file_size(neo_ctx *ctx, const char *path, FILE *file, co
   return NEO_OK;
 }
 
+/* One character as UTF-8. */
+static size_t put_utf8(char *out, uint32_t c) {
+  if (c < 0x80) {
+    out[0] = (char)c;
+    return 1;
+  }
+  size_t n = c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+  for (size_t k = n - 1; k > 0; k--, c >>= 6)
+    out[k] = (char)(0x80 | (c & 63));
+  out[0] = (char)((0xf00 >> n & 0xff) | c);
+  return n;
+}
+
+static uint32_t unit_at(const header *h, const uint8_t *raw, int64_t i) {
+  const uint8_t *p = raw + (h->wide ? 4 * i : i);
+  if (!h->wide)
+    return p[0];
+  return h->swap
+             ? (uint32_t)p[3] | (uint32_t)p[2] << 8 | (uint32_t)p[1] << 16 | (uint32_t)p[0] << 24
+             : (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+/* Element i's text to `to`; S holds UTF-8 already. Returns its bytes with the zero. */
+static size_t put_text(const header *h, const uint8_t *raw, int64_t i, char *to) {
+  int64_t length = h->units;
+  size_t n = 0;
+  while (length > 0 && unit_at(h, raw, i * h->units + length - 1) == 0)
+    length--;
+  for (int64_t k = 0; k < length; k++) {
+    uint32_t c = unit_at(h, raw, i * h->units + k);
+    if (h->wide)
+      n += put_utf8(to + n, c > 0x10ffff ? 0xfffd : c);
+    else
+      to[n++] = (char)c;
+  }
+  to[n] = 0;
+  return n + 1;
+}
+
+/* Elements in front, their texts behind, in one block. */
+static neo_status read_texts(neo_ctx *ctx, const char *path, FILE *file, const header *h,
+                             neo_tensor *out) {
+  int64_t n = 0;
+  size_t bytes = stored_size(h), room;
+  neo_shape_elements(&h->shape, &n); /* checked with the file's size */
+  uint8_t *raw = neo_alloc(ctx, bytes * (size_t)n + 1);
+  bool fits = neo_mul_size((size_t)n, (size_t)h->units * 4 + 1 + sizeof(char *), &room);
+  char *data = fits && raw ? neo_aligned_alloc(ctx, room + 1) : NULL;
+  neo_status s = NEO_OK;
+  if (!data)
+    s = neo_fail(ctx, NEO_NO_MEMORY, "npy: %s: no memory for %" PRId64 " strings", path, n);
+  else if (fread(raw, 1, bytes * (size_t)n, file) != bytes * (size_t)n)
+    s = bad(ctx, path, "truncated data");
+  char *at = data ? data + (size_t)n * sizeof(char *) : NULL;
+  for (int64_t i = 0; s == NEO_OK && i < n; i++) {
+    ((const char **)(void *)data)[i] = at;
+    at += put_text(h, raw, i, at);
+  }
+  neo_free(ctx, raw);
+  if (s == NEO_OK)
+    *out = (neo_tensor){NEO_STR, h->shape, data, (size_t)n * sizeof(char *)};
+  else
+    neo_aligned_free(ctx, data);
+  return s;
+}
+
 neo_status neo_npy_read(neo_ctx *ctx, const char *path, neo_tensor *out) {
   FILE *file = fopen(path, "rb");
   if (!file)
@@ -211,14 +296,17 @@ neo_status neo_npy_read(neo_ctx *ctx, const char *path, neo_tensor *out) {
   neo_status s = read_header(ctx, path, file, &h);
   if (s == NEO_OK)
     s = check_file_size(ctx, path, file, &h);
+  bool texts = h.dtype == NEO_STR;
   if (s == NEO_OK)
-    s = neo_tensor_create(ctx, h.dtype, &h.shape, &t);
-  if (s == NEO_OK && fread(t.data, 1, t.size, file) != t.size)
+    s = texts ? read_texts(ctx, path, file, &h, &t) : neo_tensor_create(ctx, h.dtype, &h.shape, &t);
+  if (s == NEO_OK && !texts && fread(t.data, 1, t.size, file) != t.size)
     s = bad(ctx, path, "truncated data");
   fclose(file);
-  if (s == NEO_OK && h.swap)
+  if (s == NEO_OK && h.swap && !texts)
     swap_bytes(&t);
-  if (s == NEO_OK && h.fortran)
+  if (s == NEO_OK && h.fortran && texts)
+    s = neo_fail(ctx, NEO_UNSUPPORTED, "npy: %s: strings in Fortran order", path);
+  else if (s == NEO_OK && h.fortran)
     s = from_fortran(ctx, &t);
   if (s != NEO_OK) {
     neo_tensor_free(ctx, &t);
@@ -258,16 +346,10 @@ static neo_dtype stored_as(neo_dtype dtype) {
   return dtype;
 }
 
-neo_status neo_npy_write(neo_ctx *ctx, const char *path, const neo_tensor *tensor) {
-  neo_dtype dtype = stored_as(tensor->dtype);
-  const char *descr = "";
-  for (int k = 0; k < NEO_COUNT(descrs); k++) {
-    if (descrs[k].dtype == dtype)
-      descr = descrs[k].descr;
-  }
+static neo_status write_file(neo_ctx *ctx, const char *path, const char *descr,
+                             const neo_tensor *tensor) {
   neo_buf text = {0};
-  neo_buf_printf(&text, "{'descr': '%c%s', 'fortran_order': False, 'shape': (",
-                 neo_dtype_size(dtype) == 1 ? '|' : '<', descr);
+  neo_buf_printf(&text, "{'descr': '%s', 'fortran_order': False, 'shape': (", descr);
   for (int d = 0; d < tensor->shape.rank; d++)
     neo_buf_printf(&text, "%s%" PRId64 "%s", d ? ", " : "", tensor->shape.dim[d],
                    tensor->shape.rank == 1 ? "," : "");
@@ -292,5 +374,66 @@ neo_status neo_npy_write(neo_ctx *ctx, const char *path, const neo_tensor *tenso
     return neo_fail(ctx, NEO_NO_MEMORY, "npy: %s: no memory for the header", path);
   if (!ok)
     return neo_fail(ctx, NEO_IO, "npy: %s: cannot write: %s", path, strerror(errno));
+  return NEO_OK;
+}
+
+/* The next character of UTF-8 and its bytes. */
+static uint32_t take_utf8(const char **text) {
+  const uint8_t *p = (const uint8_t *)*text;
+  int more = p[0] >= 0xf0 ? 3 : p[0] >= 0xe0 ? 2 : p[0] >= 0xc0 ? 1 : 0;
+  uint32_t c = more ? p[0] & (63u >> more) : p[0];
+  (*text)++;
+  for (; more > 0 && (*(const uint8_t *)*text & 0xc0) == 0x80; more--, (*text)++)
+    c = c << 6 | (*(const uint8_t *)*text & 63);
+  return c;
+}
+
+static const char *text_at(const neo_tensor *t, size_t i) {
+  const char *text = ((const char *const *)t->data)[i];
+  return text ? text : "";
+}
+
+/* Strings as <U of the longest one's characters. */
+static bool texts_to_units(const neo_tensor *t, neo_buf *out, int64_t *units) {
+  size_t n = t->size / sizeof(char *);
+  *units = 1;
+  for (size_t i = 0; i < n; i++) {
+    int64_t length = 0;
+    for (const char *at = text_at(t, i); *at; length++)
+      take_utf8(&at);
+    *units = length > *units ? length : *units;
+  }
+  for (size_t i = 0; i < n; i++) {
+    const char *at = text_at(t, i);
+    for (int64_t k = 0; k < *units; k++)
+      neo_buf_u32le(out, *at ? take_utf8(&at) : 0);
+  }
+  return !out->failed;
+}
+
+neo_status neo_npy_write(neo_ctx *ctx, const char *path, const neo_tensor *tensor) {
+  if (tensor->dtype == NEO_STR) {
+    neo_buf units = {0};
+    int64_t width = 1;
+    char name[32];
+    neo_status status = texts_to_units(tensor, &units, &width)
+                            ? NEO_OK
+                            : neo_fail(ctx, NEO_NO_MEMORY, "npy: %s: no memory", path);
+    snprintf(name, sizeof name, "<U%" PRId64, width);
+    if (status == NEO_OK)
+      status = write_file(ctx, path, name,
+                          &(neo_tensor){NEO_STR, tensor->shape, units.data, units.size});
+    neo_buf_fini(&units);
+    return status == NEO_OK ? write_side_dtype(ctx, path, NEO_STR) : status;
+  }
+  neo_dtype dtype = stored_as(tensor->dtype);
+  const char *descr = "";
+  for (int k = 0; k < NEO_COUNT(descrs); k++) {
+    if (descrs[k].dtype == dtype)
+      descr = descrs[k].descr;
+  }
+  char name[8];
+  snprintf(name, sizeof name, "%c%s", neo_dtype_size(dtype) == 1 ? '|' : '<', descr);
+  NEO_TRY(write_file(ctx, path, name, tensor));
   return write_side_dtype(ctx, path, tensor->dtype);
 }

@@ -17,7 +17,7 @@
 /* ---- the operators that make them ---------------------------------------------------------------- */
 
 /* Output 1, made if it is not there. */
-static void add_count(neo_graph *graph, neo_node *node) {
+void neo_op_add_count(neo_graph *graph, neo_node *node) {
   neo_shape scalar = {0};
   if (node->n_outputs < 2) {
     int v = neo_graph_add_value(graph, neo_arena_printf(graph->arena, "%s.count", node->name),
@@ -43,7 +43,7 @@ neo_status neo_infer_bounded_nonzero(neo_ctx *ctx, neo_graph *graph, neo_node *n
   if (x->bounded)
     return neo_op_fail(ctx, node, NEO_UNSUPPORTED, "its input's extent is known at run time only");
   neo_op_set(graph, node, 0, NEO_I64, &(neo_shape){.rank = 2, .dim = {x->shape.rank, n}});
-  add_count(graph, node);
+  neo_op_add_count(graph, node);
   return NEO_OK;
 }
 
@@ -95,7 +95,7 @@ neo_status neo_infer_nms(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
       neo_min_i64(neo_node_int(node, "max_output_boxes_per_class", 0), boxes.shape.dim[1]);
   neo_shape shape = {.rank = 2, .dim = {boxes.shape.dim[0] * scores.shape.dim[1] * most, 3}};
   neo_op_set(graph, node, 0, NEO_I64, &shape);
-  add_count(graph, node);
+  neo_op_add_count(graph, node);
   return NEO_OK;
 }
 
@@ -254,6 +254,12 @@ static int follow_concat(const neo_graph *graph, const neo_node *node, int k, in
   return k >= 0 && d != axis ? d : -1;
 }
 
+static int follow_same(const neo_graph *graph, const neo_node *node, int k, int d) {
+  (void)graph;
+  (void)node;
+  return k == 0 ? d : -1;
+}
+
 static follow_fn *find_follow(const neo_node *node) {
   static const struct {
     const char *op;
@@ -261,6 +267,7 @@ static follow_fn *find_follow(const neo_node *node) {
   } rows[] = {{"gather", follow_gather},
               {"slice", follow_slice},
               {"transpose", follow_transpose},
+              {"text_case", follow_same},
               {"concat", follow_concat}};
   for (int i = 0; i < NEO_COUNT(rows); i++)
     if (neo_op_is(node, rows[i].op))
@@ -295,9 +302,12 @@ neo_status neo_node_bounds(neo_ctx *ctx, neo_graph *graph, const neo_node *node)
     graph->value[node->output[i]].bounded = 0;
   NEO_TRY(check_graphs(ctx, node));
   if (node->n_outputs == 2 &&
-      (neo_op_is(node, "nonzero") || neo_op_is(node, "non_max_suppression"))) {
+      (neo_op_is(node, "nonzero") || neo_op_is(node, "non_max_suppression") ||
+       neo_op_is(node, "text_filter"))) {
     neo_value *out = &graph->value[node->output[0]];
-    out->bounded = neo_op_is(node, "nonzero") ? 2 : 1;
+    out->bounded = neo_op_is(node, "nonzero")       ? 2
+                   : neo_op_is(node, "text_filter") ? out->shape.rank
+                                                    : 1;
     out->count = node->output[1];
     return NEO_OK;
   }

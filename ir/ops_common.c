@@ -54,8 +54,14 @@ static bool takes_opaque(const neo_node *node, neo_dtype dtype) {
                                        "tensor_scatter",
                                        "constant_of_shape"};
   bool compares = neo_op_is(node, "equal") || neo_op_is(node, "not_equal");
-  if (compares && neo_narrow_find(dtype))
-    return false; /* zeros have two codes */
+  if (compares && (neo_narrow_find(dtype) || dtype == NEO_STR))
+    return false; /* zeros have two codes; equal texts have several addresses */
+  if (dtype == NEO_STR && (neo_op_is(node, "bitcast") ||
+                           strcmp(neo_node_string(node, "reduction", "none"), "none") != 0 ||
+                           neo_node_int(node, "reduction", 0) != 0))
+    return false; /* addresses are no numbers */
+  if (strncmp(node->op->name, "text_", 5) == 0)
+    return dtype == NEO_STR;
   if (neo_op_is(node, "resize") || neo_op_is(node, "one_hot") ||
       (neo_op_is(node, "pad") && node->n_inputs > 2 && node->input[2] != NEO_NO_VALUE))
     return false;

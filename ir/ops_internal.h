@@ -45,6 +45,8 @@ neo_status neo_op_scalar(neo_ctx *ctx, const neo_graph *graph, const neo_node *n
 /* The axes of input k or attribute `axes` as flags per dimension; all false and *given false if
  * absent. */
 neo_status neo_op_axes(const neo_op_site *at, int k, int rank, bool *flag, bool *given);
+/* Output 1 of an operator whose first output is bounded: the count; made if it is not there. */
+void neo_op_add_count(neo_graph *graph, neo_node *node);
 bool neo_op_is(const neo_node *node, const char *name);
 bool neo_op_string_is(const neo_node *node, const char *attr, const char *otherwise,
                       const char *value);

@@ -49,6 +49,12 @@ neo_eval_fn neo_eval_bounded_nonzero, neo_eval_nms;
 neo_infer_fn neo_infer_if, neo_infer_loop, neo_infer_unreachable;
 neo_eval_fn neo_eval_if, neo_eval_loop, neo_eval_unreachable;
 
+/* strings */
+neo_infer_fn neo_infer_text_load, neo_infer_text_pair, neo_infer_text_match, neo_infer_text_find,
+    neo_infer_text_case, neo_infer_text_filter, neo_infer_text_split;
+neo_eval_fn neo_eval_text_load, neo_eval_text_pair, neo_eval_text_match, neo_eval_text_find,
+    neo_eval_text_case, neo_eval_text_filter, neo_eval_text_split;
+
 /* trees */
 neo_infer_fn neo_infer_tree_ensemble, neo_infer_tree_table;
 neo_eval_fn neo_eval_tree_ensemble, neo_eval_tree_table;

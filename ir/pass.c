@@ -24,6 +24,7 @@ static const neo_pass passes[] = {
     {"tree", neo_pass_tree},
     {"dce", neo_pass_dce},
     {"bounds", neo_pass_bounds},
+    {"text", neo_pass_text},
 };
 
 const neo_pass *neo_pass_list(int *n) {

@@ -122,7 +122,7 @@ neo_status neo_fold_node(neo_ctx *ctx, neo_graph *graph, neo_node *node, int64_t
   if (node->dead || !is_foldable(graph, node, max_elements) || fold_view(graph, node))
     return NEO_OK;
   if ((!node->op->eval && !node->op->lower) || neo_edit_is(node, "loop") ||
-      neo_edit_is(node, "unreachable"))
+      neo_edit_is(node, "unreachable") || neo_edit_is(node, "text_load"))
     return NEO_OK; /* a loop that infer left is a long one: not by the interpreter */
   return afford(ctx, graph, node) ? evaluate(ctx, graph, node) : NEO_OK;
 }

@@ -7,8 +7,9 @@
 #define NEO_MAX_RANK 8
 
 /* X(enumerator, text, bytes, class): class f float, i signed, u unsigned, b bool; n: narrow types,
- * a byte an element (ir/tensor_narrow.c); s: strings, an element is a number in a table of texts
- * (ir/strings.h). Nothing computes with the last two: tensor expressions see their storage type. */
+ * a byte an element (ir/tensor_narrow.c); s: strings, an element is the address of a
+ * NUL-terminated UTF-8 text, 0 for "" (ir/ops_text.c). Nothing computes with the last two: tensor
+ * expressions see their storage type. */
 #define NEO_DTYPES(X)                                                                              \
   X(F32, "f32", 4, 'f')                                                                            \
   X(F64, "f64", 8, 'f')                                                                            \
@@ -106,6 +107,7 @@ neo_status neo_tensor_create(neo_ctx *ctx, neo_dtype dtype, const neo_shape *sha
 void neo_tensor_free(neo_ctx *ctx, neo_tensor *tensor);
 
 /* NumPy .npy files, format 1.0 to 3.0 (numpy.lib.format); C order written, both orders read.
+ * Strings are <U (and S is read); their texts lie behind the elements in the tensor's memory.
  * bfloat16 is stored as <u2 raw bits with a text file PATH.dtype beside it. */
 neo_status neo_npy_read(neo_ctx *ctx, const char *path, neo_tensor *out); /* heap */
 neo_status neo_npy_write(neo_ctx *ctx, const char *path, const neo_tensor *tensor);

@@ -16,6 +16,13 @@ typedef struct neo_op_attribute {
 
 typedef struct neo_op neo_op;
 
+/* Memory for the strings that a run makes: the session's, emptied before its next run. */
+typedef struct neo_op_block neo_op_block;
+typedef struct neo_op_texts {
+  neo_op_block *first;
+} neo_op_texts;
+void neo_op_texts_reset(neo_op_texts *texts, bool all); /* all: not even one block is kept */
+
 /* One step's operator with its arguments: made once per session, run many times. */
 typedef struct neo_op_call {
   const neo_op *op;
@@ -27,6 +34,7 @@ typedef struct neo_op_call {
   size_t work_bytes; /* per worker, set by check; the session allocates */
   char *work;        /* worker k's part at k * work_bytes */
   neo_pool *pool;
+  neo_op_texts *texts;
 } neo_op_call;
 
 struct neo_op {

@@ -190,6 +190,7 @@ static neo_status resolve_steps(neo_ctx *ctx, neo_rt_session *s, session_shape *
     NEO_TRY(neo_op_prepare(ctx, step->plan, step->value, &step->op));
     step->op.data = step->data;
     step->op.pool = s->pool;
+    step->op.texts = &s->texts;
     step->op.work_bytes = (step->op.work_bytes + 63) / 64 * 64;
     *op_work = larger(*op_work, step->op.work_bytes);
   }
@@ -261,6 +262,7 @@ void neo_rt_session_destroy(neo_rt_session *session) {
   neo_aligned_free(&ctx, session->arena);
   neo_aligned_free(&ctx, session->scratch);
   neo_aligned_free(&ctx, session->op_work);
+  neo_op_texts_reset(&session->texts, true);
   void *const tables[] = {session->shape, session->input, session->own, session->wide, session->ns};
   for (int i = 0; i < NEO_COUNT(tables); i++)
     neo_free(&ctx, tables[i]);
@@ -415,6 +417,7 @@ static int run_steps(neo_rt_session *session, neo_rt_error *error) {
   if (code)
     return code;
   const neo_plan *p = session->now->plan;
+  neo_op_texts_reset(&session->texts, false);
   run r = {.session = session, .shape = session->now};
   if (session->profile) {
     int all = 0;

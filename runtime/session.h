@@ -40,6 +40,7 @@ struct neo_rt_session {
   void **own;  /* by input, then by output: the session's own buffers, of the largest shape */
   void **wide; /* by input: filled up with more rows; NULL where no shape needs it */
   char *arena, *scratch, *op_work;
+  neo_op_texts texts;
   int caller_cpu; /* the thread that runs the session is pinned to it while it does; -1: not */
   bool profile;
   double *ns; /* by step, of shape 0, then of shape 1, ... */

@@ -53,6 +53,19 @@ static bool line(reader *r, char *out, size_t size) {
   return true;
 }
 
+static neo_arena texts; /* of all cases */
+
+static void read_texts(reader *r, neo_tensor *out) {
+  int64_t n = 0;
+  neo_shape_elements(&out->shape, &n);
+  for (int64_t i = 0; i < n; i++) {
+    uint32_t length;
+    memcpy(&length, r->at, sizeof length);
+    ((const char **)out->data)[i] = neo_arena_strndup(&texts, r->at + 4, length);
+    r->at += 4 + length;
+  }
+}
+
 static void read_data(neo_ctx *ctx, reader *r, neo_scan *scan, const char *dtype, neo_tensor *out) {
   int64_t rank, bytes;
   neo_shape shape = {0};
@@ -64,9 +77,12 @@ static void read_data(neo_ctx *ctx, reader *r, neo_scan *scan, const char *dtype
     assert_true(neo_scan_int(scan, &shape.dim[i]));
   assert_true(neo_scan_int(scan, &bytes));
   assert_int_equal(neo_tensor_create(ctx, type, &shape, out), NEO_OK);
-  if (type != NEO_STR)
-    assert_int_equal((int64_t)out->size, bytes);
-  if (bytes > 0 && type != NEO_STR)
+  if (type == NEO_STR) {
+    read_texts(r, out);
+    return;
+  }
+  assert_int_equal((int64_t)out->size, bytes);
+  if (bytes > 0)
     memcpy(out->data, r->at, (size_t)bytes);
   r->at += bytes;
 }
@@ -160,6 +176,40 @@ static void make_constants(const node_case *c, neo_graph *graph, int from, neo_t
   graph->n_inputs = kept;
 }
 
+static neo_status compare_texts(neo_ctx *ctx, const node_case *c, int k, const neo_tensor *got,
+                                int64_t n) {
+  const char *const *a = got->data, *const *b = c->tensor[c->n_inputs + k].data;
+  for (int64_t i = 0; i < n; i++)
+    if (strcmp(a[i] ? a[i] : "", b[i]) != 0)
+      return neo_fail(ctx, NEO_INTERNAL, "%s: output %d, element %lld: '%s', '%s' expected",
+                      c->name, k, (long long)i, a[i], b[i]);
+  return NEO_OK;
+}
+
+static bool is_random(const char *name) {
+  return strstr(name, "test_bernoulli") ||
+         (strstr(name, "test_training_dropout") && !strstr(name, "zero"));
+}
+
+/* Draws of our own: 0, or what is also drawn in the reference; some of each kind where there are
+ * many. */
+static neo_status compare_random(neo_ctx *ctx, const node_case *c, int k, const neo_tensor *got,
+                                 int64_t n) {
+  const neo_tensor *want = &c->tensor[c->n_inputs + k];
+  int64_t zeros = 0;
+  for (int64_t i = 0; i < n; i++) {
+    double a = neo_tensor_get_f64(got, i), b = neo_tensor_get_f64(want, i);
+    zeros += a == 0;
+    if (a != 0 && b != 0 && fabs(a - b) > 1e-5 + c->rtol * fabs(b))
+      return neo_fail(ctx, NEO_INTERNAL, "%s: output %d, element %lld: %.9g, 0 or %.9g expected",
+                      c->name, k, (long long)i, a, b);
+  }
+  return n < 30 || (zeros > 0 && zeros < n)
+             ? NEO_OK
+             : neo_fail(ctx, NEO_INTERNAL, "%s: output %d: %lld zeros of %lld", c->name, k,
+                        (long long)zeros, (long long)n);
+}
+
 static neo_status compare(neo_ctx *ctx, const node_case *c, int k, const neo_tensor *got) {
   const neo_tensor *want = &c->tensor[c->n_inputs + k];
   int64_t n;
@@ -172,13 +222,19 @@ static neo_status compare(neo_ctx *ctx, const node_case *c, int k, const neo_ten
     return NEO_INTERNAL;
   }
   neo_shape_elements(&want->shape, &n);
+  if (want->dtype == NEO_STR)
+    return compare_texts(ctx, c, k, got, n);
+  if (is_random(c->name))
+    return compare_random(ctx, c, k, got, n);
   /* the references round to short floats in other places than we do: two units in the last place */
   double ulp = want->dtype == NEO_BF16 ? 0x1p-6 : want->dtype == NEO_F16 ? 0x1p-9 : 0;
   bool real = neo_dtype_class(want->dtype) == 'f' || neo_narrow_find(want->dtype);
   double rtol = c->rtol > ulp ? c->rtol : ulp;
+  /* where the exact value is 0 the reference of the inverse has rounding noise of 1.9e-7 */
+  double atol = strncmp(c->name, "test_dft_inverse", 16) == 0 ? 1e-6 : c->atol;
   for (int64_t i = 0; i < n; i++) {
     double a = neo_tensor_get_f64(got, i), b = neo_tensor_get_f64(want, i);
-    bool equal = a == b || (isnan(a) && isnan(b)) || fabs(a - b) <= c->atol + rtol * fabs(b);
+    bool equal = a == b || (isnan(a) && isnan(b)) || fabs(a - b) <= atol + rtol * fabs(b);
     if (!real)
       equal = neo_tensor_get_i64(got, i) == neo_tensor_get_i64(want, i);
     if (!equal)
@@ -243,6 +299,7 @@ static void every_node_case(void **state) {
   int64_t count, passed = 0, unsupported = 0, wrong = 0;
   const char *only = getenv("NEO_NODE_CASE");
   neo_ctx_init(&ctx, 1);
+  neo_arena_init(&texts);
   assert_int_equal(neo_file_map(&ctx, NEO_SOURCE_DIR "/tests/data/onnx/node_cases.bin", &file),
                    NEO_OK);
   assert_int_equal(
@@ -279,6 +336,7 @@ static void every_node_case(void **state) {
   neo_buf_fini(&list);
   neo_file_unmap(&file);
   neo_dir_remove(&ctx, folder);
+  neo_arena_fini(&texts);
   assert_int_equal(wrong, 0);
 }
 

@@ -213,6 +213,8 @@ def run_case(options, case, folder):
         if first < len(fed) or first_failure is None:
             changed, feeds = with_constants(model, inputs, fed, first)
             try:
+                if case[0].startswith("test_dft_inverse"):
+                    atol = 1e-6  # where the exact value is 0 the reference has rounding noise of 1.9e-7
                 compare(run_model(options, changed, feeds, folder), outputs, rtol, atol,
                         not RANDOM.match(case[0]))
                 return ("inputs", "constants", "all constants")[(len(fed), 1, 0).index(first)]
