@@ -8,7 +8,7 @@
  * 0, 0]. Keras 3: [{"args": [...], "kwargs": {...}}], tensors as {"class_name": "__keras_tensor__",
  * "config":
  * {"keras_history": ["x", 0, 0]}} at any depth. */
-#include "frontends/keras.h"
+#include "frontends/keras_lambda.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -332,6 +332,49 @@ static void read_call(call_inputs *in, const json_t *node) {
     }
 }
 
+/* A number among the operands of a function of TensorFlow. */
+static void add_number(call_inputs *in, const json_t *v) {
+  keras_call *c = in->c;
+  if (!json_is_number(v) || c->n_inputs == KERAS_MAX_INPUTS) {
+    in->foreign = true;
+    return;
+  }
+  int value = neo_emit_scalar(in->run->im->e, NEO_F32, json_number_value(v));
+  c->keyword[c->n_inputs] = NULL;
+  c->input[c->n_inputs++] = (keras_tensor){.value = value, .dtype = NEO_DTYPE_COUNT};
+}
+
+/* ["layer", 0, 0, {..}] or ["_CONSTANT_VALUE", -1, number, {..}]; returns the arguments by name. */
+static const json_t *add_operand(call_inputs *in, const json_t *v) {
+  const char *name = json_string_value(json_array_get(v, 0));
+  history h;
+  if (name && strcmp(name, "_CONSTANT_VALUE") == 0)
+    add_number(in, json_array_get(v, 2));
+  else if (read_history(v, &h))
+    add_input(in, &h, NULL);
+  return json_array_get(v, 3);
+}
+
+/* Tensors inside of a list do not count: histories are lists themselves. */
+static json_t *read_function(call_inputs *in, const json_t *node) {
+  const json_t *kwargs = NULL;
+  const char *key;
+  json_t *item;
+  history h;
+  if (json_is_string(json_array_get(node, 0)))
+    kwargs = add_operand(in, node);
+  else
+    for (size_t i = 0; i < json_array_size(node); i++)
+      kwargs = add_operand(in, json_array_get(node, i));
+  json_object_foreach((json_t *)(uintptr_t)kwargs, key, item) {
+    if (read_history(item, &h))
+      add_input(in, &h, NULL);
+    else if (json_is_number(item) && keras_lambda_operand(key))
+      add_number(in, item);
+  }
+  return in->missing ? NULL : keras_lambda_open(in->c, kwargs);
+}
+
 /* ---- Functional ---------------------------------------------------------------------------------------- */
 
 typedef struct layer_entry {
@@ -368,13 +411,20 @@ static int advance(model_run *run, layer_entry *entry) {
   for (; entry->done < json_array_size(entry->nodes) && run->im->status == NEO_OK; made++) {
     keras_call call = entry->base;
     call_inputs in = {.run = run, .c = &call};
-    read_call(&in, json_array_get(entry->nodes, entry->done));
+    const json_t *node = json_array_get(entry->nodes, entry->done);
+    bool function = keras_is_lambda(call.class_name) && !json_is_object(node);
+    json_t *config = function ? read_function(&in, node) : NULL;
+    if (!function)
+      read_call(&in, node);
     if (in.missing)
       break;
     if (in.foreign)
       neo_emit_unsupported(run->im->e, call.class_name, "layer '%s': an argument that is no tensor",
                            call.name);
     keras_convert(&call);
+    if (function)
+      keras_lambda_types(&call);
+    json_decref(config);
     for (int i = 0; i < call.n_outputs; i++)
       put_result(run, &(history){call.name, (int64_t)entry->done, i}, &call.output[i]);
     entry->done++;

@@ -63,6 +63,8 @@ static int count_outputs(mx_node *node) {
   }
   if (strcmp(node->op, "RNN") == 0)
     return !mx_bool(node, "state_outputs", false) ? 1 : mx_is(node, "mode", "lstm", false) ? 3 : 2;
+  if (strcmp(node->op, "moments") == 0)
+    return 2;
   if (strcmp(node->op, "topk") == 0)
     return mx_is(node, "ret_typ", "both", false) ? 2 : 1;
   if (strncmp(node->op, "BatchNorm", 9) == 0 || strcmp(node->op, "LayerNorm") == 0 ||

@@ -84,6 +84,10 @@ int mx_rank(mx_node *node, int value); /* -1 likewise */
 bool mx_axis(mx_node *node, int64_t axis, int rank, int *out);
 int mx_transpose_to(mx_node *node, int value, int rank, int from, int to);
 
+/* ---- mxnet_special.c ---- */
+void mx_last_of_lengths(mx_node *node, int x, int lengths, int64_t axis);
+void mx_reverse_of_lengths(mx_node *node, int x, int lengths);
+
 #define X(name, convert, op) void convert(mx_node *node_);
 #include "frontends/mxnet_ops.def"
 #undef X

@@ -530,17 +530,16 @@ void mx_shape_array(mx_node *node) {
 /* ---- sequences (time is dimension `axis`, 0 by default) ----------------------------------------------------------- */
 
 static bool with_lengths(mx_node *node) {
-  if (!mx_bool(node, "use_sequence_length", false))
-    return false;
-  mx_unsupported(node, "use_sequence_length");
-  return true;
+  return mx_bool(node, "use_sequence_length", false);
 }
 
 void mx_sequence_last(mx_node *node) {
   int64_t axis = mx_int(node, "axis", 0);
   cut c = {0};
-  if (with_lengths(node))
+  if (with_lengths(node)) {
+    mx_last_of_lengths(node, mx_in(node, 0), mx_in(node, 1), axis);
     return;
+  }
   add_cut(&c, axis, -1, INT64_MAX, 1);
   mx_set(node, 0, axes_node(node, "squeeze", slice(node, mx_in(node, 0), &c), 1, &axis));
 }
@@ -574,8 +573,10 @@ void mx_sequence_mask(mx_node *node) {
 
 void mx_sequence_reverse(mx_node *node) {
   cut c = {0};
-  if (with_lengths(node))
+  if (with_lengths(node)) {
+    mx_reverse_of_lengths(node, mx_in(node, 0), mx_in(node, 1));
     return;
+  }
   add_cut(&c, 0, INT64_MAX, INT64_MIN, -1);
   mx_set(node, 0, slice(node, mx_in(node, 0), &c));
 }

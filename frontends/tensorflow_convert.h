@@ -10,6 +10,9 @@ int tf_emit_concat(tf_import *im, int n, const int *part, int64_t axis);
 /* The value, or a copy if it is an input or a constant: what a graph can give out. */
 int tf_emit_written(tf_import *im, int value);
 
+/* MirrorPad with the border itself mirrored, too. */
+neo_status tf_pad_symmetric(tf_import *im, tf_node *node);
+
 #define TF(op, inputs, outputs, convert, arg) neo_status tf_##convert(tf_import *im, tf_node *node);
 #define TF_RAW(op, inputs, outputs, convert, arg)                                                  \
   neo_status tf_##convert(tf_import *im, tf_node *node);

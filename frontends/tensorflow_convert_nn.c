@@ -187,17 +187,44 @@ neo_status tf_pool(tf_import *im, tf_node *node) {
 /* ---- normalisation ----------------------------------------------------------------------------------- */
 
 /* FusedBatchNorm*(x, scale, offset, mean, variance) */
+/* Mean and variance of x = in[0] over all but its channels. Given out, the variance is that of the
+ * population. */
+static void batch_statistics(tf_import *im, tf_node *node, int rank, int *in) {
+  neo_emitter *e = im->e;
+  int64_t axes[NEO_MAX_RANK] = {0, 2, 3, 4};
+  for (int k = 3; k <= 4; k++) {
+    int x = k == 3 ? in[0] : NEO_NO_VALUE;
+    if (k == 4) {
+      int64_t spread[NEO_MAX_RANK] = {-1, 1, 1, 1};
+      x = neo_emit_binary(e, "sub", in[0], neo_emit_reshape(e, in[3], rank - 1, spread));
+      x = neo_emit_binary(e, "mul", x, x);
+    }
+    neo_node *made = neo_emit_node(e, "reduce_mean", 1, &x, 1);
+    neo_node_set_ints(e->graph, made, "axes", rank - 1, axes);
+    neo_node_set_int(e->graph, made, "keepdims", 0);
+    in[k] = made->output[0];
+  }
+  const neo_shape *shape = neo_emit_shape(e, in[0]);
+  int64_t n = 1;
+  for (int d = 0; shape && d < rank; d++)
+    n *= d == 1 ? 1 : shape->dim[d];
+  double unbiased = n > 1 ? (double)n / (double)(n - 1) : 1;
+  tf_set(node, 1, in[3]);
+  tf_set(node, 2, neo_emit_binary(e, "mul", in[4], neo_emit_scalar(e, NEO_F32, unbiased)));
+}
+
 neo_status tf_fused_batch_norm(tf_import *im, tf_node *node) {
   int rank = tf_string_is(node, "data_format", "NHWC", "NDHWC") ||
                      tf_string_is(node, "data_format", "NHWC", "NCDHW")
                  ? 5
                  : 4;
-  if (tf_bool(node, "is_training", true))
-    return tf_unsupported(im, node, "is_training: statistics of the batch");
-  if (node->n_inputs < 5)
+  bool training = tf_bool(node, "is_training", true);
+  if (node->n_inputs < (training ? 3 : 5))
     return tf_bad(im, node, "%d inputs", node->n_inputs);
   int in[5] = {to_first(im, node, tf_in(node, 0), rank), tf_in(node, 1), tf_in(node, 2),
                tf_in(node, 3), tf_in(node, 4)};
+  if (training)
+    batch_statistics(im, node, rank, in);
   neo_node *made = neo_emit_node(im->e, "batch_norm", 5, in, 1);
   neo_node_set_float(im->e->graph, made, "epsilon", tf_float(node, "epsilon", 1e-4));
   return set_image(im, node, made->output[0], rank);

@@ -539,7 +539,7 @@ neo_status tf_pad(tf_import *im, tf_node *node) {
   int in[3] = {tf_in(node, 0), neo_emit_reshape(im->e, flat, 1, all), tf_in(node, 2)};
   bool mirror = strcmp(node->row->arg, "mirror") == 0;
   if (mirror && !tf_string_is(node, "mode", "REFLECT", "REFLECT"))
-    return tf_unsupported(im, node, "mode SYMMETRIC");
+    return tf_pad_symmetric(im, node);
   neo_node *made = neo_emit_node(im->e, "pad", mirror ? 2 : 3, in, 1);
   if (mirror)
     neo_node_set_string(im->e->graph, made, "mode", "reflect");

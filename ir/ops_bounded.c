@@ -4,7 +4,8 @@
  * only a part is real, `count` the value (i64 []) that knows how much. What is behind the real part
  * is whatever the operators make of it; nobody may look. So an operator may read a bounded value
  * only if each of its results is bounded in the same way and every real element is made of real
- * ones: elementwise operators, views, gathers, slices and concatenations along other dimensions.
+ * ones: elementwise operators, views, gathers, slices and concatenations along other dimensions,
+ * and whatever treats rows (of a matrix product, a softmax, a reduction) or images one by one.
  * Anything else is refused by name. The counts reach the runtime, which cuts the outputs. */
 #include "ir/flow.h"
 #include "ir/ops_internal.h"
@@ -254,6 +255,64 @@ static int follow_concat(const neo_graph *graph, const neo_node *node, int k, in
   return k >= 0 && d != axis ? d : -1;
 }
 
+/* Along the other dimensions than `axis`; dropped ones come off. */
+static int follow_but(int d, int rank, int64_t axis, bool keep) {
+  axis += axis < 0 ? rank : 0;
+  return d == axis ? -1 : d > axis && !keep ? d - 1 : d;
+}
+
+static int follow_rows(const neo_graph *graph, const neo_node *node, int k, int d) {
+  int rank = graph->value[node->input[0]].shape.rank;
+  if (k != 0 || neo_node_int(node, "coerce_2d", 0))
+    return -1;
+  return follow_but(d, rank, neo_node_int(node, "axis", -1), true);
+}
+
+/* Norms take everything from the axis on. */
+static int follow_norm(const neo_graph *graph, const neo_node *node, int k, int d) {
+  int64_t axis = neo_node_int(node, "axis", -1);
+  axis += axis < 0 ? graph->value[node->input[0]].shape.rank : 0;
+  return k == 0 && d < axis && node->n_outputs == 1 ? d : -1;
+}
+
+static int follow_arg(const neo_graph *graph, const neo_node *node, int k, int d) {
+  int rank = graph->value[node->input[0]].shape.rank;
+  return k == 0 ? follow_but(d, rank, neo_node_int(node, "axis", 0),
+                             neo_node_int(node, "keepdims", 1) != 0)
+                : -1;
+}
+
+static int follow_reduce(const neo_graph *graph, const neo_node *node, int k, int d) {
+  bool flag[NEO_MAX_RANK] = {false}, given = false;
+  int rank = graph->value[node->input[0]].shape.rank, dropped = 0;
+  neo_ctx ctx;
+  neo_ctx_init(&ctx, 0);
+  neo_op_site at = {&ctx, graph, node};
+  if (k != 0 || neo_op_axes(&at, 1, rank, flag, &given) != NEO_OK || !given || flag[d])
+    return -1;
+  for (int e = 0; e < d; e++)
+    dropped += flag[e];
+  return neo_node_int(node, "keepdims", 1) ? d : d - dropped;
+}
+
+/* Rows of the first operand times a matrix. */
+static int follow_matmul(const neo_graph *graph, const neo_node *node, int k, int d) {
+  int a = graph->value[node->input[0]].shape.rank, b = graph->value[node->input[1]].shape.rank;
+  return k == 0 && b == 2 && a >= 2 && d < a - 1 ? d : -1;
+}
+
+static int follow_gemm(const neo_graph *graph, const neo_node *node, int k, int d) {
+  const neo_value *c = neo_op_in(graph, node, 2);
+  bool one_row = !c || c->shape.rank < 2 || c->shape.dim[0] == 1;
+  return k == 0 && d == 0 && one_row && !neo_node_int(node, "trans_a", 0) ? 0 : -1;
+}
+
+/* Images one by one. */
+static int follow_batch(const neo_graph *graph, const neo_node *node, int k, int d) {
+  (void)graph;
+  return k == 0 && d == 0 && node->n_outputs == 1 ? 0 : -1;
+}
+
 static int follow_same(const neo_graph *graph, const neo_node *node, int k, int d) {
   (void)graph;
   (void)node;
@@ -268,10 +327,26 @@ static follow_fn *find_follow(const neo_node *node) {
               {"slice", follow_slice},
               {"transpose", follow_transpose},
               {"text_case", follow_same},
+              {"softmax", follow_rows},
+              {"log_softmax", follow_rows},
+              {"lp_normalization", follow_rows},
+              {"layer_norm", follow_norm},
+              {"rms_norm", follow_norm},
+              {"arg_max", follow_arg},
+              {"arg_min", follow_arg},
+              {"matmul", follow_matmul},
+              {"gemm", follow_gemm},
+              {"conv", follow_batch},
+              {"max_pool", follow_batch},
+              {"average_pool", follow_batch},
+              {"global_average_pool", follow_batch},
+              {"global_max_pool", follow_batch},
               {"concat", follow_concat}};
   for (int i = 0; i < NEO_COUNT(rows); i++)
     if (neo_op_is(node, rows[i].op))
       return rows[i].follow;
+  if (strncmp(node->op->name, "reduce_", 7) == 0)
+    return follow_reduce;
   if (node->op->fuse == 'v')
     return follow_view;
   return node->op->fuse == 'e' && node->n_outputs == 1 ? follow_elementwise : NULL;
@@ -309,6 +384,13 @@ neo_status neo_node_bounds(neo_ctx *ctx, neo_graph *graph, const neo_node *node)
                    : neo_op_is(node, "text_filter") ? out->shape.rank
                                                     : 1;
     out->count = node->output[1];
+    return NEO_OK;
+  }
+  if (neo_op_is(node, "cut") && !graph->value[node->input[0]].bounded) {
+    neo_value *out = &graph->value[node->output[0]];
+    int64_t axis = neo_node_int(node, "axis", 0);
+    out->bounded = 1 + (int)(axis < 0 ? axis + out->shape.rank : axis);
+    out->count = node->input[1];
     return NEO_OK;
   }
   for (int k = 0; k < node->n_inputs; k++) {

@@ -79,24 +79,70 @@ neo_status neo_eval_top_k(neo_ctx *ctx, const neo_graph *graph, const neo_node *
   return NEO_OK;
 }
 
-neo_status neo_expand_topk(neo_expander *x) {
-  const neo_tensor *k = neo_xp_tensor(x, neo_xp_in(x, 1));
-  int64_t n, count = neo_node_int(&x->node, "k", -1);
+/* The first `count` of x along the axis; the rest is behind the end. */
+neo_status neo_infer_cut(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
+  int axis;
+  NEO_TRY(neo_op_check_inputs(ctx, graph, node));
+  const neo_value *x = neo_op_in(graph, node, 0), *count = neo_op_in(graph, node, 1);
+  NEO_TRY(neo_op_axis(ctx, node, neo_node_int(node, "axis", 0), x->shape.rank, &axis));
+  if (count->dtype != NEO_I64 || count->shape.rank != 0)
+    return neo_op_fail(ctx, node, NEO_BAD_INPUT, "the count is not one i64");
+  neo_shape shape = x->shape;
+  neo_op_set(graph, node, 0, x->dtype, &shape);
+  return NEO_OK;
+}
+
+neo_status neo_lower_cut(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te,
+                         int *in_value) {
+  NEO_LOWERING(l);
+  const neo_expr *index[NEO_MAX_RANK];
+  int rank = neo_op_in(graph, node, 0)->shape.rank;
+  for (int d = 0; d < rank; d++)
+    index[d] = neo_i_var(&l, d);
+  const neo_expr *x = neo_lower_raw_load(&l, neo_lower_input(&l, 0), index);
+  neo_lower_body(&l, neo_lower_output(&l, 0), x);
+  return NEO_OK;
+}
+
+static void emit_top_k(neo_expander *x, int64_t k, int *out) {
   int in = neo_xp_in(x, 0);
-  if (neo_xp_in(x, 1) != NEO_NO_VALUE) {
-    if (!k || !neo_shape_elements(&k->shape, &n) || n != 1)
-      return neo_xp_fail(x, NEO_UNSUPPORTED, "k must be a constant");
-    count = neo_tensor_get_i64(k, 0);
-  }
-  int out[2];
   neo_xp_emit(
       x,
       &(neo_xp_call){"top_k", 1, &in, 2,
-                     NEO_XP_ATTRS(NEO_XP_INT("k", count),
+                     NEO_XP_ATTRS(NEO_XP_INT("k", k),
                                   NEO_XP_INT("axis", neo_node_int(&x->node, "axis", -1)),
                                   NEO_XP_INT("largest", neo_node_int(&x->node, "largest", 1)),
                                   NEO_XP_INT("sorted", neo_node_int(&x->node, "sorted", 1)))},
       out);
+}
+
+/* k is known at run time only: everything is sorted, and k cuts it. */
+static neo_status top_k_of_data(neo_expander *x) {
+  int axis, out[2], k = neo_xp_in(x, 1);
+  neo_shape shape = neo_xp_shape(x, k);
+  int64_t n = 0, at = neo_node_int(&x->node, "axis", -1);
+  NEO_TRY(neo_op_axis(x->ctx, &x->node, at, neo_xp_rank(x, neo_xp_in(x, 0)), &axis));
+  if (!neo_shape_elements(&shape, &n) || n != 1)
+    return neo_xp_fail(x, NEO_BAD_INPUT, "k has %" PRId64 " elements", n);
+  emit_top_k(x, neo_xp_dim(x, neo_xp_in(x, 0), axis), out);
+  k = neo_xp_reshape(x, neo_xp_cast(x, k, NEO_I64), 0, NULL);
+  for (int i = 0; i < 2; i++)
+    x->out[i] = neo_xp_op(x, "cut", 2, (int[]){out[i], k}, NEO_XP_ATTRS(NEO_XP_INT("axis", axis)));
+  return x->status;
+}
+
+neo_status neo_expand_topk(neo_expander *x) {
+  const neo_tensor *k = neo_xp_tensor(x, neo_xp_in(x, 1));
+  int64_t n, count = neo_node_int(&x->node, "k", -1);
+  if (neo_xp_in(x, 1) != NEO_NO_VALUE && !k)
+    return top_k_of_data(x);
+  if (k) {
+    if (!neo_shape_elements(&k->shape, &n) || n != 1)
+      return neo_xp_fail(x, NEO_UNSUPPORTED, "k has more than one element");
+    count = neo_tensor_get_i64(k, 0);
+  }
+  int out[2];
+  emit_top_k(x, count, out);
   memcpy(x->out, out, sizeof out);
   return x->status;
 }

@@ -45,6 +45,9 @@ neo_eval_fn neo_eval_constant_of_shape, neo_eval_nonzero, neo_eval_range, neo_ev
 neo_infer_fn neo_infer_bounded_nonzero, neo_infer_nms;
 neo_eval_fn neo_eval_bounded_nonzero, neo_eval_nms;
 
+neo_infer_fn neo_infer_cut;
+neo_lower_fn neo_lower_cut;
+
 /* control flow */
 neo_infer_fn neo_infer_if, neo_infer_loop, neo_infer_unreachable;
 neo_eval_fn neo_eval_if, neo_eval_loop, neo_eval_unreachable;

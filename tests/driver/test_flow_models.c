@@ -132,6 +132,24 @@ static const flow_case cases[] = {
      "output %5 \"f\"\n"
      "output %8 \"s\"\n",
      0, 0},
+    /* k is an input; rows of what is found go through products, norms and reductions */
+    {"top",
+     "graph 1 \"g\"\n"
+     "%0 input \"x\" f32 [13]\n"
+     "%1 input \"k\" i64 [1]\n"
+     "%2 input \"table\" f32 [13,6]\n"
+     "%3 input \"w\" f32 [6,5]\n"
+     "%4 const \"axes\" i64 [1] {1}\n"
+     "%5 \"best\" f32 [13], %6 \"at\" i64 [13] = topk(%0, %1) {axis=0} \"top\"\n"
+     "%7 \"rows\" f32 [13,6] = gather(%2, %6) {axis=0} \"rows\"\n"
+     "%8 \"p\" f32 [13,5] = matmul(%7, %3) \"p\"\n"
+     "%9 \"s\" f32 [13,5] = softmax(%8) {axis=-1} \"s\"\n"
+     "%10 \"m\" f32 [13] = reduce_max(%9, %4) {keepdims=0} \"m\"\n"
+     "%11 \"t\" f32 [13] = add(%10, %5) \"t\"\n"
+     "output %11 \"t\"\n"
+     "output %9 \"s\"\n"
+     "output %5 \"best\"\n",
+     0, 0},
     /* a residual: the last add may write over r, which no other step needs any more */
     {"overwrite",
      "graph 1 \"g\"\n"
@@ -185,7 +203,8 @@ static void case_runs(void **state) {
   scratch_create(&ctx, scratch);
   snprintf(dir, sizeof dir, "%s/artifact", scratch);
   must(&ctx, neo_graph_parse(&ctx, c->text, &graph));
-  if (strcmp(c->name, "bounded") == 0) /* inference says what is bounded */
+  if (strcmp(c->name, "bounded") == 0 ||
+      strcmp(c->name, "top") == 0) /* inference says what is bounded */
     must(&ctx, neo_pass_infer(&ctx, graph));
   for (int threads = 1; threads <= 2; threads++) {
     neo_rt_model *model = NULL;

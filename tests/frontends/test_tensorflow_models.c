@@ -129,6 +129,11 @@ static void switch_and_merge(void **state) {
   agrees("own_gd_cond_v1");
 }
 
+static void rarer_operators(void **state) {
+  (void)state;
+  agrees("own_gd_special");
+}
+
 static void functional_control_flow(void **state) {
   (void)state;
   agrees("own_gd_cond");
@@ -186,6 +191,7 @@ int main(void) {
       cmocka_unit_test(frames_of_tensorflow_1),
       cmocka_unit_test(switch_and_merge),
       cmocka_unit_test(functional_control_flow),
+      cmocka_unit_test(rarer_operators),
       cmocka_unit_test(plain_graphs),
       cmocka_unit_test(saved_models),
       cmocka_unit_test(transposes_stay_at_borders),

@@ -155,6 +155,7 @@ static void traced_detector_head(void **state) {
 static void traced_convolution_with_same_padding(void **state) {
   (void)state;
   reads_runs_agrees(&(model){.folder = "torchscript/conv_same", .file = "model.pt"});
+  reads_runs_agrees(&(model){.folder = "torchscript/special", .file = "model.pt"});
 }
 
 static void scripted_lstm(void **state) {

@@ -230,7 +230,7 @@ static void golden_values(void **state) {
  * see test_text_models.c. */
 static const char *const elsewhere[] = {"tree_table",  "unreachable", "text_load", "text_concat",
                                         "text_equal",  "text_match",  "text_find", "text_case",
-                                        "text_filter", "text_split"};
+                                        "text_filter", "text_split",  "cut"};
 
 static void find_row(void *self, const neo_op *op) {
   size_t n = strlen(op->name);

@@ -1,0 +1,217 @@
+/* frontends/keras_lambda.c: functions of TensorFlow called on the tensors of a Keras 2 model: x *
+ * 2, tf.concat([x, y], -1), x[:, 0].
+ *
+ * Keras 2 writes each as a layer TFOpLambda (slices: SlicingOpLambda) with the function's name in
+ * its configuration and its other arguments by name in inbound_nodes. They are what Keras 3 calls
+ * otherwise, so such a call becomes one of keras_ops.c: its class, and a configuration with the
+ * names that Keras 3 gives the arguments. */
+#include "frontends/keras_lambda.h"
+
+#include <string.h>
+
+static const struct {
+  const char *function, *class_name; /* of Keras 3 */
+} rows[] = {
+    {"math.add", "Add"},
+    {"__operators__.add", "Add"},
+    {"math.subtract", "Subtract"},
+    {"__operators__.sub", "Subtract"},
+    {"math.multiply", "Multiply"},
+    {"__operators__.mul", "Multiply"},
+    {"math.truediv", "TrueDivide"},
+    {"math.divide", "TrueDivide"},
+    {"__operators__.truediv", "TrueDivide"},
+    {"math.floordiv", "FloorDivide"},
+    {"math.floormod", "Mod"},
+    {"math.pow", "Power"},
+    {"math.maximum", "Maximum"},
+    {"math.minimum", "Minimum"},
+    {"math.equal", "Equal"},
+    {"__operators__.eq", "Equal"},
+    {"math.not_equal", "NotEqual"},
+    {"__operators__.ne", "NotEqual"},
+    {"math.greater", "Greater"},
+    {"math.greater_equal", "GreaterEqual"},
+    {"math.less", "Less"},
+    {"math.less_equal", "LessEqual"},
+    {"math.logical_and", "LogicalAnd"},
+    {"math.logical_or", "LogicalOr"},
+    {"math.logical_not", "LogicalNot"},
+    {"math.negative", "Negative"},
+    {"math.abs", "Absolute"},
+    {"math.sign", "Sign"},
+    {"math.square", "Square"},
+    {"math.sqrt", "Sqrt"},
+    {"math.rsqrt", "Rsqrt"},
+    {"math.exp", "Exp"},
+    {"math.expm1", "Expm1"},
+    {"math.log", "Log"},
+    {"math.log1p", "Log1p"},
+    {"math.floor", "Floor"},
+    {"math.ceil", "Ceil"},
+    {"math.round", "Round"},
+    {"math.reciprocal", "Reciprocal"},
+    {"math.sin", "Sin"},
+    {"math.cos", "Cos"},
+    {"math.erf", "Erf"},
+    {"math.tanh", "Tanh"},
+    {"nn.tanh", "Tanh"},
+    {"math.sigmoid", "Sigmoid"},
+    {"nn.sigmoid", "Sigmoid"},
+    {"math.softplus", "Softplus"},
+    {"nn.softplus", "Softplus"},
+    {"nn.softsign", "Softsign"},
+    {"nn.relu", "Relu"},
+    {"nn.relu6", "Relu6"},
+    {"nn.leaky_relu", "LeakyRelu"},
+    {"nn.elu", "Elu"},
+    {"nn.selu", "Selu"},
+    {"nn.silu", "Silu"},
+    {"nn.swish", "Silu"},
+    {"nn.gelu", "Gelu"},
+    {"nn.softmax", "Softmax"},
+    {"nn.log_softmax", "LogSoftmax"},
+    {"math.reduce_sum", "Sum"},
+    {"math.reduce_mean", "Mean"},
+    {"math.reduce_max", "Max"},
+    {"math.reduce_min", "Min"},
+    {"math.reduce_prod", "Prod"},
+    {"math.reduce_std", "Std"},
+    {"math.reduce_variance", "Var"},
+    {"math.reduce_logsumexp", "Logsumexp"},
+    {"math.argmax", "Argmax"},
+    {"math.argmin", "Argmin"},
+    {"math.cumsum", "Cumsum"},
+    {"linalg.matmul", "Matmul"},
+    {"concat", "Concatenate"},
+    {"stack", "Stack"},
+    {"split", "Split"},
+    {"reshape", "Reshape"},
+    {"transpose", "Transpose"},
+    {"expand_dims", "ExpandDims"},
+    {"squeeze", "Squeeze"},
+    {"tile", "Tile"},
+    {"reverse", "Flip"},
+    {"gather", "Take"},
+    {"where", "Where"},
+    {"cast", "Cast"},
+    {"clip_by_value", "Clip"},
+    {"identity", "Identity"},
+    {"stop_gradient", "StopGradient"},
+    {"zeros_like", "ZerosLike"},
+    {"ones_like", "OnesLike"},
+    {"one_hot", "OneHot"},
+};
+
+static const struct {
+  const char *tf, *keras;
+} arguments[] = {
+    {"perm", "axes"},
+    {"shape", "newshape"},
+    {"num_or_size_splits", "indices_or_sections"},
+    {"clip_value_min", "x_min"},
+    {"clip_value_max", "x_max"},
+    {"alpha", "negative_slope"},
+    {"multiples", "repeats"},
+    {"depth", "num_classes"},
+};
+
+bool keras_is_lambda(const char *class_name) {
+  return strcmp(class_name, "TFOpLambda") == 0 || strcmp(class_name, "SlicingOpLambda") == 0;
+}
+
+bool keras_lambda_operand(const char *argument) {
+  static const char *const names[] = {"x", "y", "a", "b", "indices"};
+  for (int i = 0; i < NEO_COUNT(names); i++)
+    if (strcmp(names[i], argument) == 0)
+      return true;
+  return false;
+}
+
+/* Sizes to where the parts end. */
+static json_t *ends_of(const json_t *sizes) {
+  json_t *ends = json_array();
+  json_int_t at = 0;
+  for (size_t i = 0; i + 1 < json_array_size(sizes); i++) {
+    at += json_integer_value(json_array_get(sizes, i));
+    json_array_append_new(ends, json_integer(at));
+  }
+  return ends;
+}
+
+static void set_argument(json_t *config, const char *name, json_t *value) {
+  for (int i = 0; i < NEO_COUNT(arguments); i++)
+    if (strcmp(arguments[i].tf, name) == 0)
+      name = arguments[i].keras;
+  if (strcmp(name, "indices_or_sections") == 0 && json_is_array(value))
+    json_object_set_new(config, name, ends_of(value));
+  else
+    json_object_set(config, name, value);
+}
+
+/* x[spec]: as GetItem's second argument. */
+static json_t *slices_of(const json_t *spec) {
+  json_t *list = json_array(), *args = json_array();
+  for (size_t i = 0; i < json_array_size(spec); i++) {
+    json_t *item = json_array_get(spec, i);
+    if (!json_is_object(item)) {
+      json_array_append(list, item);
+      continue;
+    }
+    json_t *slice = json_object();
+    json_object_set_new(slice, "class_name", json_string("__slice__"));
+    json_object_set(slice, "config", item);
+    json_array_append_new(list, slice);
+  }
+  json_array_append_new(args, json_null());
+  json_array_append_new(args, list);
+  return args;
+}
+
+json_t *keras_lambda_open(keras_call *c, const json_t *kwargs) {
+  const char *function = json_string_value(json_object_get(c->config, "function")), *key;
+  json_t *config = json_object(), *value;
+  function = function ? function : "?";
+  if (strncmp(function, "compat.v1.", 10) == 0)
+    function += 10;
+  c->module = "keras.src.ops.tensorflow";
+  json_object_foreach((json_t *)(uintptr_t)kwargs, key, value) set_argument(config, key, value);
+  if (strcmp(c->class_name, "SlicingOpLambda") == 0) {
+    json_object_set_new(config, "args", slices_of(json_object_get(kwargs, "slice_spec")));
+    c->class_name = "GetItem";
+    c->args = json_object_get(config, "args");
+  } else {
+    c->class_name = neo_arena_printf(c->im->arena, "tf.%s", function);
+    for (int i = 0; i < NEO_COUNT(rows); i++)
+      if (strcmp(rows[i].function, function) == 0)
+        c->class_name = rows[i].class_name;
+  }
+  if (strcmp(c->class_name, "Softmax") == 0 && json_is_null(json_object_get(config, "axis")))
+    json_object_del(config, "axis");
+  c->config = config;
+  if (json_is_true(json_object_get(kwargs, "transpose_a")) ||
+      json_is_true(json_object_get(kwargs, "transpose_b")))
+    keras_unsupported(c, "transposed operands");
+  return config;
+}
+
+/* Keras 2 does not write what type a result has. */
+void keras_lambda_types(keras_call *c) {
+  static const char *const conditions[] = {"Equal",        "NotEqual",  "Greater",
+                                           "GreaterEqual", "Less",      "LessEqual",
+                                           "LogicalAnd",   "LogicalOr", "LogicalNot"};
+  neo_dtype dtype = c->n_inputs ? c->input[0].dtype : NEO_F32;
+  for (int i = 0; i < c->n_inputs && dtype == NEO_DTYPE_COUNT; i++)
+    dtype = c->input[i].dtype;
+  if (strcmp(c->class_name, "Where") == 0 && c->n_inputs > 1)
+    dtype = c->input[1].dtype;
+  if (strncmp(c->class_name, "Arg", 3) == 0)
+    dtype = NEO_I32;
+  if (strcmp(c->class_name, "Cast") == 0)
+    neo_dtype_find(keras_text(c, "dtype", "float32"), &dtype);
+  for (int i = 0; i < NEO_COUNT(conditions); i++)
+    if (strcmp(conditions[i], c->class_name) == 0)
+      dtype = NEO_BOOL;
+  for (int i = 0; i < c->n_outputs; i++)
+    c->output[i].dtype = dtype == NEO_DTYPE_COUNT ? NEO_F32 : dtype;
+}

@@ -1,0 +1,109 @@
+"""Small models of operators that zoo networks lack, with the framework's own outputs: the `special` cases of tests/data.
+
+usage: special_cases.py torch|tensorflow|mxnet ROOT     whatever python has that framework (python.sh); writes ROOT/FORMAT/special
+"""
+import os
+import sys
+
+import numpy as np
+import zoo_case
+
+
+def inputs():
+    rng = np.random.default_rng(3)
+    return rng.normal(size=(4, 6)).astype(np.float32), rng.normal(size=(4, 6)).astype(np.float32)
+
+
+def write_torch(root):
+    import torch
+
+    class Special(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(1)
+            self.bag = torch.nn.EmbeddingBag(9, 5, mode="mean")
+            self.sums = torch.nn.EmbeddingBag(9, 5, mode="sum", include_last_offset=True)
+            self.most = torch.nn.EmbeddingBag(9, 5, mode="max")
+
+        def forward(self, x, y):
+            f = torch.nn.functional
+            z = torch.where(x > 0.8, torch.zeros_like(x), x)
+            pairs = [torch.hypot(x, y), torch.copysign(x, y), torch.copysign(x, -z * 0), torch.logaddexp(x, y), torch.logaddexp2(x, 3 * y),
+                     torch.heaviside(z, y), torch.xlogy(z, y.abs()), torch.exp2(x), torch.deg2rad(x), torch.rad2deg(x), torch.cumprod(x, 1)]
+            fake = [torch.fake_quantize_per_tensor_affine(x, 0.05, 3, -20, 20),
+                    torch.fake_quantize_per_channel_affine(x, torch.tensor([0.1, 0.2, 0.05, 0.3]), torch.tensor([0, 1, -1, 2], dtype=torch.int32), 0, -8, 7)]
+            ids = (x.flatten() * 2).abs().long() % 9
+            bags = [self.bag(ids.reshape(4, 6)), self.sums(ids, torch.tensor([0, 3, 3, 20, 24])), self.most(ids, torch.tensor([0, 5, 17]))]
+            at = torch.tensor([3, 0, 3])
+            into = [x.index_add(0, at, y[:3], alpha=2), x.index_copy(1, at[:2], y[:, :2]), x.index_fill(0, at, 7.0), torch.cdist(x, y)]
+            flat = lambda parts: torch.cat([p.flatten() for p in parts])
+            return flat(pairs), flat(fake), flat(bags), flat(into)
+
+    x, y = inputs()
+    args = torch.from_numpy(x), torch.from_numpy(y)
+    model = Special().eval()
+    with torch.no_grad():
+        made = model(*args)
+        traced = torch.jit.trace(model, args)
+    traced.save(os.path.join(zoo_case.folder(root, "torchscript", "special"), "model.pt"))
+    zoo_case.save(root, "torchscript", "special", ["model.pt"], [("x", x), ("y", y)], [("out%d" % k, v.numpy()) for k, v in enumerate(made)], share=1e-5)
+
+
+def write_tensorflow(root):
+    os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="")
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    @tf.function(input_signature=[tf.TensorSpec([4, 6], tf.float32), tf.TensorSpec([4, 6], tf.float32)])
+    def special(x, y):
+        image = tf.reshape(x, [2, 2, 2, 3])
+        normal = tf.raw_ops.FusedBatchNormV3(x=image, scale=[1.0, 2.0, 0.5], offset=[0.1, 0.2, 0.3], mean=[0.0] * 3, variance=[1.0] * 3, epsilon=1e-3,
+                                             is_training=True)
+        ids = tf.cast(tf.abs(x) * 3, tf.int32)
+        unique = tf.raw_ops.UniqueWithCounts(x=tf.constant([3, 1, 3, 7, 1, 1]))
+        counts = [tf.raw_ops.DenseBincount(input=ids, size=5, weights=y, binary_output=False),
+                  tf.raw_ops.DenseBincount(input=tf.reshape(ids, [24]), size=5, weights=tf.constant([], tf.float32), binary_output=False),
+                  tf.raw_ops.DenseBincount(input=ids, size=5, weights=tf.constant([], tf.float32), binary_output=True)]
+        bits = tf.bitcast(tf.bitwise.bitwise_and(tf.bitcast(x, tf.int32), 0x7fffffff), tf.float32)
+        best = tf.math.top_k(x, 3)
+        parts = [tf.pad(x, [[2, 1], [0, 3]], "SYMMETRIC"), tf.reverse_sequence(x, [3, 6, 0, 1], seq_axis=1, batch_axis=0), bits, normal.y,
+                 normal.batch_mean, normal.batch_variance, tf.cast(unique.y, tf.float32), tf.cast(unique.idx, tf.float32),
+                 tf.cast(unique.count, tf.float32), best.values] + counts
+        return tf.concat([tf.reshape(p, [-1]) for p in parts], 0)
+
+    x, y = inputs()
+    frozen = convert_variables_to_constants_v2(special.get_concrete_function())
+    with open(os.path.join(zoo_case.folder(root, "tensorflow", "special"), "model.pb"), "wb") as file:
+        file.write(frozen.graph.as_graph_def().SerializeToString())
+    zoo_case.save(root, "tensorflow", "special", ["model.pb"], list(zip([t.name for t in frozen.inputs], (x, y))),
+                  [(frozen.outputs[0].name, special(x, y).numpy())], share=1e-5)
+
+
+def write_mxnet(root):
+    os.environ["MXNET_SUBGRAPH_BACKEND"] = "NONE"
+    import mxnet as mx
+    a, b = mx.sym.var("x"), mx.sym.var("y")
+    flat = lambda parts: mx.sym.concat(*[mx.sym.reshape(p, (-1,)) for p in parts], dim=0)
+    small = mx.sym.tanh(a) * 0.9
+    math = [mx.sym.broadcast_hypot(a, b), mx.sym.gammaln(mx.sym.abs(a) + 0.1), mx.sym.gammaln(a), mx.sym.gamma(a - 0.3), mx.sym.erfinv(small), mx.sym.nansum(a, axis=1)]
+    mean, var = mx.sym.moments(a, axes=(0,))[0], mx.sym.moments(a, axes=(0,))[1]
+    order = [mx.sym.sort(a, axis=1), mx.sym.argsort(a, axis=0), mx.sym.cumsum(a, axis=1), mx.sym.argmax_channel(a), mean, var,
+             mx.sym.diag(a, k=1), mx.sym.diag(mx.sym.slice_axis(mx.sym.reshape(a, (-1,)), axis=0, begin=0, end=3), k=-1)]
+    linear = [mx.sym.linalg.gemm(a, b, mx.sym.dot(a, b, transpose_b=True), transpose_b=True, alpha=0.5, beta=2.0), mx.sym.linalg.syrk(a, transpose=True, alpha=0.3)]
+    image, theta = mx.sym.reshape(a, (1, 1, 4, 6)), mx.sym.slice_axis(mx.sym.reshape(b, (4, 6)), axis=0, begin=0, end=1) * 0.5
+    grid = mx.sym.GridGenerator(theta, transform_type="affine", target_shape=(3, 5))
+    flow = mx.sym.GridGenerator(mx.sym.reshape(b, (1, 2, 3, 4)), transform_type="warp")
+    spatial = [grid, flow, mx.sym.BilinearSampler(image, grid), mx.sym.SpatialTransformer(image, theta, target_shape=(3, 5), transform_type="affine", sampler_type="bilinear")]
+    steps, lengths = mx.sym.reshape(a, (4, 3, 2)), mx.sym.slice_axis(mx.sym.arange(1, 5), axis=0, begin=0, end=3)
+    rows = [mx.sym.SequenceLast(steps, lengths, use_sequence_length=True), mx.sym.SequenceReverse(steps, lengths, use_sequence_length=True)]
+    net = mx.sym.Group([flat(p) for p in (math, order, linear, spatial, rows)])
+    x, y = inputs()
+    made = net.bind(mx.cpu(), {"x": mx.nd.array(x), "y": mx.nd.array(y)}).forward()
+    folder = zoo_case.folder(root, "mxnet", "special")
+    net.save(os.path.join(folder, "special-symbol.json"))
+    mx.nd.save(os.path.join(folder, "special-0000.params"), {"arg:unused": mx.nd.zeros((1,))})
+    zoo_case.save(root, "mxnet", "special", ["special-symbol.json", "special-0000.params"], [("x", x), ("y", y)],
+                  list(zip(net.list_outputs(), [v.asnumpy() for v in made])), share=1e-5)
+
+
+{"torch": write_torch, "tensorflow": write_tensorflow, "mxnet": write_mxnet}[sys.argv[1]](sys.argv[2])
