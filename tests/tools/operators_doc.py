@@ -74,6 +74,7 @@ def document(root):
     out += plain(root, "PyTorch (ATen)", "torch_ops.def", r'^X1?\("([^"]+)"')
     out += plain(root, "TensorFlow", "tensorflow_ops.def", r"^TF(?:_RAW)?\((\w+)")
     out += plain(root, "Keras (layers)", "keras_layers.def", r'^X\("([^"]+)"')
+    out += plain(root, "Keras 2 (functions of TensorFlow: TFOpLambda)", "keras_lambda.c", r'^ *\{"([a-z_.0-9]+)", "[A-Z]\w+"\},')
     out += plain(root, "Keras 3 (functions of keras.ops)", "keras_ops.def", r'^X\("([^"]+)"')
     out += plain(root, "TFLite", "tflite_ops.def", r'^X\(\d+,\s*"([^"]+)"')
     out += plain(root, "MXNet", "mxnet_ops.def", r'^X\("([^"]+)"')
