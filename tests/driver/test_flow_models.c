@@ -228,6 +228,29 @@ static void case_runs(void **state) {
   scratch_remove(&ctx, scratch);
 }
 
+/* Names of the graph, an input, a node and an output that are no UTF-8, as damaged files have. */
+static const flow_case odd_names = {"odd",
+                                    "graph 1 \"g\\xff\"\n"
+                                    "%0 input \"x\\xe9\" f32 [4]\n"
+                                    "%1 \"y\\x80\" f32 [4] = neg(%0) \"n\\xfe\"\n"
+                                    "output %1 \"z\\xc3\"\n",
+                                    0, 0};
+
+static void odd_names_are_compiled(void **state) {
+  char scratch[256], dir[300], path[400];
+  neo_buf meta = {0};
+  (void)state;
+  scratch_create(&ctx, scratch);
+  snprintf(dir, sizeof dir, "%s/artifact", scratch);
+  compile_case(&odd_names, scratch, 1, dir);
+  snprintf(path, sizeof path, "%s/compiled.meta", dir);
+  must(&ctx, neo_file_read(&ctx, path, 0, &meta));
+  assert_non_null(strstr(meta.data, "\"g?\""));
+  assert_non_null(strstr(meta.data, "\"x?\""));
+  neo_buf_fini(&meta);
+  scratch_remove(&ctx, scratch);
+}
+
 /* `else` cannot add [2] to [4,6]; the artifact runs as long as it is not taken. */
 static const flow_case half = {"half",
                                "graph 1 \"g\"\n"
@@ -275,12 +298,13 @@ static void a_branch_that_does_not_fit_fails_when_taken(void **state) {
 }
 
 int main(void) {
-  struct CMUnitTest tests[NEO_COUNT(cases) + 1];
+  struct CMUnitTest tests[NEO_COUNT(cases) + 2];
   neo_ctx_init(&ctx, 1);
   for (int i = 0; i < NEO_COUNT(cases); i++)
     tests[i] = (struct CMUnitTest){
         .name = cases[i].name, .test_func = case_runs, .initial_state = (void *)&cases[i]};
   tests[NEO_COUNT(cases)] =
       (struct CMUnitTest)cmocka_unit_test(a_branch_that_does_not_fit_fails_when_taken);
+  tests[NEO_COUNT(cases) + 1] = (struct CMUnitTest)cmocka_unit_test(odd_names_are_compiled);
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
