@@ -148,4 +148,4 @@ static void run(const neo_op_call *call) {
 }
 
 const neo_op neo_op_non_max_suppression = {
-    "non_max_suppression", 2, 2, 1, 2, attributes, check, run};
+    "non_max_suppression", 2, 2, 1, 2, attributes, check, run, NULL};

@@ -99,4 +99,4 @@ static void run(const neo_op_call *call) {
   }
 }
 
-const neo_op neo_op_multibox_nms = {"multibox_nms", 1, 1, 1, 1, attributes, check, run};
+const neo_op neo_op_multibox_nms = {"multibox_nms", 1, 1, 1, 1, attributes, check, run, NULL};

@@ -126,7 +126,7 @@ static void top_k_run(const neo_op_call *call) {
     neo_pool_run(call->pool, shape[0] * shape[2], top_k_part, (void *)(uintptr_t)call);
 }
 
-const neo_op neo_op_top_k = {"top_k", 1, 1, 2, 2, top_k_attributes, top_k_check, top_k_run};
+const neo_op neo_op_top_k = {"top_k", 1, 1, 2, 2, top_k_attributes, top_k_check, top_k_run, NULL};
 
 /* ---- arg_max, arg_min --------------------------------------------------------------------------- */
 
@@ -174,8 +174,8 @@ static void arg_min_run(const neo_op_call *call) {
   arg_run(call, -1);
 }
 
-const neo_op neo_op_arg_max = {"arg_max", 1, 1, 1, 1, arg_attributes, arg_check, arg_max_run};
-const neo_op neo_op_arg_min = {"arg_min", 1, 1, 1, 1, arg_attributes, arg_check, arg_min_run};
+const neo_op neo_op_arg_max = {"arg_max", 1, 1, 1, 1, arg_attributes, arg_check, arg_max_run, NULL};
+const neo_op neo_op_arg_min = {"arg_min", 1, 1, 1, 1, arg_attributes, arg_check, arg_min_run, NULL};
 
 /* ---- nonzero ------------------------------------------------------------------------------------ */
 
@@ -215,7 +215,8 @@ static void nonzero_run(const neo_op_call *call) {
     *(int64_t *)call->data[2] = found;
 }
 
-const neo_op neo_op_nonzero = {"nonzero", 1, 1, 1, 2, no_attributes, nonzero_check, nonzero_run};
+const neo_op neo_op_nonzero = {"nonzero",     1,           1,   1, 2, no_attributes,
+                               nonzero_check, nonzero_run, NULL};
 
 /* ---- unreachable ---------------------------------------------------------------------------------- */
 

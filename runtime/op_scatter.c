@@ -81,4 +81,4 @@ static void run(const neo_op_call *call) {
   }
 }
 
-const neo_op neo_op_scatter_rows = {"scatter_rows", 3, 3, 1, 1, attributes, check, run};
+const neo_op neo_op_scatter_rows = {"scatter_rows", 3, 3, 1, 1, attributes, check, run, NULL};

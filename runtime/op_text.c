@@ -156,7 +156,8 @@ static void equal_run(const neo_op_call *call) {
 
 const neo_op neo_op_text_concat = {"text_concat", 2,    2,         1, 1, no_attributes,
                                    concat_check,  NULL, concat_run};
-const neo_op neo_op_text_equal = {"text_equal", 2, 2, 1, 1, no_attributes, equal_check, equal_run};
+const neo_op neo_op_text_equal = {"text_equal",  2,           2,         1,   1,
+                                  no_attributes, equal_check, equal_run, NULL};
 
 /* ---- text_match, text_find ------------------------------------------------------------------- */
 
@@ -194,7 +195,8 @@ static void find_run(const neo_op_call *call) {
 
 const neo_op neo_op_text_match = {"text_match",  2,           2,    1,        1,
                                   no_attributes, match_check, NULL, match_run};
-const neo_op neo_op_text_find = {"text_find", 2, 2, 1, 1, no_attributes, find_check, find_run};
+const neo_op neo_op_text_find = {"text_find",   2,          2,        1,   1,
+                                 no_attributes, find_check, find_run, NULL};
 
 /* ---- text_case, text_filter ------------------------------------------------------------------ */
 

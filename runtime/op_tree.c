@@ -417,4 +417,4 @@ static void run(const neo_op_call *call) {
   neo_pool_run(call->pool, rows_of(call), part, &t);
 }
 
-const neo_op neo_op_tree_table = {"tree_table", 7, 7, 1, 1, attributes, check, run};
+const neo_op neo_op_tree_table = {"tree_table", 7, 7, 1, 1, attributes, check, run, NULL};
