@@ -4,7 +4,8 @@
  *   bench_operator [options] --pick TE          prints the schedule that an empty database gives
  *   bench_operator [options] --tune SECONDS TE  searches, prints "ns trials failed schedule";
  *                                               --trials N: ends it, too; --trace: prints every
- *                                               trial, "trial number seconds ns kind";
+ *                                               trial, "trial number seconds ns kind predicted
+ *                                               schedule";
  *                                               --measure URL: local or simulated:
  *   bench_operator [options] --serve TE         a worker of benchmarks/pair: nanoseconds of one run
  *   bench_operator [options] --compare TE...    GFLOP/s of all, interleaved; ratio to the first
@@ -281,11 +282,19 @@ typedef struct tuning {
   char first_failure[400];
 } tuning;
 
-static void trace(const bench *b, const tuning *t, const neo_trial_result *result) {
-  if (b->trace)
-    printf("trial\t%d\t%.3f\t%.0f\t%s\n", t->trials,
-           (double)(neo_now_ns((neo_ctx *)&b->ctx) - t->start) / 1e9,
-           neo_trial_usable(result->kind) ? result->ns : 0, neo_trial_kind_name(result->kind));
+static void trace(bench *b, const kernel *k, const tuning *t, const neo_candidate *candidate,
+                  const neo_trial_result *result) {
+  neo_schedule line;
+  neo_buf text = {0};
+  if (!b->trace)
+    return;
+  neo_space_schedule(k->space, candidate, &line);
+  neo_schedule_print(&text, &line);
+  printf("trial\t%d\t%.3f\t%.0f\t%s\t%.0f\t%s\n", t->trials,
+         (double)(neo_now_ns(&b->ctx) - t->start) / 1e9,
+         neo_trial_usable(result->kind) ? result->ns : 0, neo_trial_kind_name(result->kind),
+         neo_space_predict(k->space, candidate), text.data);
+  neo_buf_fini(&text);
 }
 
 static neo_status tune_round(bench *b, const kernel *k, tuning *t, int *n) {
@@ -306,7 +315,7 @@ static neo_status tune_round(bench *b, const kernel *k, tuning *t, int *n) {
     if (!got)
       continue;
     t->trials++;
-    trace(b, t, &result);
+    trace(b, k, t, &candidate[result.id], &result);
     if (neo_trial_usable(result.kind)) {
       ns[result.id] = result.ns;
     } else if (t->failed++ == 0) {

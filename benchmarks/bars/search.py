@@ -55,7 +55,7 @@ def search(path, row_major, trials, threads):
             "--tune", "3600", path]
     text = subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True).stdout
     rows = [line.split("\t") for line in text.splitlines() if line.startswith("trial\t")]
-    return [(float(seconds), float(ns)) for _, _, seconds, ns, _ in rows]
+    return [(float(seconds), float(ns)) for _, _, seconds, ns, *_ in rows]
 
 
 def curve(trace):
