@@ -19,8 +19,8 @@
 #include <math.h>
 #include <string.h>
 
-#define L2_BYTES_PER_CYCLE 20.0
-#define L3_BYTES_PER_CYCLE 20.0
+#define L2_BYTES_PER_CYCLE 28.0
+#define L3_BYTES_PER_CYCLE 30.0
 #define DRAM_BYTES_PER_CYCLE 6.0
 #define REMOTE_BYTES_PER_CYCLE 4.0 /* from another core's cache */
 #define COLD_CONSTANTS 0.5         /* a model's constants leave the caches between its runs */
@@ -28,7 +28,7 @@
 #define L1_SHARE 0.8
 #define L2_SHARE 0.7
 #define L3_SHARE 0.6
-#define EXPOSED 0.3     /* share of the smaller terms that the largest does not hide */
+#define EXPOSED 0.2     /* share of the smaller terms that the largest does not hide */
 #define LAUNCH_NS 150.0 /* one launch on one worker */
 #define WAKE_NS 2500.0  /* more when several workers share it */
 

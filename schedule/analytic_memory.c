@@ -9,9 +9,10 @@
 #include <math.h>
 #include <string.h>
 
-#define STORED 1.5      /* traffic of stores: lines are read, too */
+#define STORED 1.2      /* traffic of stores: lines are read, too */
 #define STREAMED 0.3    /* traffic of packed constants, which prefetchers see coming, */
 #define SHARED 0.5      /* and where several workers share the bandwidth */
+#define DRAG 64         /* bytes that each run brings along: prefetchers run over its end */
 #define JUMPY 2.5       /* traffic of walks that prefetchers lose: */
 #define LONG_WALK 65536 /* bytes that they span, a line at a time */
 
@@ -28,6 +29,8 @@ static double footprint(const neo_cost_plan *p, const neo_access *access, const 
   }
   if (fmod(run, 64) != 0)
     run += 60;
+  if (runs > 1)
+    run += DRAG;
   return run * runs;
 }
 

@@ -2,7 +2,10 @@
  *
  * Why and how: see analytic.c. A step of a register tile takes the largest of FMA issue, load
  * issue, FMA latency and front end (after oneDNN's ukernel efficiency and BLIS's latency bound),
- * weighted over full and tail tiles; blocks without accumulators in registers stream. */
+ * weighted over full and tail tiles; blocks without accumulators in registers stream. What is
+ * around a tile (its stores, the epilogue) hides behind other tiles as far as they fit the reorder
+ * buffer together: with 16 input channels, tiles of 4 accumulators run at the FMA peak, tiles of 30
+ * at 0.85 of it. */
 #include "schedule/analytic_plan.h"
 #include "schedule/intrinsic.h"
 
@@ -15,7 +18,11 @@
   1.4 /* load slots of a broadcast: its lines are spread, so ports and sets conflict */
 #define UNIFORM_GUARD 3.0 /* more load slots where all lanes share the guard: compare, select */
 #define EVERY_GUARD 8.0   /* of each row of a tile that is not peeled */
-#define SHORT_TILE 24.0   /* steps */
+#define OPERANDS 2        /* registers that hold what a step reads */
+#define OVERLAPPED 150.0  /* operations of a tile up to which its end hides behind other tiles, */
+#define APART 450.0       /* and from which on nothing of it does: the reorder buffer is full */
+#define LEAST_EXPOSED 0.15
+#define FREE_OPERATIONS 4 /* of an epilogue: additions and maxima have ports beside the FMAs' */
 #define WAY_BYTES                                                                                  \
   4096 /* of a first-level cache: one page, so that its index needs no translation */
 #define MISS_CYCLES 4.0   /* a line that comes from the second level, one after another */
@@ -44,6 +51,11 @@ static double fma_ports(const neo_cost_plan *p, const neo_cost_body *b, int lane
   return neo_target_fma_ports(p->target, lanes * (int)widest);
 }
 
+/* Load slots of a vector: where two halves make one FMA, two halves make one load. */
+static double vector_slots(const neo_cost_plan *p, const neo_cost_body *b, int lanes) {
+  return LOADS_PER_CYCLE / fma_ports(p, b, lanes);
+}
+
 /* Vector load or store slots that one access costs per vector; more if lane by lane. */
 static double access_slots(const neo_cost_plan *p, const neo_cost_body *b, const neo_access *access,
                            int lanes, double *scattered) {
@@ -53,7 +65,8 @@ static double access_slots(const neo_cost_plan *p, const neo_cost_body *b, const
       neo_access_stride(access, &p->variant->te, p->layout[access->buffer], b->vector_axis, lanes);
   bool guard_moves = access->guard_axes >> b->vector_axis & 1;
   if ((stride == 0 || stride == 1) && !guard_moves)
-    return (stride == 0 ? BROADCAST : 1) + (access->guarded ? UNIFORM_GUARD : 0);
+    return (stride == 0 ? BROADCAST : vector_slots(p, b, lanes)) +
+           (access->guarded ? UNIFORM_GUARD : 0);
   *scattered += 1;
   return lanes * (access->guarded ? 8.0 : 5.0) + 8;
 }
@@ -310,7 +323,8 @@ static void add_operand(const micro *m, const int64_t *size, const neo_access *l
 /* Cycles by which registers that do not suffice lengthen a step. */
 static double spill_cycles(const micro *m, double acc, const operands *in) {
   int registers = m->plan->target->vector_registers;
-  double over = 2 * acc + m->unroll - registers, live = acc + in->held - registers, sum = 0;
+  double over = 2 * acc + m->unroll - registers, live = acc + in->held + OPERANDS - registers,
+         sum = 0;
   if (m->unroll <= 1)
     return 0;
   if (in->window && over > 0)
@@ -320,32 +334,48 @@ static double spill_cycles(const micro *m, double acc, const operands *in) {
   return sum;
 }
 
-static double tile_cycles(const micro *m, const int64_t *size, neo_cost *cost, double weight) {
+/* What a tile asks of the processor, per step. */
+typedef struct tile_work {
+  double acc, ops, issued; /* accumulators; vector operations; operations to issue but for loads */
+  operands in;
+} tile_work;
+
+static tile_work work_of(const micro *m, const int64_t *size) {
   const neo_cost_body *b = m->b;
-  const neo_target *target = m->plan->target;
-  operands in = {0};
-  double acc = vectors_of(m, size, NULL);
+  tile_work w = {.acc = vectors_of(m, size, NULL)};
   for (int i = 1; i < b->facts->n_access; i++)
-    add_operand(m, size, &b->facts->access[i], &in);
-  double ops = b->facts->contraction ? acc * (1 + neo_max_i64(0, (int64_t)b->facts->ops - 1))
-                                     : acc * b->facts->ops;
-  double latency = target->fma_latency, issued = ops;
+    add_operand(m, size, &b->facts->access[i], &w.in);
+  int64_t more = neo_max_i64(0, (int64_t)b->facts->ops - 1);
+  w.ops = w.acc * (b->facts->contraction ? 1 + (double)more : b->facts->ops);
+  w.issued = w.ops;
   if (b->row >= 0) { /* expanded: two multiplications, two additions, and parts of operands */
-    bool native = neo_intrinsic_native(b->row, target);
-    ops = native ? acc : 2 * acc;
-    issued = native ? acc : 4 * acc + in.parts;
+    bool native = neo_intrinsic_native(b->row, m->plan->target);
+    w.ops = native ? w.acc : 2 * w.acc;
+    w.issued = native ? w.acc : 4 * w.acc + w.in.parts;
   }
-  double fma = ops / fma_ports(m->plan, b, m->lanes), load = in.slots / LOADS_PER_CYCLE;
-  double issue = (issued + in.slots) / ISSUE_WIDTH;
-  double step = fmax(fmax(fma, load), fmax(latency, issue)) + spill_cycles(m, acc, &in);
-  step = fmax(step, in.misses * MISS_CYCLES) + in.border;
-  double around = (1.2 / m->unroll) * m->steps + 4 * m->middle + 2 * acc + 14;
-  around *= fmin(1, m->steps / SHORT_TILE); /* short tiles overlap each other */
+  return w;
+}
+
+/* Share of a tile's beginning and end that shows: of small tiles the processor has several in
+ * flight, and stores of one go along with FMAs of the next. */
+static double exposure(const micro *m, const tile_work *w) {
+  double operations = m->steps * (w->issued + w->in.slots);
+  return fmin(1, fmax(0, (operations - OVERLAPPED) / (APART - OVERLAPPED)));
+}
+
+static double tile_cycles(const micro *m, const int64_t *size, neo_cost *cost, double weight) {
+  tile_work w = work_of(m, size);
+  double latency = m->plan->target->fma_latency;
+  double fma = w.ops / fma_ports(m->plan, m->b, m->lanes), load = w.in.slots / LOADS_PER_CYCLE;
+  double issue = (w.issued + w.in.slots) / ISSUE_WIDTH;
+  double step = fmax(fmax(fma, load), fmax(latency, issue)) + spill_cycles(m, w.acc, &w.in);
+  step = fmax(step, w.in.misses * MISS_CYCLES) + w.in.border;
+  double around = m->steps / m->unroll + 4 * m->middle + (2 * w.acc + 14) * exposure(m, &w);
   cost->fma += weight * m->steps * fma;
   cost->load += weight * m->steps * load;
   cost->latency += weight * m->steps * latency;
   cost->overhead += weight * around;
-  cost->scattered += weight * m->steps * in.scattered;
+  cost->scattered += weight * m->steps * w.in.scattered;
   return m->steps * step + around + page_cycles(m, size);
 }
 
@@ -458,6 +488,25 @@ static double loop_overhead(const neo_cost_body *b) {
   return (1.2 + 6 / fmax(inner, 1)) / copies;
 }
 
+/* Share of the consumer's cycles that its register tiles do not hide. */
+static double exposed_share(const neo_cost_plan *p, int consumer) {
+  double share = 0;
+  int n = 0;
+  for (int q = 0; q < consumer; q++) {
+    const neo_cost_body *b = &p->block[q];
+    int64_t tile[NEO_TE_MAX_AXES];
+    if (b->at != consumer || b->scope != NEO_SCOPE_REG || b->te->n_reduce == 0 ||
+        !find_tile(b, tile))
+      continue;
+    micro m = {.plan = p, .b = b, .lanes = lanes_of(p, b)};
+    count_steps(b, &m);
+    tile_work w = work_of(&m, tile);
+    share = fmax(share, exposure(&m, &w));
+    n++;
+  }
+  return n > 0 ? fmax(LEAST_EXPOSED, share) : 1;
+}
+
 static double stream_cycles(const neo_cost_plan *p, const neo_cost_body *b, neo_cost *cost) {
   int lanes = lanes_of(p, b), n_axes = neo_cost_axes(b);
   double vectors = b->runs, loads = 0, scattered = 0, stores;
@@ -477,7 +526,9 @@ static double stream_cycles(const neo_cost_plan *p, const neo_cost_body *b, neo_
     step = fmax(step + 1, reduce_last ? p->target->fma_latency : 0);
   }
   cost->scattered += scattered * vectors;
-  return vectors * (step + loop_overhead(b)) + b->runs * 10;
+  double whole = vectors * (step + loop_overhead(b)) + b->runs * 10;
+  double shared = fmax(0, b->facts->ops - FREE_OPERATIONS) / fma_ports(p, b, lanes) * vectors;
+  return fmax(shared, whole * exposed_share(p, (int)(b - p->block)));
 }
 
 double neo_cost_block_cycles(const neo_cost_plan *p, int k, neo_cost *cost) {
