@@ -2,12 +2,14 @@
  *
  * What: every value of the model gets one memory layout that its producer writes and all its
  * consumers read, so that no transform stands between two kernels. Why: the best layout of one
- * kernel can cost its neighbours more than it gains. How: candidates are row-major and
- * channels-last (logical dims 0,2,..,n-1,1). A window (ir/windows.h) lies in its whole, and takes
+ * kernel can cost its neighbours more than it gains. How: candidates are row-major, channels-last
+ * (logical dims 0,2,..,n-1,1), and channels blocked by a vector (0,1/16,2,..,1%16), where they are
+ * whole blocks: a kernel that works through few channels at a time then reads and writes without
+ * gaps. A window (ir/windows.h) lies in its whole, and takes
  * part in the whole's choice. Graph inputs and outputs, views, runtime operators'
  * arguments and values whose two layouts are the same memory keep row-major. The cost of a group
  * under given layouts is the analytic prediction of its best schedule (memoised by workload and
- * layouts). From the better of the two uniform assignments, coordinate descent flips one value at a
+ * layouts). From the best of the uniform assignments, coordinate descent changes one value at a
  * time until a sweep finds nothing (iterated conditional modes; the global formulation is that of
  * "Optimizing CNN Model Inference on CPUs", ATC'19). The store is not asked on purpose: compile and
  * tune must arrive at the same tasks whatever has been recorded. */
@@ -17,12 +19,16 @@
 
 #include "driver/stages.h"
 
+typedef enum form { ROWS, LAST, BLOCKED, FORMS } form;
+
 typedef struct layout_search {
   neo_ctx *ctx;
   neo_project *project;
   neo_map costs;          /* "key signature" -> double* in arena */
   int *whole;             /* by value: whose memory it is part of; itself: nobody's */
   bool *movable;          /* by value: it is a whole, and it and its windows may have any layout */
+  bool *parted;           /* by value: it has windows */
+  uint8_t *form;          /* by value: its layout's, of movable ones */
   int *user_start, *user; /* groups touching each whole or its windows, CSR */
   double *group_cost;
 } layout_search;
@@ -37,6 +43,16 @@ static neo_layout channels_last(int rank) {
   return layout;
 }
 
+static neo_layout blocked(int rank, int lanes) {
+  neo_layout layout = channels_last(rank);
+  for (int d = rank - 1; d > 1; d--)
+    layout.dim[d] = (neo_layout_dim){.dim = (int8_t)d, .part = ' '};
+  layout.dim[1] = (neo_layout_dim){.dim = 1, .part = '/', .factor = lanes};
+  layout.dim[rank] = (neo_layout_dim){.dim = 1, .part = '%', .factor = lanes};
+  layout.n = rank + 1;
+  return layout;
+}
+
 /* Would channels-last be the same memory as row-major? */
 static bool trivial(const neo_shape *shape) {
   int64_t inner = 1;
@@ -48,8 +64,10 @@ static bool trivial(const neo_shape *shape) {
 static void find_movable(layout_search *search) {
   const neo_graph *graph = search->project->graph;
   const neo_windows *windows = &search->project->windows;
-  for (int v = 0; v < graph->n_values; v++)
+  for (int v = 0; v < graph->n_values; v++) {
     search->whole[v] = neo_windows_whole(windows, v);
+    search->parted[search->whole[v]] |= search->whole[v] != v;
+  }
   for (int v = 0; v < graph->n_values; v++) {
     const neo_value *value = &graph->value[v];
     if (value->shape.rank >= 3 && value->shape.rank <= 5 && !trivial(&value->shape))
@@ -128,10 +146,25 @@ static bool lay_window(neo_project *project, int v) {
   return true;
 }
 
-static void lay(layout_search *search, int whole, bool last) {
+static int lanes_of(const layout_search *search) {
+  return (int)(search->project->target.vector_bytes / 4);
+}
+
+/* Windows of blocked wholes would have to begin and end with a block: not offered. */
+static bool allows(const layout_search *search, int v, form wanted) {
+  const neo_value *value = &search->project->graph->value[v];
+  int lanes = lanes_of(search);
+  return wanted != BLOCKED || (!search->parted[v] && value->dtype == NEO_F32 && lanes > 1 &&
+                               value->shape.dim[1] > lanes && value->shape.dim[1] % lanes == 0);
+}
+
+static void lay(layout_search *search, int whole, form wanted) {
   neo_project *project = search->project;
-  project->value_layout[whole] =
-      last ? channels_last(project->graph->value[whole].shape.rank) : (neo_layout){0};
+  int rank = project->graph->value[whole].shape.rank;
+  search->form[whole] = (uint8_t)wanted;
+  project->value_layout[whole] = wanted == LAST      ? channels_last(rank)
+                                 : wanted == BLOCKED ? blocked(rank, lanes_of(search))
+                                                     : (neo_layout){0};
   for (int u = search->user_start[whole]; u < search->user_start[whole + 1]; u++) {
     const neo_group *group = &project->partition.group[search->user[u]];
     for (int a = 0; a < group->n_args; a++)
@@ -175,11 +208,13 @@ static neo_status cost_of_group(layout_search *search, int g, double *out) {
   return status;
 }
 
-static neo_status assign_all(layout_search *search, bool last, double *total) {
+static neo_status assign_all(layout_search *search, form wanted, double *total) {
   neo_project *project = search->project;
   for (int v = 0; v < project->graph->n_values; v++)
-    if (search->movable[v] || search->project->windows.of[v].base < 0)
-      lay(search, v, last && search->movable[v]);
+    if (search->movable[v])
+      lay(search, v, allows(search, v, wanted) ? wanted : LAST);
+    else if (search->project->windows.of[v].base < 0)
+      lay(search, v, ROWS);
   *total = 0;
   for (int g = 0; g < project->partition.n_groups; g++) {
     NEO_TRY(cost_of_group(search, g, &search->group_cost[g]));
@@ -188,10 +223,12 @@ static neo_status assign_all(layout_search *search, bool last, double *total) {
   return NEO_OK;
 }
 
-/* Flips value v and its windows if that lowers the cost of the groups that touch them. */
-static neo_status try_flip(layout_search *search, int v, bool *improved) {
-  bool last = search->project->value_layout[v].n > 0;
-  lay(search, v, !last);
+/* Gives value v and its windows this form if that lowers the cost of the groups that touch them. */
+static neo_status try_form(layout_search *search, int v, form wanted, bool *improved) {
+  form before = (form)search->form[v];
+  if (before == wanted || !allows(search, v, wanted))
+    return NEO_OK;
+  lay(search, v, wanted);
   double gain = 0;
   int seen = -1;
   for (int u = search->user_start[v]; u < search->user_start[v + 1]; u++) {
@@ -203,7 +240,7 @@ static neo_status try_flip(layout_search *search, int v, bool *improved) {
     gain += search->group_cost[seen] - cost;
   }
   if (gain <= 1) {
-    lay(search, v, last);
+    lay(search, v, before);
     return NEO_OK;
   }
   *improved = true;
@@ -213,17 +250,22 @@ static neo_status try_flip(layout_search *search, int v, bool *improved) {
 }
 
 static neo_status descend(layout_search *search) {
-  double rows = 0, last = 0;
-  NEO_TRY(assign_all(search, false, &rows));
-  NEO_TRY(assign_all(search, true, &last));
-  if (rows < last)
-    NEO_TRY(assign_all(search, false, &rows));
+  double least = INFINITY, total = 0;
+  form best = ROWS;
+  for (form f = ROWS; f < FORMS; f++) {
+    NEO_TRY(assign_all(search, f, &total));
+    if (total < least) {
+      least = total;
+      best = f;
+    }
+  }
+  NEO_TRY(assign_all(search, best, &total));
   bool improved = true;
   for (int sweep = 0; sweep < 4 && improved; sweep++) {
     improved = false;
     for (int v = 0; v < search->project->graph->n_values; v++)
-      if (search->movable[v])
-        NEO_TRY(try_flip(search, v, &improved));
+      for (form f = ROWS; search->movable[v] && f < FORMS; f++)
+        NEO_TRY(try_form(search, v, f, &improved));
   }
   return NEO_OK;
 }
@@ -309,6 +351,8 @@ neo_status neo_project_layouts(neo_ctx *ctx, neo_project *project) {
   layout_search search = {.ctx = ctx, .project = project};
   search.whole = neo_arena_alloc(&project->arena, sizeof(int) * n);
   search.movable = neo_arena_alloc(&project->arena, sizeof(bool) * n);
+  search.parted = neo_arena_alloc(&project->arena, sizeof(bool) * n);
+  search.form = neo_arena_alloc(&project->arena, n);
   search.group_cost =
       neo_arena_alloc(&project->arena, sizeof(double) * (size_t)(project->partition.n_groups + 1));
   find_movable(&search);

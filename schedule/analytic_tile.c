@@ -21,6 +21,7 @@
 #define OPERANDS 2        /* registers that hold what a step reads */
 #define OVERLAPPED 150.0  /* operations of a tile up to which its end hides behind other tiles, */
 #define APART 450.0       /* and from which on nothing of it does: the reorder buffer is full */
+#define LONG_CHAIN 10     /* operations of an epilogue that holds an exponential or the like */
 #define LEAST_EXPOSED 0.15
 #define FREE_OPERATIONS 4 /* of an epilogue: additions and maxima have ports beside the FMAs' */
 #define WAY_BYTES                                                                                  \
@@ -357,10 +358,12 @@ static tile_work work_of(const micro *m, const int64_t *size) {
 }
 
 /* Share of a tile's beginning and end that shows: of small tiles the processor has several in
- * flight, and stores of one go along with FMAs of the next. */
+ * flight, and stores of one go along with FMAs of the next. Not so behind an exponential, whose
+ * chain is long. */
 static double exposure(const micro *m, const tile_work *w) {
   double operations = m->steps * (w->issued + w->in.slots);
-  return fmin(1, fmax(0, (operations - OVERLAPPED) / (APART - OVERLAPPED)));
+  bool simple = m->b->at < 0 || m->plan->block[m->b->at].facts->ops < LONG_CHAIN;
+  return simple ? fmin(1, fmax(0, (operations - OVERLAPPED) / (APART - OVERLAPPED))) : 1;
 }
 
 static double tile_cycles(const micro *m, const int64_t *size, neo_cost *cost, double weight) {
