@@ -471,6 +471,18 @@ static void tiles_stay_in_few_pages(void **state) {
   assert_in_range(last_factor(&line, 2), 1, 4);
 }
 
+/* Sums of 16 products end before a large tile's stores are through: tiles of few accumulators, of
+ * which the processor has several in flight. */
+static void short_sums_have_small_tiles(void **state) {
+  (void)state;
+  static const int few[] = {16, 96, 112, 1}, many[] = {512, 256, 28, 1};
+  neo_schedule line;
+  convolution_pick("znver4", few, "0,1/16,2,3,1%16", &line);
+  assert_in_range(last_factor(&line, 2) * last_factor(&line, 3), 1, 8);
+  convolution_pick("znver4", many, "0,1/16,2,3,1%16", &line);
+  assert_in_range(last_factor(&line, 2) * last_factor(&line, 3), 9, 32);
+}
+
 /* Weights that the last level cannot hold are counted once: F(4x2) streams half as much again as
  * F(2x2), has a quarter fewer products, and is faster, cold and warm. */
 static void streamed_weights_count_once(void **state) {
@@ -513,6 +525,7 @@ int main(void) {
       cmocka_unit_test(accuracy_of_algorithms),
       cmocka_unit_test(test_coverage),
       cmocka_unit_test(depthwise_picks_unroll_their_window),
+      cmocka_unit_test(short_sums_have_small_tiles),
       cmocka_unit_test(narrow_vectors_where_they_fill),
       cmocka_unit_test(workers_share_out_rows),
       cmocka_unit_test(tiles_stay_in_few_pages),
