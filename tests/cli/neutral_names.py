@@ -63,7 +63,9 @@ def inspect_all(d):
             path = place(root, meta, file, d("all", name.replace("/", "-") + file))
             out, _ = run("neo", "inspect", path, "--json", *shapes(meta))
             got = json.loads(out)
-            kind = meta.get("format") or ("tf_savedmodel" if file == "saved_model" else "tf_graphdef")
+            kind = meta.get("format", "tensorflow")
+            if kind == "tensorflow":
+                kind = "tf_savedmodel" if file == "saved_model" else "tf_graphdef"
             seen.add(kind)
             check(got["format"] == FORMATS[kind], f"{name}: read as {got['format']}")
             check(got["unsupported"] == [], f"{name}: {got['unsupported']}")
