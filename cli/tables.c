@@ -133,7 +133,7 @@ static const cli_option best_options[] = {CLI_DB_OPTION, CLI_MODEL_OPTIONS, {0}}
 
 static const cli_command tune_commands[] = {
     {NULL, "MODEL", "search for fast schedules of a model's tasks",
-     "Measures candidates on this machine, verifies each against a reference and commits every "
+     "Measures candidates here or on boards, verifies each against a reference and commits every "
      "trial to the tuning\n"
      "database. Interrupt it anywhere; the next run goes on from what is recorded.",
      "neo-tune resnet50.onnx --budget 10m\nneo-tune det.onnx --input x=1,3,640,640 --trials 500 "

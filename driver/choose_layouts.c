@@ -5,14 +5,14 @@
  * kernel can cost its neighbours more than it gains. How: candidates are row-major, channels-last
  * (logical dims 0,2,..,n-1,1), and channels blocked by a vector (0,1/16,2,..,1%16), where they are
  * whole blocks: a kernel that works through few channels at a time then reads and writes without
- * gaps. A window (ir/windows.h) lies in its whole, and takes
- * part in the whole's choice. Graph inputs and outputs, views, runtime operators'
- * arguments and values whose two layouts are the same memory keep row-major. The cost of a group
- * under given layouts is the analytic prediction of its best schedule (memoised by workload and
- * layouts). From the best of the uniform assignments, coordinate descent changes one value at a
- * time until a sweep finds nothing (iterated conditional modes; the global formulation is that of
- * "Optimizing CNN Model Inference on CPUs", ATC'19). The store is not asked on purpose: compile and
- * tune must arrive at the same tasks whatever has been recorded. */
+ * gaps. A window (ir/windows.h) lies in its whole, and takes part in the whole's choice. Graph
+ * inputs and outputs, views, runtime operators' arguments and values that are the same memory in
+ * channels-last keep row-major. The cost of a group under given layouts is the analytic prediction
+ * of its best schedule (memoised by workload and layouts). From the best of the uniform
+ * assignments, coordinate descent changes one value at a time until a sweep finds nothing (iterated
+ * conditional modes; the global formulation is that of "Optimizing CNN Model Inference on CPUs",
+ * ATC'19). The store is not asked on purpose: compile and tune must arrive at the same tasks
+ * whatever has been recorded. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -2,8 +2,8 @@
  * times.
  *
  * Why a board process: a candidate may crash, spin or scribble; the tuner must not. The same frames
- * will reach remote boards. Policy is here (what is compared with what, when a time is believed),
- * mechanism is in runtime/harness.c.
+ * reach remote boards (remote.c). Policy is here (what is compared with what, when a time is
+ * believed), mechanism is in runtime/harness_*.c.
  *
  * How. A submitted candidate is built on the pool; local_flight.c takes the builds to the board in
  * a thread of its own, so that the board does not wait while the caller thinks. What needs the

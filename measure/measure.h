@@ -77,8 +77,8 @@ neo_status neo_measurer_open(neo_ctx *ctx, const char *url, const neo_target *ta
 void neo_measurer_close(neo_measurer *measurer);
 
 /* Announces a task; id is the caller's number for it. Reference outputs are made here once per
- * (workload, seed) (the naive nest of the widened te). NEO_UNREACHABLE and NEO_NO_MEMORY are the
- * machine's trouble, any other failure is this task's alone. */
+ * (workload, seed), by the widened te (local_reference.c). NEO_UNREACHABLE and NEO_NO_MEMORY are
+ * the machine's trouble, any other failure is this task's alone. */
 neo_status neo_measurer_task(neo_ctx *ctx, neo_measurer *measurer, int task, const neo_te *te,
                              const char *key);
 void neo_measurer_drop(neo_measurer *measurer,

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds Neo: installs what is missing, then leaves neo, neo-tune and neo-board in build/bin/.
 #
-#   scripts/build.sh [PRESET]   release (default), asan-ubsan, tsan or coverage; see CMakePresets.json
+#   scripts/build.sh [PRESET]   release (default), asan-ubsan, tsan, coverage or fuzz; see CMakePresets.json
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

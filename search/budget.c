@@ -1,7 +1,7 @@
 /* Budget across tasks: whose next round gains most model latency per second of board time.
  *
  * Why: a network has twenty to sixty tasks of very different weight and headroom; equal shares
- * waste most of the time on tasks that are done (Ansor's task scheduler; SEARCH.md's D11).
+ * waste most of the time on tasks that are done (Ansor's task scheduler).
  *
  * The gain of one more round of a task is estimated as the mean of
  *   - what its last rounds gained on average (rounds that found nothing pull it to zero), and

@@ -1,7 +1,7 @@
 /* Coordinate descent (TVM's Droplet): the neighbours of the best, best bets first.
  *
  * Why: in a good space the analytic start is within 5 % of the best, and one-step changes find most
- * of the rest in fewer trials than anything global (SEARCH.md's D1: 5 trials to 95 %, 22 to 98 %).
+ * of the rest in fewer trials than anything global (5 trials to 95 %, 22 to 98 %).
  *
  * Design: stateless. The centre is the fastest measured candidate that still has unseen neighbours;
  * as soon as a neighbour is faster it becomes the centre by being the fastest. When the

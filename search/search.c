@@ -3,7 +3,7 @@
  * Why ask/tell: the pump (driver/) decides when boards are free; the search only ever answers "what
  * next?" and hears "it took so long". It never waits, and a test drives it with made-up times.
  *
- * Order of proposals (SEARCH.md's D9, D10, D13):
+ * Order of proposals:
  *   1. the analytic model's first choice (in the order of the trained model, if the cost model
  * starts from one),
  *   2. schedules given by neo_search_seed (database, neighbours),

@@ -6,7 +6,7 @@
 
 #include "schedule/schedule.h"
 
-/* ---- cost model: XGBoost on features, base margin = the analytic prediction (SEARCH.md D4's residual learning)  */
+/* ---- cost model: XGBoost on features, base margin = the analytic prediction: it learns the residual  */
 
 typedef struct neo_model neo_model;
 typedef struct neo_trained neo_trained;

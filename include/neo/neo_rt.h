@@ -1,5 +1,5 @@
 /* neo/neo_rt.h: libneo_rt, the runtime that loads and runs what `neo compile` writes. Needs only
- * libc and threads. C and C++.
+ * libc, libm and libgomp. C and C++.
  *
  *   neo_rt_model *model; neo_rt_session *session; neo_rt_error error;
  *   if (neo_rt_load("out/", &model, &error) || neo_rt_session_create(model, NULL, &session,

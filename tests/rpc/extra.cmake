@@ -8,7 +8,7 @@ neo_wrap_malloc(test_job)
 add_dependencies(test_net rpc_test_kernels neo-board)
 add_test(NAME rpc/sessions_model COMMAND ${CMAKE_CURRENT_LIST_DIR}/check_sessions.sh ${CMAKE_C_COMPILER})
 set_tests_properties(rpc/sessions_model PROPERTIES LABELS rpc TIMEOUT 300 SKIP_RETURN_CODE 77)
-# The faults of issue 6, five times each; scripts/faults.sh runs a hundred.
+# The faults of its table, five times each; scripts/faults.sh runs a hundred.
 add_executable(net_faults ${CMAKE_CURRENT_LIST_DIR}/net_faults.c)
 target_link_libraries(net_faults neo_rpc m)
 target_compile_definitions(net_faults PRIVATE NEO_BINARY_DIR="${CMAKE_BINARY_DIR}")
