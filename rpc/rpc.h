@@ -18,7 +18,7 @@
 #define NEO_FRAME_MAGIC 0x464f454eu
 #define NEO_FRAME_VERSION 1
 #define NEO_FRAME_HEADER 20
-#define NEO_FRAME_MAX (256u << 20)
+#define NEO_FRAME_MAX (1u << 30)
 
 /* X(enumerator, number) */
 #define NEO_MESSAGES(X)                                                                            \
