@@ -58,12 +58,21 @@ static hub_guest *make_room(neo_hub *hub) {
   return oldest;
 }
 
+static bool somebody_waits(const neo_hub *hub) {
+  struct pollfd look = {.fd = hub->listener, .events = POLLIN};
+  return poll(&look, 1, 0) > 0;
+}
+
+/* Nobody is turned out unless somebody waits for the place. */
 static void accept_guests(neo_hub *hub) {
-  hub_guest *guest;
-  while ((guest = make_room(hub))) {
-    int fd = neo_socket_accept(hub->listener, guest->who, sizeof guest->who);
-    if (fd < 0)
+  hub->crowded = false;
+  while (somebody_waits(hub)) {
+    hub_guest *guest = make_room(hub);
+    int fd = guest ? neo_socket_accept(hub->listener, guest->who, sizeof guest->who) : -1;
+    if (fd < 0) {
+      hub->crowded = true;
       return;
+    }
     guest->since = neo_now_ns(&hub->ctx);
     if (neo_channel_open(&hub->ctx, fd, hub->end, &guest->net) != NEO_OK) {
       hub_refuse(hub, guest->who, hub->ctx.message);
@@ -258,7 +267,8 @@ static void add_wait(struct pollfd *wait, int *n, const neo_channel *channel, bo
 }
 
 static void wait_for_something(neo_hub *hub) {
-  struct pollfd wait[2 + HUB_GUESTS + 2 * HUB_SEATS] = {{.fd = hub->listener, .events = POLLIN},
+  const int listener = hub->crowded ? -1 : hub->listener; /* tried again after LOOK_MS */
+  struct pollfd wait[2 + HUB_GUESTS + 2 * HUB_SEATS] = {{.fd = listener, .events = POLLIN},
                                                         {.fd = hub->wake[0], .events = POLLIN}};
   int n = 2, ms = LOOK_MS;
   bool busy = false;

@@ -55,6 +55,7 @@ struct neo_hub {
   int listener, port, wake[2];
   uint64_t tuner;
   uint32_t next_id;
+  bool crowded;  /* who waits at the listener must go on waiting: no place, or no descriptor */
   char kind[64]; /* cpu model of leased boards; "": none was leased yet */
   bool has_kind;
   hub_guest guest[HUB_GUESTS];

@@ -255,6 +255,30 @@ static void a_crowd_of_strangers_keeps_nobody_out(void **state) {
   net_board_end(pid, SIGTERM);
 }
 
+/* Who fills the room stays for his time if nobody wants in, and who must wait costs nothing. */
+static void a_full_room_is_left_in_peace(void **state) {
+  (void)state;
+  enum { ROOM = 8 };
+  char address[40];
+  int fd[ROOM + 1];
+  bool loopback;
+  snprintf(address, sizeof address, "127.0.0.1:%d", place.port);
+  for (int i = 0; i < ROOM; i++)
+    must(neo_socket_connect(&place.ctx, address, 1000, &fd[i], &loopback));
+  wait_refused(ROOM);
+  assert_true(log_has(&place.log, "did not join within"));
+  assert_false(log_has(&place.log, "too many connections"));
+  for (int i = 0; i < ROOM; i++)
+    close(fd[i]);
+  for (int i = 0; i <= ROOM; i++)
+    must(neo_socket_connect(&place.ctx, address, 1000, &fd[i], &loopback));
+  double ms = cpu_ms();
+  pause_ms(300);
+  assert_true(cpu_ms() - ms < 150);
+  for (int i = 0; i <= ROOM; i++)
+    close(fd[i]);
+}
+
 static void old_versions_are_named(void **state) {
   (void)state;
   played b;
@@ -379,6 +403,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(names_and_keys_belong_together, start, stop),
       cmocka_unit_test_setup_teardown(unauthenticated_bytes_do_nothing, start, stop),
       cmocka_unit_test_setup_teardown(a_crowd_of_strangers_keeps_nobody_out, start, stop),
+      cmocka_unit_test_setup_teardown(a_full_room_is_left_in_peace, start, stop),
       cmocka_unit_test_setup_teardown(old_versions_are_named, start, stop),
       cmocka_unit_test_setup_teardown(a_tuner_of_another_version_is_named, start, stop),
       cmocka_unit_test_setup_teardown(joins_round_trip_and_damage_is_seen, start, stop),
