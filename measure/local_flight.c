@@ -233,6 +233,17 @@ static void drop_prepared(neo_local *self) {
   self->prepared_for = NULL;
 }
 
+/* Objects lie in their builds, which may be gone when the set is sent; shipping adds them anew. */
+static void keep_owned(neo_blob_set *set) {
+  int n = 0;
+  for (int b = 0; b < set->n; b++)
+    if (set->owned[b]) {
+      set->blob[n] = set->blob[b];
+      set->owned[n++] = set->owned[b];
+    }
+  set->n = n;
+}
+
 /* Packs and hashes what the next job needs and the board does not have, while this one runs. It is
  * only a head start: what goes wrong here goes wrong again, and is told, when the job's turn comes.
  */
@@ -250,6 +261,8 @@ static void prepare_next(neo_ctx *ctx, neo_local *self) {
   neo_shipment to = {.local = self, .task = task, .build = build, .set = set};
   if (set && job && task)
     neo_local_fill_job(ctx, &to, rival(self, task), job);
+  if (set)
+    keep_owned(set);
   neo_ctx_clear(ctx);
   neo_free(ctx, job);
   self->beside = false;

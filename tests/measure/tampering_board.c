@@ -11,6 +11,9 @@
  *          other; $NEO_TAMPER_LOG gets a line for each: candidate, incumbent (their objects' keys),
  *          data seeds
  *
+ * With $NEO_TAMPER_FORGETS it says that it has none of the blobs it is asked for, and takes its
+ * time for each result, so that the tuner is ahead of it.
+ *
  * The job that measures the machine's FMA peak is passed on as it is.
  * usage: tampering-board (as neo-board); the real one is $NEO_TAMPER_BOARD */
 #include <poll.h>
@@ -21,6 +24,8 @@
 
 #include "base/host.h"
 #include "rpc/rpc.h"
+
+enum { FORGETFUL_MS = 30 };
 
 static bool last_measures, last_is_first_reference, last_has_incumbent;
 static char first_reference[33]; /* its object */
@@ -111,10 +116,15 @@ static void pass(neo_ctx *ctx, int from, int to, const char *mode) {
   bool keep = true;
   if (neo_frame_receive(ctx, from, &frame, 0) != NEO_OK)
     exit(0);
+  bool forgets = to == STDIN_FILENO && getenv("NEO_TAMPER_FORGETS");
+  if (forgets && frame.type == NEO_MESSAGE_BLOB_HAVE)
+    memset(frame.payload.data, 0, frame.payload.size);
   if (frame.type == NEO_MESSAGE_JOB)
     on_job(ctx, &frame, mode);
   if (frame.type == NEO_MESSAGE_RESULT)
     keep = on_result(ctx, &frame, mode);
+  if (forgets && frame.type == NEO_MESSAGE_RESULT)
+    poll(NULL, 0, FORGETFUL_MS);
   if (keep && neo_frame_send(ctx, to, &frame, 0) != NEO_OK)
     exit(0);
   neo_buf_fini(&frame.payload);

@@ -239,11 +239,42 @@ static void test_slower_algorithms_matter_if_they_are_smaller(void **state) {
   close_all(&f);
 }
 
+/* What the next job needs is packed while the one before is on the board; if that becomes the
+ * incumbent, the one that it beat is gone when the next job leaves. */
+static void test_what_was_packed_ahead_outlives_its_incumbent(void **state) {
+  enum { AT_ONCE = 16 };
+  static const char better[] = "0.9 0.01 "; /* than the incumbent, and than the anchor */
+  (void)state;
+  fixture f;
+  neo_buf script = {0};
+  for (int i = 0; i < AT_ONCE; i++)
+    neo_buf_text(&script, better);
+  setenv("NEO_TAMPER_FORGETS", "1", 1);
+  open_all(&f, product, script.data);
+  assert_true(f.n_best >= AT_ONCE);
+  for (int i = 0; i < AT_ONCE; i++) {
+    neo_schedule schedule;
+    neo_space_schedule(f.space, &f.best[i], &schedule);
+    must(&f.ctx, neo_measurer_submit(&f.ctx, f.measurer, (uint64_t)i, 0, &schedule));
+  }
+  while (neo_measurer_pending(f.measurer) > 0) {
+    neo_trial_result result;
+    bool got = false;
+    must(&f.ctx, neo_measurer_poll(&f.ctx, f.measurer, 1000, &result, &got));
+    if (got && result.kind != NEO_TRIAL_OK && result.kind != NEO_TRIAL_DUPLICATE)
+      fail_msg("%s: %s", neo_trial_kind_name(result.kind), result.text);
+  }
+  close_all(&f);
+  unsetenv("NEO_TAMPER_FORGETS");
+  neo_buf_fini(&script);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_claims_are_confirmed_against_the_anchor),
       cmocka_unit_test(test_claims_that_do_not_hold_are_ties),
       cmocka_unit_test(test_slower_algorithms_matter_if_they_are_smaller),
+      cmocka_unit_test(test_what_was_packed_ahead_outlives_its_incumbent),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
