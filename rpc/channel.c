@@ -123,12 +123,20 @@ static neo_status write_all(neo_ctx *ctx, neo_channel *c) {
   return NEO_OK;
 }
 
+/* While nothing is read its end is not seen, and poll wakes for it again and again. */
+static bool is_hung_up(const neo_channel *c) {
+  struct pollfd look = {.fd = c->fd};
+  return poll(&look, 1, 0) > 0;
+}
+
 neo_status neo_channel_pump(neo_ctx *ctx, neo_channel *c) {
   c->more = false;
   if (!c->open)
     NEO_TRY(neo_tls_handshake(ctx, c->tls, &c->open));
   if (!c->open)
     return NEO_OK;
+  if (c->hold && is_hung_up(c))
+    return neo_fail(ctx, NEO_UNREACHABLE, "closed by the peer");
   neo_status read = c->hold ? NEO_OK : read_all(ctx, c);
   return read == NEO_OK ? write_all(ctx, c) : read;
 }

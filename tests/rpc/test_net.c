@@ -130,6 +130,45 @@ static void a_job_that_is_given_up_is_killed(void **state) {
   net_board_end(pid, SIGTERM);
 }
 
+/* The board is alive, but takes nothing; its holder, who cannot send more, goes. */
+static void a_holder_may_leave_what_nobody_takes(void **state) {
+  (void)state;
+  enum { PART = 1 << 20, STUCK = 20 };
+  const neo_frame ping = {.type = NEO_MESSAGE_PING};
+  played b;
+  neo_hub_counts counts;
+  neo_buf bytes = {0};
+  neo_frame put = {.type = NEO_MESSAGE_BLOB_PUT};
+  void *part = calloc(1, PART);
+  assert_non_null(part);
+  neo_buf_append(&put.payload, part, PART);
+  neo_frame_write(&bytes, &put);
+  assert_int_equal(played_connect(&b, "pi-1", place.key, place.port), NEO_OK);
+  assert_int_equal(played_join(&b, "pi-1", NEO_NET_VERSION, 1), NEO_OK);
+  neo_hub_lease lease = take("");
+  b.net.hold = true;
+  size_t at = 0;
+  for (int stuck = 0; stuck < STUCK; pause_ms(5)) {
+    ssize_t n = send(lease.fd, bytes.data + at, bytes.size - at, MSG_DONTWAIT | MSG_NOSIGNAL);
+    stuck = n > 0 ? 0 : stuck + 1;
+    at = n > 0 ? (at + (size_t)n) % bytes.size : at;
+    assert_int_equal(played_send(&b, &ping), NEO_OK);
+  }
+  close(lease.fd);
+  for (int i = 0; i < 400; i++) {
+    neo_hub_count(place.hub, &counts);
+    if (counts.idle == 1)
+      break;
+    assert_int_equal(played_send(&b, &ping), NEO_OK);
+    pause_ms(5);
+  }
+  assert_int_equal(counts.idle, 1);
+  played_close(&b);
+  neo_buf_fini(&put.payload);
+  neo_buf_fini(&bytes);
+  free(part);
+}
+
 /* ---- who is refused ------------------------------------------------------------------------------------ */
 
 static double cpu_ms(void) {
@@ -399,6 +438,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(a_board_serves_over_tls, start, stop),
       cmocka_unit_test_setup_teardown(two_boards_are_two_leases, start, stop),
       cmocka_unit_test_setup_teardown(a_job_that_is_given_up_is_killed, start, stop),
+      cmocka_unit_test_setup_teardown(a_holder_may_leave_what_nobody_takes, start, stop),
       cmocka_unit_test_setup_teardown(a_wrong_key_costs_little, start, stop),
       cmocka_unit_test_setup_teardown(names_and_keys_belong_together, start, stop),
       cmocka_unit_test_setup_teardown(unauthenticated_bytes_do_nothing, start, stop),
