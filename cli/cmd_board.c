@@ -282,8 +282,9 @@ neo_status cli_board_install(neo_ctx *ctx, const cli_args *args) {
   if (status == NEO_OK) {
     const char *start = neo_arena_printf(
         &steps.arena,
-        "cd %s.neo && nohup ./neo-board --connect %s --name %s --key-file board.key "
-        "> neo-board.log 2>&1 < /dev/null &",
+        /* the braces: else a shell that goes on holding ssh's streams waits for it */
+        "cd %s.neo && { nohup ./neo-board --connect %s --name %s --key-file board.key "
+        "> neo-board.log 2>&1 < /dev/null & }",
         adb ? "/data/local/tmp/" : "", address, name);
     (adb ? adb_steps : ssh_steps)(&steps, host, board, key, start);
     if (cli_has(args, "--run"))

@@ -10,12 +10,13 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 
 KEY = "00112233445566778899aabbccddeeff" * 2
 
 
-def run(*words):
-    result = subprocess.run(words, capture_output=True, text=True, timeout=120)
+def run(*words, env=None):
+    result = subprocess.run(words, capture_output=True, text=True, timeout=120, env=env)
     return result.returncode, result.stdout + result.stderr
 
 
@@ -34,6 +35,33 @@ def write_key(path, text):
     with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
         file.write(text + "\n")
     return path
+
+
+def write_script(path, text):
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o755), "w") as file:
+        file.write(text)
+    return path
+
+
+def install_on_a_fake_board(steps, work):
+    """ssh as it is: a login shell (bash), and it ends when nobody holds the streams of the command."""
+    home, fakes = f"{work}/home", f"{work}/fakes"
+    os.mkdir(home)
+    os.mkdir(fakes)
+    write_script(f"{fakes}/ssh", f'#!/bin/bash\nset -o pipefail\ncd {home} && bash -c "$2" 2>&1 | cat\n')
+    write_script(f"{fakes}/scp", f'#!/bin/bash\ncp -p "$2" "{home}/${{3#*:}}"\n')
+    agent = write_script(f"{work}/agent", "#!/bin/sh\necho started\nexec sleep 10\n")
+    before = time.monotonic()
+    code, output = run(*steps, "--board", agent, "--run", env=dict(os.environ, PATH=f"{fakes}:{os.environ['PATH']}"))
+    check(code == 0, "the steps are performed", output)
+    check(time.monotonic() - before < 7, "the agent is started detached", output)
+    check(os.stat(f"{home}/.neo/board.key").st_mode & 0o777 == 0o600, "the key is private there", output)
+    for _ in range(100):
+        with open(f"{home}/.neo/neo-board.log") as log:
+            if "started" in log.read():
+                return
+        time.sleep(0.05)
+    check(False, "the agent runs", output)
 
 
 def with_board(command, doctor):
@@ -76,7 +104,8 @@ def main(bin_dir, work):
         check(code == 6 and "its arch is aarch64, x86_64 is wanted" in output, "another processor is refused", output)
 
     new = f"{work}/new.key"
-    steps = [neo, "board-install", "pi@pi4", "--name", "pi4", "--key-file", new, "--connect", "desk:9190", "--board", board]
+    install = [neo, "board-install", "pi@pi4", "--name", "pi4", "--key-file", new, "--connect", "desk:9190"]
+    steps = [*install, "--board", board]
     code, output = run(*steps)
     check(code == 0 and "scp -p" in output and "--connect desk:9190 --name pi4" in output, "steps are printed", output)
     check(os.stat(new).st_mode & 0o777 == 0o600, "the key is private", oct(os.stat(new).st_mode))
@@ -84,6 +113,8 @@ def main(bin_dir, work):
     check(code == 0 and "adb -s pi@pi4 push" in output, "steps for adb are printed", output)
     code, output = run(*[word.replace("desk:9190", "desk;reboot") for word in steps])
     check(code == 2, "what a shell would read otherwise is refused", output)
+    if shutil.which("bash"):
+        install_on_a_fake_board(install, work)
 
 
 if __name__ == "__main__":
