@@ -113,7 +113,7 @@ static neo_status read_join(neo_hub *hub, hub_guest *guest, neo_net_join *join) 
   if (guest->net.tls && strcmp(neo_tls_peer(guest->net.tls), join->name) != 0)
     return neo_fail(ctx, NEO_BAD_INPUT, "it has the key of '%s' and joins as '%s'",
                     neo_tls_peer(guest->net.tls), join->name);
-  return NEO_OK;
+  return hub_seat_check(hub, join);
 }
 
 static void guest_step(neo_hub *hub, hub_guest *guest) {

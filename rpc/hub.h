@@ -75,7 +75,9 @@ struct neo_hub {
 void hub_refuse(neo_hub *hub, const char *who, const char *why);
 void hub_count(neo_hub *hub, int64_t *counter);
 
-/* A guest that has joined becomes a board: takes its channel over. */
+/* Is there a seat for it, and no other board of its name? */
+neo_status hub_seat_check(neo_hub *hub, const neo_net_join *join);
+/* A guest that has joined and was checked becomes a board: takes its channel over. */
 void hub_seat_admit(neo_hub *hub, hub_guest *guest, const neo_net_join *join);
 /* Moves frames between a board and its holder, keeps time. */
 void hub_seat_step(neo_hub *hub, hub_seat *seat);

@@ -284,13 +284,25 @@ static void log_joined(neo_hub *hub, const hub_seat *seat) {
   neo_buf_fini(&facts);
 }
 
+/* Two boards of one name would take each other's place for ever. One that was started anew has
+ * closed its old connection, or is let in when that has been silent for long enough. */
+neo_status hub_seat_check(neo_hub *hub, const neo_net_join *join) {
+  hub_seat *seat = find_seat(hub, join->name);
+  if (!seat)
+    return neo_fail(&hub->ctx, NEO_BAD_INPUT, "there is no room for more than %d boards",
+                    HUB_SEATS);
+  if (seat->used && seat->net.fd >= 0 && seat->join.boot != join->boot)
+    pump_net(hub, seat); /* the end of its connection may not have been read yet */
+  if (!seat->used || seat->net.fd < 0 || seat->join.boot == join->boot)
+    return NEO_OK;
+  return neo_fail(&hub->ctx, NEO_BAD_INPUT,
+                  "a board named '%s' is connected already, from %s: each needs a name of its own",
+                  join->name, seat->who);
+}
+
 void hub_seat_admit(neo_hub *hub, hub_guest *guest, const neo_net_join *join) {
   hub_seat *seat = find_seat(hub, join->name);
-  if (!seat) {
-    hub_refuse(hub, guest->who, "there is no room for more boards");
-    neo_channel_close(&guest->net);
-    return;
-  }
+  neo_assert(seat);
   if (seat->used)
     take_up(hub, seat, join);
   seat->used = true;

@@ -249,6 +249,22 @@ static void names_and_keys_belong_together(void **state) {
   played_close(&b);
 }
 
+static void a_name_is_one_boards(void **state) {
+  (void)state;
+  played b;
+  pid_t pid = net_board(&place, "pi-1", NULL, place.port);
+  neo_hub_lease lease = take("");
+  assert_int_equal(played_connect(&b, "pi-1", place.key, place.port), NEO_OK);
+  assert_int_not_equal(played_join(&b, "pi-1", NEO_NET_VERSION, 1), NEO_OK);
+  played_close(&b);
+  assert_true(log_wait(&place.log, "a board named 'pi-1' is connected already", 2000));
+  neo_job_result result = run_on(lease.fd, "honest"); /* its lease is none the worse */
+  assert_int_equal(result.outcome, NEO_OUTCOME_OK);
+  neo_job_result_fini(&result);
+  close(lease.fd);
+  net_board_end(pid, SIGTERM);
+}
+
 /* Whatever comes without TLS: not one byte of it is a frame. */
 static void unauthenticated_bytes_do_nothing(void **state) {
   (void)state;
@@ -441,6 +457,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(a_holder_may_leave_what_nobody_takes, start, stop),
       cmocka_unit_test_setup_teardown(a_wrong_key_costs_little, start, stop),
       cmocka_unit_test_setup_teardown(names_and_keys_belong_together, start, stop),
+      cmocka_unit_test_setup_teardown(a_name_is_one_boards, start, stop),
       cmocka_unit_test_setup_teardown(unauthenticated_bytes_do_nothing, start, stop),
       cmocka_unit_test_setup_teardown(a_crowd_of_strangers_keeps_nobody_out, start, stop),
       cmocka_unit_test_setup_teardown(a_full_room_is_left_in_peace, start, stop),
