@@ -215,8 +215,8 @@ void neo_local_set_incumbent(neo_local *self, neo_local_task *task, neo_build *b
 /* The job that verifies and times to->build; sets to's n_cases and outputs. */
 neo_status neo_local_fill_job(neo_ctx *ctx, neo_shipment *to, const neo_build *incumbent,
                               neo_job *job);
-/* The board is gone or mute: starts it again and tries its job once more, then gives the candidate
- * up. */
+/* The board is gone or mute: starts it again, or leases another, and tries its job once more, then
+ * gives the candidate up. Fails if no board could be leased before. */
 neo_status neo_local_revive(neo_ctx *ctx, neo_local *self);
 
 #endif

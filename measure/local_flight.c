@@ -332,6 +332,8 @@ static void land(neo_local *self, const neo_trial_result *result, bool verified_
 neo_status neo_local_revive(neo_ctx *ctx, neo_local *self) {
   neo_hello hello;
   char reason[200];
+  if (self->remote.hub && !self->board_up) /* none came while it was waited for */
+    return neo_fail(ctx, NEO_UNREACHABLE, "there is no board");
   snprintf(reason, sizeof reason, "%.199s", ctx->message);
   neo_ctx_clear(ctx);
   neo_local_stop_board(self);
@@ -340,7 +342,10 @@ neo_status neo_local_revive(neo_ctx *ctx, neo_local *self) {
     return neo_fail(ctx, NEO_UNREACHABLE, "the board was lost %d times in a row; last: %s", most,
                     reason);
   neo_log(ctx, NEO_LOG_WARN, "board lost (%s); starting it again", reason);
-  NEO_TRY(neo_local_start_board(ctx, self, &hello));
+  neo_status started = neo_local_start_board(ctx, self, &hello);
+  if (started == NEO_UNREACHABLE && self->remote.hub)
+    return neo_local_revive(ctx, self); /* a lease may end before its first word */
+  NEO_TRY(started);
   if (!self->flying)
     return NEO_OK;
   if (self->flying_tries++ < most_tries(self)) {

@@ -210,6 +210,29 @@ static void one_that_comes_back_goes_on(void **state) {
   assert_int_equal(usable(f), f->n + 1);
 }
 
+/* Its board goes for good while nobody uses it. */
+static void a_board_is_waited_for_once(void **state) {
+  enum { WAIT_S = 3 };
+  fixture *f = *state;
+  neo_status status = NEO_OK;
+  start_board(f, 0);
+  must(f, open_rpc(f, "&wait=3&away=1"));
+  add_tasks(f, 1);
+  end_board(f, 0);
+  submit(f, 0, 0);
+  uint64_t before = neo_now_ns(&f->ctx);
+  for (int i = 0; i < 60 && status == NEO_OK; i++) {
+    neo_trial_result result;
+    bool got = false;
+    status = neo_measurer_poll(&f->ctx, f->measurer, 1000, &result, &got);
+    assert_false(got);
+  }
+  assert_int_equal(status, NEO_UNREACHABLE);
+  assert_non_null(strstr(f->ctx.message, "no board"));
+  assert_true(neo_now_ns(&f->ctx) - before < (2 * WAIT_S - 1) * UINT64_C(1000000000));
+  neo_ctx_clear(&f->ctx);
+}
+
 static void what_is_wrong_is_said(void **state) {
   fixture *f = *state;
   static const char *const bad[] = {"rpc:",
@@ -238,6 +261,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(two_boards_share_the_tasks, setup, teardown),
       cmocka_unit_test_setup_teardown(one_that_dies_is_done_without, setup, teardown),
       cmocka_unit_test_setup_teardown(one_that_comes_back_goes_on, setup, teardown),
+      cmocka_unit_test_setup_teardown(a_board_is_waited_for_once, setup, teardown),
       cmocka_unit_test_setup_teardown(what_is_wrong_is_said, setup, teardown),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
