@@ -45,6 +45,11 @@ double neo_local_least_ns(const neo_local *self, const neo_local_task *task,
   return fmax(0.9 * compute, 0.5 * memory);
 }
 
+/* Numbers from a board may be anything: a wild kernel may have written them. */
+static bool is_positive(double v) {
+  return v > 0 && v < INFINITY;
+}
+
 neo_trial_result neo_local_judge(const neo_local *self, const neo_local_task *task,
                                  const neo_build *build, const neo_job_result *from) {
   static const neo_trial_kind verdicts[] = {NEO_TRIAL_OK, NEO_TRIAL_WRONG, NEO_TRIAL_REDZONE,
@@ -83,12 +88,12 @@ neo_trial_result neo_local_judge(const neo_local *self, const neo_local_task *ta
     return out;
   out.n_repeats = from->timing.n;
   memcpy(out.repeats, from->timing.ns, sizeof(double) * (size_t)from->timing.n);
-  out.ratio = from->timing.ratio;
+  out.ratio = is_positive(from->timing.ratio) ? from->timing.ratio : 0;
   out.ns = from->timing.typical;
   if (from->timing.raced)
     out.kind = NEO_TRIAL_SLOW;
   double bound = neo_local_least_ns(self, task, build);
-  if (out.ns < bound) {
+  if (!is_positive(out.ns) || out.ns < bound) {
     out.kind = NEO_TRIAL_IMPLAUSIBLE;
     snprintf(out.text, sizeof out.text,
              "%.0f ns for %.0f FMAs and %.0f bytes; at the measured %.1f GFLOP/s and %.1f GB/s no "

@@ -2,6 +2,7 @@
  * neo-board, and spoils some, as $NEO_TAMPER says:
  *
  *   fast   a measured time comes back a million times shorter
+ *   nan    a measured time comes back as no number
  *   wrong  a measured candidate comes back with another verdict
  *   dies   exits when it gets a job to measure
  *   mute   passes no result on
@@ -16,6 +17,7 @@
  *
  * The job that measures the machine's FMA peak is passed on as it is.
  * usage: tampering-board (as neo-board); the real one is $NEO_TAMPER_BOARD */
+#include <math.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -99,6 +101,8 @@ static bool on_result(neo_ctx *ctx, neo_frame *frame, const char *mode) {
     result.timing.typical /= 1e6;
     for (int i = 0; i < result.timing.n; i++)
       result.timing.ns[i] /= 1e6;
+  } else if (strcmp(mode, "nan") == 0) {
+    result.timing.typical = NAN;
   } else if (strcmp(mode, "wrong") == 0) {
     result.outcome = NEO_OUTCOME_VERDICT;
     result.verify.verdict = NEO_VERDICT_REDZONE;

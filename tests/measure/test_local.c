@@ -174,6 +174,15 @@ static void times_too_good_to_be_true_are_refused(void **state) {
   assert_non_null(strstr(f->result[0].text, " ns "));
 }
 
+/* Else the first candidate became an incumbent that nothing is faster than. */
+static void times_that_are_no_numbers_are_refused(void **state) {
+  fixture *f = *state;
+  open_local(f, "nan", 0);
+  submit_all(f);
+  collect(f);
+  assert_int_equal(f->count[NEO_TRIAL_IMPLAUSIBLE], f->n);
+}
+
 static void verdicts_are_passed_on(void **state) {
   fixture *f = *state;
   open_local(f, "wrong", 0);
@@ -267,6 +276,7 @@ int main(void) {
       WITH_FIXTURE(builds_that_fail_are_results),
       WITH_FIXTURE(time_outs_are_hangs),
       WITH_FIXTURE(times_too_good_to_be_true_are_refused),
+      WITH_FIXTURE(times_that_are_no_numbers_are_refused),
       WITH_FIXTURE(verdicts_are_passed_on),
       WITH_FIXTURE(boards_that_always_die_end_the_run),
       WITH_FIXTURE(a_killed_board_is_started_again),
