@@ -152,6 +152,8 @@ static uint32_t claimed(const neo_channel *c) {
 neo_status neo_channel_take(neo_ctx *ctx, neo_channel *c, neo_frame *frame, bool *got) {
   size_t used;
   *got = false;
+  if (frame->payload.capacity > KEEP)
+    neo_buf_fini(&frame->payload);
   if (c->in.size - c->in_at < NEO_FRAME_HEADER)
     return NEO_OK;
   if (c->limit && claimed(c) > c->limit)

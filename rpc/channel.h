@@ -28,7 +28,8 @@ short neo_channel_events(const neo_channel *channel);
  * peer is gone, but frames that came before may be taken. NEO_BAD_INPUT: it has no key, or no TLS.
  */
 neo_status neo_channel_pump(neo_ctx *ctx, neo_channel *channel);
-/* The next frame that came, if *got. frame's payload is reused. */
+/* The next frame that came, if *got. The memory of frame's payload is reused, or freed if it is
+ * large: what it held is gone in any case. */
 neo_status neo_channel_take(neo_ctx *ctx, neo_channel *channel, neo_frame *frame, bool *got);
 /* Queues a frame; it leaves with later pumps. */
 neo_status neo_channel_put(neo_ctx *ctx, neo_channel *channel, const neo_frame *frame);

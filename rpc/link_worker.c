@@ -32,7 +32,10 @@ static void become_worker(neo_link *l, int fd) {
     errno = 0; /* not allowed here; docs/HOWTO.md says what that means */
   neo_board_options options = l->options->board;
   options.in_fd = options.out_fd = fd;
-  _exit((int)neo_board_serve(&ctx, &options));
+  neo_status status = neo_board_serve(&ctx, &options);
+  if (status != NEO_OK)
+    neo_log(l->ctx, NEO_LOG_ERROR, "the worker fails: %s", ctx.message);
+  _exit((int)status);
 }
 
 neo_status neo_link_start_worker(neo_link *l) {
