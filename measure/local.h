@@ -63,6 +63,7 @@ typedef struct neo_emulation {
 typedef struct neo_remote_board {
   neo_hub *hub;
   int wait_ms;              /* for a board, whenever there is none */
+  int away_ms;              /* for one that lost its link; 0: the hub's default */
   void (*ring)(void *self); /* a result came, or the end; from the lane's thread */
   void *ring_self;
 } neo_remote_board;

@@ -72,7 +72,8 @@ neo_status neo_local_need_board(neo_ctx *ctx, neo_local *self) {
 
 int neo_local_grace_ms(const neo_local *self) {
   enum { REMOTE_MS = 120000 };
-  return self->remote.hub ? REMOTE_MS : GRACE_MS;
+  int64_t remote = neo_min_i64((int64_t)REMOTE_MS + self->remote.away_ms, INT32_MAX / 2);
+  return self->remote.hub ? (int)remote : GRACE_MS;
 }
 
 /* ---- blobs: content-keyed bytes that the board caches ---------------------------------------------------- */

@@ -34,7 +34,7 @@ typedef struct remote {
   neo_hub *hub;
   neo_target target;
   neo_measure_options options;
-  int most_lanes, wait_ms;
+  int most_lanes, wait_ms, away_ms;
   int n_lanes;
   neo_measurer *lane[MAX_LANES];
   int next; /* lane that is asked first */
@@ -116,8 +116,11 @@ static void ring(void *self) {
 }
 
 static neo_status open_lane(neo_ctx *ctx, remote *self) {
-  const neo_remote_board board = {
-      .hub = self->hub, .wait_ms = self->wait_ms, .ring = ring, .ring_self = &self->bell};
+  const neo_remote_board board = {.hub = self->hub,
+                                  .wait_ms = self->wait_ms,
+                                  .away_ms = self->away_ms,
+                                  .ring = ring,
+                                  .ring_self = &self->bell};
   NEO_TRY(
       neo_local_open(ctx, NULL, &board, &self->target, &self->options, &self->lane[self->n_lanes]));
   self->n_lanes++;
@@ -297,7 +300,7 @@ static neo_status listen_and_wait(neo_ctx *ctx, remote *self, const char *rest) 
   NEO_TRY(parse_url(ctx, rest, &url));
   url.hub.address = url.address;
   url.hub.key_file = url.key_file[0] ? url.key_file : NULL;
-  url.hub.away_ms = (int)neo_min_i64(url.away_s * 1000, INT32_MAX);
+  self->away_ms = url.hub.away_ms = (int)neo_min_i64(url.away_s * 1000, INT32_MAX);
   require_arch(&url.hub, &self->target);
   self->most_lanes = (int)url.boards;
   self->wait_ms = (int)neo_min_i64(url.wait_s * 1000, INT32_MAX);

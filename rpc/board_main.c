@@ -183,6 +183,8 @@ int main(int argc, char **argv) {
     fputs(help, stderr);
     return NEO_USAGE;
   }
+  if (a.link.address && a.link.board.counters) /* the tuner would take counts for times */
+    return usage("only with --stdio:", "--counters");
   signal(SIGPIPE, SIG_IGN); /* a peer that is gone is an error of write */
   neo_ctx ctx;
   neo_ctx_init(&ctx, 0);

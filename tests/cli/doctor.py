@@ -89,6 +89,9 @@ def main(bin_dir, work):
     code, output = with_board(dial + [wrong], [tune, "doctor", "--measure", url + "2"])
     check(code == 6 and "FAILED board" in output and "wrong key" in output, "a wrong key is named", output)
 
+    code, output = run(*dial, key, "--counters", key)
+    check(code == 2 and "--counters" in output, "counts are not for a network", output)
+
     code, output = run(tune, "doctor", "--board", f"{work}/absent")
     check(code != 0 and "FAILED board" in output and "is missing" in output, "a missing agent is named", output)
     code, output = run(tune, "doctor", "no-such-target")
