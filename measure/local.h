@@ -217,7 +217,7 @@ void neo_local_set_incumbent(neo_local *self, neo_local_task *task, neo_build *b
 neo_status neo_local_fill_job(neo_ctx *ctx, neo_shipment *to, const neo_build *incumbent,
                               neo_job *job);
 /* The board is gone or mute: starts it again, or leases another, and tries its job once more, then
- * gives the candidate up. Fails if no board could be leased before. */
+ * gives the candidate up. Fails if none could be leased before and none is connected. */
 neo_status neo_local_revive(neo_ctx *ctx, neo_local *self);
 
 #endif

@@ -329,10 +329,20 @@ static void land(neo_local *self, const neo_trial_result *result, bool verified_
     neo_build_destroy(build);
 }
 
+/* Boards are there, and will be free when other lanes have had their turn. */
+static bool others_have_boards(neo_local *self) {
+  neo_hub_counts counts;
+  neo_hub_count(self->remote.hub, &counts);
+  pthread_mutex_lock(&self->mutex);
+  bool goes_on = !self->stop;
+  pthread_mutex_unlock(&self->mutex);
+  return goes_on && counts.fit > 0;
+}
+
 neo_status neo_local_revive(neo_ctx *ctx, neo_local *self) {
   neo_hello hello;
   char reason[200];
-  if (self->remote.hub && !self->board_up) /* none came while it was waited for */
+  if (self->remote.hub && !self->board_up && !others_have_boards(self)) /* it was waited for one */
     return neo_fail(ctx, NEO_UNREACHABLE, "there is no board");
   snprintf(reason, sizeof reason, "%.199s", ctx->message);
   neo_ctx_clear(ctx);
