@@ -64,7 +64,14 @@ static void summarise(FILE *out, const neo_tune_result *result) {
   if (model->tuned_ns > 0)
     fprintf(out, "the model: %.3f ms untuned, %.3f ms tuned\n", model->untuned_ns / 1e6,
             model->tuned_ns / 1e6);
-  if (model->n_kept > 0)
+  if (model->kept_all && model->n_kept > 0)
+    fprintf(out,
+            "the model is slower tuned than untuned: %d tasks keep their untuned kernels: %s\n",
+            model->n_kept, model->kept);
+  else if (model->kept_all)
+    fprintf(out,
+            "the model is slower tuned than untuned, but no untuned kernel is known to be right\n");
+  else if (model->n_kept > 0)
     fprintf(out, "%d tasks keep their untuned kernels, which are faster in the model%s: %s\n",
             model->n_kept,
             model->tuned_ns > model->untuned_ns ? " (it was slower tuned than untuned)" : "",

@@ -214,7 +214,8 @@ typedef struct neo_tune_options {
 /* The model's own run, untuned and tuned, at the end of a tuning. */
 typedef struct neo_model_check {
   double untuned_ns, tuned_ns; /* 0: not checked, or nothing differs */
-  int n_kept;                  /* tasks whose untuned kernel was the better one there */
+  int n_kept;                  /* tasks whose untuned kernel is kept: it is the better one there */
+  bool kept_all;               /* the model as a whole is slower tuned: so is all that may be */
   char kept[400];              /* their names */
 } neo_model_check;
 

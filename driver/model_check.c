@@ -6,9 +6,11 @@
  * How: the model is compiled with the store and without, both run in turn (AB BA ...), every step
  * timed. A task's time is the sum of its steps; what counts is the median of the ratios of
  * neighbouring runs. A task that surely loses in the model (or, if the tuned model is slower as a
- * whole, one that does not gain) keeps its untuned kernel: that schedule is recorded with the ratio
+ * whole, one that loses at all) keeps its untuned kernel: that schedule is recorded with the ratio
  * times the best record's time, as all times of a task are ratios to its best, and so it is the
- * best from now on. Such records have origin "model".
+ * best from now on. If the tuned model would be slower even then (many tasks lose a little, or
+ * what is slower is no task's), every task that can keeps its untuned kernel. Such records have
+ * origin "model".
  *
  * Inputs are made up; a model that cannot run on them is not checked. */
 #include <math.h>
@@ -20,7 +22,7 @@
 #include "neo/neo_rt.h"
 #include "schedule/algorithm.h"
 
-enum { MIN_PAIRS = 6, MAX_PAIRS = 40, SIDES = 2, UNTUNED = 0, TUNED = 1 };
+enum { MIN_PAIRS = 6, MAX_PAIRS = NEO_MODEL_PAIRS, SIDES = 2, UNTUNED = 0, TUNED = 1 };
 #define PAIRS_NS 3e9
 #define SURELY 1.05                   /* slower by less may be noise */
 #define SLOWER 1.01                   /* of the whole model: below is noise */
@@ -42,7 +44,6 @@ typedef struct check {
   neo_arena arena;
   side side[SIDES];
   int pairs;
-  double *scratch;
 } check;
 
 /* ---- two artifacts ----------------------------------------------------------------------------------- */
@@ -165,24 +166,56 @@ static int compare(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
-static double median(check *c) {
-  qsort(c->scratch, (size_t)c->pairs, sizeof *c->scratch, compare);
-  return c->scratch[c->pairs / 2];
+static double median(double *value, int n) {
+  qsort(value, (size_t)n, sizeof *value, compare);
+  return value[n / 2];
 }
 
-static double median_ns(check *c, int s, int task) {
+static double median_ns(const check *c, int s) {
+  double sum[MAX_PAIRS];
+  size_t n = (size_t)c->project->n_tasks;
   for (int p = 0; p < c->pairs; p++)
-    c->scratch[p] = c->side[s].sum[(size_t)p * (size_t)(c->project->n_tasks + 1) + (size_t)task];
-  return median(c);
+    sum[p] = c->side[s].sum[(size_t)p * (n + 1) + n];
+  return median(sum, c->pairs);
 }
 
-/* Tuned over untuned. */
-static double median_ratio(check *c, int task) {
-  for (int p = 0; p < c->pairs; p++) {
-    size_t at = (size_t)p * (size_t)(c->project->n_tasks + 1) + (size_t)task;
-    c->scratch[p] = c->side[TUNED].sum[at] / fmax(c->side[UNTUNED].sum[at], 1);
+/* ---- which tasks lose ------------------------------------------------------------------------------------ */
+
+static double median_ratio(const neo_model_runs *runs, int task) {
+  double ratio[NEO_MODEL_PAIRS];
+  for (int p = 0; p < runs->pairs; p++) {
+    size_t at = (size_t)p * (size_t)(runs->n_tasks + 1) + (size_t)task;
+    ratio[p] = runs->tuned[at] / fmax(runs->untuned[at], 1);
   }
-  return median(c);
+  return median(ratio, runs->pairs);
+}
+
+/* Of the whole model, if these tasks took what they take untuned. */
+static double median_without(const neo_model_runs *runs, const double *kept) {
+  double ratio[NEO_MODEL_PAIRS];
+  int n = runs->n_tasks;
+  for (int p = 0; p < runs->pairs; p++) {
+    const double *tuned = runs->tuned + (size_t)p * (size_t)(n + 1);
+    const double *untuned = runs->untuned + (size_t)p * (size_t)(n + 1);
+    double time = tuned[n];
+    for (int t = 0; t < n; t++)
+      time += kept[t] > 0 ? untuned[t] - tuned[t] : 0;
+    ratio[p] = time / fmax(untuned[n], 1);
+  }
+  return median(ratio, runs->pairs);
+}
+
+bool neo_model_judge(const neo_model_runs *runs, double *ratio) {
+  bool slower = median_ratio(runs, runs->n_tasks) > SLOWER;
+  for (int t = 0; t < runs->n_tasks; t++) {
+    double own = runs->may_keep[t] ? median_ratio(runs, t) : 0;
+    ratio[t] = own > (slower ? SLOWER : SURELY) ? own : 0;
+  }
+  if (!slower || median_without(runs, ratio) <= SLOWER)
+    return false;
+  for (int t = 0; t < runs->n_tasks; t++)
+    ratio[t] = runs->may_keep[t] ? fmax(median_ratio(runs, t), SLOWER) : 0;
+  return true;
 }
 
 /* ---- the untuned kernel is the better one ------------------------------------------------------------- */
@@ -248,13 +281,21 @@ static bool was_right(check *c, neo_db *db, int t) {
 
 static neo_status keep_better_ones(check *c, neo_db *db, const char *board, neo_model_check *out) {
   int n = c->project->n_tasks;
-  bool slower = median_ratio(c, n) > SLOWER;
+  bool *may_keep = neo_arena_alloc(&c->arena, sizeof(bool) * (size_t)(n + 1));
+  double *ratio = neo_arena_alloc(&c->arena, sizeof(double) * (size_t)(n + 1));
+  for (int t = 0; t < n; t++)
+    may_keep[t] =
+        c->side[TUNED].choice[t]->kind == NEO_CHOICE_HIT && differs(c, t) && was_right(c, db, t);
+  out->kept_all = neo_model_judge(&(neo_model_runs){.pairs = c->pairs,
+                                                    .n_tasks = n,
+                                                    .untuned = c->side[UNTUNED].sum,
+                                                    .tuned = c->side[TUNED].sum,
+                                                    .may_keep = may_keep},
+                                  ratio);
   for (int t = 0; t < n; t++) {
-    double ratio =
-        c->side[TUNED].choice[t]->kind == NEO_CHOICE_HIT && differs(c, t) ? median_ratio(c, t) : 0;
-    if (!(ratio > (slower ? SLOWER : SURELY)) || !was_right(c, db, t))
+    if (!(ratio[t] > 0))
       continue;
-    NEO_TRY(keep_untuned(c, db, board, t, ratio));
+    NEO_TRY(keep_untuned(c, db, board, t, ratio[t]));
     snprintf(out->kept + strlen(out->kept), sizeof out->kept - strlen(out->kept), "%s%.40s",
              out->n_kept ? ", " : "", c->project->task[t].group->name);
     out->n_kept++;
@@ -276,8 +317,8 @@ static neo_status check_in(check *c, neo_db *db, const char *board, const char *
   NEO_TRY(run_pairs(c));
   if (c->pairs < MIN_PAIRS)
     return NEO_OK; /* too few to judge by */
-  out->untuned_ns = median_ns(c, UNTUNED, c->project->n_tasks);
-  out->tuned_ns = median_ns(c, TUNED, c->project->n_tasks);
+  out->untuned_ns = median_ns(c, UNTUNED);
+  out->tuned_ns = median_ns(c, TUNED);
   return keep_better_ones(c, db, board, out);
 }
 
@@ -304,7 +345,6 @@ neo_status neo_check_model(neo_ctx *ctx, const neo_project *project, neo_db *db,
   NEO_TRY(neo_dir_temp(ctx, NULL, dir));
   check c = {.ctx = ctx, .project = project};
   neo_arena_init(&c.arena);
-  c.scratch = neo_arena_alloc(&c.arena, sizeof(double) * MAX_PAIRS);
   neo_status status = check_in(&c, db, board, dir, out);
   for (int s = 0; s < SIDES; s++)
     close_side(&c.side[s]);

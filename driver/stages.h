@@ -170,4 +170,17 @@ neo_status neo_tuner_start_noted(neo_ctx *ctx, neo_tuner *tuner);
 neo_status neo_check_model(neo_ctx *ctx, const neo_project *project, neo_db *db, const char *board,
                            neo_model_check *out);
 
+enum { NEO_MODEL_PAIRS = 40 };
+
+/* Times of runs in pairs, in ns. */
+typedef struct neo_model_runs {
+  int pairs, n_tasks;            /* 1 to NEO_MODEL_PAIRS */
+  const double *untuned, *tuned; /* by pair and task, and the whole model's after its tasks' */
+  const bool *may_keep;          /* by task: there is an untuned kernel, known to be right */
+} neo_model_runs;
+
+/* ratio: by task, tuned over untuned where the untuned kernel is kept, else 0. True if the model is
+ * slower tuned than untuned whichever kernels lose: then all that may be are kept. */
+bool neo_model_judge(const neo_model_runs *runs, double *ratio);
+
 #endif

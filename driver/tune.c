@@ -528,10 +528,11 @@ static neo_status note_model(pump *p) {
                   state->best_ns, "baseline_ns", state->baseline_ns, "bound_ns", state->bound_ns));
   }
   const neo_model_check *model = &p->result->model;
-  json_t *note = json_pack("{s:f, s:f, s:f, s:f, s:f, s:s, s:o}", "before_ns", p->result->before_ns,
-                           "after_ns", p->result->after_ns, "seconds", p->result->seconds,
-                           "untuned_model_ns", model->untuned_ns, "tuned_model_ns", model->tuned_ns,
-                           "kept_untuned", model->kept, "tasks", tasks);
+  json_t *note =
+      json_pack("{s:f, s:f, s:f, s:f, s:f, s:s, s:b, s:o}", "before_ns", p->result->before_ns,
+                "after_ns", p->result->after_ns, "seconds", p->result->seconds, "untuned_model_ns",
+                model->untuned_ns, "tuned_model_ns", model->tuned_ns, "kept_untuned", model->kept,
+                "kept_all", (int)model->kept_all, "tasks", tasks);
   neo_buf text = {0};
   neo_json_print(&text, note, false);
   json_decref(note);
