@@ -21,10 +21,12 @@ const char *neo_text_concat(const char *a, const char *b, neo_text_room room) {
 /* Ranges of letters of two bytes, or one, where both cases are as far from one another. */
 static const struct {
   int upper, last, distance;
-} letters[] = {{'A', 'Z', 32},     {0xc0, 0xd6, 32},   {0xd8, 0xde, 32},
-               {0x391, 0x3a9, 32}, {0x410, 0x42f, 32}, {0x400, 0x40f, 80}};
+} letters[] = {{'A', 'Z', 32},     {0xc0, 0xd6, 32},   {0xd8, 0xde, 32},  {0x391, 0x3a1, 32},
+               {0x3a3, 0x3a9, 32}, {0x410, 0x42f, 32}, {0x400, 0x40f, 80}};
 
 static int other_case(int c, neo_text_case to) {
+  if (c == 0x3c2) /* sigma at the end of a word: the capital one is that of the other */
+    return to == NEO_TEXT_UPPER ? 0x3a3 : c;
   for (int k = 0; k < NEO_COUNT(letters); k++) {
     int from = letters[k].upper, last = letters[k].last, far = letters[k].distance;
     if (to == NEO_TEXT_LOWER && c >= from && c <= last)

@@ -12,6 +12,7 @@
 #define MAX_CODE 4096
 #define MAX_RANGES 1024
 #define MAX_DEPTH 64
+#define MAX_ALTERNATIVES 256
 
 typedef enum opcode { SET, SPLIT, JUMP, BEGIN, END, EDGE, NO_EDGE, DONE } opcode;
 
@@ -36,7 +37,7 @@ typedef struct parser {
   const char *text, *at;
   const char *error;
   bool too_large;
-  int depth;
+  int depth, n_alternatives;
   instruction nowhere; /* what is emitted when there is no room */
 } parser;
 
@@ -58,10 +59,14 @@ static void fail(parser *r, const char *what) {
     r->error = what;
 }
 
+static void fail_size(parser *r, const char *what) {
+  r->too_large = r->too_large || !r->error;
+  fail(r, what);
+}
+
 static instruction *emit(parser *r, opcode op, int first, int count) {
   if (r->p->n == MAX_CODE) {
-    r->too_large = true;
-    fail(r, "too large");
+    fail_size(r, "too large");
     return &r->nowhere;
   }
   instruction *made = &r->p->code[r->p->n++];
@@ -81,8 +86,7 @@ static void insert(parser *r, int at, instruction what) {
 
 static void add_range(parser *r, int low, int high) {
   if (r->p->n_ranges == MAX_RANGES) {
-    r->too_large = true;
-    fail(r, "too large");
+    fail_size(r, "too large");
     return;
   }
   r->p->set[r->p->n_ranges++] = (range){low, high};
@@ -255,7 +259,7 @@ static void group(parser *r) {
   else if (r->at[0] == '?')
     fail(r, "a group of a kind that is not known");
   if (++r->depth > MAX_DEPTH)
-    fail(r, "groups nest too deep");
+    fail_size(r, "groups nest too deep");
   else
     alternatives(r);
   r->depth--;
@@ -342,8 +346,7 @@ static void repeat(parser *r, int start, int least, int most) {
   int n = r->p->n - start;
   instruction block[256];
   if (n > NEO_COUNT(block)) {
-    fail(r, "too large");
-    r->too_large = true;
+    fail_size(r, "too large");
     return;
   }
   memcpy(block, r->p->code + start, sizeof *block * (size_t)n);
@@ -395,11 +398,11 @@ static void alternatives(parser *r) {
   insert(r, start, (instruction){SPLIT, false, 1, n + 2});
   int jump = r->p->n;
   emit(r, JUMP, 0, 0);
-  if (++r->depth > MAX_DEPTH * 4)
-    fail(r, "too many alternatives");
+  if (++r->n_alternatives > MAX_ALTERNATIVES)
+    fail_size(r, "too many alternatives");
   else
     alternatives(r);
-  r->depth--;
+  r->n_alternatives--;
   if (!r->error)
     r->p->code[jump].first = r->p->n - jump;
 }
