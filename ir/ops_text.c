@@ -237,6 +237,9 @@ neo_status neo_infer_text_filter(neo_ctx *ctx, neo_graph *graph, neo_node *node)
   if (shape.rank < 1 || elements(&shape) != shape.dim[shape.rank - 1] ||
       shape.dim[shape.rank - 1] < 1)
     return neo_op_fail(ctx, node, NEO_BAD_INPUT, "[n] or [1, n] expected");
+  if (x->bounded || words->bounded) /* what is behind their ends would stay, or be looked for */
+    return neo_op_fail(ctx, node, NEO_UNSUPPORTED,
+                       "its inputs' extents are known at run time only");
   if (x->constant && words->constant && node->n_outputs == 1) {
     shape.dim[shape.rank - 1] =
         count_staying(graph, node, (neo_tensor *const[]){x->constant, words->constant});

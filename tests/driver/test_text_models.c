@@ -192,11 +192,34 @@ static void strings_are_no_numbers(void **state) {
   }
 }
 
+/* Words behind the end of a filtered text were counted as words that stay. */
+static void filtered_words_are_not_filtered_again(void **state) {
+  static const char *const calls[] = {"text_filter(%2, %1)", "text_filter(%0, %2)"};
+  (void)state;
+  for (int i = 0; i < NEO_COUNT(calls); i++) {
+    neo_buf graph_text = {0};
+    neo_graph *graph = NULL;
+    neo_buf_printf(&graph_text,
+                   "graph 1 \"g\"\n%%0 input \"x\" str [4]\n"
+                   "%%1 const \"words\" str [1] {\"a\"}\n"
+                   "%%2 \"y\" ? ? = text_filter(%%0, %%1) \"y\"\n"
+                   "%%3 \"z\" ? ? = %s \"z\"\noutput %%3 \"z\"\n",
+                   calls[i]);
+    must(&ctx, neo_graph_parse(&ctx, graph_text.data, &graph));
+    assert_int_equal(neo_pass_infer(&ctx, graph), NEO_UNSUPPORTED);
+    assert_non_null(strstr(ctx.message, "known at run time only"));
+    neo_ctx_clear(&ctx);
+    neo_graph_destroy(graph);
+    neo_buf_fini(&graph_text);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(strings_run),
       cmocka_unit_test(texts_are_printed_and_parsed),
       cmocka_unit_test(strings_are_no_numbers),
+      cmocka_unit_test(filtered_words_are_not_filtered_again),
   };
   neo_ctx_init(&ctx, 1);
   return cmocka_run_group_tests(tests, NULL, NULL);
