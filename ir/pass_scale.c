@@ -78,9 +78,15 @@ static neo_status scale_behind(neo_ctx *ctx, neo_graph *graph, int id, double c)
   return NEO_OK;
 }
 
+/* Scores of attention are scaled before the product for half floats' sake: behind it they would be
+ * infinite already. */
+static bool keeps_range(neo_dtype dtype) {
+  return dtype == NEO_F32 || dtype == NEO_F64 || dtype == NEO_BF16;
+}
+
 static bool is_float_product(const neo_graph *graph, const neo_node *node) {
   return !node->dead && neo_edit_is(node, "matmul") && node->n_outputs == 1 &&
-         neo_dtype_class(graph->value[node->output[0]].dtype) == 'f' &&
+         keeps_range(graph->value[node->output[0]].dtype) &&
          graph->value[node->output[0]].dtype == graph->value[node->input[0]].dtype;
 }
 

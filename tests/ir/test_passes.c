@@ -300,6 +300,15 @@ static void factors_go_behind_products(void **state) {
        "%6 \"z\" f32 [2,4,4] = matmul(%5, %5) \"z\"\n"
        "output %6 \"z\"\n",
        1},
+      /* half floats are scaled so that the product stays finite */
+      {"%4 \"h\" f16 [2,6,4] = cast(%0) {to=\"f16\"} \"h\"\n"
+       "%5 const \"k\" f16 [] {0.25}\n"
+       "%6 \"u\" f16 [2,3,8] = reshape(%4) {shape=[2,3,8]} \"u\"\n"
+       "%7 \"b\" f16 [2,3,8] = mul(%6, %5) \"b\"\n"
+       "%8 \"t\" f16 [2,8,3] = transpose(%6) {perm=[0,2,1]} \"t\"\n"
+       "%9 \"z\" f16 [2,3,3] = matmul(%7, %8) \"z\"\n"
+       "output %9 \"z\"\n",
+       1},
   };
   for (int i = 0; i < NEO_COUNT(rows); i++) {
     run r;
