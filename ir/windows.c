@@ -327,7 +327,8 @@ static neo_window box_at(const int64_t *start) {
   return window;
 }
 
-/* Every block writes a whole output of its own. */
+/* Every block writes a whole output of its own. Optional windows are given up one by one, so a
+ * group that would then make one of its outputs makes no other. */
 static bool try_slices(finder *f, int g, const move *moves, const int *value) {
   const neo_group *group = &f->partition->group[g];
   const neo_te *te = &group->te;
@@ -341,7 +342,8 @@ static bool try_slices(finder *f, int g, const move *moves, const int *value) {
     bool box =
         shape->rank == f->graph->value[whole].shape.rank && neo_window_is_box(&window, shape->rank);
     window.copy = box ? -1 : g;
-    if (!is_whole(&te->block[k], shape) || (!box && f->out->untouched[whole]) ||
+    if (!is_whole(&te->block[k], shape) ||
+        (!box && (f->out->untouched[whole] || te->n_blocks > 1)) ||
         !set_window(f, out, whole, &window, group->region)) {
       take_back(f, made, n);
       return false;
