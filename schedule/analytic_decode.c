@@ -115,7 +115,7 @@ neo_cost_part neo_cost_part_of(const neo_cost_plan *p, const neo_access *access,
     return (neo_cost_part){neo_ceil_div(n, dim.factor), neo_ceil_div(whole, dim.factor)};
   if (dim.part == '%')
     return (neo_cost_part){neo_min_i64(n, dim.factor), dim.factor};
-  return (neo_cost_part){n, whole};
+  return (neo_cost_part){n, dim.factor > 0 ? dim.factor : whole};
 }
 
 /* Widens out to the part of `producer`'s axes that `consumer` reads when its own axes cover

@@ -140,10 +140,32 @@ static void tiles_at_borders_are_slower(void **state) {
   close_pair(&p);
 }
 
+static double pick_ns(pair *p, int side) {
+  neo_candidate pick;
+  assert_int_equal(neo_space_analytic(p->space[side], 1, &pick), 1);
+  return neo_space_predict(p->space[side], &pick);
+}
+
+/* Rows of half a line that lie 1024 bytes apart were taken for 8 MB in one piece. */
+static void rows_of_a_window_are_no_stream(void **state) {
+  static const char *const text = "te 1\nb0 in f32 [262144,8]\nb1 out f32 [262144,8]\n"
+                                  "B0 b1[i0, i1] s[262144,8]\n  add(b0[i0, i1], f32:1)\n";
+  (void)state;
+  pair p;
+  open_pair(&p);
+  open_space(&p, 0, text, "0,1~256");
+  open_space(&p, 1, text, "0,1");
+  double ratio = pick_ns(&p, 0) / pick_ns(&p, 1);
+  print_message("rows of a window: %.2f times as slow\n", ratio);
+  assert_true(ratio > 1.2);
+  close_pair(&p);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(rows_that_share_a_set_are_slow),
       cmocka_unit_test(tiles_at_borders_are_slower),
+      cmocka_unit_test(rows_of_a_window_are_no_stream),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
