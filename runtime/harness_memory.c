@@ -136,7 +136,8 @@ static neo_status map_areas(neo_ctx *ctx, neo_harness_memory *m) {
     if (mprotect(begin, size, PROT_READ | PROT_WRITE) != 0)
       return neo_fail(ctx, NEO_NO_MEMORY, "harness: %zu bytes cannot be made writable", a->bytes);
     neo_pages_prefer_huge(begin, size);
-    make_present(a->start - a->front, size - a->slack);
+    size_t unused = a->slack / page * page;
+    make_present(begin + unused, size - unused);
   }
   m->work = m->work ? m->work : m->area[n].start;
   if (m->scratch)
