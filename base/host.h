@@ -73,6 +73,8 @@ neo_status neo_self_dir(neo_ctx *ctx, char out[512]);
 neo_status neo_json_parse(neo_ctx *ctx, const char *what, const char *text, size_t size,
                           json_t **out);
 void neo_json_print(neo_buf *buf, const json_t *json, bool pretty); /* sorted keys: canonical */
+/* A string of a name from a model file: if that is no UTF-8, its bytes over 127 become '?'. */
+json_t *neo_json_name(const char *name);
 /* Appends text as a JSON string with quotes. */
 void neo_json_quote(neo_buf *buf, const char *text);
 

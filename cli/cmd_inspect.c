@@ -126,10 +126,10 @@ static neo_status print_space(neo_ctx *ctx, const neo_project *project, const ne
 static json_t *task_json(const neo_task *task) {
   neo_buf te = {0};
   neo_te_print(&te, &task->group->te);
-  json_t *out = json_pack("{s:s, s:s, s:s, s:s, s:i, s:f, s:f, s:s}", "name", task->group->name,
-                          "op", task->group->op, "workload", task->group->key, "layouts",
-                          task->signature, "weight", task->weight, "flops", task->flops, "bytes",
-                          neo_te_bytes(&task->group->te), "te", te.data);
+  json_t *out = json_pack(
+      "{s:o, s:s, s:s, s:s, s:i, s:f, s:f, s:s}", "name", neo_json_name(task->group->name), "op",
+      task->group->op, "workload", task->group->key, "layouts", task->signature, "weight",
+      task->weight, "flops", task->flops, "bytes", neo_te_bytes(&task->group->te), "te", te.data);
   neo_buf_fini(&te);
   return out;
 }

@@ -46,10 +46,10 @@ static json_t *tensor_json(const neo_value *v, const char *name) {
   json_t *shape = v->shape.rank < 0 ? json_null() : json_array();
   for (int d = 0; d < v->shape.rank; d++)
     json_array_append_new(shape, v->shape.dim[d] >= 0 ? json_integer(v->shape.dim[d])
-                                 : v->dim_name[d]     ? json_string(v->dim_name[d])
+                                 : v->dim_name[d]     ? neo_json_name(v->dim_name[d])
                                                       : json_null());
   const char *dtype = v->dtype < NEO_DTYPE_COUNT ? neo_dtype_name(v->dtype) : NULL;
-  return json_pack("{s:s, s:s?, s:o}", "name", name, "dtype", dtype, "shape", shape);
+  return json_pack("{s:o, s:s?, s:o}", "name", neo_json_name(name), "dtype", dtype, "shape", shape);
 }
 
 static void add_inputs(summary *s) {
@@ -244,7 +244,7 @@ neo_status cli_inspect_model(neo_ctx *ctx, const cli_args *args, neo_arena *aren
   const char *format = neo_import_format(ctx, s.path);
   neo_ctx_clear(ctx);
   json_object_set_new(s.json, "format", json_string(format ? format : "?"));
-  json_object_set_new(s.json, "model", json_string(s.path));
+  json_object_set_new(s.json, "model", neo_json_name(s.path));
   neo_status status = import(&s, args, inputs);
   if (status == NEO_OK && s.graph)
     status = describe(&s, inputs);

@@ -42,7 +42,7 @@ static void json_line(cli_progress *progress, const neo_project *project,
   json_t *line = json_pack("{s:s, s:f}", "event", kinds[event->kind], "seconds",
                            (double)(neo_now_ns(progress->ctx) - progress->start) / 1e9);
   if (event->task >= 0) {
-    json_object_set_new(line, "task", json_string(project->task[event->task].group->name));
+    json_object_set_new(line, "task", neo_json_name(project->task[event->task].group->name));
     json_object_set_new(line, "workload", json_string(project->task[event->task].group->key));
   }
   if (event->trial) {

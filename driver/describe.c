@@ -4,26 +4,13 @@
 #include "driver/stages.h"
 #include "neo/neo_rt.h"
 
-/* Names come from model files; of one that is no UTF-8, its bytes over 127 become '?'. */
-static json_t *name_of(const char *name) {
-  json_t *out = json_string(name ? name : "");
-  if (out)
-    return out;
-  neo_buf text = {0};
-  for (const char *c = name; *c; c++)
-    neo_buf_u8(&text, (uint8_t)((unsigned char)*c < 128 ? *c : '?'));
-  out = json_string(text.data ? text.data : "");
-  neo_buf_fini(&text);
-  return out;
-}
-
 static const char *const storage_names[] = {"input", "output", "arena", "param"};
 
 static json_t *describe_value(const neo_plan_value *value) {
   json_t *dims = json_array();
   for (int d = 0; d < value->rank; d++)
     json_array_append_new(dims, json_integer(value->dim[d]));
-  return json_pack("{s:o, s:s, s:o, s:s, s:I, s:I}", "name", name_of(value->name), "dtype",
+  return json_pack("{s:o, s:s, s:o, s:s, s:I, s:I}", "name", neo_json_name(value->name), "dtype",
                    neo_dtype_name((neo_dtype)value->dtype), "shape", dims, "storage",
                    storage_names[value->storage], "slot", (json_int_t)value->slot, "bytes",
                    (json_int_t)value->bytes);
@@ -39,7 +26,7 @@ static json_t *describe_step(const neo_plan_step *step) {
                           json_pack("{s:i, s:I}", "function", (int)step->launch[l].function, "grid",
                                     (json_int_t)step->launch[l].grid));
   json_t *out = json_pack("{s:s, s:o, s:o, s:o, s:s, s:s}", "kind", kinds[step->kind], "name",
-                          name_of(step->name), "args", args, "launches", launches, "runtime",
+                          neo_json_name(step->name), "args", args, "launches", launches, "runtime",
                           step->runtime, "attributes", step->attributes);
   if (step->kind == NEO_PLAN_LOOP)
     json_object_set_new(out, "body_steps", json_integer(step->first));
@@ -116,11 +103,12 @@ double neo_generated_share(const neo_project *project) {
 static json_t *describe_task(const neo_task *task, const neo_built *built) {
   neo_buf schedule = {0};
   neo_schedule_print(&schedule, &built->choice.schedule);
-  json_t *out = json_pack(
-      "{s:o, s:s, s:s, s:s, s:i, s:f, s:s, s:s, s:f, s:s}", "name", name_of(task->group->name),
-      "op", task->group->op, "workload", task->group->key, "layouts", task->signature, "weight",
-      task->weight, "flops", task->flops, "origin", neo_choice_name(built->choice.kind), "reason",
-      built->choice.reason, "ns", built->choice.ns, "schedule", schedule.data);
+  json_t *out =
+      json_pack("{s:o, s:s, s:s, s:s, s:i, s:f, s:s, s:s, s:f, s:s}", "name",
+                neo_json_name(task->group->name), "op", task->group->op, "workload",
+                task->group->key, "layouts", task->signature, "weight", task->weight, "flops",
+                task->flops, "origin", neo_choice_name(built->choice.kind), "reason",
+                built->choice.reason, "ns", built->choice.ns, "schedule", schedule.data);
   neo_buf_fini(&schedule);
   return out;
 }
@@ -139,7 +127,7 @@ static void describe_input(json_t *out, const neo_member *member, int i) {
     neo_buf_printf(&text, "%lld", (long long)v->shape.dim[d]);
   }
   neo_buf_text(&text, "]");
-  json_t *name = name_of(v->name);
+  json_t *name = neo_json_name(v->name);
   json_object_set_new(out, json_string_value(name), json_string(text.data));
   json_decref(name);
   neo_buf_fini(&text);
@@ -170,8 +158,8 @@ void neo_describe_meta(neo_buf *out, const neo_family *family, const neo_built *
   json_t *meta = json_pack(
       "{s:s, s:i, s:o, s:s, s:i, s:s, s:f, s:f, s:i, s:I, s:I, s:o, s:o}", "neo", NEO_RT_VERSION,
       "plan_version", family->n > 1 || family->member[0].rows ? NEO_PLAN_VERSION : 3, "model",
-      name_of(project->graph->name), "target", project->target_text, "threads", project->threads,
-      "codegen", codegen, "flops", neo_project_flops(project), "generated_share",
+      neo_json_name(project->graph->name), "target", project->target_text, "threads",
+      project->threads, "codegen", codegen, "flops", neo_project_flops(project), "generated_share",
       neo_generated_share(project), "runtime_operators", runtime_ops, "params_bytes",
       (json_int_t)params->data.size, "weights_bytes", (json_int_t)params->weights_bytes, "shapes",
       describe_shapes(family), "tasks", tasks);

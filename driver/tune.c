@@ -519,20 +519,21 @@ static neo_status note_model(pump *p) {
     const neo_task_state *state = &p->state[t];
     p->result->before_ns += task->weight * state->first_ns;
     p->result->after_ns += task->weight * state->best_ns;
-    json_array_append_new(
-        tasks,
-        json_pack("{s:s, s:s, s:s, s:s, s:i, s:f, s:f, s:f, s:f, s:f, s:f}", "workload",
-                  task->group->key, "layout", task->signature, "name", task->group->name, "op",
-                  task->group->op, "weight", task->weight, "flops", task->flops, "bytes",
-                  neo_te_bytes(&task->group->te), "first_ns", state->first_ns, "best_ns",
-                  state->best_ns, "baseline_ns", state->baseline_ns, "bound_ns", state->bound_ns));
+    json_array_append_new(tasks,
+                          json_pack("{s:s, s:s, s:o, s:s, s:i, s:f, s:f, s:f, s:f, s:f, s:f}",
+                                    "workload", task->group->key, "layout", task->signature, "name",
+                                    neo_json_name(task->group->name), "op", task->group->op,
+                                    "weight", task->weight, "flops", task->flops, "bytes",
+                                    neo_te_bytes(&task->group->te), "first_ns", state->first_ns,
+                                    "best_ns", state->best_ns, "baseline_ns", state->baseline_ns,
+                                    "bound_ns", state->bound_ns));
   }
   const neo_model_check *model = &p->result->model;
   json_t *note =
-      json_pack("{s:f, s:f, s:f, s:f, s:f, s:s, s:b, s:o}", "before_ns", p->result->before_ns,
+      json_pack("{s:f, s:f, s:f, s:f, s:f, s:o, s:b, s:o}", "before_ns", p->result->before_ns,
                 "after_ns", p->result->after_ns, "seconds", p->result->seconds, "untuned_model_ns",
-                model->untuned_ns, "tuned_model_ns", model->tuned_ns, "kept_untuned", model->kept,
-                "kept_all", (int)model->kept_all, "tasks", tasks);
+                model->untuned_ns, "tuned_model_ns", model->tuned_ns, "kept_untuned",
+                neo_json_name(model->kept), "kept_all", (int)model->kept_all, "tasks", tasks);
   neo_buf text = {0};
   neo_json_print(&text, note, false);
   json_decref(note);

@@ -185,6 +185,19 @@ static void print_value(neo_buf *buf, const json_t *json, int indent) {
   }
 }
 
+json_t *neo_json_name(const char *name) {
+  json_t *out = json_string(name ? name : "");
+  if (out)
+    return out;
+  neo_buf text = {0};
+  for (const char *c = name; *c; c++)
+    neo_buf_u8(&text, (uint8_t)((unsigned char)*c < 128 ? *c : '?'));
+  neo_buf_u8(&text, 0);
+  out = json_string(text.failed ? "" : text.data);
+  neo_buf_fini(&text);
+  return out;
+}
+
 void neo_json_print(neo_buf *buf, const json_t *json, bool pretty) {
   print_value(buf, json, pretty ? 0 : -1);
   if (pretty)

@@ -155,6 +155,19 @@ static void test_json_is_canonical(void **state) {
              "{\n  \"k\": [\n    1,\n    {\n      \"x\": \"\xc3\xa9\\n\"\n    }\n  ]\n}\n");
 }
 
+/* Names that were no UTF-8, or were cut within a character, left nothing to print. */
+static void test_json_names_are_strings(void **state) {
+  (void)state;
+  static const char *const rows[][2] = {
+      {"n\u00e9", "n\u00e9"}, {"n\xe9", "n?"}, {"n\u00e9\xc3", "n???"}, {"", ""}, {NULL, ""}};
+  for (int i = 0; i < NEO_COUNT(rows); i++) {
+    json_t *name = neo_json_name(rows[i][0]);
+    assert_non_null(name);
+    assert_string_equal(json_string_value(name), rows[i][1]);
+    json_decref(name);
+  }
+}
+
 static void test_json_errors_have_a_place(void **state) {
   (void)state;
   json_t *json = NULL;
@@ -199,6 +212,7 @@ int main(void) {
       WITH_DIR(test_directories),
       WITH_DIR(test_map_a_file),
       cmocka_unit_test(test_json_is_canonical),
+      cmocka_unit_test(test_json_names_are_strings),
       cmocka_unit_test(test_json_errors_have_a_place),
       cmocka_unit_test(test_json_quote_is_always_valid),
   };
