@@ -113,8 +113,12 @@ static void fill_free(summary *s) {
   }
 }
 
-/* Inputs' bindings are the user's: a wrong one is an error of its own. */
+/* Inputs' bindings are the user's: a wrong one is an error of its own. Dimensions that have the
+ * name of a given one follow it, so what is free is known after binding only. */
 static neo_status infer(summary *s, const cli_inputs *inputs) {
+  neo_ctx quiet;
+  neo_ctx_fork(&quiet, s->ctx);
+  neo_pass_bind(&quiet, s->graph, inputs->n_bindings, inputs->binding);
   fill_free(s);
   NEO_TRY(neo_pass_bind(s->ctx, s->graph, inputs->n_bindings, inputs->binding));
   return neo_pass_infer_all(s->ctx, s->graph, on_problem, s);

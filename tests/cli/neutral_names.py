@@ -138,8 +138,21 @@ def all_at_once(d):
     check(len(json.loads(out)["unsupported"]) == 2, out)
 
 
+def names_follow(d):
+    """A dimension that another input has by the same name is not free."""
+    model = onnx(d("follow.onnx"), [node("Add", ["x", "y"], ["z"])],
+                 [value_info("x", ["n", 3]), value_info("y", ["n", 3])], [value_info("z", ["n", 3])])
+    out, _ = run("neo", "inspect", model, "--input", "x=8,3", "--json")
+    got = json.loads(out)
+    check(got["outputs"][0]["shape"] == [8, 3] and not got["free_dimensions_as_1"], out)
+    out, _ = run("neo", "inspect", model, "--json")
+    got = json.loads(out)
+    check(got["outputs"][0]["shape"] == [1, 3] and got["free_dimensions_as_1"], out)
+
+
 with Scratch() as d:
     all_at_once(d)
+    names_follow(d)
     inspect_all(d)
     compile_some(d)
     two_models(d)
