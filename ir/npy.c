@@ -204,11 +204,14 @@ static size_t stored_size(const header *h) {
   return h->dtype == NEO_STR ? (size_t)h->units * (h->wide ? 4 : 1) : neo_dtype_size(h->dtype);
 }
 
+enum { MOST_EMPTY = 1 << 20 }; /* strings of no characters, which take no bytes in the file */
+
 /* Guards against a small file that claims a huge shape, before anything is allocated. */
 static neo_status check_file_size(neo_ctx *ctx, const char *path, FILE *file, const header *h) {
   int64_t n;
   size_t size;
-  if (!neo_shape_elements(&h->shape, &n) || !neo_mul_size((size_t)n, stored_size(h), &size))
+  if (!neo_shape_elements(&h->shape, &n) || !neo_mul_size((size_t)n, stored_size(h), &size) ||
+      (stored_size(h) == 0 && n > MOST_EMPTY))
     return bad(ctx, path, "the shape is too large");
   long at = ftell(file);
   if (at < 0 || fseek(file, 0, SEEK_END) != 0)

@@ -169,6 +169,8 @@ static void bad_files_are_refused(void **state) {
        NEO_BAD_INPUT},
       {"{'descr': '<f4', 'fortran_order': False, 'shape': (9223372036854775807, 9), }", "too large",
        NEO_BAD_INPUT},
+      {"{'descr': '<U0', 'fortran_order': False, 'shape': (9999999999,), }", "too large",
+       NEO_BAD_INPUT},
       {"{'descr': '<f4', 'fortran_order': False, 'shape': (-1,), }", "tuple of sizes",
        NEO_BAD_INPUT},
       {"{'descr': '<c8', 'fortran_order': False, 'shape': (1,), }", "<c8", NEO_UNSUPPORTED},
