@@ -87,20 +87,20 @@ void mx_erfinv(mx_node *node) {
   int near = polynomial(node, scaled(node, w, "sub", 2.5), middle, NEO_COUNT(middle));
   int far =
       polynomial(node, scaled(node, mx_one(node, "sqrt", w), "sub", 3), tail, NEO_COUNT(tail));
-  int y = where(node, scaled(node, w, "less", 5), near, far);
-  mx_set(node, 0, mx_two(node, "mul", y, x));
+  int y = mx_two(node, "mul", where(node, scaled(node, w, "less", 5), near, far), x);
+  int end = scaled(node, mx_one(node, "abs", x), "equal", 1);
+  mx_set(node, 0, where(node, end, scaled(node, x, "mul", INFINITY), y));
 }
 
 /* ---- order, sums ----------------------------------------------------------------------------- */
 
-/* axis=None: of all elements. */
+/* axis=None: of all elements, which is not what an absent axis means if there is another default.
+ */
 static int one_axis(mx_node *node, int x, int64_t otherwise, int64_t *axis) {
-  const char *text = mx_text(node, "axis", NULL);
-  *axis = mx_int(node, "axis", otherwise);
-  if (text || otherwise != INT64_MAX)
-    return x;
-  *axis = 0;
-  return neo_emit_reshape(&node->im->e, x, 1, (int64_t[]){-1});
+  const char *text = json_string_value(json_object_get(node->attrs, "axis"));
+  bool all = text ? strcmp(text, "None") == 0 : otherwise == INT64_MAX;
+  *axis = all ? 0 : mx_int(node, "axis", otherwise);
+  return all ? neo_emit_reshape(&node->im->e, x, 1, (int64_t[]){-1}) : x;
 }
 
 /* sort, argsort: all elements of top_k */

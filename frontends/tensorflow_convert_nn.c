@@ -186,7 +186,6 @@ neo_status tf_pool(tf_import *im, tf_node *node) {
 
 /* ---- normalisation ----------------------------------------------------------------------------------- */
 
-/* FusedBatchNorm*(x, scale, offset, mean, variance) */
 /* Mean and variance of x = in[0] over all but its channels. Given out, the variance is that of the
  * population. */
 static void batch_statistics(tf_import *im, tf_node *node, int rank, int *in) {
@@ -213,6 +212,7 @@ static void batch_statistics(tf_import *im, tf_node *node, int rank, int *in) {
   tf_set(node, 2, neo_emit_binary(e, "mul", in[4], neo_emit_scalar(e, NEO_F32, unbiased)));
 }
 
+/* FusedBatchNorm*(x, scale, offset, mean, variance) */
 neo_status tf_fused_batch_norm(tf_import *im, tf_node *node) {
   int rank = tf_string_is(node, "data_format", "NHWC", "NDHWC") ||
                      tf_string_is(node, "data_format", "NHWC", "NCDHW")

@@ -55,7 +55,8 @@ neo_status tf_bitcast(tf_import *im, tf_node *node) {
   return tf_set1(node, made->output[0]);
 }
 
-/* Bincount, DenseBincount (x [n] or [rows, n], size, weights of x's shape, or empty) */
+/* Bincount(x of any shape, size, weights of x's shape, or empty), DenseBincount, which counts the
+ * rows of x [rows, n] one by one */
 neo_status tf_bincount(tf_import *im, tf_node *node) {
   neo_emitter *e = im->e;
   int64_t size, axis = -2;
@@ -72,8 +73,12 @@ neo_status tf_bincount(tf_import *im, tf_node *node) {
   int64_t *bin = neo_arena_alloc(e->graph->arena, sizeof *bin * (size_t)(size + 1)), last = rank;
   for (int64_t k = 0; k < size; k++)
     bin[k] = k;
-  if (rank == 0) {
-    x = neo_emit_reshape(e, x, 1, (int64_t[]){1});
+  int64_t elements = 0;
+  bool weighted = !binary && w && neo_shape_elements(w, &elements) && elements > 0;
+  if (rank == 0 || strcmp(node->row->op, "Bincount") == 0) {
+    const int64_t all = -1;
+    x = neo_emit_reshape(e, x, 1, &all);
+    weights = weighted ? neo_emit_reshape(e, weights, 1, &all) : weights;
     last = 1;
   }
   neo_node *column = neo_emit_node(e, "unsqueeze", 1, &x, 1);
@@ -81,9 +86,8 @@ neo_status tf_bincount(tf_import *im, tf_node *node) {
   int hit = neo_emit_binary(e, "equal", column->output[0], neo_emit_ints(e, (int)size, bin));
   neo_dtype to = tf_type(node, "T");
   to = to == NEO_DTYPE_COUNT ? NEO_F32 : to;
-  int64_t elements = 0;
   int counted = neo_emit_cast(e, hit, to);
-  if (!binary && w && neo_shape_elements(w, &elements) && elements > 0) {
+  if (weighted) {
     neo_node *each = neo_emit_node(e, "unsqueeze", 1, &weights, 1);
     neo_node_set_ints(e->graph, each, "axes", 1, &last);
     counted = neo_emit_binary(e, "mul", counted, each->output[0]);

@@ -60,6 +60,51 @@ static void the_newest_epoch_is_taken_and_said(void **state) {
   rows_must(&ctx, neo_dir_remove(&ctx, folder));
 }
 
+/* What one operator makes of six numbers [2, 3]. */
+static void of_six(const char *op, const char *attrs, const float *data, const float *want) {
+  char folder[256], path[600];
+  neo_buf text = {0};
+  neo_graph *graph = NULL;
+  neo_binding binding = {"data", {2, {2, 3}}, false, NEO_F32};
+  neo_import_options options = {.n_bindings = 1, .binding = &binding};
+  neo_tensor in, out;
+  rows_must(&ctx, neo_dir_temp(&ctx, NULL, folder));
+  copy("mnist_lenet-0003.params", folder, "net-0001.params");
+  neo_buf_printf(&text,
+                 "{\"nodes\": [{\"op\": \"null\", \"name\": \"data\", \"inputs\": []},"
+                 "{\"op\": \"%s\", \"name\": \"y\", \"attrs\": {%s}, \"inputs\": [[0,0,0]]}],"
+                 "\"arg_nodes\": [0], \"heads\": [[1,0,0]]}",
+                 op, attrs);
+  snprintf(path, sizeof path, "%s/net-symbol.json", folder);
+  rows_must(&ctx, neo_file_write(&ctx, path, text.data, text.size));
+  rows_must(&ctx, neo_import(&ctx, path, &options, &graph));
+  rows_must(&ctx, neo_pass_bind(&ctx, graph, 1, &binding));
+  rows_must(&ctx, neo_pass_infer(&ctx, graph));
+  rows_must(&ctx, neo_tensor_create(&ctx, NEO_F32, &binding.shape, &in));
+  memcpy(in.data, data, in.size);
+  rows_must(&ctx, neo_graph_interpret(&ctx, graph, &in, &out));
+  assert_int_equal(out.size, 6 * sizeof(float));
+  for (int i = 0; i < 6; i++)
+    if (((const float *)out.data)[i] != want[i])
+      fail_msg("%s: element %d is %g", op, i, (double)((const float *)out.data)[i]);
+  neo_tensor_free(&ctx, &in);
+  neo_tensor_free(&ctx, &out);
+  neo_graph_destroy(graph);
+  neo_buf_fini(&text);
+  rows_must(&ctx, neo_dir_remove(&ctx, folder));
+}
+
+/* An axis of None sorted rows; erfinv(1) was -inf. */
+static void corners_of_special_operators(void **state) {
+  static const float data[] = {6, 1, 5, 2, 4, 3}, sorted[] = {1, 2, 3, 4, 5, 6},
+                     rows[] = {1, 5, 6, 2, 3, 4}, ends[] = {1, -1, 0, 1, -1, 0},
+                     infinite[] = {INFINITY, -INFINITY, 0, INFINITY, -INFINITY, 0};
+  (void)state;
+  of_six("sort", "\"axis\": \"None\"", data, sorted);
+  of_six("sort", "", data, rows);
+  of_six("erfinv", "", ends, infinite);
+}
+
 static void shapes_not_given_are_asked_for(void **state) {
   (void)state;
   char path[600];
@@ -75,6 +120,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(stored_cases),
       cmocka_unit_test(the_newest_epoch_is_taken_and_said),
+      cmocka_unit_test(corners_of_special_operators),
       cmocka_unit_test(shapes_not_given_are_asked_for),
   };
   neo_ctx_init(&ctx, 1);
