@@ -89,7 +89,7 @@ void mx_erfinv(mx_node *node) {
       polynomial(node, scaled(node, mx_one(node, "sqrt", w), "sub", 3), tail, NEO_COUNT(tail));
   int y = mx_two(node, "mul", where(node, scaled(node, w, "less", 5), near, far), x);
   int end = scaled(node, mx_one(node, "abs", x), "equal", 1);
-  mx_set(node, 0, where(node, end, scaled(node, x, "mul", INFINITY), y));
+  mx_set(node, 0, where(node, end, scaled(node, x, "mul", (double)INFINITY), y));
 }
 
 /* ---- order, sums ----------------------------------------------------------------------------- */
