@@ -165,8 +165,10 @@ static neo_status cannot_run(solver *s, const char *name, const neo_graph *other
   return infer_instance(s, graph);
 }
 
-static void drop_last(neo_flow *flow) {
-  neo_graph_destroy(flow->graph[--flow->n]);
+/* Of an instance that could not even be made there is none. */
+static void drop_behind(neo_flow *flow, int n) {
+  while (flow->n > n)
+    neo_graph_destroy(flow->graph[--flow->n]);
 }
 
 /* Both branches of an open condition, `else` first; one of them may be such that it cannot run. */
@@ -183,11 +185,11 @@ static neo_status both_branches(solver *s, neo_graph **other, neo_graph **taken)
     s->ctx = ctx;
     if (second == NEO_OK)
       return NEO_OK;
-    drop_last(s->flow);
+    drop_behind(s->flow, 1);
     return second == NEO_BAD_INPUT ? cannot_run(s, "then", *other, taken)
                                    : branch(s, "then", taken);
   }
-  drop_last(s->flow);
+  drop_behind(s->flow, 0);
   if (first != NEO_BAD_INPUT)
     return branch(s, "else", other);
   NEO_TRY(branch(s, "then", taken));
