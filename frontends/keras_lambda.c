@@ -168,6 +168,18 @@ static json_t *slices_of(const json_t *spec) {
   return args;
 }
 
+/* Arguments that no function of Keras 3 has: what they ask for would be left out. */
+static void refuse_arguments(keras_call *c, const json_t *kwargs) {
+  static const char *const names[] = {"transpose_a", "transpose_b", "adjoint_a", "adjoint_b",
+                                      "batch_dims",  "exclusive",   "reverse",   "on_value",
+                                      "off_value",   "squeeze_dims"};
+  for (int i = 0; i < NEO_COUNT(names); i++) {
+    const json_t *v = json_object_get(kwargs, names[i]);
+    if (json_is_true(v) || json_is_array(v) || (json_is_number(v) && json_number_value(v) != 0))
+      keras_unsupported(c, "argument '%s'", names[i]);
+  }
+}
+
 json_t *keras_lambda_open(keras_call *c, const json_t *kwargs) {
   const char *function = json_string_value(json_object_get(c->config, "function")), *key;
   json_t *config = json_object(), *value;
@@ -188,10 +200,10 @@ json_t *keras_lambda_open(keras_call *c, const json_t *kwargs) {
   }
   if (strcmp(c->class_name, "Softmax") == 0 && json_is_null(json_object_get(config, "axis")))
     json_object_del(config, "axis");
+  if (strcmp(c->class_name, "Gelu") == 0 && !json_object_get(config, "approximate"))
+    json_object_set_new(config, "approximate", json_false()); /* as tf.nn.gelu has it */
   c->config = config;
-  if (json_is_true(json_object_get(kwargs, "transpose_a")) ||
-      json_is_true(json_object_get(kwargs, "transpose_b")))
-    keras_unsupported(c, "transposed operands");
+  refuse_arguments(c, kwargs);
   return config;
 }
 
