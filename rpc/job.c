@@ -30,15 +30,14 @@ static double get_f64(neo_reader *in) {
   return v;
 }
 
-/* u8 length + bytes, at most size - 1 of them. */
-static void put_text(neo_buf *out, const char *text, size_t size) {
+void neo_rpc_put_text(neo_buf *out, const char *text, size_t size) {
   const char *end = memchr(text, '\0', size < 256 ? size : 256);
   size_t length = end ? (size_t)(end - text) : size - 1;
   neo_buf_u8(out, (uint8_t)length);
   neo_buf_append(out, text, length);
 }
 
-static void get_text(neo_reader *in, char *out, size_t size) {
+void neo_rpc_get_text(neo_reader *in, char *out, size_t size) {
   size_t length = neo_read_u8(in);
   const uint8_t *text = neo_read_bytes(in, length);
   if (in->failed || length >= size || memchr(text, '\0', length)) {
@@ -51,7 +50,7 @@ static void get_text(neo_reader *in, char *out, size_t size) {
 
 /* A blob key, or "" where that is allowed. */
 static void get_key(neo_reader *in, bool required, char out[33]) {
-  get_text(in, out, 33);
+  neo_rpc_get_text(in, out, 33);
   size_t length = strlen(out);
   if (in->failed || (length == 0 && !required))
     return;
@@ -61,7 +60,7 @@ static void get_key(neo_reader *in, bool required, char out[33]) {
 
 /* A name that an object file's table of symbols may have. */
 static void get_symbol(neo_reader *in, char *out, size_t size) {
-  get_text(in, out, size);
+  neo_rpc_get_text(in, out, size);
   if (!in->failed && !*out)
     in->failed = true;
   for (const char *at = out; !in->failed && *at; at++)
@@ -82,7 +81,7 @@ void neo_hello_encode(neo_buf *out, const neo_hello *hello) {
   neo_buf_u32le(out, hello->pid);
   neo_buf_u32le(out, hello->threads);
   put_f64(out, hello->bandwidth);
-  put_text(out, hello->cpu_model, sizeof(hello->cpu_model));
+  neo_rpc_put_text(out, hello->cpu_model, sizeof(hello->cpu_model));
 }
 
 neo_status neo_hello_decode(neo_ctx *ctx, const uint8_t *data, size_t size, neo_hello *out) {
@@ -91,7 +90,7 @@ neo_status neo_hello_decode(neo_ctx *ctx, const uint8_t *data, size_t size, neo_
   hello.pid = neo_read_u32le(&in);
   hello.threads = neo_read_u32le(&in);
   hello.bandwidth = get_f64(&in);
-  get_text(&in, hello.cpu_model, sizeof(hello.cpu_model));
+  neo_rpc_get_text(&in, hello.cpu_model, sizeof(hello.cpu_model));
   NEO_TRY(finished(ctx, &in, "hello"));
   *out = hello;
   return NEO_OK;
@@ -100,8 +99,8 @@ neo_status neo_hello_decode(neo_ctx *ctx, const uint8_t *data, size_t size, neo_
 /* ---- jobs -------------------------------------------------------------------------------------- */
 
 static void put_kernel(neo_buf *out, const neo_job_kernel *k, uint32_t n_cases) {
-  put_text(out, k->object, sizeof(k->object));
-  put_text(out, k->symbol, sizeof(k->symbol));
+  neo_rpc_put_text(out, k->object, sizeof(k->object));
+  neo_rpc_put_text(out, k->symbol, sizeof(k->symbol));
   neo_buf_u32le(out, k->n_launches);
   for (uint32_t i = 0; i < k->n_launches && i < NEO_JOB_MAX_LAUNCHES; i++)
     put_i64(out, k->grid[i]);
@@ -111,7 +110,7 @@ static void put_kernel(neo_buf *out, const neo_job_kernel *k, uint32_t n_cases) 
     neo_buf_u8(out, k->dtype[i]);
     put_i64(out, k->bytes[i]);
     for (uint32_t c = 0; c < n_cases && c < NEO_JOB_MAX_CASES; c++)
-      put_text(out, k->data[c][i], sizeof(k->data[c][i]));
+      neo_rpc_put_text(out, k->data[c][i], sizeof(k->data[c][i]));
   }
   put_i64(out, k->work_bytes);
   put_i64(out, k->scratch_bytes);
@@ -252,8 +251,8 @@ neo_status neo_job_decode(neo_ctx *ctx, const uint8_t *data, size_t size, neo_jo
 void neo_job_result_encode(neo_buf *out, const neo_job_result *r) {
   neo_buf_u32le(out, r->outcome);
   neo_buf_u32le(out, (uint32_t)r->signal);
-  put_text(out, r->phase, sizeof(r->phase));
-  put_text(out, r->text, sizeof(r->text));
+  neo_rpc_put_text(out, r->phase, sizeof(r->phase));
+  neo_rpc_put_text(out, r->text, sizeof(r->text));
   neo_buf_u32le(out, (uint32_t)r->verify.verdict);
   put_f64(out, r->verify.max_error);
   neo_buf_u32le(out, (uint32_t)r->verify.buffer);
@@ -314,8 +313,8 @@ static neo_status get_outputs(neo_ctx *ctx, neo_reader *in, neo_job_result *r) {
 static neo_status get_result(neo_ctx *ctx, neo_reader *in, neo_job_result *r) {
   r->outcome = neo_read_u32le(in);
   r->signal = (int32_t)neo_read_u32le(in);
-  get_text(in, r->phase, sizeof(r->phase));
-  get_text(in, r->text, sizeof(r->text));
+  neo_rpc_get_text(in, r->phase, sizeof(r->phase));
+  neo_rpc_get_text(in, r->text, sizeof(r->text));
   uint32_t verdict = neo_read_u32le(in);
   r->verify.max_error = get_f64(in);
   r->verify.buffer = (int)neo_read_u32le(in);

@@ -3,23 +3,6 @@
 
 #include "rpc/net.h"
 
-static void put_text(neo_buf *out, const char *text) {
-  size_t length = strlen(text);
-  neo_buf_u8(out, (uint8_t)length);
-  neo_buf_append(out, text, length);
-}
-
-static void get_text(neo_reader *in, char *out, size_t size) {
-  size_t length = neo_read_u8(in);
-  const uint8_t *text = neo_read_bytes(in, length);
-  if (in->failed || length >= size || memchr(text, '\0', length)) {
-    in->failed = true;
-    return;
-  }
-  memcpy(out, text, length);
-  out[length] = '\0';
-}
-
 /* What is printed must not move a terminal's cursor. */
 static bool is_printable(const char *text) {
   for (; *text; text++)
@@ -31,36 +14,36 @@ static bool is_printable(const char *text) {
 void neo_net_join_encode(neo_buf *out, const neo_net_join *join) {
   neo_buf hello = {0};
   neo_buf_u32le(out, join->protocol);
-  put_text(out, join->name);
+  neo_rpc_put_text(out, join->name, sizeof(join->name));
   neo_buf_u64le(out, join->boot);
   neo_hello_encode(&hello, &join->hello);
   neo_buf_u32le(out, (uint32_t)hello.size);
   neo_buf_append(out, hello.data, hello.size);
   out->failed = out->failed || hello.failed;
   neo_buf_fini(&hello);
-  put_text(out, join->reason);
+  neo_rpc_put_text(out, join->reason, sizeof(join->reason));
   neo_buf_u8(out, (uint8_t)join->n_facts);
   for (int f = 0; f < join->n_facts; f++) {
-    put_text(out, join->fact[f].name);
-    put_text(out, join->fact[f].value);
+    neo_rpc_put_text(out, join->fact[f].name, sizeof(join->fact[f].name));
+    neo_rpc_put_text(out, join->fact[f].value, sizeof(join->fact[f].value));
   }
 }
 
 static neo_status get_join(neo_ctx *ctx, neo_reader *in, neo_net_join *join) {
-  get_text(in, join->name, sizeof(join->name));
+  neo_rpc_get_text(in, join->name, sizeof(join->name));
   join->boot = neo_read_u64le(in);
   uint32_t hello = neo_read_u32le(in);
   const uint8_t *bytes = neo_read_bytes(in, hello);
   if (in->failed || !neo_net_name_ok(join->name))
     return neo_fail(ctx, NEO_BAD_INPUT, "join: damaged near byte %zu", in->at);
   NEO_TRY(neo_hello_decode(ctx, bytes, hello, &join->hello));
-  get_text(in, join->reason, sizeof(join->reason));
+  neo_rpc_get_text(in, join->reason, sizeof(join->reason));
   join->n_facts = neo_read_u8(in);
   bool good = join->n_facts <= NEO_MAX_FACTS && is_printable(join->reason) &&
               is_printable(join->hello.cpu_model);
   for (int f = 0; good && f < join->n_facts; f++) {
-    get_text(in, join->fact[f].name, sizeof(join->fact[f].name));
-    get_text(in, join->fact[f].value, sizeof(join->fact[f].value));
+    neo_rpc_get_text(in, join->fact[f].name, sizeof(join->fact[f].name));
+    neo_rpc_get_text(in, join->fact[f].value, sizeof(join->fact[f].value));
     good = !in->failed && is_printable(join->fact[f].name) && is_printable(join->fact[f].value);
   }
   if (!good || in->failed || in->at != in->size)

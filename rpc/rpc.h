@@ -136,6 +136,10 @@ typedef struct neo_hello {
   double bandwidth; /* bytes per ns, all of them reading; 0: not measured */
   char cpu_model[64];
 } neo_hello;
+/* A text in a payload: u8 length and bytes; of a text in an array of `size` bytes, at most size - 1
+ * (and 255) of them. What does not fit `out` or holds a zero byte fails the reader. */
+void neo_rpc_put_text(neo_buf *out, const char *text, size_t size);
+void neo_rpc_get_text(neo_reader *in, char *out, size_t size);
 void neo_hello_encode(neo_buf *out, const neo_hello *hello);
 neo_status neo_hello_decode(neo_ctx *ctx, const uint8_t *data, size_t size, neo_hello *out);
 
