@@ -15,7 +15,9 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#if defined(__GNUC__)
+#if defined(__MINGW32__) /* C99's formats, as everywhere else: with __USE_MINGW_ANSI_STDIO */
+#define NEO_PRINTF(f, a) __attribute__((format(gnu_printf, f, a)))
+#elif defined(__GNUC__)
 #define NEO_PRINTF(f, a) __attribute__((format(printf, f, a)))
 #else
 #define NEO_PRINTF(f, a)

@@ -59,7 +59,7 @@ static const cli_command neo_commands[] = {
     {"compile", "MODEL", "model file -> artifact directory",
      "Imports a model, takes the best schedule of each task from the tuning database (or a near "
      "record, or the\n"
-     "analytic model), generates code and writes compiled.so, compiled_model.json, "
+     "analytic model), generates code and writes compiled.so (compiled.dll), compiled_model.json, "
      "compiled.params, compiled.meta.",
      "neo compile resnet50.onnx --output out/\nneo compile det.onnx -o out --input x=1,3,640,640 "
      "--threads 1 --db none\nneo compile cls.onnx -o out --input x=1..16,3,224,224",

@@ -1,9 +1,10 @@
-/* codegen/artifact.c: the artifact directory: compiled.so, compiled.params, compiled_model.json,
- * compiled.meta.
+/* codegen/artifact.c: the artifact directory: compiled.so (for Windows compiled.dll),
+ * compiled.params, compiled_model.json, compiled.meta.
  *
- * compiled.so is linked by ld.lld from the kernels' objects and one object made here, which holds
- * the exported `neo_module` (neo/abi.h): the plan's bytes and a table of function pointers in the
- * plan's order. No other symbol is exported, no library is needed.
+ * compiled.so is linked by LLVM's linker from the kernels' objects and one object made here, which
+ * holds the exported `neo_module` (neo/abi.h): the plan's bytes and a table of function pointers in
+ * the plan's order. No other symbol is exported, no library is needed. How it is linked depends on
+ * the operating system: one row of `linkers` each.
  *
  * compiled.params is a 64-byte header (magic "NEOPARM1", u32 version 1, u32 zero, u64 bytes, u32
  * CRC-32 of the data, zeros; little endian) and the data.
@@ -30,8 +31,52 @@
 
 enum { PATH_SIZE = 1024, LINK_TIMEOUT_MS = 120000 };
 
-static const char *const file_names[] = {"compiled.so", "compiled.params", "compiled_model.json",
-                                         "compiled.meta"};
+static const char *const file_names[] = {"compiled.so", "compiled.dll", "compiled.params",
+                                         "compiled_model.json", "compiled.meta"};
+
+enum { MAX_OPTIONS = 12 };
+
+typedef struct linker {
+  const char *os, *library;
+  const char *program[2]; /* Debian's versioned name first */
+  const char *exports;    /* how the list of exports is given; NULL: option says it */
+  const char *output;
+  const char *option[MAX_OPTIONS];
+} linker;
+
+/* no-mmap-output-file: a full disk is an error, not SIGBUS. Android maps libraries in pages of 16
+ * KB on some devices, of 4 KB on others. */
+static const linker linkers[] = {
+    {"",
+     "compiled.so",
+     {"ld.lld-19", "ld.lld"},
+     "--version-script=",
+     "--output=",
+     {"-shared", "--no-undefined", "--build-id=none", "--hash-style=gnu", "--no-mmap-output-file",
+      "-z", "noexecstack"}},
+    {"android",
+     "compiled.so",
+     {"ld.lld-19", "ld.lld"},
+     "--version-script=",
+     "--output=",
+     {"-shared", "--no-undefined", "--build-id=none", "--hash-style=gnu", "--no-mmap-output-file",
+      "-soname=compiled.so", "-z", "noexecstack", "-z", "max-page-size=16384", "-z",
+      "common-page-size=16384"}},
+    {"windows",
+     "compiled.dll",
+     {"lld-link-19", "lld-link"},
+     NULL,
+     "/out:",
+     {"/dll", "/noentry", "/nologo", "/machine:x64", "/nodefaultlib", "/noimplib", "/Brepro",
+      "/export:" NEO_MODULE_SYMBOL ",DATA"}},
+};
+
+static const linker *find_linker(const neo_target *target) {
+  for (int k = 0; k < NEO_COUNT(linkers); k++)
+    if (strcmp(linkers[k].os, target->os) == 0)
+      return &linkers[k];
+  return &linkers[0];
+}
 
 /* ---- the module object --------------------------------------------------------------------------- */
 
@@ -159,25 +204,21 @@ static neo_status write_inputs(neo_ctx *ctx, const char *work, const neo_target 
   return status;
 }
 
-static neo_status run_linker(neo_ctx *ctx, const char *linker, const char *work, const char *so) {
-  char objects[PATH_SIZE], exports[PATH_SIZE];
+static neo_status run_linker(neo_ctx *ctx, const linker *l, const char *program, const char *work) {
+  char objects[PATH_SIZE], exports[PATH_SIZE], output[PATH_SIZE];
   int a = snprintf(objects, sizeof objects, "@%s/objects", work);
-  int b = snprintf(exports, sizeof exports, "--version-script=%s/exports", work);
-  if (a >= PATH_SIZE || b >= PATH_SIZE)
+  int b = snprintf(exports, sizeof exports, "%s%s/exports", l->exports ? l->exports : "", work);
+  int c = snprintf(output, sizeof output, "%s%s/%s", l->output, work, l->library);
+  if (a >= PATH_SIZE || b >= PATH_SIZE || c >= PATH_SIZE)
     return neo_fail(ctx, NEO_USAGE, "artifact: path '%s' is too long", work);
-  const char *argv[] = {linker,
-                        "-shared",
-                        "--no-undefined",
-                        "--build-id=none",
-                        "--hash-style=gnu",
-                        "--no-mmap-output-file", /* a full disk is an error, not SIGBUS */
-                        "-z",
-                        "noexecstack",
-                        exports,
-                        "-o",
-                        so,
-                        objects,
-                        NULL};
+  const char *argv[MAX_OPTIONS + 5] = {program};
+  int n = 1;
+  for (int k = 0; k < MAX_OPTIONS && l->option[k]; k++)
+    argv[n++] = l->option[k];
+  if (l->exports)
+    argv[n++] = exports;
+  argv[n++] = output;
+  argv[n] = objects;
   neo_process_result result = {0};
   neo_ctx start;
   neo_ctx_fork(&start, ctx);
@@ -185,10 +226,10 @@ static neo_status run_linker(neo_ctx *ctx, const char *linker, const char *work,
     return neo_fail(ctx, NEO_UNREACHABLE, "artifact: %s", start.message);
   neo_status status = NEO_OK;
   if (result.exit_code != 0) {
-    const char *output = result.output.size ? result.output.data : "no output";
-    bool full = strstr(output, strerror(ENOSPC)) || strstr(output, strerror(EFBIG));
+    const char *text = result.output.size ? result.output.data : "no output";
+    bool full = strstr(text, strerror(ENOSPC)) || strstr(text, strerror(EFBIG));
     status = neo_fail(ctx, full ? NEO_IO : NEO_INTERNAL, "artifact: %s could not write %s: %.600s",
-                      linker, so, output);
+                      program, l->library, text);
     while (ctx->message[0] && ctx->message[strlen(ctx->message) - 1] == '\n')
       ctx->message[strlen(ctx->message) - 1] = '\0';
   }
@@ -197,34 +238,35 @@ static neo_status run_linker(neo_ctx *ctx, const char *linker, const char *work,
 }
 
 /* The linker's output goes through neo_file_write, as all files of an artifact. */
-static neo_status move_so(neo_ctx *ctx, const char *from, const char *dir) {
+static neo_status move_library(neo_ctx *ctx, const char *work, const char *dir, const char *name) {
   neo_buf bytes = {0};
+  char from[PATH_SIZE];
+  NEO_TRY(join(ctx, work, name, from));
   neo_status status = neo_file_read(ctx, from, 0, &bytes);
   if (status == NEO_OK)
-    status = write_part(ctx, dir, "compiled.so", bytes.data, bytes.size);
+    status = write_part(ctx, dir, name, bytes.data, bytes.size);
   neo_buf_fini(&bytes);
   return status;
 }
 
-/* Debian's versioned name first. NEO_UNREACHABLE means that it could not be started. */
-static neo_status link_so(neo_ctx *ctx, const char *dir, const neo_target *target,
-                          const neo_artifact *artifact) {
-  char work[256], so[PATH_SIZE];
+/* NEO_UNREACHABLE of run_linker means that it could not be started. */
+static neo_status link_library(neo_ctx *ctx, const char *dir, const neo_target *target,
+                               const neo_artifact *artifact) {
+  const linker *l = find_linker(target);
+  char work[256];
   NEO_TRY(neo_dir_temp(ctx, NULL, work));
   neo_status status = write_inputs(ctx, work, target, artifact);
-  if (status == NEO_OK)
-    status = join(ctx, work, "compiled.so", so);
   if (status == NEO_OK) {
     neo_ctx attempt;
     neo_ctx_fork(&attempt, ctx);
-    status = run_linker(&attempt, "ld.lld-19", work, so);
+    status = run_linker(&attempt, l, l->program[0], work);
     if (status == NEO_UNREACHABLE)
-      status = run_linker(ctx, "ld.lld", work, so);
+      status = run_linker(ctx, l, l->program[1], work);
     else if (status != NEO_OK)
       neo_fail(ctx, status, "%s", attempt.message);
   }
   if (status == NEO_OK)
-    status = move_so(ctx, so, dir);
+    status = move_library(ctx, work, dir, l->library);
   neo_ctx ignored;
   neo_ctx_fork(&ignored, ctx);
   neo_dir_remove(&ignored, work);
@@ -256,7 +298,7 @@ static neo_status write_params(neo_ctx *ctx, const char *dir, const neo_artifact
 
 static neo_status write_files(neo_ctx *ctx, const char *dir, const neo_target *target,
                               const neo_artifact *artifact) {
-  NEO_TRY(link_so(ctx, dir, target, artifact));
+  NEO_TRY(link_library(ctx, dir, target, artifact));
   NEO_TRY(write_params(ctx, dir, artifact));
   NEO_TRY(write_part(ctx, dir, "compiled_model.json", artifact->model_json,
                      strlen(artifact->model_json)));

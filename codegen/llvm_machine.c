@@ -92,11 +92,36 @@ neo_status llvm_machine_create(neo_ctx *ctx, const neo_target *target, LLVMTarge
   return NEO_OK;
 }
 
+/* What LLVM calls in the prologue of functions whose frame is larger than a page: Windows commits a
+ * stack's pages one by one, from the top. In: rax, the frame's size; changes nothing but flags. In
+ * every module, since kernels import nothing. */
+static const char stack_probe[] = ".text\n"
+                                  ".p2align 4\n"
+                                  "___chkstk_ms:\n"
+                                  "  pushq %rcx\n"
+                                  "  pushq %rax\n"
+                                  "  leaq 24(%rsp), %rcx\n"
+                                  ".Lneo_page:\n"
+                                  "  cmpq $4096, %rax\n"
+                                  "  jb .Lneo_rest\n"
+                                  "  subq $4096, %rcx\n"
+                                  "  orl $0, (%rcx)\n"
+                                  "  subq $4096, %rax\n"
+                                  "  jmp .Lneo_page\n"
+                                  ".Lneo_rest:\n"
+                                  "  subq %rax, %rcx\n"
+                                  "  orl $0, (%rcx)\n"
+                                  "  popq %rax\n"
+                                  "  popq %rcx\n"
+                                  "  retq\n";
+
 void llvm_machine_prepare(LLVMTargetMachineRef machine, const neo_target *target,
                           LLVMModuleRef module) {
   LLVMTargetDataRef layout = LLVMCreateTargetDataLayout(machine);
   LLVMSetModuleDataLayout(module, layout);
   LLVMSetTarget(module, target->triple);
+  if (strcmp(target->os, "windows") == 0)
+    LLVMSetModuleInlineAsm2(module, stack_probe, strlen(stack_probe));
   LLVMDisposeTargetData(layout);
 }
 

@@ -1,4 +1,5 @@
-/* codegen/object.c: checks of the ELF64 little-endian relocatable objects that generators make.
+/* codegen/object.c: checks of the ELF64 little-endian relocatable objects that generators make
+ * (those for Windows: object_coff.c).
  *
  * Why: a kernel must import nothing, or neither the board's loader nor a foreign process could run
  * it, and a compiler is free to turn a loop into memset or a conversion into a library call. So
@@ -78,20 +79,29 @@ static neo_status scan_sections(neo_ctx *ctx, const elf_view *elf, neo_buf *code
   return NEO_OK;
 }
 
+/* Takes `code` over. */
+static neo_status hash_code(neo_ctx *ctx, neo_status status, neo_buf *code, char hash[33]) {
+  if (status == NEO_OK && code->failed)
+    status = neo_fail(ctx, NEO_NO_MEMORY, "object: no memory to hash its code");
+  if (status == NEO_OK)
+    neo_key_text(code->data, code->size, hash);
+  neo_buf_fini(code);
+  return status;
+}
+
 static neo_status inspect(neo_ctx *ctx, const neo_buf *bytes, char hash[33]) {
   elf_view elf = {(const uint8_t *)bytes->data, bytes->size, {{0}}};
   neo_buf code = {0};
+  if (neo_object_is_coff(bytes)) {
+    neo_status scanned = neo_object_scan_coff(ctx, bytes, &code);
+    return hash_code(ctx, scanned, &code, hash);
+  }
   if (!read_at(&elf, 0, &elf.header, sizeof elf.header) ||
       memcmp(elf.header.e_ident, ELFMAG, SELFMAG) != 0 ||
       elf.header.e_ident[EI_CLASS] != ELFCLASS64 || elf.header.e_ident[EI_DATA] != ELFDATA2LSB)
     return neo_fail(ctx, NEO_INTERNAL, "object: not a little-endian ELF64 file");
-  neo_status status = scan_sections(ctx, &elf, &code);
-  if (status == NEO_OK && code.failed)
-    status = neo_fail(ctx, NEO_NO_MEMORY, "object: no memory to hash its code");
-  if (status == NEO_OK)
-    neo_key_text(code.data, code.size, hash);
-  neo_buf_fini(&code);
-  return status;
+  neo_status scanned = scan_sections(ctx, &elf, &code);
+  return hash_code(ctx, scanned, &code, hash);
 }
 
 neo_status neo_object_adopt(neo_ctx *ctx, neo_buf *bytes, int n_launches, neo_object *out) {

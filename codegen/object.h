@@ -8,4 +8,9 @@
  * and fills code_hash. On failure the bytes are freed. */
 neo_status neo_object_adopt(neo_ctx *ctx, neo_buf *bytes, int n_launches, neo_object *out);
 
+/* ---- object_coff.c: objects for Windows ---- */
+bool neo_object_is_coff(const neo_buf *bytes);
+/* Refuses imports, appends the bytes of code and constants to `code`. */
+neo_status neo_object_scan_coff(neo_ctx *ctx, const neo_buf *bytes, neo_buf *code);
+
 #endif

@@ -1,10 +1,10 @@
 /* Runs an artifact of `neo compile` from C: the whole of what an application needs.
  *
- *   run_model DIR [NAME=FILE ...]
+ *   run_model DIR [NAME=FILE ...] [-o PREFIX]
  *
  * FILE holds the raw bytes of the input (row-major, little-endian); inputs without a file are
  * filled with zeros. Prints every output's name, type, shape and first values, and how long a run
- * takes.
+ * takes; with -o, output i's raw bytes go to the file PREFIX<i>.
  *
  *   cc run_model.c -I neo/include -L neo/build/lib -lneo_rt */
 #include <stdio.h>
@@ -72,6 +72,21 @@ static void print_output(neo_rt_session *session, int i, const neo_rt_tensor_inf
   printf("\n");
 }
 
+static int write_output(neo_rt_session *session, int i, const char *prefix) {
+  neo_rt_tensor_info info;
+  const void *data;
+  char path[1024];
+  int n = snprintf(path, sizeof path, "%s%d", prefix, i);
+  if (neo_rt_output_shape(session, i, &info) || neo_rt_output(session, i, &data, NULL))
+    return NEO_RT_USAGE;
+  FILE *file = n < (int)sizeof path ? fopen(path, "wb") : NULL;
+  size_t put = file ? fwrite(data, 1, info.bytes, file) : 0;
+  if (file && fclose(file) == 0 && put == info.bytes)
+    return 0;
+  fprintf(stderr, "run_model: cannot write %s\n", path);
+  return NEO_RT_IO;
+}
+
 static int run(neo_rt_model *model, neo_rt_session *session, int argc, char **argv) {
   neo_rt_error error;
   int code = set_inputs(model, session, argc, argv);
@@ -86,14 +101,17 @@ static int run(neo_rt_model *model, neo_rt_session *session, int argc, char **ar
   clock_gettime(CLOCK_MONOTONIC, &end);
   for (int i = 0; i < neo_rt_outputs(model); i++)
     print_output(session, i, neo_rt_output_info(model, i));
+  for (int k = 2; k + 1 < argc; k++)
+    for (int i = 0; strcmp(argv[k], "-o") == 0 && i < neo_rt_outputs(model) && !code; i++)
+      code = write_output(session, i, argv[k + 1]);
   printf("%.3f ms\n",
          (double)(end.tv_sec - start.tv_sec) * 1e3 + (double)(end.tv_nsec - start.tv_nsec) * 1e-6);
-  return 0;
+  return code;
 }
 
 int main(int argc, char **argv) {
   if (argc < 2) {
-    fprintf(stderr, "usage: run_model DIR [NAME=FILE ...]\n");
+    fprintf(stderr, "usage: run_model DIR [NAME=FILE ...] [-o PREFIX]\n");
     return NEO_RT_USAGE;
   }
   neo_rt_model *model = NULL;

@@ -15,3 +15,4 @@ target_link_options(neo_rt PRIVATE -Wl,--version-script=${CMAKE_SOURCE_DIR}/runt
 
 add_executable(run_model ${CMAKE_SOURCE_DIR}/examples/run_model.c)
 target_link_libraries(run_model PRIVATE neo_rt)
+include(${CMAKE_CURRENT_LIST_DIR}/windows/build.cmake)

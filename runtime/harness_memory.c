@@ -14,10 +14,9 @@
  * with cache sets anew, and the luckiest would win. The scratch areas of the workers follow each
  * other at one stride, with a zone behind each. */
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "runtime/harness.h"
+#include "runtime/os.h"
 
 enum { GUARD = 64 << 10, ZONE = 4096, STAGGER = 320, HUGE_PAGE = 2 << 20, LARGE = 256 << 10 };
 #define MAX_AREA ((int64_t)1 << 40)
@@ -93,18 +92,8 @@ static void split_scratch(neo_harness_memory *m) {
   m->scratch = m->area[first].start;
 }
 
-/* A hint: kernels before 5.14 do not take it. */
-static void make_present(uint8_t *begin, size_t size) {
-#ifdef MADV_POPULATE_WRITE
-  madvise(begin, size, MADV_POPULATE_WRITE);
-#else
-  (void)begin;
-  (void)size;
-#endif
-}
-
 static neo_status map_areas(neo_ctx *ctx, neo_harness_memory *m) {
-  size_t page = (size_t)sysconf(_SC_PAGESIZE), at = GUARD;
+  size_t page = neo_os_page_size(), at = GUARD;
   int n = m->kernel.n_buffers;
   m->scratch_stride = (int64_t)round_up((size_t)m->kernel.scratch_bytes, 64) + ZONE;
   for (int i = 0; i < n; i++) {
@@ -122,8 +111,8 @@ static neo_status map_areas(neo_ctx *ctx, neo_harness_memory *m) {
   place_area(m, n, m->work ? 0 : (size_t)m->kernel.work_bytes, page, &at);
   place_area(m, n + 1, m->scratch ? 0 : (size_t)m->scratch_stride * (size_t)m->threads, page, &at);
   at += HUGE_PAGE;
-  void *map = mmap(NULL, at, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (map == MAP_FAILED)
+  void *map = neo_os_pages_reserve(at);
+  if (!map)
     return neo_fail(ctx, NEO_NO_MEMORY, "harness: %zu bytes cannot be mapped", at);
   m->map = map;
   m->map_size = at;
@@ -133,11 +122,11 @@ static neo_status map_areas(neo_ctx *ctx, neo_harness_memory *m) {
     a->start = base + (uintptr_t)a->start;
     uint8_t *begin = a->start - a->front - a->slack;
     size_t size = a->slack + a->front + a->bytes + a->back;
-    if (mprotect(begin, size, PROT_READ | PROT_WRITE) != 0)
+    if (!neo_os_pages_commit(begin, size))
       return neo_fail(ctx, NEO_NO_MEMORY, "harness: %zu bytes cannot be made writable", a->bytes);
     neo_pages_prefer_huge(begin, size);
     size_t unused = a->slack / page * page;
-    make_present(begin + unused, size - unused);
+    neo_os_pages_present(begin + unused, size - unused);
   }
   m->work = m->work ? m->work : m->area[n].start;
   if (m->scratch)
@@ -198,8 +187,7 @@ void neo_harness_memory_destroy(neo_harness_memory *m) {
   neo_ctx ctx;
   neo_ctx_init(&ctx, 0);
   ctx.allocator = m->allocator;
-  if (m->map)
-    munmap(m->map, m->map_size);
+  neo_os_pages_release(m->map, m->map_size);
   neo_free(&ctx, (void *)(uintptr_t)m->kernel.fn);
   neo_free(&ctx, (void *)(uintptr_t)m->kernel.grid);
   neo_free(&ctx, (void *)(uintptr_t)m->kernel.bytes);

@@ -1,4 +1,5 @@
-/* A loaded artifact: compiled.so with its kernels and plan, compiled.params mapped read-only.
+/* A loaded artifact: compiled.so (.dll) with its kernels and plan, compiled.params mapped
+ * read-only.
  *
  * Why dlopen and mmap: code and weights are then shared between the processes that run a model, and
  * loading costs what is looked at. The plan is decoded, and with it every number that the executor
@@ -8,16 +9,11 @@
  * Formats: docs/formats/plan.md, docs/formats/params.md. A model is immutable after neo_rt_load. */
 #include "runtime/model.h"
 
-#include <dlfcn.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "runtime/cpu.h"
 #include "runtime/dtype.h"
+#include "runtime/os.h"
 
 int neo_rt_report(neo_rt_error *error, neo_status status, const neo_ctx *ctx) {
   static const struct {
@@ -47,8 +43,7 @@ size_t neo_rt_dense_bytes(const neo_plan_value *value) {
 }
 
 static neo_status join(neo_ctx *ctx, const char *dir, const char *file, char *out, size_t size) {
-  const char *prefix = strchr(dir, '/') ? "" : "./"; /* dlopen searches names without a slash */
-  int n = snprintf(out, size, "%s%s/%s", prefix, dir, file);
+  int n = snprintf(out, size, "%s/%s", dir, file);
   if (n < 0 || (size_t)n >= size)
     return neo_fail(ctx, NEO_USAGE, "artifact: path is longer than %zu bytes", size - 1);
   return NEO_OK;
@@ -56,15 +51,9 @@ static neo_status join(neo_ctx *ctx, const char *dir, const char *file, char *ou
 
 static neo_status open_library(neo_ctx *ctx, const char *dir, neo_rt_model *model) {
   char path[4096];
-  NEO_TRY(join(ctx, dir, "compiled.so", path, sizeof(path)));
-  if (access(path, R_OK) != 0)
-    return neo_fail(ctx, NEO_IO, "%s: %s", path, strerror(errno));
-  model->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-  if (!model->library) {
-    const char *why = dlerror();
-    return neo_fail(ctx, NEO_BAD_INPUT, "%s: %s", path, why ? why : "cannot be loaded");
-  }
-  const neo_module *module = dlsym(model->library, NEO_MODULE_SYMBOL);
+  NEO_TRY(join(ctx, dir, neo_os_library_name, path, sizeof(path)));
+  NEO_TRY(neo_os_library_open(ctx, path, &model->library));
+  const neo_module *module = neo_os_library_symbol(model->library, NEO_MODULE_SYMBOL);
   if (!module)
     return neo_fail(ctx, NEO_BAD_INPUT,
                     "%s: no symbol '" NEO_MODULE_SYMBOL "': not an artifact of Neo", path);
@@ -122,23 +111,9 @@ neo_status neo_params_check(neo_ctx *ctx, const char *path, const uint8_t *file,
 static neo_status map_params(neo_ctx *ctx, const char *dir, neo_rt_model *model) {
   char path[4096];
   NEO_TRY(join(ctx, dir, "compiled.params", path, sizeof(path)));
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
-  struct stat info;
-  if (fd < 0)
-    return neo_fail(ctx, NEO_IO, "%s: %s", path, strerror(errno));
-  if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode) || info.st_size < NEO_PARAMS_HEADER) {
-    close(fd);
-    return neo_fail(ctx, NEO_BAD_INPUT, "%s: not a parameter file", path);
-  }
-  void *map = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-  int error = errno;
-  close(fd);
-  if (map == MAP_FAILED)
-    return neo_fail(ctx, NEO_IO, "%s: %s", path, strerror(error));
-  model->map = map;
-  model->map_size = (size_t)info.st_size;
-  model->params = (const uint8_t *)map + NEO_PARAMS_HEADER;
-  return neo_params_check(ctx, path, map, model->map_size, model->plan->params_bytes);
+  NEO_TRY(neo_os_file_map(ctx, path, &model->map, &model->map_size));
+  model->params = (const uint8_t *)model->map + NEO_PARAMS_HEADER;
+  return neo_params_check(ctx, path, model->map, model->map_size, model->plan->params_bytes);
 }
 
 static neo_rt_tensor_info describe(const neo_plan_value *value, const char *name) {
@@ -199,10 +174,8 @@ void neo_rt_unload(neo_rt_model *model) {
   neo_free(&ctx, model->input);
   neo_free(&ctx, model->output);
   neo_plan_free(&ctx, model->plan);
-  if (model->map)
-    munmap(model->map, model->map_size);
-  if (model->library)
-    dlclose(model->library);
+  neo_os_file_unmap(model->map, model->map_size);
+  neo_os_library_close(model->library);
   neo_free(&ctx, model);
 }
 

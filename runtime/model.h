@@ -6,10 +6,10 @@
 #include "runtime/runtime.h"
 
 struct neo_rt_model {
-  void *library; /* compiled.so */
+  void *library; /* compiled.so, compiled.dll */
   const neo_kernel_fn *functions;
   neo_plan *plan;
-  void *map; /* compiled.params, whole */
+  const void *map; /* compiled.params, whole */
   size_t map_size;
   const uint8_t *params; /* its data */
   int n_shapes;

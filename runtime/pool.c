@@ -10,8 +10,9 @@
  */
 #include "runtime/pool.h"
 
-#include <sched.h>
 #include <stdatomic.h>
+
+#include "runtime/os.h"
 
 static const neo_pool_row *const rows[] = {&neo_pool_pthread, &neo_pool_openmp};
 
@@ -22,7 +23,7 @@ static neo_status solo_create(neo_ctx *ctx, int threads, const int *cpus, neo_po
     return neo_fail(ctx, NEO_NO_MEMORY, "pool: out of memory");
   (void)threads;
   if (cpus)
-    neo_pool_pin(cpus[0]);
+    neo_os_pin(cpus[0]);
   *out = pool;
   return NEO_OK;
 }
@@ -37,15 +38,6 @@ static void solo_run(neo_pool *pool, int64_t n, neo_pool_fn fn, void *self) {
 }
 
 static const neo_pool_row solo = {NEO_POOL_DEFAULT, solo_create, solo_destroy, solo_run};
-
-void neo_pool_pin(int cpu) {
-  if (cpu < 0 || cpu >= CPU_SETSIZE)
-    return;
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  CPU_SET(cpu, &set);
-  sched_setaffinity(0, sizeof(set), &set);
-}
 
 void neo_pool_part(int threads, int worker, int64_t n, neo_pool_fn fn, void *self) {
   int64_t each = n / threads, rest = n % threads;

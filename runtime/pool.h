@@ -25,7 +25,5 @@ extern const neo_pool_row neo_pool_pthread, neo_pool_openmp;
 
 /* Worker's share of [0, n): calls fn unless it is empty. */
 void neo_pool_part(int threads, int worker, int64_t n, neo_pool_fn fn, void *self);
-/* Pins the calling thread; what the OS refuses is ignored: pinning is a hint. */
-void neo_pool_pin(int cpu);
 
 #endif

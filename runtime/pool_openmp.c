@@ -9,8 +9,9 @@
 #include "runtime/pool.h"
 
 #include <omp.h>
-#include <sched.h>
 #include <string.h>
+
+#include "runtime/os.h"
 
 typedef struct openmp_pool {
   neo_pool base;
@@ -24,8 +25,8 @@ static void run(neo_pool *base, int64_t n, neo_pool_fn fn, void *self) {
 #pragma omp parallel num_threads(threads)
   {
     int me = omp_get_thread_num(), team = omp_get_num_threads();
-    if (pool->pinned && sched_getcpu() != pool->cpu[me]) /* the team may be another's since */
-      neo_pool_pin(pool->cpu[me]);
+    if (pool->pinned && neo_os_cpu_now() != pool->cpu[me]) /* the team may be another's since */
+      neo_os_pin(pool->cpu[me]);
     for (int worker = me; worker < threads; worker += team)
       neo_pool_part(threads, worker, n, fn, self);
   }

@@ -18,9 +18,10 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
+
+#include "runtime/os.h"
 
 enum { SPINS = 4000 }; /* about 60 to 100 us */
 
@@ -85,7 +86,7 @@ static void *worker_main(void *argument) {
   worker *me = argument;
   pthread_pool *pool = me->pool;
   if (me->cpu >= 0)
-    neo_pool_pin(me->cpu);
+    neo_os_pin(me->cpu);
   for (unsigned seen = 0;; seen++) {
     wait_for_round(pool, seen);
     if (atomic_load(&pool->stop))
@@ -141,11 +142,6 @@ static void destroy(neo_ctx *ctx, neo_pool *base) {
   neo_free(ctx, pool);
 }
 
-static int allowed_cpus(void) {
-  cpu_set_t set;
-  return sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
-}
-
 static neo_status create(neo_ctx *ctx, int threads, const int *cpus, neo_pool **out) {
   pthread_pool *pool = neo_alloc(ctx, sizeof(*pool) + (size_t)threads * sizeof(worker));
   if (!pool)
@@ -153,7 +149,8 @@ static neo_status create(neo_ctx *ctx, int threads, const int *cpus, neo_pool **
   pthread_mutex_init(&pool->lock, NULL);
   pthread_cond_init(&pool->wake, NULL);
   pthread_cond_init(&pool->done, NULL);
-  pool->spins = cpus || threads <= allowed_cpus() ? SPINS : 0;
+  int allowed[1024];
+  pool->spins = cpus || threads <= neo_os_cpus(allowed, NEO_COUNT(allowed)) ? SPINS : 0;
   for (int i = 1; i < threads; i++) {
     worker *w = &pool->worker[i];
     *w = (worker){.pool = pool, .index = i, .cpu = cpus ? cpus[i] : -1};
@@ -166,7 +163,7 @@ static neo_status create(neo_ctx *ctx, int threads, const int *cpus, neo_pool **
     pool->started = i;
   }
   if (cpus)
-    neo_pool_pin(cpus[0]);
+    neo_os_pin(cpus[0]);
   *out = &pool->base;
   return NEO_OK;
 }

@@ -10,10 +10,10 @@
  * 1. Of every shape: place[id] is where value id lives now, and every step's data[j] ==
  *    place[arg[j]].
  * 2. The plan was checked by plan_decode.c: no range is checked again here. */
-#include <sched.h>
 #include <string.h>
 
 #include "runtime/dtype.h"
+#include "runtime/os.h"
 #include "runtime/session.h"
 
 /* ---- creation ------------------------------------------------------------------------------------ */
@@ -24,12 +24,8 @@ static neo_status create_pool(neo_ctx *ctx, neo_rt_session *s, const neo_rt_opti
     return neo_fail(ctx, NEO_USAGE,
                     "session: %d threads of pool %d: 1 to 1024 of 0, 1 or 2 expected", threads,
                     options->pool);
-  int cpu[1024], n = 0;
-  cpu_set_t set;
-  if (options->pin && sched_getaffinity(0, sizeof(set), &set) == 0)
-    for (int i = 0; i < CPU_SETSIZE && n < threads; i++)
-      if (CPU_ISSET(i, &set))
-        cpu[n++] = i;
+  int cpu[1024];
+  int n = options->pin ? neo_os_cpus(cpu, threads) : 0;
   for (int i = n; n > 0 && i < threads; i++)
     cpu[i] = cpu[i % n];
   s->caller_cpu = n ? cpu[0] : -1;
@@ -435,17 +431,13 @@ static int run_steps(neo_rt_session *session, neo_rt_error *error) {
 }
 
 int neo_rt_run(neo_rt_session *session, neo_rt_error *error) {
-  cpu_set_t before;
-  bool pinned = session->caller_cpu >= 0 && sched_getaffinity(0, sizeof(before), &before) == 0;
-  if (pinned) {
-    cpu_set_t only;
-    CPU_ZERO(&only);
-    CPU_SET(session->caller_cpu, &only);
-    sched_setaffinity(0, sizeof(only), &only);
-  }
+  neo_os_affinity before = {.known = false};
+  if (session->caller_cpu >= 0)
+    neo_os_affinity_get(&before);
+  if (before.known)
+    neo_os_pin(session->caller_cpu);
   int code = run_steps(session, error);
-  if (pinned)
-    sched_setaffinity(0, sizeof(before), &before);
+  neo_os_affinity_set(&before);
   return code;
 }
 

@@ -4,10 +4,10 @@
  * same on every host, so it holds only what changes generated code or its ranking.
  *
  * Format, one line, fields in this order, one blank between them:
- *   ARCH FEATURES vec=BYTES regs=N fma=PORTSxLATENCY l1=BYTES l2=BYTES l3=BYTES cpu=NAME
+ *   ARCH FEATURES vec=BYTES regs=N fma=PORTSxLATENCY l1=BYTES l2=BYTES l3=BYTES cpu=NAME [os=NAME]
  * ARCH is a row of `architectures`; FEATURES are names of NEO_ISA_FEATURES joined by commas,
  * printed in the order of that table, or "-" for none. Parsing accepts features in any order and
- * nothing else that printing would not give. The LLVM triple follows from ARCH. */
+ * nothing else that printing would not give. The LLVM triple follows from ARCH and os. */
 #include "target/target.h"
 
 #include <string.h>
@@ -29,6 +29,17 @@ static const architecture architectures[] = {
          NEO_BIT(AVX512_VNNI) | NEO_BIT(AVX_VNNI) | NEO_BIT(AVX512_BF16)},
     {"aarch64", "aarch64-unknown-linux-gnu", NEO_BIT(NEON) | NEO_BIT(DOTPROD) | NEO_BIT(FP16)},
     {"c", "", 0},
+};
+
+/* Operating systems other than the architectures' own, where the generated code or its file
+ * differs. */
+typedef struct platform {
+  const char *arch, *os, *triple;
+} platform;
+
+static const platform platforms[] = {
+    {"x86_64", "windows", "x86_64-w64-windows-gnu"},
+    {"aarch64", "android", "aarch64-unknown-linux-android24"},
 };
 
 static const char *const feature_names[] = {
@@ -56,6 +67,19 @@ static const architecture *find_architecture(const char *name) {
     if (strcmp(architectures[i].name, name) == 0)
       return &architectures[i];
   return NULL;
+}
+
+/* Makes the target one of `os`, of `size` characters; false: not for this architecture. */
+static bool set_os(neo_target *target, const char *os, size_t size) {
+  for (int i = 0; i < NEO_COUNT(platforms); i++) {
+    const platform *p = &platforms[i];
+    if (strcmp(p->arch, target->arch) != 0 || strlen(p->os) != size || memcmp(p->os, os, size) != 0)
+      continue;
+    snprintf(target->os, sizeof(target->os), "%s", p->os);
+    snprintf(target->triple, sizeof(target->triple), "%s", p->triple);
+    return true;
+  }
+  return false;
 }
 
 static neo_target row_target(const target_row *row) {
@@ -102,22 +126,46 @@ static neo_status fail_unknown(neo_ctx *ctx, const char *name) {
   neo_buf names = {0};
   for (int i = 0; i < NEO_COUNT(rows); i++)
     neo_buf_printf(&names, " %s", rows[i].name);
-  neo_status status = neo_fail(ctx, NEO_USAGE, "target '%.40s' is unknown; known: host%s", name,
-                               names.data ? names.data : "");
+  neo_status status =
+      neo_fail(ctx, NEO_USAGE,
+               "target '%.40s' is unknown; known: host%s, x86-64 ones with -windows behind "
+               "them, 64-bit Arm ones with -android",
+               name, names.data ? names.data : "");
   neo_buf_fini(&names);
   return status;
 }
 
-neo_status neo_target_find(neo_ctx *ctx, const char *name, neo_target *out) {
-  if (!name || strcmp(name, "host") == 0)
+/* The target called name[0..size): "host" or a row. *out_found: there is one. */
+static neo_status find_name(neo_ctx *ctx, const char *name, size_t size, neo_target *out,
+                            bool *out_found) {
+  *out_found = size == 4 && memcmp(name, "host", 4) == 0;
+  if (*out_found)
     return detect_host(ctx, out);
-  for (int i = 0; i < NEO_COUNT(rows); i++) {
-    if (strcmp(rows[i].name, name) == 0) {
+  for (int i = 0; i < NEO_COUNT(rows) && !*out_found; i++) {
+    *out_found = strlen(rows[i].name) == size && memcmp(rows[i].name, name, size) == 0;
+    if (*out_found)
       *out = row_target(&rows[i]);
-      return NEO_OK;
-    }
   }
-  return strchr(name, ' ') ? neo_target_parse(ctx, name, out) : fail_unknown(ctx, name);
+  return NEO_OK;
+}
+
+neo_status neo_target_find(neo_ctx *ctx, const char *name, neo_target *out) {
+  neo_target target = {0};
+  bool found;
+  if (!name)
+    name = "host";
+  if (strchr(name, ' '))
+    return neo_target_parse(ctx, name, out);
+  NEO_TRY(find_name(ctx, name, strlen(name), &target, &found));
+  const char *dash = strrchr(name, '-');
+  if (!found && dash) {
+    NEO_TRY(find_name(ctx, name, (size_t)(dash - name), &target, &found));
+    found = found && set_os(&target, dash + 1, strlen(dash + 1));
+  }
+  if (!found)
+    return fail_unknown(ctx, name);
+  *out = target;
+  return NEO_OK;
 }
 
 void neo_target_print(neo_buf *buf, const neo_target *target) {
@@ -133,6 +181,8 @@ void neo_target_print(neo_buf *buf, const neo_target *target) {
                  target->isa ? "" : "-", target->vector_bytes, target->vector_registers,
                  target->fma_ports, target->fma_latency, (long long)target->l1d,
                  (long long)target->l2, (long long)target->l3, target->cpu);
+  if (target->os[0])
+    neo_buf_printf(buf, " os=%s", target->os);
 }
 
 /* The word up to the next blank, comma or end, at most size - 1 characters; "" if there is none. */
@@ -227,9 +277,22 @@ static neo_status parse_cpu(neo_ctx *ctx, const char **at, neo_target *target) {
     return neo_fail(ctx, NEO_BAD_INPUT, "target: ' cpu=' expected at '%.30s'", *at);
   *at += 5;
   size_t length = strspn(*at, allowed);
-  if (length == 0 || length >= sizeof(target->cpu) || (*at)[length] != '\0')
+  bool more = strncmp(*at + length, " os=", 4) == 0;
+  if (length == 0 || length >= sizeof(target->cpu) || ((*at)[length] != '\0' && !more))
     return neo_fail(ctx, NEO_BAD_INPUT, "target: cpu name '%.40s' is not usable", *at);
-  memcpy(target->cpu, *at, length + 1);
+  memcpy(target->cpu, *at, length);
+  target->cpu[length] = '\0';
+  *at += length;
+  return NEO_OK;
+}
+
+static neo_status parse_os(neo_ctx *ctx, const char *at, neo_target *target) {
+  if (*at == '\0')
+    return NEO_OK;
+  const char *os = at + strlen(" os=");
+  if (!set_os(target, os, strlen(os)))
+    return neo_fail(ctx, NEO_BAD_INPUT, "target: '%.40s' is no operating system of %s", os,
+                    target->arch);
   return NEO_OK;
 }
 
@@ -244,6 +307,7 @@ neo_status neo_target_parse(neo_ctx *ctx, const char *text, neo_target *out) {
   NEO_TRY(parse_features(ctx, &at, arch, &target));
   NEO_TRY(parse_numbers(ctx, &at, &target));
   NEO_TRY(parse_cpu(ctx, &at, &target));
+  NEO_TRY(parse_os(ctx, at, &target));
   *out = target;
   return NEO_OK;
 }
@@ -261,6 +325,6 @@ bool neo_target_runs_here(const neo_target *target) {
   neo_target host = {0};
   if (strcmp(target->arch, "c") == 0)
     return true;
-  return neo_host_cpu(&host) && strcmp(target->arch, host.arch) == 0 &&
-         (target->isa & ~host.isa) == 0;
+  return neo_host_cpu(&host) && strcmp(target->os, host.os) == 0 &&
+         strcmp(target->arch, host.arch) == 0 && (target->isa & ~host.isa) == 0;
 }

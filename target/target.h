@@ -31,6 +31,7 @@ typedef enum neo_isa {
 
 typedef struct neo_target {
   char arch[16];    /* x86_64, aarch64, c (portable C, scalar) */
+  char os[16];      /* "": Linux; else windows, android: calling convention and file format */
   char triple[64];  /* LLVM triple */
   char cpu[32];     /* LLVM scheduling model: generic, znver3, ... ; not part of correctness */
   uint64_t isa;     /* bit set of neo_isa */
@@ -43,18 +44,20 @@ typedef struct neo_target {
 } neo_target;
 
 /* One row of target/targets.def by name ("x86-64-v3", "generic-c", ...), or canonical text, or
- * "host"/NULL: detected (CPUID through the compiler's builtins, caches through hwloc). Errors list
- * the names. */
+ * "host"/NULL: detected (CPUID through the compiler's builtins, caches through hwloc). A name may
+ * have an operating system behind it: "x86-64-v3-windows", "rasp4b-android". Errors list the names.
+ */
 neo_status neo_target_find(neo_ctx *ctx, const char *name, neo_target *out);
 /* Canonical: "x86_64 avx2,fma,f16c vec=32 regs=16 fma=2x4 l1=32768 l2=524288 l3=33554432
- * cpu=znver3". */
+ * cpu=znver3", and " os=windows" where it is not Linux. */
 void neo_target_print(neo_buf *buf, const neo_target *target);
 neo_status neo_target_parse(neo_ctx *ctx, const char *text, neo_target *out);
 bool neo_target_has(const neo_target *target, neo_isa isa);
 /* FMAs started per cycle on vectors of so many bytes. More of the narrower ones where the one
  * 64-byte unit is a pair of 32-byte ones (Zen 4, Intel's client cores). */
 int neo_target_fma_ports(const neo_target *target, int bytes);
-/* Can this process run code for the target? (its features are a subset of the host's) */
+/* Can this process run code for the target? (its features are a subset of the host's, its operating
+ * system is this one) */
 bool neo_target_runs_here(const neo_target *target);
 /* Rows for `neo targets`: calls fn(self, name, description, target) for each. */
 void neo_target_visit(void (*fn)(void *self, const char *name, const char *about,

@@ -59,7 +59,8 @@ typedef struct neo_rt_options {
   int pool;    /* 0: default of the build; 1: pthread pool; 2: OpenMP */
 } neo_rt_options;
 
-/* Loads DIR/compiled.so and DIR/compiled.params. Only ever load artifacts you trust: they are code.
+/* Loads DIR/compiled.so (Windows: compiled.dll) and DIR/compiled.params. Only ever load artifacts
+ * you trust: they are code.
  */
 int neo_rt_load(const char *dir, neo_rt_model **out, neo_rt_error *error);
 void neo_rt_unload(neo_rt_model *model); /* after all its sessions are destroyed; NULL is fine */

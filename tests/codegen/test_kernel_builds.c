@@ -86,9 +86,8 @@ static void test_threads(void **state) {
   neo_object_fini(&expected);
 }
 
-static void test_hash_is_of_the_code(void **state) {
-  (void)state;
-  neo_target v2 = kernel_target("x86-64-v2"), v3 = kernel_target("x86-64-v3");
+static void check_hash(const char *one, const char *other) {
+  neo_target v2 = kernel_target(other), v3 = kernel_target(one);
   neo_nest *nest = read_nest("matmul_reg");
   neo_object a = {0}, b = {0}, c = {0};
   const neo_codegen *llvm = neo_codegen_find("llvm");
@@ -102,9 +101,16 @@ static void test_hash_is_of_the_code(void **state) {
   neo_object_fini(&c);
 }
 
+static void test_hash_is_of_the_code(void **state) {
+  (void)state;
+  check_hash("x86-64-v3", "x86-64-v2");
+  check_hash("x86-64-v3-windows", "x86-64-v2-windows");
+}
+
 /* text() also runs LLVM's verifier. */
 static void test_other_targets(void **state) {
-  static const char *const targets[] = {"x86-64-v4", "aarch64", "rasp5"};
+  static const char *const targets[] = {"x86-64-v4", "aarch64", "rasp5", "x86-64-v4-windows",
+                                        "rasp5-android"};
   static const char *const nests[] = {"matmul_reg", "vector_tail", "integers", "two_launches",
                                       "math"};
   (void)state;
@@ -233,16 +239,40 @@ static void test_errors(void **state) {
 static void test_library_calls_are_found(void **state) {
   (void)state;
   neo_nest *nest = neo_arena_alloc(&arena, sizeof *nest);
-  neo_target target = kernel_target("x86-64-v2");
-  neo_object object = {0};
+  neo_target target[] = {kernel_target("x86-64-v2"), kernel_target("x86-64-v2-windows")};
   const char *text =
       "nest 1\nb0 param f32 8\nb1 param out f32 8\nlaunch i0 8\n  b1[i0] = floor(b0[i0])\n";
   assert_int_equal(neo_nest_parse(&ctx, &arena, text, nest), NEO_OK);
-  target.isa = 0;
+  for (int k = 0; k < NEO_COUNT(target); k++) {
+    neo_object object = {0};
+    target[k].isa = 0;
+    neo_ctx_clear(&ctx);
+    assert_int_equal(neo_codegen_find("llvm")->build(&ctx, nest, &target[k], "sym", &object),
+                     NEO_INTERNAL);
+    assert_non_null(strstr(ctx.message, "'floorf'"));
+  }
+}
+
+/* Windows commits a stack page by page: LLVM calls a probe in the prologue of a large frame, which
+ * must be in the object, as kernels import nothing. */
+static void test_large_frames_are_probed(void **state) {
+  (void)state;
+  neo_nest *nest = neo_arena_alloc(&arena, sizeof *nest);
+  neo_target target = kernel_target("x86-64-v3-windows");
+  neo_object object = {0};
+  neo_buf assembly = {0};
+  const char *text = "nest 1\nb0 param f32 4000\nb1 param out f32 4000\nb2 stack f32 4000\n"
+                     "launch i0 1\n  for i1 4000\n    b2[3999 - i1] = b0[i1]\n"
+                     "  for i2 4000\n    b1[i2] = b2[i2]\n";
   neo_ctx_clear(&ctx);
-  assert_int_equal(neo_codegen_find("llvm")->build(&ctx, nest, &target, "sym", &object),
-                   NEO_INTERNAL);
-  assert_non_null(strstr(ctx.message, "'floorf'"));
+  if (neo_nest_parse(&ctx, &arena, text, nest) != NEO_OK)
+    fail_msg("%s", ctx.message);
+  const neo_codegen *llvm = neo_codegen_find("llvm");
+  assert_int_equal(llvm->build(&ctx, nest, &target, "sym", &object), NEO_OK);
+  assert_int_equal(llvm->text(&ctx, nest, &target, "sym", &assembly), NEO_OK);
+  assert_non_null(strstr(assembly.data, "callq\t___chkstk_ms"));
+  neo_buf_fini(&assembly);
+  neo_object_fini(&object);
 }
 
 int main(void) {
@@ -255,6 +285,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_intrinsics, setup, teardown),
       cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
       cmocka_unit_test_setup_teardown(test_library_calls_are_found, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_large_frames_are_probed, setup, teardown),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

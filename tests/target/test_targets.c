@@ -96,6 +96,23 @@ static void test_host(void **state) {
   assert_false(neo_target_runs_here(&host));
 }
 
+static void test_operating_systems(void **state) {
+  (void)state;
+  neo_target linux_one = find("x86-64-v3"), windows = find("x86-64-v3-windows");
+  assert_string_equal(linux_one.os, "");
+  assert_string_equal(windows.os, "windows");
+  assert_string_equal(windows.triple, "x86_64-w64-windows-gnu");
+  assert_int_equal(windows.isa, linux_one.isa);
+  check_round_trip(&windows);
+  assert_false(neo_target_runs_here(&windows));
+  neo_target android = find("rasp4b-android");
+  assert_string_equal(android.triple, "aarch64-unknown-linux-android24");
+  assert_string_equal(android.cpu, "cortex-a72");
+  check_round_trip(&android);
+  neo_target host = find("host-windows");
+  assert_string_equal(host.os, "windows");
+}
+
 static void expect_refused(const char *text, neo_status wanted, const char *reason) {
   neo_target target = {.vector_bytes = 77};
   assert_int_equal(neo_target_find(&ctx, text, &target), wanted);
@@ -121,6 +138,12 @@ static void test_bad_text_is_refused(void **state) {
   const char *name = "c - vec=4 regs=16 fma=1x4 l1=1 l2=2 l3=3 cpu=";
   expect_refused(name, NEO_BAD_INPUT, "cpu name");
   expect_refused("c - vec=4 regs=16 fma=1x4 l1=1 l2=2 l3=3 cpu=a b", NEO_BAD_INPUT, "cpu name");
+  expect_refused("rasp4b-windows", NEO_USAGE, "known: host");
+  expect_refused("x86-64-v3-", NEO_USAGE, "known: host");
+  expect_refused("c - vec=4 regs=16 fma=1x4 l1=1 l2=2 l3=3 cpu=a os=windows", NEO_BAD_INPUT,
+                 "no operating system of c");
+  expect_refused("x86_64 - vec=4 regs=16 fma=1x4 l1=1 l2=2 l3=3 cpu=a os=", NEO_BAD_INPUT,
+                 "no operating system");
 }
 
 /* Whatever is accepted prints canonically; the sanitizers watch the rest. */
@@ -216,10 +239,15 @@ static void test_ports_of_narrow_vectors(void **state) {
 int main(void) {
   neo_ctx_init(&ctx, 1);
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_canonical_text), cmocka_unit_test(test_every_row),
-      cmocka_unit_test(test_host),           cmocka_unit_test(test_bad_text_is_refused),
-      cmocka_unit_test(test_mutated_text),   cmocka_unit_test(test_captured_processors),
-      cmocka_unit_test(test_arm_processors), cmocka_unit_test(test_ports_of_narrow_vectors),
+      cmocka_unit_test(test_canonical_text),
+      cmocka_unit_test(test_every_row),
+      cmocka_unit_test(test_host),
+      cmocka_unit_test(test_operating_systems),
+      cmocka_unit_test(test_bad_text_is_refused),
+      cmocka_unit_test(test_mutated_text),
+      cmocka_unit_test(test_captured_processors),
+      cmocka_unit_test(test_arm_processors),
+      cmocka_unit_test(test_ports_of_narrow_vectors),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,130 @@
+/* The operating system: Linux and what is like it. See os.h. */
+#include "runtime/os.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+_Static_assert(sizeof(cpu_set_t) <= sizeof(((neo_os_affinity *)0)->set), "a set of cpus fits");
+
+const char neo_os_library_name[] = "compiled.so";
+
+neo_status neo_os_library_open(neo_ctx *ctx, const char *path, void **out) {
+  char here[4096]; /* dlopen searches names without a slash */
+  int n = snprintf(here, sizeof(here), "%s%s", strchr(path, '/') ? "" : "./", path);
+  if (n < 0 || (size_t)n >= sizeof(here))
+    return neo_fail(ctx, NEO_USAGE, "artifact: path is longer than %zu bytes", sizeof(here) - 1);
+  if (access(here, R_OK) != 0)
+    return neo_fail(ctx, NEO_IO, "%s: %s", path, strerror(errno));
+  void *library = dlopen(here, RTLD_NOW | RTLD_LOCAL);
+  if (!library) {
+    const char *why = dlerror();
+    return neo_fail(ctx, NEO_BAD_INPUT, "%s: %s", path, why ? why : "cannot be loaded");
+  }
+  *out = library;
+  return NEO_OK;
+}
+
+void *neo_os_library_symbol(void *library, const char *name) {
+  return dlsym(library, name);
+}
+
+void neo_os_library_close(void *library) {
+  if (library)
+    dlclose(library);
+}
+
+neo_status neo_os_file_map(neo_ctx *ctx, const char *path, const void **out, size_t *out_size) {
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  struct stat info;
+  if (fd < 0)
+    return neo_fail(ctx, NEO_IO, "%s: %s", path, strerror(errno));
+  if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode) || info.st_size == 0) {
+    close(fd);
+    return neo_fail(ctx, NEO_BAD_INPUT, "%s: empty, or no regular file", path);
+  }
+  void *map = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+  int error = errno;
+  close(fd);
+  if (map == MAP_FAILED)
+    return neo_fail(ctx, NEO_IO, "%s: %s", path, strerror(error));
+  *out = map;
+  *out_size = (size_t)info.st_size;
+  return NEO_OK;
+}
+
+void neo_os_file_unmap(const void *data, size_t size) {
+  if (data)
+    munmap((void *)(uintptr_t)data, size);
+}
+
+/* ---- pages --------------------------------------------------------------------------------------- */
+
+size_t neo_os_page_size(void) {
+  return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+void *neo_os_pages_reserve(size_t size) {
+  void *map = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  return map == MAP_FAILED ? NULL : map;
+}
+
+bool neo_os_pages_commit(void *begin, size_t size) {
+  return mprotect(begin, size, PROT_READ | PROT_WRITE) == 0;
+}
+
+/* Kernels before 5.14 do not take it. */
+void neo_os_pages_present(void *begin, size_t size) {
+#ifdef MADV_POPULATE_WRITE
+  madvise(begin, size, MADV_POPULATE_WRITE);
+#else
+  (void)begin;
+  (void)size;
+#endif
+}
+
+void neo_os_pages_release(void *begin, size_t size) {
+  if (begin)
+    munmap(begin, size);
+}
+
+/* ---- processors ---------------------------------------------------------------------------------- */
+
+int neo_os_cpus(int *cpus, int most) {
+  cpu_set_t set;
+  int n = 0;
+  if (sched_getaffinity(0, sizeof(set), &set) != 0)
+    return 0;
+  for (int i = 0; i < CPU_SETSIZE && n < most; i++)
+    if (CPU_ISSET(i, &set))
+      cpus[n++] = i;
+  return n;
+}
+
+int neo_os_cpu_now(void) {
+  return sched_getcpu();
+}
+
+void neo_os_pin(int cpu) {
+  if (cpu < 0 || cpu >= CPU_SETSIZE)
+    return;
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(cpu, &set);
+  sched_setaffinity(0, sizeof(set), &set);
+}
+
+void neo_os_affinity_get(neo_os_affinity *out) {
+  memset(out, 0, sizeof(*out));
+  out->known = sched_getaffinity(0, sizeof(cpu_set_t), (cpu_set_t *)(void *)out->set) == 0;
+}
+
+void neo_os_affinity_set(const neo_os_affinity *affinity) {
+  if (affinity->known)
+    sched_setaffinity(0, sizeof(cpu_set_t), (const cpu_set_t *)(const void *)affinity->set);
+}
