@@ -1,4 +1,5 @@
 add_executable(neo ${CMAKE_SOURCE_DIR}/cli/main/neo_main.c)
 target_link_libraries(neo neo_cli)
+add_dependencies(neo neo_rt_image)
 add_executable(neo-tune ${CMAKE_SOURCE_DIR}/cli/main/neo_tune_main.c)
 target_link_libraries(neo-tune neo_cli)

@@ -131,6 +131,9 @@ neo_status onnx_attr_ints(onnx_import *im, onnx_node *node, const char *name, in
 neo_status onnx_attr_floats(onnx_import *im, onnx_node *node, const char *name, int *n,
                             const double **out);
 
+/* What the user gave for this name by --input; NULL: nothing. */
+const neo_binding *onnx_binding_of(const onnx_import *im, const char *name);
+
 int onnx_input(const onnx_node *node, int k);             /* NEO_NO_VALUE if absent */
 const neo_tensor *onnx_const(onnx_import *im, int value); /* NULL: not (yet) constant, or absent */
 /* Constants made by converters; names follow the node's. */

@@ -362,3 +362,11 @@ neo_status onnx_plain(onnx_import *im, onnx_node *node) {
   neo_node *made = onnx_emit_row(im, node, node->n_inputs, node->input);
   return made ? onnx_copy_attrs(im, node, made) : NEO_OK;
 }
+
+const neo_binding *onnx_binding_of(const onnx_import *im, const char *name) {
+  const neo_import_options *options = &im->e.source->options;
+  for (int i = 0; i < options->n_bindings; i++)
+    if (strcmp(options->binding[i].name, name) == 0)
+      return &options->binding[i];
+  return NULL;
+}

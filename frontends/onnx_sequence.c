@@ -80,17 +80,9 @@ bool onnx_graph_has_lists(const Onnx__Graph *graph) {
 
 /* ---- the model's inputs ------------------------------------------------------------------------ */
 
-static const neo_binding *binding_of(const onnx_import *im, const char *name) {
-  const neo_import_options *options = &im->e.source->options;
-  for (int i = 0; i < options->n_bindings; i++)
-    if (strcmp(options->binding[i].name, name) == 0)
-      return &options->binding[i];
-  return NULL;
-}
-
 static neo_status sequence_input(onnx_import *im, onnx_scope *scope, const char *name,
                                  const Onnx__Type *element) {
-  const neo_binding *length = binding_of(im, name);
+  const neo_binding *length = onnx_binding_of(im, name);
   int64_t n = length && length->shape.rank == 1 ? length->shape.dim[0] : -1;
   if (n < 0 || n > MAX_LENGTH || !element || !element->tensor_type) {
     neo_unsupported_add(&im->e.unsupported, "input '%s' is a sequence: %s", name,
@@ -113,7 +105,7 @@ neo_status onnx_list_input(onnx_import *im, onnx_scope *scope, const char *name,
                            const Onnx__Type *type) {
   if (type->optional_type) {
     type = type->optional_type->elem_type;
-    if (!type || !binding_of(im, name))
+    if (!type || !onnx_binding_of(im, name))
       return onnx_scope_put(im, scope, name, make_none(im));
   }
   if (type->sequence_type)

@@ -58,6 +58,10 @@ neo_infer_fn neo_infer_text_load, neo_infer_text_pair, neo_infer_text_match, neo
 neo_eval_fn neo_eval_text_load, neo_eval_text_pair, neo_eval_text_match, neo_eval_text_find,
     neo_eval_text_case, neo_eval_text_filter, neo_eval_text_split;
 
+/* pictures */
+neo_infer_fn neo_infer_image_decode;
+neo_eval_fn neo_eval_image_decode;
+
 /* trees */
 neo_infer_fn neo_infer_tree_ensemble, neo_infer_tree_table;
 neo_eval_fn neo_eval_tree_ensemble, neo_eval_tree_table;

@@ -6,7 +6,7 @@
 #include "runtime/dtype.h"
 #include "runtime/runtime.h"
 
-enum { NEO_OP_MAX_ATTRIBUTES = 8 };
+enum { NEO_OP_MAX_ATTRIBUTES = 8, NEO_OP_MESSAGE_BYTES = 256 };
 
 typedef struct neo_op_attribute {
   const char *name;
@@ -35,6 +35,8 @@ typedef struct neo_op_call {
   char *work;        /* worker k's part at k * work_bytes */
   neo_pool *pool;
   neo_op_texts *texts;
+  char *message; /* NEO_OP_MESSAGE_BYTES: attempt may say why it fails */
+  void *state;   /* check's, for release */
 } neo_op_call;
 
 struct neo_op {
@@ -47,6 +49,8 @@ struct neo_op {
   void (*run)(const neo_op_call *call);
   /* Instead of run, where a run can fail: not 0 then. */
   int32_t (*attempt)(const neo_op_call *call);
+  /* If check set state: gives it back. NULL: there is none. */
+  void (*release)(neo_op_call *call);
 };
 
 const neo_op *neo_runtime_op_find(const char *name); /* NULL: no such row */

@@ -187,6 +187,7 @@ static neo_status resolve_steps(neo_ctx *ctx, neo_rt_session *s, session_shape *
     step->op.data = step->data;
     step->op.pool = s->pool;
     step->op.texts = &s->texts;
+    step->op.message = s->op_message;
     step->op.work_bytes = (step->op.work_bytes + 63) / 64 * 64;
     *op_work = larger(*op_work, step->op.work_bytes);
   }
@@ -236,6 +237,9 @@ int neo_rt_session_create(neo_rt_model *model, const neo_rt_options *options, ne
 }
 
 static void free_shape(neo_ctx *ctx, session_shape *s) {
+  for (uint32_t i = 0; s->step && i < s->plan->n_steps; i++)
+    if (s->step[i].op.state)
+      s->step[i].op.op->release(&s->step[i].op);
   void *const tables[] = {s->place, s->step, s->data, (void *)s->value, (void *)s->function,
                           s->grid};
   for (int i = 0; i < NEO_COUNT(tables); i++)
@@ -299,15 +303,6 @@ static int32_t run_step(neo_rt_session *s, session_step *step) {
     return 0;
   }
   return 0;
-}
-
-static int failed_run(neo_rt_error *error, int code, const char *format, const char *name,
-                      int result) {
-  if (error) {
-    error->code = code;
-    snprintf(error->text, sizeof(error->text), format, name, result);
-  }
-  return code;
 }
 
 /* A run: where it failed, and its clock when profiling. */
@@ -402,6 +397,16 @@ static void cut_output(neo_rt_session *s, uint32_t i) {
       cut(s->now->place[p->output[i]], neo_rt_dtype_size(v->dtype), v->rank, dim, d, real[d]);
 }
 
+static int failed_run(const run *r, neo_rt_error *error) {
+  const char *name = r->shape->plan->step[r->failed_step].name, *why = r->session->op_message;
+  if (error) {
+    error->code = NEO_RT_KERNEL;
+    snprintf(error->text, sizeof(error->text), "run: step '%.200s' failed with %d%s%s", name,
+             (int)r->result, why[0] ? ": " : "", why);
+  }
+  return NEO_RT_KERNEL;
+}
+
 static int take_inputs(neo_rt_session *session, neo_rt_error *error) {
   neo_ctx ctx;
   neo_ctx_init(&ctx, 0);
@@ -414,6 +419,7 @@ static int run_steps(neo_rt_session *session, neo_rt_error *error) {
     return code;
   const neo_plan *p = session->now->plan;
   neo_op_texts_reset(&session->texts, false);
+  session->op_message[0] = 0;
   run r = {.session = session, .shape = session->now};
   if (session->profile) {
     int all = 0;
@@ -422,8 +428,7 @@ static int run_steps(neo_rt_session *session, neo_rt_error *error) {
     r.before = neo_now_ns(&r.clock);
   }
   if (!run_range(&r, 0, p->n_steps))
-    return failed_run(error, NEO_RT_KERNEL, "run: step '%.200s' failed with %d",
-                      p->step[r.failed_step].name, (int)r.result);
+    return failed_run(&r, error);
   for (uint32_t i = 0; i < p->n_outputs; i++)
     if (p->output_bounded[i] || (p->rows && p->output_rows[i]))
       cut_output(session, i);

@@ -41,6 +41,7 @@ struct neo_rt_session {
   void **wide; /* by input: filled up with more rows; NULL where no shape needs it */
   char *arena, *scratch, *op_work;
   neo_op_texts texts;
+  char op_message[NEO_OP_MESSAGE_BYTES]; /* why an operator failed in the last run; may be empty */
   int caller_cpu; /* the thread that runs the session is pinned to it while it does; -1: not */
   bool profile;
   double *ns; /* by step, of shape 0, then of shape 1, ... */

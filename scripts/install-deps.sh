@@ -16,6 +16,7 @@ packages=(
   libhdf5-dev                              # Keras weights
   libarchive-dev                           # models in a .tar.gz
   libzip-dev                               # PyTorch and Keras archives
+  libturbojpeg0-dev libpng-dev libtiff-dev libwebp-dev libopenjp2-7-dev   # pictures inside of models
   libmbedtls-dev                           # TLS of boards over a network
   libcmocka-dev                            # tests
   libopenblas0-pthread                     # a baseline, loaded at run time

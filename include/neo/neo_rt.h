@@ -8,7 +8,7 @@
  *
  * Strings (dtype "str"): an element is a `const char *`, NUL-terminated UTF-8, NULL for "". Texts
  * of inputs are not copied: they must live until the input is set again. Those of outputs live
- * until the next run. Operators on strings allocate.
+ * until the next run. Operators on strings allocate, as decoders of pictures do.
  *
  * Threads: a model is immutable after load and may be shared; a session belongs to one thread at a
  * time; sessions run independently. After a session's first run, neo_rt_run does not allocate. */

@@ -28,6 +28,7 @@ set(neo_fuzz_targets
     records       tuning_db  records       300
     cost_model    search     cost_model    3000
     json          base_host  json          3000
+    image         image      image         1000
     shape         cli        shape         3000)
 
 set(neo_fuzzers)
