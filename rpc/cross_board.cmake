@@ -23,6 +23,17 @@ function(neo_cross_board arch)
       list(APPEND tls ${CROSS_${name}_${arch}})
     endif()
   endforeach()
+  # musl has a quarter of glibc's size. Its compiler does not look into /usr/include, and Debian's archives ask for glibc's
+  # checked functions.
+  set(beside)
+  if(CROSS_CC_${arch} MATCHES "musl-gcc$")
+    find_path(MBEDTLS_INCLUDE mbedtls/ssl.h REQUIRED)
+    file(MAKE_DIRECTORY ${dir}/include)
+    file(CREATE_LINK ${MBEDTLS_INCLUDE}/mbedtls ${dir}/include/mbedtls SYMBOLIC)
+    list(APPEND flags -isystem ${dir}/include)
+    set(beside rpc/absent/fortify_absent.c)
+    file(MAKE_DIRECTORY ${dir}/rpc/absent)
+  endif()
   set(objects)
   foreach(folder base/core runtime rpc)
     file(MAKE_DIRECTORY ${dir}/${folder})
@@ -39,6 +50,9 @@ function(neo_cross_board arch)
       file(MAKE_DIRECTORY ${dir}/rpc/absent)
       message(STATUS "neo-board-${arch}: without TLS, libmbedtls-dev for ${arch} is missing")
     endif()
+    if(folder STREQUAL rpc)
+      list(APPEND sources ${beside})
+    endif()
     foreach(source ${sources})
       add_custom_command(OUTPUT ${dir}/${source}.o
         COMMAND ${CMAKE_C_COMPILER_LAUNCHER} ${CROSS_CC_${arch}} ${flags} -MD -MF ${dir}/${source}.d
@@ -48,13 +62,17 @@ function(neo_cross_board arch)
     endforeach()
   endforeach()
   set(main ${dir}/rpc/board_main.c.o)
+  foreach(source ${beside})
+    list(APPEND main ${dir}/${source}.o)
+  endforeach()
   set(library ${objects})
   list(REMOVE_ITEM library ${main})
   set(program ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/neo-board-${arch})
   add_custom_command(OUTPUT ${program}
     COMMAND ${CMAKE_COMMAND} -E rm -f ${dir}/libboard.a
     COMMAND ${CROSS_AR_${arch}} rcs ${dir}/libboard.a ${library}
-    COMMAND ${CROSS_CC_${arch}} -static -s -Wl,--gc-sections -Wl,--no-warnings ${main} ${dir}/libboard.a ${tls} -lm -o ${program}
+    COMMAND ${CROSS_CC_${arch}} -static -s -Wl,--gc-sections -Wl,--no-warnings -Wl,-z,stack-size=1048576
+            ${main} ${dir}/libboard.a ${tls} -lm -o ${program}
     DEPENDS ${objects} VERBATIM)
   add_custom_target(neo-board-${arch} ALL DEPENDS ${program})
 endfunction()

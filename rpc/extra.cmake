@@ -7,7 +7,12 @@ target_link_libraries(neo-board PRIVATE neo_rpc)
 
 include(${CMAKE_CURRENT_LIST_DIR}/cross_board.cmake)
 neo_cross_board(aarch64)
-neo_cross_board(x86_64) # the static one for such boards; neo-board itself is for this machine
+# The static one for such boards; neo-board itself is for this machine. With musl where it is installed.
+find_program(MUSL_CC musl-gcc)
+if(MUSL_CC AND CMAKE_HOST_SYSTEM_PROCESSOR STREQUAL x86_64)
+  set(CROSS_CC_x86_64 ${MUSL_CC} CACHE FILEPATH "compiler of neo-board-x86_64" FORCE)
+endif()
+neo_cross_board(x86_64)
 
 # The plugin of the emulator that runs those boards; it calls functions that the emulator has.
 add_library(neo-count MODULE ${CMAKE_SOURCE_DIR}/rpc/count_plugin.c)

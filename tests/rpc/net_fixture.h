@@ -132,6 +132,12 @@ static inline void net_close(net_place *p) {
 
 /* ---- a real board ------------------------------------------------------------------------------------------ */
 
+/* neo-board, or the agent that NEO_TEST_BOARD names. */
+static inline const char *net_board_program(void) {
+  const char *other = getenv("NEO_TEST_BOARD");
+  return other ? other : NEO_BINARY_DIR "/bin/neo-board";
+}
+
 static inline pid_t net_board(const net_place *p, const char *name, const char *key, int port) {
   char address[40];
   snprintf(address, sizeof address, "127.0.0.1:%d", port);
@@ -144,9 +150,9 @@ static inline pid_t net_board(const net_place *p, const char *name, const char *
       prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (!getenv("NEO_TEST_VERBOSE"))
       freopen("/dev/null", "w", stderr);
-    execl(NEO_BINARY_DIR "/bin/neo-board", "neo-board", "--connect", address, "--name", name,
-          "--key-file", key ? key : p->key, "--cache", "64", "--label", "lab=test", "--back-off",
-          "50", (char *)NULL);
+    execl(net_board_program(), "neo-board", "--connect", address, "--name", name, "--key-file",
+          key ? key : p->key, "--cache", "64", "--label", "lab=test", "--back-off", "50",
+          (char *)NULL);
     _exit(127);
   }
   return pid;
