@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <dlfcn.h>
+#include <elf.h>
 #include <string.h>
 
 #include "base/host.h"
@@ -132,6 +133,90 @@ static void test_files(void **state) {
   neo_buf_fini(&params);
 }
 
+/* An artifact of the two kernels for another target, and the bytes of its library. */
+static void build_for(fixture *f, const char *target, const char *library, neo_buf *out) {
+  neo_object_fini(&f->object[0]);
+  neo_object_fini(&f->object[1]);
+  f->target = kernel_target(target);
+  build_scale(f, 0, "two", 2);
+  build_scale(f, 1, "three", 3);
+  assert_int_equal(write_artifact(f, 3, functions, "meta"), NEO_OK);
+  assert_int_equal(neo_file_read(&f->ctx, in_artifact(f, library), 0, out), NEO_OK);
+}
+
+static bool has_tag(const neo_buf *so, const Elf64_Phdr *dynamic, int64_t tag) {
+  Elf64_Dyn entry;
+  for (uint64_t at = 0; at < dynamic->p_filesz; at += sizeof entry) {
+    memcpy(&entry, so->data + dynamic->p_offset + at, sizeof entry);
+    if (entry.d_tag == tag)
+      return true;
+  }
+  return false;
+}
+
+/* What bionic's linker asks for: pages of 16 KB on some devices, no relocations in code, nothing
+ * writable and executable, a hash table that it reads; and nothing of glibc. */
+static void test_android_library(void **state) {
+  fixture *f = *state;
+  neo_buf so = {0};
+  Elf64_Ehdr header;
+  build_for(f, "rasp4b-android", "compiled.so", &so);
+  memcpy(&header, so.data, sizeof header);
+  assert_int_equal(header.e_machine, EM_AARCH64);
+  assert_int_equal(header.e_type, ET_DYN);
+  int loads = 0, stacks = 0;
+  for (int k = 0; k < header.e_phnum; k++) {
+    Elf64_Phdr part;
+    memcpy(&part, so.data + header.e_phoff + (size_t)k * sizeof part, sizeof part);
+    assert_int_not_equal(part.p_type, PT_INTERP);
+    if (part.p_type == PT_LOAD) {
+      assert_int_equal(part.p_align % 16384, 0);
+      assert_int_equal((part.p_vaddr - part.p_offset) % 16384, 0);
+      assert_false((part.p_flags & PF_W) && (part.p_flags & PF_X));
+      loads++;
+    } else if (part.p_type == PT_GNU_STACK) {
+      assert_false(part.p_flags & PF_X);
+      stacks++;
+    } else if (part.p_type == PT_DYNAMIC) {
+      assert_true(has_tag(&so, &part, DT_SONAME) && has_tag(&so, &part, DT_GNU_HASH));
+      assert_false(has_tag(&so, &part, DT_NEEDED) || has_tag(&so, &part, DT_VERNEED));
+      assert_false(has_tag(&so, &part, DT_TEXTREL) || has_tag(&so, &part, DT_RELR));
+    }
+  }
+  assert_true(loads >= 2 && stacks == 1);
+  neo_buf_fini(&so);
+}
+
+static uint32_t word_at(const neo_buf *bytes, size_t at) {
+  neo_reader r = {(const uint8_t *)bytes->data, bytes->size, at, false};
+  uint32_t word = neo_read_u32le(&r);
+  assert_false(r.failed);
+  return word;
+}
+
+/* One exported name, no imports; the same inputs give the same bytes. Offsets: Microsoft's "PE
+ * Format", sections 3.3 and 3.4. */
+static void test_windows_library(void **state) {
+  fixture *f = *state;
+  neo_buf dll = {0}, again = {0};
+  build_for(f, "x86-64-v3-windows", "compiled.dll", &dll);
+  assert_false(neo_file_exists(in_artifact(f, "compiled.so")));
+  uint32_t pe = word_at(&dll, 0x3c);
+  assert_int_equal(word_at(&dll, pe), 0x4550);
+  assert_int_equal(word_at(&dll, pe + 4) & 0xffff, 0x8664);
+  assert_int_equal(word_at(&dll, pe + 24) & 0xffff, 0x20b);
+  assert_true(word_at(&dll, pe + 22) & 0x2000); /* a library */
+  assert_int_equal(word_at(&dll, pe + 40), 0);  /* without an entry point */
+  size_t directories = pe + 24 + 112;
+  assert_int_not_equal(word_at(&dll, directories), 0); /* exports */
+  assert_int_equal(word_at(&dll, directories + 8), 0); /* imports */
+  build_for(f, "x86-64-v3-windows", "compiled.dll", &again);
+  assert_int_equal(again.size, dll.size);
+  assert_memory_equal(again.data, dll.data, dll.size);
+  neo_buf_fini(&dll);
+  neo_buf_fini(&again);
+}
+
 static void test_replaces_an_artifact(void **state) {
   fixture *f = *state;
   assert_int_equal(write_artifact(f, 3, functions, "old"), NEO_OK);
@@ -165,6 +250,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(test_module, setup, teardown),
       cmocka_unit_test_setup_teardown(test_files, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_android_library, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_windows_library, setup, teardown),
       cmocka_unit_test_setup_teardown(test_replaces_an_artifact, setup, teardown),
       cmocka_unit_test_setup_teardown(test_never_replaces_other_files, setup, teardown),
       cmocka_unit_test_setup_teardown(test_failed_link_leaves_the_old, setup, teardown),
