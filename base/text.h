@@ -25,6 +25,13 @@ typedef enum neo_text_case { NEO_TEXT_AS_IT_IS, NEO_TEXT_LOWER, NEO_TEXT_UPPER }
 /* Letters of ASCII, Latin-1, Greek and Cyrillic one by one; others stay. */
 const char *neo_text_change_case(const char *text, neo_text_case to, neo_text_room room);
 
+/* A whole text as a number; false: it is none. Blanks around it do not count. */
+bool neo_text_to_real(const char *text, double *out);
+bool neo_text_to_int(const char *text, int64_t *out);
+/* NULL: no memory. */
+const char *neo_text_of_real(double v, int digits, neo_text_room room);
+const char *neo_text_of_int(int64_t v, neo_text_room room);
+
 /* Part k of the text, split at a delimiter, or at white space if that is empty: where it starts and
  * its length. False: there are no more. At most `most` splits, -1: any number; the last part is
  * then the rest. State: zero it before the first part. */

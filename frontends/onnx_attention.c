@@ -5,9 +5,10 @@
  * row with all keys hidden is still a softmax; so do we. Masks have many forms: lengths, ends and
  * starts, or flags of two to four dimensions.
  *
- * GroupQueryAttention: what was computed before (past) must be full, as it is when a sequence is
- * generated token by token; onnxruntime's buffers of a fixed length, filled in place, are refused.
- */
+ * GroupQueryAttention: every sequence of a batch has a length of its own, and what was computed
+ * before (past) may be a buffer that is longer. Where all of the past is known to be full, as when
+ * one sequence is generated token by token, new keys are put behind it; else they are scattered to
+ * where each sequence ends, and a mask hides what lies behind. */
 #include "frontends/onnx_import.h"
 
 #include <math.h>
@@ -373,12 +374,129 @@ static void open_new(onnx_import *im, onnx_node *node, const heads *h, operands 
   o->v = slice(im, node, packed, 2, (h->n + h->kv) * size, (h->n + 2 * h->kv) * size);
 }
 
+/* Where the past of each sequence ends, i64 [batch]. */
+static int past_ends(onnx_import *im, onnx_node *node, const heads *h) {
+  const int64_t flat[1] = {h->batch};
+  int end = reshape(im, node, cast(im, node, onnx_input(node, 5), NEO_I64), 1, flat);
+  int before = onnx_make_scalar_like(im, node, "new", NEO_I64, (double)(1 - h->queries));
+  int none = onnx_make_scalar_like(im, node, "none", NEO_I64, 0);
+  return emit2(im, node, "max", emit2(im, node, "add", end, before), none);
+}
+
+/* x with `more` zeros behind its dimension d. */
+static int lengthened(onnx_import *im, onnx_node *node, int x, int d, int64_t more) {
+  int64_t pads[8] = {0};
+  if (more <= 0)
+    return x;
+  pads[4 + d] = more;
+  neo_node *made = onnx_emit(im, node, "pad", 1, &x, 1);
+  neo_node_set_ints(im->e.graph, made, "pads", 8, pads);
+  return made->output[0];
+}
+
+/* [batch, positions, heads * size] -> [batch, heads, positions, size] */
+static int heads_outside(onnx_import *im, onnx_node *node, const heads *h, int x, int64_t n) {
+  const int64_t split[4] = {h->batch, h->queries, n, dim(im, x, 2) / n};
+  return transpose(im, node, reshape(im, node, x, 4, split), 4, (int64_t[]){0, 2, 1, 3});
+}
+
+/* Which of `total` keys a query sees, as an addend [batch, 1, queries, total]. */
+static int ragged_mask(onnx_import *im, onnx_node *node, const heads *h, int ends, int64_t total) {
+  const int64_t column[3] = {h->batch, 1, 1}, row[3] = {1, h->queries, 1};
+  const int64_t all[4] = {h->batch, 1, h->queries, total};
+  int key = positions(im, node, 1, total, 0);
+  int at = emit2(im, node, "add", reshape(im, node, ends, 3, column),
+                 reshape(im, node, positions(im, node, 1, h->queries, 0), 3, row));
+  int seen = emit2(im, node, "less_equal", key, at);
+  if (h->window >= 0) {
+    int left = onnx_make_scalar_like(im, node, "window", NEO_I64, (double)h->window);
+    int first = emit2(im, node, "sub", at, left);
+    seen = emit2(im, node, "and", seen, emit2(im, node, "greater_equal", key, first));
+  }
+  int none = onnx_make_scalar_like(im, node, "seen", h->dtype, 0);
+  int hidden = onnx_make_scalar_like(im, node, "hidden", h->dtype, -INFINITY);
+  return reshape(im, node, emit(im, node, "where", 3, (int[]){seen, none, hidden}), 4, all);
+}
+
+/* New keys or values at the ends of a past that is `total` positions long. */
+static int scattered(onnx_import *im, onnx_node *node, int past, int now, int ends, int64_t total) {
+  past = lengthened(im, node, past, 2, total - dim(im, past, 2));
+  neo_node *made = onnx_emit(im, node, "tensor_scatter", 3, (int[]){past, now, ends}, 1);
+  neo_node_set_int(im->e.graph, made, "axis", 2);
+  return made->output[0];
+}
+
+static neo_status ragged(onnx_import *im, onnx_node *node, heads *h, operands *o, int ends,
+                         int64_t total) {
+  int64_t size = dim(im, o->v, 2) / h->kv;
+  const int64_t back[3] = {h->batch, h->queries, h->n * size};
+  int present[2] = {
+      scattered(im, node, o->past_k, heads_outside(im, node, h, o->k, h->kv), ends, total),
+      scattered(im, node, o->past_v, heads_outside(im, node, h, o->v, h->kv), ends, total)};
+  int mask = ragged_mask(im, node, h, ends, total);
+  if (o->bias != NEO_NO_VALUE)
+    mask =
+        emit2(im, node, "add", mask, lengthened(im, node, o->bias, 3, total - dim(im, o->bias, 3)));
+  operands inner = {heads_outside(im, node, h, o->q, h->n),
+                    present[0],
+                    present[1],
+                    mask,
+                    NEO_NO_VALUE,
+                    NEO_NO_VALUE};
+  h->causal = 0;
+  h->window = -1;
+  int y = transpose(im, node, attend(im, node, h, &inner)[0], 4, (int64_t[]){0, 2, 1, 3});
+  onnx_bind(im, node, 0, reshape(im, node, y, 3, back));
+  for (int k = 1; k < node->n_outputs; k++)
+    onnx_bind(im, node, k, present[k - 1]);
+  return NEO_OK;
+}
+
+/* No past: whatever a buffer holds is left out, and its length kept. */
+static neo_status first_prompt(onnx_import *im, onnx_node *node, const heads *h,
+                               const operands *o) {
+  operands fresh = *o;
+  fresh.past_k = fresh.past_v = NEO_NO_VALUE;
+  const int *made = attend(im, node, h, &fresh);
+  onnx_bind(im, node, 0, made[0]);
+  for (int k = 1; k < node->n_outputs; k++)
+    onnx_bind(im, node, k, lengthened(im, node, made[k], 2, h->past - h->keys));
+  return NEO_OK;
+}
+
+typedef enum past_kind { PAST_NONE, PAST_FULL, PAST_RAGGED } past_kind;
+
+/* total: of the longest sequence, -1: not known. */
+static past_kind kind_of_past(onnx_import *im, onnx_node *node, const heads *h, int64_t total) {
+  const neo_tensor *length = onnx_const(im, onnx_input(node, 5));
+  if (h->past == 0 || total == h->keys)
+    return PAST_NONE;
+  if (total != h->past + h->keys)
+    return PAST_RAGGED;
+  if (h->batch == 1)
+    return PAST_FULL;
+  if (!length || (int64_t)(length->size / neo_dtype_size(length->dtype)) != h->batch)
+    return PAST_RAGGED;
+  for (int64_t b = 0; b < h->batch; b++)
+    if (neo_tensor_get_i64(length, b) != total - 1)
+      return PAST_RAGGED;
+  return PAST_FULL;
+}
+
+static void turn_both(onnx_import *im, onnx_node *node, const group_query *g, int at, operands *o) {
+  int turn[4] = {o->q, onnx_input(node, 7), onnx_input(node, 8), at};
+  int64_t turned = 2 * dim(im, turn[1], 1);
+  o->q = rotate(im, node, turn, g->h.n, g->interleaved, turned);
+  turn[0] = o->k;
+  o->k = rotate(im, node, turn, g->h.kv, g->interleaved, turned);
+}
+
 /* (q, k?, v?, past key?, past value?, lengths - 1, total length, cos?, sin?, positions?, addend?)
  */
 neo_status onnx_ms_group_query(onnx_import *im, onnx_node *node) {
   group_query g = {.rotary = 0};
   operands o;
-  int before = im->e.unsupported.n;
+  int before = im->e.unsupported.n, ends = NEO_NO_VALUE;
   const neo_shape *shape = neo_emit_shape(&im->e, onnx_input(node, 0));
   NEO_TRY(read_group_query(im, node, &g));
   if (im->e.unsupported.n != before)
@@ -388,25 +506,34 @@ neo_status onnx_ms_group_query(onnx_import *im, onnx_node *node) {
   heads *h = &g.h;
   h->batch = shape->dim[0];
   h->queries = h->keys = shape->dim[1];
+  h->dtype = neo_emit_dtype(&im->e, onnx_input(node, 0));
   open_new(im, node, h, &o);
   o.past_k = onnx_input(node, 3);
   o.past_v = onnx_input(node, 4);
   h->past = o.past_k == NEO_NO_VALUE ? 0 : dim(im, o.past_k, 2);
-  const neo_tensor *total = onnx_const(im, onnx_input(node, 6));
-  if (total && total->size && neo_tensor_get_i64(total, 0) != h->past + h->keys)
-    return onnx_unsupported(im, node, "a past of %lld positions that is not full",
-                            (long long)h->past);
+  const neo_tensor *known = onnx_const(im, onnx_input(node, 6));
+  int64_t total = known && known->size ? neo_tensor_get_i64(known, 0) : -1;
+  if (total >= 0 && (total < h->keys || (h->past == 0 && total != h->keys)))
+    return onnx_bad(im, node, "a total of %lld positions, %lld new ones and a past of %lld",
+                    (long long)total, (long long)h->keys, (long long)h->past);
+  past_kind kind = kind_of_past(im, node, h, total);
+  if (kind == PAST_RAGGED)
+    ends = past_ends(im, node, h);
   if (g.rotary) {
+    const int64_t column[2] = {h->batch, 1};
     int at = onnx_input(node, 9);
     if (at == NEO_NO_VALUE)
-      at = positions(im, node, h->batch, h->queries, h->past);
-    int turn[4] = {o.q, onnx_input(node, 7), onnx_input(node, 8), at};
-    int64_t turned = 2 * dim(im, turn[1], 1);
-    o.q = rotate(im, node, turn, h->n, g.interleaved, turned);
-    turn[0] = o.k;
-    o.k = rotate(im, node, turn, h->kv, g.interleaved, turned);
+      at = positions(im, node, h->batch, h->queries, kind == PAST_FULL ? h->past : 0);
+    if (kind == PAST_RAGGED && onnx_input(node, 9) == NEO_NO_VALUE)
+      at = emit2(im, node, "add", at, reshape(im, node, ends, 2, column));
+    turn_both(im, node, &g, at, &o);
   }
   o.bias = onnx_input(node, 10);
+  if (kind == PAST_NONE)
+    return first_prompt(im, node, h, &o);
+  if (kind == PAST_RAGGED)
+    return ragged(im, node, h, &o, ends,
+                  total < 0 ? h->past + h->keys : neo_max_i64(total, h->past));
   const int *made = attend(im, node, h, &o);
   for (int k = 0; k < node->n_outputs; k++)
     onnx_bind(im, node, k, made[k]);

@@ -49,6 +49,21 @@ static neo_status emit_with_dtype(onnx_import *im, onnx_node *node, const char *
 }
 
 neo_status onnx_cast(onnx_import *im, onnx_node *node) {
+  int x = onnx_input(node, 0);
+  neo_dtype to = NEO_DTYPE_COUNT;
+  bool present;
+  int before = im->e.unsupported.n;
+  NEO_TRY(dtype_attr(im, node, "to", &present, &to));
+  if (im->e.unsupported.n != before)
+    return NEO_OK;
+  if (x != NEO_NO_VALUE && present && (to == NEO_STR || im->e.graph->value[x].dtype == NEO_STR)) {
+    onnx_attr(node, "saturate");
+    onnx_attr(node, "round_mode");
+    if (to == NEO_STR && im->e.graph->value[x].dtype == NEO_DTYPE_COUNT)
+      neo_emit_dtype(&im->e, x);
+    onnx_cast_text(im, node, to);
+    return NEO_OK;
+  }
   return emit_with_dtype(im, node, "to", true);
 }
 

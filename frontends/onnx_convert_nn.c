@@ -38,3 +38,19 @@ neo_status onnx_recurrent_with(onnx_import *im, onnx_node *node, int n, const in
     neo_node_set_string(im->e.graph, made, "activations", activations);
   return onnx_copy_attrs(im, node, made);
 }
+
+neo_status onnx_max_roi_pool(onnx_import *im, onnx_node *node) {
+  const int64_t *size;
+  int n;
+  double scale = 1;
+  NEO_TRY(onnx_attr_ints(im, node, "pooled_shape", &n, &size));
+  NEO_TRY(onnx_attr_float(im, node, "spatial_scale", &scale));
+  if (n != 2 || node->n_inputs != 2)
+    return onnx_bad(im, node, "%d inputs and a pooled_shape of %d", node->n_inputs, n);
+  neo_node *made = onnx_emit(im, node, "max_roi_pool", 2, node->input, 1);
+  neo_node_set_int(im->e.graph, made, "output_height", size[0]);
+  neo_node_set_int(im->e.graph, made, "output_width", size[1]);
+  neo_node_set_float(im->e.graph, made, "spatial_scale", scale);
+  onnx_bind(im, node, 0, made->output[0]);
+  return NEO_OK;
+}

@@ -198,6 +198,8 @@ neo_status onnx_recurrent_with(onnx_import *im, onnx_node *node, int n, const in
 int onnx_make_texts(onnx_import *im, onnx_node *node, const char *suffix, int n,
                     const char *const *text);
 int onnx_make_text(onnx_import *im, onnx_node *node, const char *suffix, const char *text);
+/* Cast from strings to a type, or from its input's to strings. */
+void onnx_cast_text(onnx_import *im, onnx_node *node, neo_dtype to);
 /* Arena copies; *n is -1 and *out NULL if absent. */
 neo_status onnx_attr_texts(onnx_import *im, onnx_node *node, const char *name, int *n,
                            const char *const **out);

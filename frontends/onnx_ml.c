@@ -102,19 +102,26 @@ int onnx_ml_two_columns(onnx_import *im, onnx_node *node, int s, bool one) {
   return made->output[0];
 }
 
-neo_status onnx_ml_classify(onnx_import *im, onnx_node *node, const onnx_ml_labels *labels,
-                            int scores) {
-  NEO_TRY(post(im, node, &scores));
+int onnx_ml_best(onnx_import *im, onnx_node *node, int scores) {
   neo_node *best = onnx_emit(im, node, "arg_max", 1, &scores, 1);
   neo_node_set_int(im->e.graph, best, "axis", 1);
   neo_node_set_int(im->e.graph, best, "keepdims", 0);
-  int label = best->output[0];
-  if (labels->n > 0)
-    label = emit2(im, node, "gather",
-                  labels->text ? onnx_make_texts(im, node, "labels", labels->n, labels->text)
-                               : onnx_make_ints(im, node, "labels", labels->n, labels->value),
-                  label);
-  onnx_bind(im, node, 0, label);
+  return best->output[0];
+}
+
+int onnx_ml_label(onnx_import *im, onnx_node *node, const onnx_ml_labels *labels, int index) {
+  if (labels->n < 1)
+    return index;
+  return emit2(im, node, "gather",
+               labels->text ? onnx_make_texts(im, node, "labels", labels->n, labels->text)
+                            : onnx_make_ints(im, node, "labels", labels->n, labels->value),
+               index);
+}
+
+neo_status onnx_ml_classify(onnx_import *im, onnx_node *node, const onnx_ml_labels *labels,
+                            int scores) {
+  NEO_TRY(post(im, node, &scores));
+  onnx_bind(im, node, 0, onnx_ml_label(im, node, labels, onnx_ml_best(im, node, scores)));
   onnx_bind(im, node, 1, scores);
   return NEO_OK;
 }

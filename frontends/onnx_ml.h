@@ -18,6 +18,9 @@ neo_status onnx_ml_post(onnx_import *im, onnx_node *node, int k, int value);
 /* Outputs label and scores of a classifier from its scores [n, classes] before post_transform. */
 neo_status onnx_ml_classify(onnx_import *im, onnx_node *node, const onnx_ml_labels *labels,
                             int scores);
+int onnx_ml_best(onnx_import *im, onnx_node *node, int scores); /* [n, classes] -> i64 [n] */
+/* The labels of these indices. */
+int onnx_ml_label(onnx_import *im, onnx_node *node, const onnx_ml_labels *labels, int index);
 int onnx_ml_column(onnx_import *im, onnx_node *node, int scores, int64_t k); /* [n, 1] */
 /* s [n, 1] -> [1 - s, s] (one) or [-s, s]. */
 int onnx_ml_two_columns(onnx_import *im, onnx_node *node, int s, bool one);

@@ -106,3 +106,30 @@ neo_status onnx_string_normalizer(onnx_import *im, onnx_node *node) {
   onnx_bind(im, node, 0, y);
   return NEO_OK;
 }
+
+static int cast(onnx_import *im, onnx_node *node, int x, neo_dtype to) {
+  neo_node *made = onnx_emit(im, node, "cast", 1, &x, 1);
+  neo_node_set_string(im->e.graph, made, "to", neo_dtype_name(to));
+  im->e.graph->value[made->output[0]].dtype = to;
+  return made->output[0];
+}
+
+/* From strings or to them; both of one kind is no cast. */
+void onnx_cast_text(onnx_import *im, onnx_node *node, neo_dtype to) {
+  int x = onnx_input(node, 0), y;
+  neo_dtype from = im->e.graph->value[x].dtype;
+  bool real = neo_dtype_class(to == NEO_STR ? from : to) == 'f';
+  if (from == to) {
+    y = emit(im, node, "identity", 1, &x);
+  } else if (to == NEO_STR) {
+    if (from != NEO_F64)
+      x = cast(im, node, x, real ? NEO_F32 : NEO_I64);
+    y = emit(im, node, "text_print", 1, &x);
+    im->e.graph->value[y].dtype = NEO_STR;
+  } else {
+    neo_node *made = onnx_emit(im, node, "text_parse", 1, &x, 1);
+    neo_node_set_string(im->e.graph, made, "to", real ? "f64" : "i64");
+    y = cast(im, node, made->output[0], to);
+  }
+  onnx_bind(im, node, 0, y);
+}

@@ -413,6 +413,8 @@ int torch_unsqueeze(torch *t, int x, int dim) {
 
 int torch_full(torch *t, int n, const int64_t *dims, neo_dtype dtype, double v) {
   neo_emitter *e = torch_emitter(t);
+  if (dtype == NEO_DTYPE_COUNT) /* of something that is listed already */
+    dtype = NEO_F32;
   neo_tensor *fill = neo_arena_alloc(e->graph->arena, sizeof *fill);
   *fill =
       (neo_tensor){dtype, {1, {1}}, neo_arena_alloc(e->graph->arena, 16), neo_dtype_size(dtype)};

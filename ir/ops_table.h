@@ -21,8 +21,9 @@ neo_infer_fn neo_infer_arg, neo_infer_batch_norm, neo_infer_binary, neo_infer_ca
     neo_infer_split, neo_infer_squeeze, neo_infer_tile, neo_infer_transpose, neo_infer_trilu,
     neo_infer_unary, neo_infer_unsqueeze, neo_infer_where;
 neo_infer_fn neo_infer_recurrent, neo_infer_expanded, neo_infer_scatter_rows, neo_infer_top_k,
-    neo_infer_multibox_nms;
-neo_eval_fn neo_eval_scatter_rows, neo_eval_top_k, neo_eval_multibox_nms;
+    neo_infer_multibox_nms, neo_infer_couple_pairs, neo_infer_text_parse, neo_infer_text_print;
+neo_eval_fn neo_eval_scatter_rows, neo_eval_top_k, neo_eval_multibox_nms, neo_eval_couple_pairs,
+    neo_eval_text_parse, neo_eval_text_print;
 neo_infer_fn neo_infer_bitcast;
 neo_lower_fn neo_lower_bitcast;
 neo_eval_fn neo_eval_bitcast;

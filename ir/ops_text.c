@@ -265,6 +265,52 @@ neo_status neo_eval_text_filter(neo_ctx *ctx, const neo_graph *graph, const neo_
   return NEO_OK;
 }
 
+/* ---- text_parse, text_print ------------------------------------------------------------------ */
+
+neo_status neo_infer_text_parse(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
+  const char *to = neo_node_string(node, "to", "f64");
+  NEO_TRY(check_texts(ctx, graph, node, 1));
+  if (strcmp(to, "f64") != 0 && strcmp(to, "i64") != 0)
+    return neo_op_fail(ctx, node, NEO_BAD_INPUT, "to is '%s', f64 or i64 expected", to);
+  neo_shape shape = neo_op_in(graph, node, 0)->shape;
+  neo_op_set(graph, node, 0, strcmp(to, "f64") == 0 ? NEO_F64 : NEO_I64, &shape);
+  return NEO_OK;
+}
+
+neo_status neo_eval_text_parse(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
+                               neo_tensor *const *in, neo_tensor *out) {
+  (void)graph;
+  for (int64_t i = 0, n = elements(&in[0]->shape); i < n; i++) {
+    double *real = (double *)out->data + i;
+    if (out->dtype == NEO_F64 ? !neo_text_to_real(element(in[0], i), real)
+                              : !neo_text_to_int(element(in[0], i), (int64_t *)out->data + i))
+      return neo_op_fail(ctx, node, NEO_BAD_INPUT, "'%s' is no number", element(in[0], i));
+  }
+  return NEO_OK;
+}
+
+neo_status neo_infer_text_print(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
+  NEO_TRY(neo_op_check_inputs(ctx, graph, node));
+  const neo_value *x = neo_op_in(graph, node, 0);
+  if (x->dtype != NEO_F32 && x->dtype != NEO_F64 && x->dtype != NEO_I64)
+    return neo_op_fail(ctx, node, NEO_BAD_INPUT, "f32, f64 or i64 expected, not %s",
+                       neo_dtype_name(x->dtype));
+  neo_shape shape = x->shape;
+  neo_op_set(graph, node, 0, NEO_STR, &shape);
+  return NEO_OK;
+}
+
+neo_status neo_eval_text_print(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
+                               neo_tensor *const *in, neo_tensor *out) {
+  (void)ctx;
+  (void)node;
+  for (int64_t i = 0, n = elements(&in[0]->shape); i < n; i++)
+    ((const char **)out->data)[i] =
+        in[0]->dtype == NEO_I64 ? neo_text_of_int(neo_tensor_get_i64(in[0], i), room_of(graph))
+                                : neo_text_of_real(neo_tensor_get_f64(in[0], i), 8, room_of(graph));
+  return NEO_OK;
+}
+
 /* ---- text_split ------------------------------------------------------------------------------ */
 
 static int64_t count_parts(const neo_node *node, const char *text, const char *delimiter) {

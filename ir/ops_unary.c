@@ -292,7 +292,7 @@ neo_status neo_infer_cast(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
     return neo_op_fail(ctx, node, NEO_UNSUPPORTED, "to is '%s', not an element type of ours", name);
   if ((neo_op_in(graph, node, 0)->dtype == NEO_STR) != (to == NEO_STR))
     return neo_op_fail(ctx, node, NEO_UNSUPPORTED,
-                       "strings and numbers are converted by parse_text and print_text");
+                       "strings and numbers are converted by text_parse and text_print");
   neo_shape shape = neo_op_in(graph, node, 0)->shape;
   neo_op_set(graph, node, 0, to, &shape);
   return NEO_OK;

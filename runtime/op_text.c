@@ -268,3 +268,56 @@ static int32_t filter_run(const neo_op_call *call) {
 
 const neo_op neo_op_text_filter = {"text_filter", 2,    2,         2, 2, filter_attributes,
                                    filter_check,  NULL, filter_run};
+
+/* ---- text_parse, text_print ------------------------------------------------------------------ */
+
+static const neo_op_attribute parse_attributes[] = {{"to", 't', 0}, {NULL, 0, 0}};
+
+static neo_status parse_check(neo_ctx *ctx, neo_op_call *call) {
+  const neo_plan_value *in = call->value[0], *out = call->value[1];
+  NEO_TRY(check_types(ctx, call, "s"));
+  if ((out->dtype != NEO_RT_F64 && out->dtype != NEO_RT_I64) || count_of(in) != count_of(out) ||
+      out->bytes < 8 * count_of(out))
+    return neo_fail(ctx, NEO_BAD_INPUT, "text_parse: f64 or i64 of the input's shape expected");
+  return NEO_OK;
+}
+
+static int32_t parse_run(const neo_op_call *call) {
+  bool real = call->value[1]->dtype == NEO_RT_F64;
+  for (int64_t i = 0, n = count_of(call->value[0]); i < n; i++) {
+    const char *text = element(call, 0, i);
+    if (real ? !neo_text_to_real(text, (double *)call->data[1] + i)
+             : !neo_text_to_int(text, (int64_t *)call->data[1] + i))
+      return NEO_BAD_INPUT;
+  }
+  return 0;
+}
+
+static neo_status print_check(neo_ctx *ctx, neo_op_call *call) {
+  const neo_plan_value *in = call->value[0], *out = call->value[1];
+  int dtype = in->dtype;
+  if ((dtype != NEO_RT_F32 && dtype != NEO_RT_F64 && dtype != NEO_RT_I64) ||
+      in->bytes < count_of(in) * (int64_t)neo_rt_dtype_size(dtype) || out->dtype != NEO_RT_STR ||
+      count_of(in) != count_of(out) || out->bytes < 8 * count_of(out))
+    return neo_fail(ctx, NEO_BAD_INPUT, "text_print: f32, f64 or i64 to strings expected");
+  return NEO_OK;
+}
+
+static int32_t print_run(const neo_op_call *call) {
+  neo_text_room room = {texts_get, call->texts};
+  int dtype = call->value[0]->dtype;
+  for (int64_t i = 0, n = count_of(call->value[0]); i < n; i++) {
+    const char *made = dtype == NEO_RT_I64
+                           ? neo_text_of_int(((const int64_t *)call->data[0])[i], room)
+                           : neo_text_of_real(neo_rt_element(call->data[0], dtype, i), 8, room);
+    if (!made)
+      return NEO_NO_MEMORY;
+    ((const char **)call->data[1])[i] = made;
+  }
+  return 0;
+}
+
+const neo_op neo_op_text_parse = {"text_parse",     1,           1,    1,        1,
+                                  parse_attributes, parse_check, NULL, parse_run};
+const neo_op neo_op_text_print = {"text_print",  1,           1,    1,        1,
+                                  no_attributes, print_check, NULL, print_run};

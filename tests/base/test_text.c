@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -172,6 +173,32 @@ static void texts_are_made_where_there_is_room(void **state) {
   assert_false(neo_text_same("a", "b"));
 }
 
+static void numbers_are_read_and_written(void **state) {
+  static const struct {
+    const char *text;
+    double value;
+  } rows[] = {{" 12 ", 12}, {"-2.5e-3", -2.5e-3}, {"+INF", INFINITY}, {"-infinity", -INFINITY}};
+  static const char *const none[] = {"", "1 2", "x", "1e", "nano", "0x10"};
+  int left = 5;
+  neo_text_room in = {room, &left};
+  double real;
+  int64_t whole = 3;
+  (void)state;
+  for (int i = 0; i < NEO_COUNT(rows); i++)
+    assert_true(neo_text_to_real(rows[i].text, &real) && real == rows[i].value);
+  assert_true(neo_text_to_real("NaN", &real) && isnan(real));
+  for (int i = 0; i < NEO_COUNT(none); i++)
+    assert_false(neo_text_to_real(none[i], &real));
+  assert_true(neo_text_to_int("-9223372036854775808", &whole) && whole == INT64_MIN);
+  assert_false(neo_text_to_int("9223372036854775808", &whole) || neo_text_to_int("1.5", &whole));
+  expect(neo_text_of_real(1.0 / 3, 8, in), "0.33333333");
+  expect(neo_text_of_real(-1e20, 8, in), "-1e+20");
+  expect(neo_text_of_real(NAN, 8, in), "NaN");
+  expect(neo_text_of_real(-INFINITY, 8, in), "-INF");
+  expect(neo_text_of_int(INT64_MIN, in), "-9223372036854775808");
+  assert_null(neo_text_of_int(1, in));
+}
+
 static void elements_are_broadcast(void **state) {
   const int64_t out[3] = {2, 3, 4}, in[2] = {3, 1};
   (void)state;
@@ -190,6 +217,7 @@ int main(void) {
       cmocka_unit_test(groups_stand_behind_many_alternatives),
       cmocka_unit_test(texts_are_split),
       cmocka_unit_test(texts_are_made_where_there_is_room),
+      cmocka_unit_test(numbers_are_read_and_written),
       cmocka_unit_test(elements_are_broadcast),
   };
   neo_ctx_init(&ctx, 1);

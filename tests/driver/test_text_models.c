@@ -23,6 +23,13 @@ static const char *const text =
     "%14 const \"two\" str [2] {\"a b c\",\"d\"}\n"
     "%15 const \"none\" str [] {\"\"}\n"
     "%16 \"parts\" ? ?, %17 \"counts\" ? ? = text_split(%14, %15) \"split\"\n"
+    "%18 \"printed\" ? ? = text_print(%2) \"printed\"\n"
+    "%19 \"parsed\" ? ? = text_parse(%18) {to=\"i64\"} \"parsed\"\n"
+    "%20 \"real\" ? ? = text_parse(%18) {to=\"f64\"} \"real\"\n"
+    "%21 \"real32\" ? ? = cast(%20) {to=\"f32\"} \"real32\"\n"
+    "%22 const \"half\" f32 [] {0.5}\n"
+    "%23 \"more\" ? ? = add(%21, %22) \"more\"\n"
+    "%24 \"again\" ? ? = text_print(%23) \"again\"\n"
     "output %7 \"upper\"\n"
     "output %8 \"label\"\n"
     "output %9 \"joined\"\n"
@@ -31,9 +38,12 @@ static const char *const text =
     "output %12 \"matches\"\n"
     "output %13 \"chosen\"\n"
     "output %16 \"parts\"\n"
-    "output %17 \"counts\"\n";
+    "output %17 \"counts\"\n"
+    "output %18 \"printed\"\n"
+    "output %19 \"parsed\"\n"
+    "output %24 \"again\"\n";
 
-enum { N_OUTPUTS = 9 };
+enum { N_OUTPUTS = 12 };
 
 typedef struct given {
   const char *x[4], *y[1];
@@ -95,11 +105,12 @@ static given cases[] = {
 static const char *const want[] = {
     "A1|CAT|\ncat||dog|\na1cat|stopcat|\xc3\xa9"
     "cat|catcat|\n0|0|0|1|\n-1|-1|-1|0|\n1|0|0|0|\n"
-    "a1|stop|\xc3\xa9|catcat|\na|b|c|d|||\n3|1|\n",
+    "a1|stop|\xc3\xa9|catcat|\na|b|c|d|||\n3|1|\n"
+    "0|1|2|\n0|1|2|\n0.5|1.5|2.5|\n",
     "|\ndog|dog|cat|\nSTOP|stop|sToP|\xc3\x89|\n0|0|0|0|\n-1|-1|-1|-1|\n0|0|0|0|\n"
-    "STOP|stop|sToP|\xc3\x89|\na|b|c|d|||\n3|1|\n",
+    "STOP|stop|sToP|\xc3\x89|\na|b|c|d|||\n3|1|\n2|2|0|\n2|2|0|\n2.5|2.5|0.5|\n",
     "|B|ABC|ABC12|\ndog|cat||\nb|bb|abcb|abc12b|\n0|1|0|0|\n1|-1|-1|-1|\n0|1|1|0|\n"
-    "|bb|abc|abc12|\na|b|c|d|||\n3|1|\n",
+    "|bb|abc|abc12|\na|b|c|d|||\n3|1|\n-1|0|1|\n-1|0|1|\n-0.5|0.5|1.5|\n",
 };
 
 static void strings_run(void **state) {

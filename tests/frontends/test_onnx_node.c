@@ -290,8 +290,8 @@ static const char *listed_reason(const neo_buf *list, const char *name) {
   return NULL;
 }
 
-static void every_node_case(void **state) {
-  (void)state;
+/* Every case of a file of tests/data/onnx. */
+static void every_case_of(const char *name) {
   neo_ctx ctx;
   neo_mapping file;
   neo_buf list = {0};
@@ -300,8 +300,8 @@ static void every_node_case(void **state) {
   const char *only = getenv("NEO_NODE_CASE");
   neo_ctx_init(&ctx, 1);
   neo_arena_init(&texts);
-  assert_int_equal(neo_file_map(&ctx, NEO_SOURCE_DIR "/tests/data/onnx/node_cases.bin", &file),
-                   NEO_OK);
+  snprintf(path, sizeof path, "%s/tests/data/onnx/%s", NEO_SOURCE_DIR, name);
+  assert_int_equal(neo_file_map(&ctx, path, &file), NEO_OK);
   assert_int_equal(
       neo_file_read(&ctx, NEO_SOURCE_DIR "/tests/data/onnx/node_unsupported.txt", 0, &list),
       NEO_OK);
@@ -330,7 +330,7 @@ static void every_node_case(void **state) {
     }
     free_case(&ctx, c);
   }
-  print_message("node cases: %lld passed, %lld unsupported as listed, %lld wrong\n",
+  print_message("%s: %lld passed, %lld unsupported as listed, %lld wrong\n", name,
                 (long long)passed, (long long)unsupported, (long long)wrong);
   neo_free(&ctx, c);
   neo_buf_fini(&list);
@@ -340,7 +340,18 @@ static void every_node_case(void **state) {
   assert_int_equal(wrong, 0);
 }
 
+static void every_node_case(void **state) {
+  (void)state;
+  every_case_of("node_cases.bin");
+}
+
+static void every_case_of_onnxruntime(void **state) {
+  (void)state;
+  every_case_of("ort_cases.bin");
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(every_node_case)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(every_node_case),
+                                     cmocka_unit_test(every_case_of_onnxruntime)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -228,9 +228,10 @@ static void golden_values(void **state) {
 
 /* Packed by pass_tree.c and tested with it; made by pass_flow.c, see test_flow.c; strings,
  * see test_text_models.c; pictures, see test_image_models.c. */
-static const char *const elsewhere[] = {"tree_table",  "unreachable", "text_load", "text_concat",
-                                        "text_equal",  "text_match",  "text_find", "text_case",
-                                        "text_filter", "text_split",  "cut",       "image_decode"};
+static const char *const elsewhere[] = {"tree_table",  "unreachable", "text_load",  "text_concat",
+                                        "text_equal",  "text_match",  "text_find",  "text_case",
+                                        "text_filter", "text_split",  "text_parse", "text_print",
+                                        "cut",         "image_decode"};
 
 static void find_row(void *self, const neo_op *op) {
   size_t n = strlen(op->name);

@@ -219,6 +219,26 @@ static void scatters_rows_in_order(void **state) {
   }
 }
 
+/* Two classes: the probability of the pair, as near as it stops. */
+static void couples_pairs_of_classes(void **state) {
+  const int64_t two[] = {2, 1}, out_two[] = {2, 2}, four[] = {1, 6}, out_four[] = {1, 4};
+  float pairs[2] = {0.75f, 0.2f}, p[4];
+  float many[6] = {0.9f, 0.9f, 0.9f, 0.5f, 0.5f, 0.5f};
+  (void)state;
+  neo_plan_value values[] = {value(NEO_RT_F32, 2, two, false), value(NEO_RT_F32, 2, out_two, true)};
+  runner runner_ = runner_of(1);
+  assert_int_equal(run(&runner_, "couple_pairs", "", 2, values, (void *[]){pairs, p}), NEO_OK);
+  assert_true(fabsf(p[0] - 0.75f) < 0.01f && fabsf(p[0] + p[1] - 1) < 1e-6f);
+  assert_true(fabsf(p[2] - 0.2f) < 0.01f && fabsf(p[2] + p[3] - 1) < 1e-6f);
+  values[0] = value(NEO_RT_F32, 2, four, false);
+  values[1] = value(NEO_RT_F32, 2, out_four, true);
+  assert_int_equal(run(&runner_, "couple_pairs", "", 2, values, (void *[]){many, p}), NEO_OK);
+  assert_true(p[0] > 0.7f && fabsf(p[1] - p[2]) < 0.01f && fabsf(p[2] - p[3]) < 0.01f);
+  values[1] = value(NEO_RT_F32, 2, out_two, true);
+  assert_int_equal(run(&runner_, "couple_pairs", "", 2, values, (void *[]){many, p}),
+                   NEO_BAD_INPUT);
+}
+
 static void refused(const char *name, const char *attributes, int n, const neo_plan_value *values,
                     const char *word) {
   runner runner_ = runner_of(1);
@@ -258,6 +278,7 @@ int main(void) {
       cmocka_unit_test(top_k_along_any_axis),         cmocka_unit_test(arg_max_and_min),
       cmocka_unit_test(suppresses_overlapping_boxes), cmocka_unit_test(nonzero_lists_indices),
       cmocka_unit_test(refuses_what_does_not_fit),    cmocka_unit_test(scatters_rows_in_order),
+      cmocka_unit_test(couples_pairs_of_classes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -84,4 +84,5 @@ def main():
     print("onnx %s: %d cases packed, %d left out" % (onnx.__version__, len(packed), len(left)))
 
 
-main()
+if __name__ == "__main__":
+    main()

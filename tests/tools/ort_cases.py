@@ -1,0 +1,159 @@
+"""Operators of ai.onnx.ml and com.microsoft, and strings, with onnxruntime's own outputs.
+
+usage: ort_cases.py NEO [REGEX]      compiles and runs each case with build/bin/neo; exit code 1 on a miss
+       ort_cases.py --pack OUT       for tests/frontends/test_onnx_node.c, in pack_node_cases.py's layout
+"""
+import os
+import re
+import sys
+import tempfile
+import types
+
+import numpy as np
+import onnxruntime
+from onnx import TensorProto, helper
+
+import onnx_suites
+import pack_node_cases
+
+ML = "ai.onnx.ml"
+
+
+def made(name, nodes, inputs, outputs, opset=20, rtol=1e-3, atol=1e-6):
+    """inputs: name -> array; outputs: names, their types from onnxruntime."""
+    infos = [helper.make_tensor_value_info(k, helper.np_dtype_to_tensor_dtype(v.dtype) if v.dtype != object else TensorProto.STRING, v.shape)
+             for k, v in inputs.items()]
+    graph = helper.make_graph(nodes, name, infos, [helper.make_empty_tensor_value_info(o) for o in outputs])
+    imports = [helper.make_opsetid("", opset), helper.make_opsetid(ML, 3), helper.make_opsetid("com.microsoft", 1)]
+    model = helper.make_model(graph, opset_imports=imports, ir_version=9)
+    want = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"]).run(None, inputs)
+    return name, model, list(inputs.values()), want, rtol, atol
+
+
+def node(op, inputs, outputs, domain="", **attrs):
+    return helper.make_node(op, inputs.split(), outputs.split(), name="n", domain=domain, **attrs)
+
+
+def svm(name, classes, count, kernel, probable=False, post="NONE", texts=False, positive=False):
+    """count: vectors of each class; none: a linear model."""
+    rng, features = np.random.default_rng(len(name)), 3
+    normal = lambda *shape: rng.normal(size=shape).astype(np.float32)
+    total, pairs = sum(count), classes * (classes - 1) // 2
+    weights = normal((classes - 1) * total if total else classes * features)
+    attrs = dict(kernel_type=kernel, kernel_params=[0.3, 0.2, 2.0], coefficients=(abs(weights) if positive else weights).tolist(),
+                 rho=(0.3 * normal(pairs if total else 1)).tolist(), post_transform=post)
+    if total:
+        attrs.update(vectors_per_class=count, support_vectors=normal(total * features).tolist())
+    if probable:
+        attrs.update(prob_a=(-2 * abs(normal(pairs))).tolist(), prob_b=(0.1 * normal(pairs)).tolist())
+    attrs.update(classlabels_strings=["c%d" % k for k in range(classes)] if texts else None, classlabels_ints=None if texts else [7 + 3 * k for k in range(classes)])
+    return made("ort_svm_" + name, [node("SVMClassifier", "x", "label scores", ML, **{k: v for k, v in attrs.items() if v is not None})], {"x": 2 * normal(9, features)}, ["label", "scores"])
+
+
+def svm_cases():
+    yield svm("two", 2, [3, 2], "RBF")
+    for post in ("LOGISTIC", "SOFTMAX", "SOFTMAX_ZERO"):
+        yield svm("two_" + post.lower(), 2, [3, 2], "POLY", post=post)
+    yield svm("two_probable", 2, [3, 4], "RBF", True)
+    yield svm("two_positive", 2, [3, 2], "SIGMOID", positive=True)
+    yield svm("four", 4, [3, 2, 1, 2], "RBF")
+    yield svm("four_logistic", 4, [3, 2, 1, 2], "LINEAR", post="LOGISTIC")
+    yield svm("four_probable", 4, [3, 2, 4, 2], "RBF", True, texts=True)
+    yield svm("seven_probable", 7, [1, 2, 1, 2, 1, 3, 2], "POLY", True, post="SOFTMAX")
+    yield svm("linear_two", 2, [], "LINEAR")
+    yield svm("linear_two_positive", 2, [], "LINEAR", positive=True)
+    yield svm("linear_three", 3, [], "LINEAR", post="SOFTMAX", texts=True)
+
+
+def group_query(name, batch, queries, past, lengths, total, rotary=False, constants=True, bias=False, **attrs):
+    rng = np.random.default_rng(len(name))
+    normal = lambda *shape: rng.normal(size=shape).astype(np.float32)
+    heads, groups, size = 4, 2, 16
+    inputs = {"q": normal(batch, queries, heads * size), "k": normal(batch, queries, groups * size), "v": normal(batch, queries, groups * size)}
+    cache = normal(2, batch, groups, past, size)
+    for b in range(batch):
+        cache[:, b, :, max(0, lengths[b] - queries) if total != queries else 0:] = 0
+    inputs.update(pk=cache[0], pv=cache[1])
+    feeds = {"length": np.array(lengths, np.int32) - 1, "total": np.array(total, np.int32)}
+    if rotary:
+        feeds.update(cos=np.cos(normal(32, size // 2)), sin=np.sin(normal(32, size // 2)))
+    if bias:
+        inputs["bias"] = normal(1, heads, queries, total)
+    names = "q k v pk pv length total " + ("cos sin" if rotary else "")
+    n = node("GroupQueryAttention", names, "y present_k present_v", "com.microsoft", num_heads=heads, kv_num_heads=groups, do_rotary=int(rotary), **attrs)
+    if bias:
+        n.input.extend([""] * (10 - len(n.input)) + ["bias"])
+    weights = [node("Constant", "", key, value=onnx_suites.tensor_of(key, value)) for key, value in feeds.items()
+               if constants or key not in ("length", )]
+    if not constants:
+        inputs["length"] = feeds["length"]
+    return made("ort_group_query_" + name, weights + [n], inputs, ["y", "present_k", "present_v"])
+
+
+def attention_cases():
+    yield group_query("full", 2, 1, 5, [6, 6], 6)
+    yield group_query("ragged", 3, 1, 5, [6, 3, 4], 6, constants=False)
+    yield group_query("ragged_rotary", 2, 1, 6, [7, 5], 7, rotary=True, constants=False)
+    yield group_query("ragged_window_bias", 2, 1, 6, [7, 5], 7, bias=True, local_window_size=3, constants=False)
+    yield group_query("several", 1, 3, 8, [7], 7, rotary=True, constants=False)
+    yield group_query("buffer", 1, 1, 9, [6], 6, rotary=True)
+    yield group_query("buffer_ragged", 2, 1, 9, [6, 4], 6, softcap=5.0, constants=False)
+    yield group_query("buffer_prompt", 1, 4, 9, [4], 4, rotary=True)
+
+
+def text_cases():
+    words = np.array(["1", "-2.5", "3e2", "0.125", "INF", "-inf", "NaN", "7"], dtype=object)
+    yield made("ort_cast_text_to_f32", [node("Cast", "x", "y", to=TensorProto.FLOAT)], {"x": words}, ["y"])
+    yield made("ort_cast_text_to_f64", [node("Cast", "x", "y", to=TensorProto.DOUBLE)], {"x": words.reshape(2, 4)}, ["y"])
+    whole = np.array(["1", "-25", "300", "0"], dtype=object)
+    yield made("ort_cast_text_to_i64", [node("Cast", "x", "y", to=TensorProto.INT64)], {"x": whole}, ["y"])
+    yield made("ort_cast_text_to_i32", [node("Cast", "x", "y", to=TensorProto.INT32)], {"x": whole}, ["y"])
+    f = np.array([1, -2.5, 1 / 3, 1e-9, 123456789, 1e20, np.inf, -np.inf, np.nan, 0, 100000], np.float32)
+    yield made("ort_cast_f32_to_text", [node("Cast", "x", "y", to=TensorProto.STRING)], {"x": f}, ["y"])
+    yield made("ort_cast_f64_to_text", [node("Cast", "x", "y", to=TensorProto.STRING)], {"x": f.astype(np.float64)}, ["y"])
+    for dtype in (np.int64, np.int32, np.uint8, np.bool_):
+        yield made("ort_cast_%s_to_text" % np.dtype(dtype).name, [node("Cast", "x", "y", to=TensorProto.STRING)], {"x": np.array([0, 1, 77]).astype(dtype)}, ["y"])
+
+
+def region_cases():
+    rng = np.random.default_rng(8)
+    x = rng.normal(size=(2, 3, 8, 10)).astype(np.float32)
+    rois = np.array([[0, 0, 0, 9, 7], [1, 2, 1, 8, 6], [0, 3, 3, 3, 3], [1, -4, 2, 30, 5], [1, 12, 9, 14, 12]], np.float32)
+    for name, shape, scale in (("", [2, 2], 1.0), ("_scaled", [3, 4], 0.5)):
+        n = node("MaxRoiPool", "x rois", "y", pooled_shape=shape, spatial_scale=scale)
+        yield made("ort_max_roi_pool" + name, [n], {"x": x, "rois": rois}, ["y"])
+
+
+def cases():
+    for family in (svm_cases, attention_cases, text_cases, region_cases):
+        yield from family()
+
+
+def pack(path):
+    packed = [pack_node_cases.pack_one(name, model, inputs, outputs, (rtol, atol)) for name, model, inputs, outputs, rtol, atol in cases()]
+    with open(path, "wb") as file:
+        file.write(b"NEONODES 2 %d\n" % len(packed))
+        file.writelines(packed)
+    print("%d cases packed" % len(packed))
+
+
+def main():
+    if sys.argv[1] == "--pack":
+        return pack(sys.argv[2])
+    options, bad, n = types.SimpleNamespace(neo=os.path.abspath(sys.argv[1]), codegen="llvm"), 0, 0
+    with tempfile.TemporaryDirectory() as folder:
+        for case in cases():
+            if len(sys.argv) > 2 and not re.search(sys.argv[2], case[0]):
+                continue
+            n += 1
+            try:
+                print("%-40s ok with %s" % (case[0], onnx_suites.run_case(options, case, os.path.join(folder, "case"))))
+            except onnx_suites.Failure as failure:
+                bad += 1
+                print("%-40s FAILED: %s" % (case[0], failure))
+    print("%d cases, %d failed" % (n, bad))
+    return bad > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
