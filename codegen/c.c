@@ -100,6 +100,8 @@ static void print_store(c_printer *p, neo_buf *out, const neo_stmt *s) {
   p->depth--;
   bool braces = lines.size > 0;
   if (e->lanes > 1) {
+    if (p->dialect->unroll)
+      put_line(p, out, "#pragma unroll");
     c_indent(p, out);
     neo_buf_printf(out, "for (int l = 0; l < %d; l++)%s\n", s->u.store.active, braces ? " {" : "");
   } else if (braces) {
@@ -118,7 +120,11 @@ static void print_store(c_printer *p, neo_buf *out, const neo_stmt *s) {
 static void print_for(c_printer *p, neo_buf *out, const neo_stmt *s) {
   int var = s->u.loop.var;
   c_indent(p, out);
-  neo_buf_printf(out, "for (int64_t i%d = 0; i%d < ", var, var);
+  if (s->u.loop.unrolled && p->dialect->unroll) {
+    neo_buf_text(out, "#pragma unroll\n");
+    c_indent(p, out);
+  }
+  neo_buf_printf(out, "for (%s i%d = 0; i%d < ", c_type(p->index), var, var);
   c_print_index(p, out, s->u.loop.extent);
   neo_buf_printf(out, "; i%d++) {\n", var);
   p->depth++;
@@ -151,7 +157,7 @@ static void print_let(c_printer *p, neo_buf *out, const neo_stmt *s) {
   print_list(p, &body, s->u.let.body);
   if (p->var_used[var]) {
     c_indent(p, out);
-    neo_buf_printf(out, "const int64_t i%d = ", var);
+    neo_buf_printf(out, "const %s i%d = ", c_type(p->index), var);
     c_print_index(p, out, s->u.let.value);
     neo_buf_text(out, ";\n");
   }
@@ -176,6 +182,10 @@ static void print_list(c_printer *p, neo_buf *out, const neo_stmt *s) {
     case NEO_STMT_LET:
       print_let(p, out, s);
       break;
+    case NEO_STMT_BARRIER:
+      if (p->dialect->barrier)
+        put_line(p, out, p->dialect->barrier);
+      break;
     }
 }
 
@@ -194,6 +204,8 @@ static void print_buffer(c_printer *p, neo_buf *out, int k) {
     neo_buf_printf(out, "  %s *b%d = (%s *)(void *)((char *)env->%s + %lld);\n", type, k, type,
                    b->scope == NEO_SCOPE_WORK ? "work" : "scratch", (long long)b->offset);
     break;
+  case NEO_SCOPE_SHARED:
+    break;
   case NEO_SCOPE_STACK:
   case NEO_SCOPE_REG:
     neo_buf_printf(out, "  %s b%d[%lld];\n", type, k, (long long)b->elements);
@@ -201,12 +213,9 @@ static void print_buffer(c_printer *p, neo_buf *out, int k) {
   }
 }
 
-static void print_launch(c_printer *p, int k, const char *symbol) {
+static void print_function(c_printer *p, neo_buf *out, int k, const char *symbol,
+                           const neo_buf *body) {
   const neo_launch *launch = &p->nest->launch[k];
-  neo_buf body = {0}, *out = &p->out;
-  memset(p->buffer_used, 0, sizeof p->buffer_used);
-  p->depth = 2;
-  print_list(p, &body, launch->body);
   neo_buf_printf(
       out, "int32_t %s_%d(const neo_kernel_env *env, void *const *buf, const int64_t *dim);\n",
       symbol, k);
@@ -219,8 +228,16 @@ static void print_launch(c_printer *p, int k, const char *symbol) {
       print_buffer(p, out, b);
   neo_buf_printf(out, "  for (int64_t i%d = env->begin; i%d < env->end; i%d++) {\n", launch->var,
                  launch->var, launch->var);
-  neo_buf_append(out, body.data, body.size);
+  neo_buf_append(out, body->data, body->size);
   neo_buf_text(out, "  }\n  return 0;\n}\n\n");
+}
+
+static void print_launch(c_printer *p, int k, const char *symbol) {
+  neo_buf body = {0};
+  memset(p->buffer_used, 0, sizeof p->buffer_used);
+  p->depth = 2;
+  print_list(p, &body, p->nest->launch[k].body);
+  p->dialect->function(p, &p->out, k, symbol, &body);
   neo_buf_fini(&body);
 }
 
@@ -233,14 +250,28 @@ static const char prologue[] = "#include <math.h>\n"
                                "  const void *callbacks;\n"
                                "} neo_kernel_env;\n\n";
 
-static neo_status text(neo_ctx *ctx, const neo_nest *nest, const neo_target *target,
-                       const char *symbol, neo_buf *out) {
-  (void)target;
+static const c_dialect plain_c = {.name = "c", .prologue = prologue, .function = print_function};
+
+/* Of every variable and offset, with room for the last of a masked vector's lanes. */
+static neo_dtype index_type(const neo_nest *nest, const c_dialect *dialect) {
+  const int64_t most = INT32_MAX / 2;
+  bool narrow = dialect->narrow;
+  for (int k = 0; k < nest->n_buffers; k++)
+    narrow = narrow && nest->buffer[k].elements <= most;
+  for (int k = 0; k < nest->n_launches; k++)
+    narrow = narrow && nest->launch[k].grid <= most / nest->launch[k].lanes;
+  return narrow ? NEO_I32 : NEO_I64;
+}
+
+neo_status c_print_nest(neo_ctx *ctx, const neo_nest *nest, const c_dialect *dialect,
+                        const char *symbol, neo_buf *out) {
   c_printer *p = neo_alloc(ctx, sizeof *p);
   if (!p)
     return neo_fail(ctx, NEO_NO_MEMORY, "c: no memory for a printer");
   p->ctx = ctx;
   p->nest = nest;
+  p->dialect = dialect;
+  p->index = index_type(nest, dialect);
   p->var_used = neo_alloc(ctx, (size_t)nest->n_vars + 1);
   neo_arena_init(&p->arena);
   if (!p->var_used)
@@ -249,7 +280,7 @@ static neo_status text(neo_ctx *ctx, const neo_nest *nest, const neo_target *tar
     print_launch(p, k, symbol);
   neo_status status = p->status;
   if (status == NEO_OK) {
-    neo_buf_text(out, prologue);
+    neo_buf_text(out, dialect->prologue);
     c_print_helpers(p, out);
     neo_buf_append(out, p->out.data, p->out.size);
     if (out->failed || p->out.failed)
@@ -260,6 +291,14 @@ static neo_status text(neo_ctx *ctx, const neo_nest *nest, const neo_target *tar
   neo_free(ctx, p->var_used);
   neo_free(ctx, p);
   return status;
+}
+
+static neo_status text(neo_ctx *ctx, const neo_nest *nest, const neo_target *target,
+                       const char *symbol, neo_buf *out) {
+  (void)target;
+  if (neo_nest_is_grouped(nest))
+    return neo_fail(ctx, NEO_UNSUPPORTED, "c: the schedule is one for GPUs");
+  return c_print_nest(ctx, nest, &plain_c, symbol, out);
 }
 
 /* ---- compiling ----------------------------------------------------------------------------------- */

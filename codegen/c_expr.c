@@ -24,7 +24,7 @@ void c_fail(c_printer *p, neo_status status, const char *format, ...) {
   va_start(args, format);
   vsnprintf(text, sizeof text, format, args);
   va_end(args);
-  p->status = neo_fail(p->ctx, status, "c: %s", text);
+  p->status = neo_fail(p->ctx, status, "%s: %s", p->dialect->name, text);
 }
 
 const char *c_memory_type(neo_dtype dtype) {
@@ -189,7 +189,7 @@ static void print_index_call(c_printer *p, neo_buf *out, const neo_expr *e) {
                     : e->op == NEO_EXPR_FLOORMOD ? C_HELPER_FLOORMOD
                     : e->op == NEO_EXPR_MIN      ? C_HELPER_MIN
                                                  : C_HELPER_MAX;
-  c_helper_name(p, out, helper, NEO_I64, NEO_I64);
+  c_helper_name(p, out, helper, p->index, p->index);
   neo_buf_text(out, "(");
   print_index(p, out, e->arg[0], PREC_SUM);
   neo_buf_text(out, ", ");
@@ -284,7 +284,7 @@ static void print_cast(c_printer *p, neo_buf *out, const neo_expr *e, const char
     neo_buf_printf(out, via ? "((%s)%s)" : "(%s)%s", via ? "double" : c_type(to), x);
     close_round(out, to);
   } else if (is_float(from)) {
-    c_helper_name(p, out, C_HELPER_TO_INT, to, to);
+    c_helper_name(p, out, C_HELPER_TO_INT, to, from == NEO_F64 ? NEO_F64 : NEO_F32);
     neo_buf_printf(out, "(%s)", x);
   } else {
     neo_buf_printf(out, "(%s)%s", c_type(to), x);

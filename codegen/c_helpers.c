@@ -106,10 +106,11 @@ static const helper_row rows[C_HELPER_COUNT] = {
                           "  union { float f; uint32_t u; } v = {x};\n"
                           "  const uint32_t rounded = v.u + 0x7fffu + ((v.u >> 16) & 1u);\n"
                           "  return (uint16_t)((x != x ? v.u | 0x400000u : rounded) >> 16);\n}\n"},
-    [C_HELPER_TO_INT] = {"f64_to_@N",
-                         "/* Saturates; NaN gives 0. */\n"
-                         "static inline @T f64_to_@N(double x) {\n"
-                         "  return (@T)(x != x ? 0 : x <= @l ? @m : x >= @h ? @x : (@T)x);\n}\n"},
+    [C_HELPER_TO_INT] =
+        {"@P_to_@N",
+         "/* Saturates; NaN gives 0. */\n"
+         "static inline @T @P_to_@N(@Q x) {\n"
+         "  return (@T)(x != x ? 0 : x <= (@Q)@l ? @m : x >= (@Q)@h ? @x : (@T)x);\n}\n"},
     [C_HELPER_BITCAST] = {"bits_@N_@P",
                           "static inline @Q bits_@N_@P(@E x) {\n"
                           "  union { @E from; @Q to; } v = {x};\n  return v.to;\n}\n"},

@@ -1,4 +1,4 @@
-/* codegen/c_printer.h: the state that the files of the C generator share while they print one nest.
+/* codegen/c_printer.h: what the files share that print nests in C and the C of GPUs (OpenCL, CUDA).
  */
 #ifndef NEO_CODEGEN_C_PRINTER_H
 #define NEO_CODEGEN_C_PRINTER_H
@@ -45,9 +45,24 @@ typedef struct c_node {
   int uses, name; /* 0: printed where it is used */
 } c_node;
 
-typedef struct c_printer {
+typedef struct c_printer c_printer;
+
+/* What differs from one language to the next. */
+typedef struct c_dialect {
+  const char *name;
+  const char *prologue;
+  const char *barrier; /* a statement; NULL: there are no groups of work-items */
+  bool unroll;         /* loops that should be unrolled say so */
+  bool narrow;         /* index variables have 32 bits where all buffers allow that */
+  /* Appends the function of launch k around its body, which stands at depth 2. */
+  void (*function)(c_printer *p, neo_buf *out, int k, const char *symbol, const neo_buf *body);
+} c_dialect;
+
+struct c_printer {
   neo_ctx *ctx;
   const neo_nest *nest;
+  const c_dialect *dialect;
+  neo_dtype index; /* I64 or I32: of variables, offsets and extents */
   neo_arena arena;
   neo_status status;
   neo_buf out; /* the functions, before the helpers they need are known */
@@ -59,9 +74,13 @@ typedef struct c_printer {
   int n_names;
   int n_nodes, n_slots;
   c_node *nodes; /* hash table of n_slots */
-} c_printer;
+};
 
 void c_fail(c_printer *p, neo_status status, const char *format, ...) NEO_PRINTF(3, 4);
+/* ---- c.c ---- */
+/* The whole text of a nest: prologue, helpers, one function per launch. */
+neo_status c_print_nest(neo_ctx *ctx, const neo_nest *nest, const c_dialect *dialect,
+                        const char *symbol, neo_buf *out);
 /* ---- c_expr.c ---- */
 const char *c_type(neo_dtype dtype);        /* of values: F16, BF16 are float */
 const char *c_memory_type(neo_dtype dtype); /* of elements */

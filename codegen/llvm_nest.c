@@ -35,6 +35,7 @@ static void stored(const neo_stmt *s, buffer_set *out) {
       out->has[s->u.store.buffer] = true;
       break;
     case NEO_STMT_PREFETCH:
+    case NEO_STMT_BARRIER:
       break;
     }
 }
@@ -296,6 +297,8 @@ static void emit_list(llvm_emitter *em, const neo_stmt *s) {
       break;
     case NEO_STMT_PREFETCH:
       llvm_prefetch(em, s);
+      break;
+    case NEO_STMT_BARRIER: /* of one work-item */
       break;
     case NEO_STMT_LET:
       emit_let(em, s);

@@ -60,6 +60,8 @@ static void find_in_list(row_finder *f, const neo_stmt *s) {
     case NEO_STMT_PREFETCH:
       f->em->row[s->u.prefetch.buffer] = false;
       break;
+    case NEO_STMT_BARRIER:
+      break;
     }
 }
 

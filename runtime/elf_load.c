@@ -29,6 +29,8 @@ enum { MAX_LOADED = 256 << 20, MAX_ALIGNMENT = 4096 };
 typedef struct entry_point {
   char *name;
   uint64_t offset; /* in the mapping */
+  size_t left;     /* bytes from there to the end of its section */
+  bool code;
 } entry_point;
 
 struct neo_loaded {
@@ -170,10 +172,10 @@ static neo_status place_sections(object *o) {
   for (size_t i = 0; i < o->n_sections; i++)
     NEO_TRY(classify(o, i));
   NEO_TRY(place_group(o, true, &at));
-  if (at == 0)
-    return neo_fail(o->ctx, NEO_BAD_INPUT, "object: no code in it");
   at = o->loaded->code_size = page_round(at);
   NEO_TRY(place_group(o, false, &at));
+  if (at == 0) /* kernels for GPUs are constants only */
+    return neo_fail(o->ctx, NEO_BAD_INPUT, "object: neither code nor constants in it");
   o->loaded->size = page_round(at);
   return NEO_OK;
 }
@@ -288,7 +290,7 @@ static bool is_entry(const object *o, const Elf64_Sym *symbol) {
       symbol->st_shndx >= o->n_sections)
     return false;
   const section *s = &o->section[symbol->st_shndx];
-  return s->loaded && (s->header.sh_flags & SHF_EXECINSTR) && symbol->st_value < s->header.sh_size;
+  return s->loaded && symbol->st_value < s->header.sh_size;
 }
 
 static int by_name(const void *a, const void *b) {
@@ -321,8 +323,10 @@ static neo_status collect_symbols(object *o) {
     const char *name = table_string(o, o->strtab, entry.st_name);
     size_t length = strlen(name) + 1;
     memcpy(names, name, length);
+    const section *s = &o->section[entry.st_shndx];
     l->symbol[l->n_symbols++] =
-        (entry_point){names, o->section[entry.st_shndx].offset + entry.st_value};
+        (entry_point){names, s->offset + entry.st_value, s->header.sh_size - entry.st_value,
+                      (s->header.sh_flags & SHF_EXECINSTR) != 0};
     names += length;
   }
   qsort(l->symbol, l->n_symbols, sizeof(entry_point), by_name);
@@ -375,21 +379,35 @@ neo_status neo_object_load(neo_ctx *ctx, const uint8_t *data, size_t size, neo_l
   return neo_object_load_for(ctx, &HOST_MACHINE, data, size, out);
 }
 
-neo_kernel_fn neo_object_symbol(const neo_loaded *loaded, const char *name) {
+static const entry_point *find_symbol(const neo_loaded *loaded, const char *name) {
   size_t low = 0, high = loaded->n_symbols;
   while (low < high) {
     size_t middle = low + (high - low) / 2;
     int order = strcmp(name, loaded->symbol[middle].name);
-    if (order == 0) {
-      uintptr_t address = (uintptr_t)loaded->memory + loaded->symbol[middle].offset;
-      return (neo_kernel_fn)address;
-    }
+    if (order == 0)
+      return &loaded->symbol[middle];
     if (order < 0)
       high = middle;
     else
       low = middle + 1;
   }
   return NULL;
+}
+
+neo_kernel_fn neo_object_symbol(const neo_loaded *loaded, const char *name) {
+  const entry_point *found = find_symbol(loaded, name);
+  uintptr_t address = found ? (uintptr_t)loaded->memory + found->offset : 0;
+  return found && found->code ? (neo_kernel_fn)address : NULL;
+}
+
+const neo_device_kernel *neo_object_device_kernel(const neo_loaded *loaded, const char *name) {
+  const entry_point *found = find_symbol(loaded, name);
+  if (!found || found->code || found->offset % 16 != 0 || found->left < sizeof(neo_device_kernel))
+    return NULL;
+  const neo_device_kernel *k = (const void *)(loaded->memory + found->offset);
+  bool inside = k->name < k->program && k->program <= found->left &&
+                k->program_size <= found->left - k->program;
+  return k->magic == NEO_DEVICE_MAGIC && inside ? k : NULL;
 }
 
 const uint8_t *neo_object_memory(const neo_loaded *loaded, size_t *size) {

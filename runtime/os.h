@@ -13,6 +13,8 @@ extern const char neo_os_library_name[]; /* "compiled.so", "compiled.dll" */
 /* NEO_IO: no such file; NEO_BAD_INPUT: the system does not take it. Names without a slash are
  * files, too, and not looked for anywhere. */
 neo_status neo_os_library_open(neo_ctx *ctx, const char *path, void **out);
+/* One that the system looks for by this name, as drivers are; NULL: there is none. */
+void *neo_os_library_find(const char *name);
 void *neo_os_library_symbol(void *library, const char *name); /* NULL: there is none */
 void neo_os_library_close(void *library);
 /* A regular file of at least one byte, read-only. NEO_IO, NEO_BAD_INPUT: another kind of file. */

@@ -30,6 +30,10 @@ neo_status neo_os_library_open(neo_ctx *ctx, const char *path, void **out) {
   return NEO_OK;
 }
 
+void *neo_os_library_find(const char *name) {
+  return dlopen(name, RTLD_NOW | RTLD_LOCAL);
+}
+
 void *neo_os_library_symbol(void *library, const char *name) {
   return dlsym(library, name);
 }

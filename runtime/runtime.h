@@ -59,6 +59,8 @@ typedef struct neo_loaded neo_loaded;
  * objects give NEO_BAD_INPUT. An undefined symbol is an error that names it. */
 neo_status neo_object_load(neo_ctx *ctx, const uint8_t *data, size_t size, neo_loaded **out);
 neo_kernel_fn neo_object_symbol(const neo_loaded *loaded, const char *name); /* NULL if absent */
+/* A constant of that name that is a whole neo_device_kernel; NULL if there is none. */
+const neo_device_kernel *neo_object_device_kernel(const neo_loaded *loaded, const char *name);
 /* Where its code and constants lie. */
 const uint8_t *neo_object_memory(const neo_loaded *loaded, size_t *size);
 void neo_object_unload(neo_loaded *loaded);

@@ -29,6 +29,11 @@ typedef struct neo_algorithm {
 /* What --accuracy a schedule of this algorithm needs; an unknown one needs the loosest. */
 neo_accuracy neo_algorithm_accuracy(const char *alg);
 
+/* Puts copies in front of reads of reductions: those with guards (algorithm pad); or all of those
+ * that are factors of a product, constants, too (algorithm stage). */
+neo_status neo_algorithm_copy_reads(neo_ctx *ctx, const neo_te *te, bool stage, neo_arena *arena,
+                                    neo_te *out);
+
 /* The row called by the first word of `alg`; NULL if there is none. */
 const neo_algorithm *neo_algorithm_find(const char *alg);
 int neo_algorithm_count(void);

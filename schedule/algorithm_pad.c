@@ -22,6 +22,7 @@ typedef struct pad {
 
 typedef struct padder {
   neo_te *te; /* being built */
+  bool stage;
   const neo_te_block *block;
   neo_range range[NEO_TE_MAX_AXES];
   int n;
@@ -44,7 +45,9 @@ static bool match_guard(const neo_expr *load, const neo_guard *guard, pad *out) 
 static bool describe(const padder *self, const neo_expr *load, pad *out) {
   memset(out, 0, sizeof(*out));
   neo_te_role role = self->te->buffer[load->u.load.buffer].role;
-  if (load->u.load.n_guards == 0 || role == NEO_TE_CONST || role == NEO_TE_OUT)
+  if (role == NEO_TE_OUT)
+    return false;
+  if (!self->stage && (load->u.load.n_guards == 0 || role == NEO_TE_CONST))
     return false;
   out->source = load->u.load.buffer;
   out->fill = load->u.load.fill;
@@ -114,10 +117,12 @@ static const neo_expr *replace_load(void *context, const neo_expr *load) {
   return neo_expr_load(self->te->arena, load->dtype, self->pads[k].buffer, load->n_args, index);
 }
 
-static neo_status rewrite(neo_ctx *ctx, const neo_te *te, const char *text, neo_arena *arena,
-                          neo_te *out, neo_packing *packing) {
-  (void)text;
-  (void)packing;
+static bool sums_products(const neo_te_block *block) {
+  return block->combine == NEO_COMBINE_ADD && block->body->op == NEO_EXPR_MUL;
+}
+
+neo_status neo_algorithm_copy_reads(neo_ctx *ctx, const neo_te *te, bool stage, neo_arena *arena,
+                                    neo_te *out) {
   neo_te *from = neo_arena_alloc(arena, sizeof(*from));
   neo_te_copy(from, arena, te);
   neo_te *made = neo_arena_alloc(arena, sizeof(*made));
@@ -126,22 +131,30 @@ static neo_status rewrite(neo_ctx *ctx, const neo_te *te, const char *text, neo_
   int copies = 0;
   for (int b = 0; b < from->n_blocks; b++) {
     neo_te_block block = from->block[b];
-    if (block.n_reduce > 0) {
-      padder self = {.te = made, .block = &block};
+    if (block.n_reduce > 0 && (!stage || sums_products(&block))) {
+      padder self = {.te = made, .stage = stage, .block = &block};
       for (int a = 0; a < block.n_spatial + block.n_reduce; a++)
         self.range[a] = (neo_range){0, block.extent[a] - 1};
       block.body = neo_expr_map_loads(arena, block.body, replace_load, &self);
       copies += self.n;
     }
     if (made->n_blocks == NEO_TE_MAX_BLOCKS)
-      return neo_fail(ctx, NEO_BAD_INPUT, "schedule: alg pad: more than %d blocks",
-                      NEO_TE_MAX_BLOCKS);
+      return neo_fail(ctx, NEO_BAD_INPUT, "schedule: alg %s: more than %d blocks",
+                      stage ? "stage" : "pad", NEO_TE_MAX_BLOCKS);
     made->block[made->n_blocks++] = block;
   }
   if (copies == 0)
-    return neo_fail(ctx, NEO_BAD_INPUT, "schedule: alg pad: no guarded read to pad");
+    return neo_fail(ctx, NEO_BAD_INPUT, "schedule: alg %s: no read to copy",
+                    stage ? "stage" : "pad");
   *out = *made;
   return NEO_OK;
+}
+
+static neo_status rewrite(neo_ctx *ctx, const neo_te *te, const char *text, neo_arena *arena,
+                          neo_te *out, neo_packing *packing) {
+  (void)text;
+  (void)packing;
+  return neo_algorithm_copy_reads(ctx, te, false, arena, out);
 }
 
 const neo_algorithm neo_algorithm_pad = {

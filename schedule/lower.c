@@ -159,7 +159,26 @@ static int64_t unrolled_statements(const neo_stmt *list) {
   return sum;
 }
 
+/* What a group of the target's GPU may have. */
+static bool check_group(lowerer *l) {
+  const neo_gpu *gpu = &l->target->gpu;
+  int64_t shared = 0;
+  for (int i = 0; i < l->nest->n_buffers; i++)
+    if (l->nest->buffer[i].scope == NEO_SCOPE_SHARED)
+      shared += aligned_bytes(&l->nest->buffer[i]);
+  if (shared > gpu->shared)
+    return lower_fail(l, "schedule: a group shares %lld bytes, %lld at most", (long long)shared,
+                      (long long)gpu->shared);
+  for (int i = 0; i < l->nest->n_launches; i++)
+    if (l->nest->launch[i].lanes > gpu->items)
+      return lower_fail(l, "schedule: a group of %d work-items, %d at most",
+                        l->nest->launch[i].lanes, gpu->items);
+  return true;
+}
+
 static bool check_size(lowerer *l) {
+  if (neo_target_is_gpu(l->target) && !check_group(l))
+    return false;
   for (int i = 0; i < l->nest->n_launches; i++)
     if (unrolled_statements(l->nest->launch[i].body) > MAX_STATEMENTS)
       return lower_fail(l, "schedule: unrolling makes more than %d statements", MAX_STATEMENTS);

@@ -44,7 +44,7 @@ typedef struct lower_block {
   int vector_axis;     /* -1: none */
   int consumer, depth; /* consumer < 0: a root */
   neo_scope scope;
-  int parallel;
+  int parallel, group; /* loops in the grid, and behind them in the work-items of a group */
 } lower_block;
 
 /* ---- emission ------------------------------------------------------------------------------------------ */
@@ -67,9 +67,9 @@ typedef struct lower_binding {
   const neo_expr *base[NEO_MAX_RANK]; /* NULL: 0 */
 } lower_binding;
 
-/* The launch grid: the outer loops of a root, fused. */
+/* The launch grid, or the work-items of a group: `n` loops of a root from `first` on, fused. */
 typedef struct lower_grid {
-  int var;
+  int var, first, n;
   int64_t total;
   int64_t extent[LOWER_MAX_LOOPS];
 } lower_grid;
@@ -77,8 +77,9 @@ typedef struct lower_grid {
 typedef struct lower_frame {
   const lower_block *block;
   lower_span span[NEO_TE_MAX_AXES];
-  const lower_binding *acc; /* accumulators in registers; NULL: the buffer itself */
-  const lower_grid *grid;   /* NULL unless a root */
+  lower_span wide[NEO_TE_MAX_AXES]; /* the hull over all work-items of the group */
+  const lower_binding *acc;         /* accumulators in registers; NULL: the buffer itself */
+  const lower_grid *grid, *items;   /* NULL unless a root */
 } lower_frame;
 
 typedef struct lower_list {
@@ -113,6 +114,8 @@ typedef struct lowerer {
   int local[NEO_TE_MAX_BUFFERS];       /* nest buffer of an attached block's buffer; -1 */
   int accumulator[NEO_TE_MAX_BLOCKS];  /* nest buffer; -1 */
   int launch_of[NEO_NEST_MAX_BUFFERS]; /* launch that a nest buffer was made in */
+  bool grouped;                        /* has a block work-items? only then frames have `wide` */
+  const lower_grid *items;             /* of the launch at hand */
   int n_rows;                          /* STACK rows for gathers, shared by all statements */
   lower_row row[LOWER_MAX_ROWS];
   neo_range range[LOWER_MAX_VARS];
@@ -159,6 +162,9 @@ const neo_expr *lower_guard(lowerer *l, const lower_frame *f, const neo_guard *g
 /* lower_guard.c: the condition under which this step of the frame's reduction does anything; NULL:
  * always. */
 const neo_expr *lower_step_condition(lowerer *l, const lower_frame *f);
+
+/* lower_shared.c: computes the attached block into its SHARED buffer, all work-items together. */
+bool lower_shared(lowerer *l, const lower_frame *f, lower_list *out);
 
 /* lower_emit.c: one launch. */
 bool lower_root(lowerer *l, const lower_block *b);

@@ -17,6 +17,8 @@
  * twice per axis and exact loop. */
 #include "schedule/lower.h"
 
+#include <string.h>
+
 #define MAX_REG_GROUPS 1024
 #define MAX_COPIES 16
 
@@ -86,6 +88,29 @@ static bool bind_local(lowerer *l, const lower_frame *f) {
 
 /* ---- attached blocks ---------------------------------------------------------------------------------------- */
 
+/* The region that all work-items of a group read; readers see their own. */
+static void widen(lowerer *l, const lower_frame *readers, int n, lower_frame *out) {
+  lower_frame *wide = neo_arena_alloc(l->arena, (size_t)(n + 1) * sizeof(*wide));
+  for (int i = 0; i < n; i++) {
+    wide[i] = readers[i];
+    memcpy(wide[i].span, wide[i].wide, sizeof(wide[i].span));
+  }
+  lower_region(l, out->block, wide, n, &wide[n]);
+  memcpy(out->wide, wide[n].span, sizeof(out->wide));
+  if (out->block->scope == NEO_SCOPE_SHARED)
+    memcpy(out->span, out->wide, sizeof(out->span));
+}
+
+/* Work-items read what others have written only behind a barrier, and overwrite it only behind one.
+ */
+static bool emit_one_attached(lowerer *l, lower_frame *f, bool *open, lower_list *out) {
+  bool shared = f->block->scope == NEO_SCOPE_SHARED;
+  if (shared != *open)
+    lower_list_add(out, neo_nest_barrier(l->arena));
+  *open = shared;
+  return bind_local(l, f) && (shared ? lower_shared(l, f, out) : emit(l, f, 0, LOWER_MAIN, out));
+}
+
 static bool emit_attached(lowerer *l, lower_frame *f, int pos, lower_list *out) {
   int consumer = f->block->index, n = 0;
   bool direct[NEO_TE_MAX_BLOCKS] = {false};
@@ -103,13 +128,18 @@ static bool emit_attached(lowerer *l, lower_frame *f, int pos, lower_list *out) 
   for (int x = consumer - 1; x >= 0; x--) {
     if (l->block[x].inlined || !lower_is_inside(l, x, consumer, pos))
       continue;
-    if (lower_region(l, &l->block[x], readers, n_readers, &readers[n_readers]))
-      frame_of[x] = &readers[n_readers++];
+    if (!lower_region(l, &l->block[x], readers, n_readers, &readers[n_readers]))
+      continue;
+    if (l->grouped)
+      widen(l, readers, n_readers, &readers[n_readers]);
+    frame_of[x] = &readers[n_readers++];
   }
+  bool open = false;
   for (int x = 0; x < consumer; x++)
-    if (direct[x] && frame_of[x] &&
-        (!bind_local(l, frame_of[x]) || !emit(l, frame_of[x], 0, LOWER_MAIN, out)))
+    if (direct[x] && frame_of[x] && !emit_one_attached(l, frame_of[x], &open, out))
       return false;
+  if (open)
+    lower_list_add(out, neo_nest_barrier(l->arena));
   return true;
 }
 
@@ -151,19 +181,6 @@ typedef struct step {
   const lower_lanes *group; /* of the tensorized loop around a vector loop; else NULL */
 } step;
 
-/* What is inside, with the loop's axis narrowed to this span; into a new list. */
-static bool emit_inside(lowerer *l, const step *s, const neo_expr *base, int64_t size,
-                        const neo_expr *left, lower_list *out) {
-  lower_span *span = &s->f->span[s->loop->axis], saved = *span;
-  *span = (lower_span){base, size, left, saved.left ? saved.total : saved.size};
-  bool ok = true;
-  if (s->loop->prefetch >= 0 && s->pass == LOWER_MAIN)
-    ok = lower_prefetch(l, s->f, s->loop, out);
-  ok = ok && emit(l, s->f, s->pos + 1, s->pass, out);
-  *span = saved;
-  return ok;
-}
-
 static const neo_expr *times(lowerer *l, const neo_expr *v, int64_t stride) {
   return neo_expr_binary(l->arena, NEO_EXPR_MUL, v, neo_expr_index(l->arena, stride));
 }
@@ -174,6 +191,34 @@ static const neo_expr *plus(lowerer *l, const neo_expr *a, const neo_expr *b) {
 
 static const neo_expr *minus(lowerer *l, const neo_expr *a, const neo_expr *b) {
   return neo_expr_binary(l->arena, NEO_EXPR_SUB, a, b);
+}
+
+/* The work-items' spans differ by what the hull is larger; a loop over work-items leaves the hull.
+ */
+static void narrow_hull(lowerer *l, const step *s, const neo_expr *base, int64_t size,
+                        const lower_span *before) {
+  const lower_grid *items = s->f->items;
+  lower_span *wide = &s->f->wide[s->loop->axis];
+  if (!l->grouped || (items && s->pos >= items->first && s->pos < items->first + items->n))
+    return;
+  wide->base = plus(l, wide->base, minus(l, base, before->base));
+  wide->size += size - before->size;
+}
+
+/* What is inside, with the loop's axis narrowed to this span; into a new list. */
+static bool emit_inside(lowerer *l, const step *s, const neo_expr *base, int64_t size,
+                        const neo_expr *left, lower_list *out) {
+  lower_span *span = &s->f->span[s->loop->axis], saved = *span;
+  lower_span hull = s->f->wide[s->loop->axis];
+  narrow_hull(l, s, base, size, &saved);
+  *span = (lower_span){base, size, left, saved.left ? saved.total : saved.size};
+  bool ok = true;
+  if (s->loop->prefetch >= 0 && s->pass == LOWER_MAIN)
+    ok = lower_prefetch(l, s->f, s->loop, out);
+  ok = ok && emit(l, s->f, s->pos + 1, s->pass, out);
+  *span = saved;
+  s->f->wide[s->loop->axis] = hull;
+  return ok;
 }
 
 /* if (cond) {span of size S} else {span of size rest}, the facts known inside. */
@@ -364,13 +409,12 @@ static bool emit_tensor(lowerer *l, const step *s, lower_list *out) {
 /* ---- the grid --------------------------------------------------------------------------------------------------------- */
 
 /* Value of grid loop `pos`: its digit of the grid index. *out_var < 0: no variable is needed. */
-static const neo_expr *grid_digit(lowerer *l, const step *s, int *out_var,
+static const neo_expr *grid_digit(lowerer *l, const step *s, const lower_grid *grid, int *out_var,
                                   const neo_expr **out_value) {
-  const lower_grid *grid = s->f->grid;
   int64_t n = grid->extent[s->pos], below = 1, above = 1;
-  for (int k = 0; k < s->pos; k++)
+  for (int k = grid->first; k < s->pos; k++)
     above *= grid->extent[k];
-  for (int k = s->pos + 1; k < s->f->block->parallel; k++)
+  for (int k = s->pos + 1; k < grid->first + grid->n; k++)
     below *= grid->extent[k];
   *out_var = -1;
   if (n == 1)
@@ -386,12 +430,12 @@ static const neo_expr *grid_digit(lowerer *l, const step *s, int *out_var,
   return neo_expr_var(l->arena, *out_var);
 }
 
-static bool emit_grid_loop(lowerer *l, const step *s, lower_list *out) {
+static bool emit_grid_loop(lowerer *l, const step *s, const lower_grid *grid, lower_list *out) {
   lower_span span = s->f->span[s->loop->axis];
-  if (!span.left && s->f->grid->extent[s->pos] == 1)
+  if (!span.left && grid->extent[s->pos] == 1)
     return emit_inside(l, s, span.base, span.size, NULL, out);
   int var, mark = l->facts.n;
-  const neo_expr *value, *v = grid_digit(l, s, &var, &value);
+  const neo_expr *value, *v = grid_digit(l, s, grid, &var, &value);
   lower_list body;
   lower_list_init(&body);
   const neo_expr *cond = NULL;
@@ -420,7 +464,9 @@ static bool emit_loop(lowerer *l, lower_frame *f, int pos, lower_pass pass, lowe
   if (loop->vector)
     return emit_vector(l, &s, out);
   if (f->grid && pos < f->block->parallel)
-    return emit_grid_loop(l, &s, out);
+    return emit_grid_loop(l, &s, f->grid, out);
+  if (f->items && pos < f->block->parallel + f->block->group)
+    return emit_grid_loop(l, &s, f->items, out);
   return f->span[loop->axis].left ? emit_dynamic_loop(l, &s, out) : emit_static_loop(l, &s, out);
 }
 
@@ -468,17 +514,19 @@ static bool emit(lowerer *l, lower_frame *f, int pos, lower_pass pass, lower_lis
 /* ---- launches -------------------------------------------------------------------------------------------------------- */
 
 /* Iterations of each grid loop: sizes of spans only shrink to the stride of the loop outside. */
-static void measure_grid(const lower_block *b, lower_grid *grid) {
+static void measure_grid(const lower_block *b, lower_grid *grid, lower_grid *items) {
   int64_t bound[NEO_TE_MAX_AXES];
   for (int a = 0; a < b->n_axes; a++)
     bound[a] = b->te->extent[a];
-  grid->total = 1;
-  for (int k = 0; k < b->parallel; k++) {
+  *grid = (lower_grid){.n = b->parallel, .total = 1};
+  *items = (lower_grid){.first = b->parallel, .n = b->group, .total = 1};
+  for (int k = 0; k < b->parallel + b->group; k++) {
     int axis = b->loop[k].axis;
+    lower_grid *into = k < b->parallel ? grid : items;
     int64_t stride = b->axis[axis].stride[b->loop[k].level];
-    grid->extent[k] = neo_ceil_div(bound[axis], stride);
+    into->extent[k] = neo_ceil_div(bound[axis], stride);
     bound[axis] = neo_min_i64(bound[axis], stride);
-    grid->total *= grid->extent[k];
+    into->total *= into->extent[k];
   }
 }
 
@@ -486,16 +534,23 @@ bool lower_root(lowerer *l, const lower_block *b) {
   neo_nest *nest = l->nest;
   if (nest->n_launches == NEO_NEST_MAX_LAUNCHES)
     return lower_fail(l, "schedule: more than %d launches", NEO_NEST_MAX_LAUNCHES);
-  lower_grid grid;
-  measure_grid(b, &grid);
+  lower_grid grid, items;
+  measure_grid(b, &grid, &items);
+  if (items.total > NEO_NEST_MAX_GROUP)
+    return lower_fail(l, "schedule: group B%d: %lld work-items, %d at most", b->index,
+                      (long long)items.total, NEO_NEST_MAX_GROUP);
   neo_launch *launch = &nest->launch[nest->n_launches++];
   launch->grid = grid.total;
   launch->var = grid.var = lower_new_var(l, grid.total);
+  launch->lanes = (int)items.total;
+  launch->lane_var = items.var = items.total > 1 ? lower_new_var(l, items.total) : -1;
+  l->items = &items;
   lower_frame *f = neo_arena_alloc(l->arena, sizeof(*f));
   f->block = b;
   f->grid = &grid;
+  f->items = &items;
   for (int a = 0; a < b->n_axes; a++)
-    f->span[a] = (lower_span){neo_expr_index(l->arena, 0), b->te->extent[a], NULL, 0};
+    f->span[a] = f->wide[a] = (lower_span){neo_expr_index(l->arena, 0), b->te->extent[a], NULL, 0};
   lower_list body;
   lower_list_init(&body);
   l->facts.n = 0;

@@ -200,6 +200,12 @@ static bool apply_block(lowerer *l, int i, lower_block *b) {
       return instr_fail(l, i, "more loops than the block has");
     b->parallel = instr->arg[0];
     return true;
+  case NEO_INSTR_GROUP:
+    if (instr->arg[0] > b->n_loops)
+      return instr_fail(l, i, "more loops than the block has");
+    b->group = instr->arg[0];
+    l->grouped = true;
+    return true;
   default:
     return instr_fail(l, i, "not supported by the lowering");
   }
@@ -273,13 +279,32 @@ int64_t lower_slack(const lowerer *l, int te_buffer) {
   return l->te->buffer[te_buffer].role == NEO_TE_TMP ? most : 0;
 }
 
+/* What all work-items compute together must be the same region for all of them. */
+static bool check_shared(lowerer *l, const lower_block *b) {
+  const lower_block *c = &l->block[b->consumer];
+  if (b->te->n_reduce > 0)
+    return lower_fail(l, "schedule: at B%d: a reduction cannot be shared", b->index);
+  for (int k = c->consumer < 0 ? c->parallel + c->group : 0; k < b->depth; k++)
+    if (!c->loop[k].reduce)
+      return lower_fail(l, "schedule: at B%d: shared inside a loop of one work-item of B%d",
+                        b->index, c->index);
+  const lower_block *root = c->consumer >= 0 ? &l->block[c->consumer] : c;
+  if (root->consumer >= 0 || (c != root && c->depth != root->parallel + root->group))
+    return lower_fail(l, "schedule: at B%d: B%d is inside a loop of one work-item", b->index,
+                      c->index);
+  return root->group > 0 ||
+         lower_fail(l, "schedule: at B%d: shared, but B%d has no group", b->index, root->index);
+}
+
 static bool check_attached(lowerer *l, const lower_block *b) {
   const lower_block *c = &l->block[b->consumer];
-  if (c->inlined || b->depth > c->n_loops || b->depth < c->parallel)
+  if (c->inlined || b->depth > c->n_loops || b->depth < c->parallel + c->group)
     return lower_fail(l, "schedule: at B%d: depth %d does not fit B%d", b->index, b->depth,
                       c->index);
-  if (b->parallel > 0)
+  if (b->parallel + b->group > 0)
     return lower_fail(l, "schedule: parallel B%d: the block is attached", b->index);
+  if (b->scope == NEO_SCOPE_SHARED && !check_shared(l, b))
+    return false;
   if (c->n_loops > 0 && b->depth == c->n_loops && c->lanes > 1)
     return lower_fail(l, "schedule: at B%d: inside the vector loop of B%d", b->index, c->index);
   for (int k = 0; k < l->te->n_blocks; k++)
@@ -297,17 +322,18 @@ static bool check_block(lowerer *l, lower_block *b) {
   for (int k = b->n_loops - 1; k >= 0; k--)
     if (b->loop[k].reduce)
       b->first_reduce = k;
-  if (b->parallel > b->first_reduce)
+  int outer = b->parallel + b->group;
+  if (outer > b->first_reduce)
     return lower_fail(l, "schedule: parallel B%d: a reduce loop is among the outer %d", b->index,
-                      b->parallel);
+                      outer);
   int innermost = b->n_loops - 1 - (b->n_loops > 0 && b->loop[b->n_loops - 1].vector);
   if (b->tensor && !b->loop[innermost].tensor)
     return lower_fail(l, "schedule: tensorize B%d: a loop is inside that is not the vector loop",
                       b->index);
-  for (int k = 0; k < b->parallel; k++) {
+  for (int k = 0; k < outer; k++) {
     if (b->loop[k].vector)
       return lower_fail(l, "schedule: parallel B%d: the vector loop is among the outer %d",
-                        b->index, b->parallel);
+                        b->index, outer);
     b->loop[k].unroll = false;
   }
   return true;

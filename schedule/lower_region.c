@@ -142,6 +142,6 @@ bool lower_region(lowerer *l, const lower_block *x, const lower_frame *readers, 
   }
   out->block = x;
   out->acc = NULL;
-  out->grid = NULL;
+  out->grid = out->items = NULL;
   return true;
 }

@@ -52,3 +52,16 @@ neo_stmt *neo_nest_prefetch(neo_arena *arena, int buffer, const neo_expr *offset
   stmt->u.prefetch.offset = offset;
   return stmt;
 }
+
+neo_stmt *neo_nest_barrier(neo_arena *arena) {
+  return make(arena, NEO_STMT_BARRIER);
+}
+
+bool neo_nest_is_grouped(const neo_nest *nest) {
+  bool grouped = false;
+  for (int i = 0; i < nest->n_launches; i++)
+    grouped = grouped || nest->launch[i].lanes > 1;
+  for (int i = 0; i < nest->n_buffers; i++)
+    grouped = grouped || nest->buffer[i].scope == NEO_SCOPE_SHARED;
+  return grouped;
+}

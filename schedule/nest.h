@@ -11,10 +11,17 @@
  *   STACK   like SCRATCH but small (<= 16 KB in total): local arrays
  *   REG     per worker, vector registers: every access has a constant offset after unrolling and
  *           whole-element lanes (element = one vector of `lanes`; offsets are multiples of lanes)
+ *   SHARED  of one group of work-items (below), undefined at the start of each grid index
+ *
+ * On GPUs a grid index is a group of `lanes` work-items: each runs the whole body with its own
+ * value of lane_var in [0, lanes) and STACK and REG buffers of its own. They see each other's
+ * stores to SHARED buffers only across a `barrier`, which all of them reach together. A launch of
+ * one work-item is what CPUs run; only their generators print SCRATCH.
  *
  * Invariants (neo_nest_check): every access lies inside its buffer for all loop values (intervals);
  * types and lanes agree; REG accesses become constant once unrolled loops are; variables are
- * defined by an enclosing loop, let or grid; a PARAM of an IN or CONST is never stored to.
+ * defined by an enclosing loop, let or grid; a PARAM of an IN or CONST is never stored to; a
+ * barrier stands where control flow is the same for all work-items of a group.
  *
  * Expressions are DAGs: equal nodes may be shared, above all after neo_nest_expand_math, so whoever
  * walks them must visit each node once.
@@ -37,6 +44,8 @@
  *           b2.x16a5[i2*16] = b6.x16[0]
  *         else
  *           prefetch b0[i2*16]
+ *   launch i4 12 lanes i5 64
+ *     barrier
  * Element counts, offsets and lanes as in neo_nest_buffer. work_bytes, scratch_bytes and n_vars
  * follow from the rest. A lane-wise gather has no node of its own: lowering writes the lanes one by
  * one into a small STACK row and loads that row as a vector. */
@@ -50,7 +59,8 @@ typedef enum neo_scope {
   NEO_SCOPE_WORK,
   NEO_SCOPE_SCRATCH,
   NEO_SCOPE_STACK,
-  NEO_SCOPE_REG
+  NEO_SCOPE_REG,
+  NEO_SCOPE_SHARED
 } neo_scope;
 
 typedef struct neo_nest_buffer {
@@ -69,6 +79,7 @@ typedef enum neo_stmt_kind {
   NEO_STMT_STORE,
   NEO_STMT_PREFETCH,
   NEO_STMT_LET,
+  NEO_STMT_BARRIER,
 } neo_stmt_kind;
 
 typedef struct neo_stmt neo_stmt;
@@ -108,12 +119,16 @@ typedef struct neo_launch {
   int64_t grid; /* >= 1 */
   int var;      /* the grid index */
   neo_stmt *body;
+  int lanes;    /* work-items of a group, >= 1 */
+  int lane_var; /* which of them this is; -1 where there is one */
 } neo_launch;
 
 #define NEO_NEST_MAX_BUFFERS 128
 #define NEO_NEST_MAX_LANES 64
 #define NEO_NEST_MAX_DEPTH 64 /* statements inside statements */
 #define NEO_NEST_MAX_LAUNCHES 64
+#define NEO_NEST_MAX_GROUP 1024        /* work-items */
+#define NEO_NEST_MAX_SHARED (96 << 10) /* bytes of one launch */
 
 typedef struct neo_nest {
   neo_arena *arena;
@@ -151,6 +166,9 @@ neo_stmt *neo_nest_if(neo_arena *arena, const neo_expr *cond, neo_stmt *then, ne
 neo_stmt *neo_nest_store(neo_arena *arena, int buffer, const neo_expr *offset,
                          const neo_expr *value, int active);
 neo_stmt *neo_nest_prefetch(neo_arena *arena, int buffer, const neo_expr *offset);
+neo_stmt *neo_nest_barrier(neo_arena *arena);
+/* Has a launch groups of several work-items, or a SHARED buffer? Generators for CPUs refuse it. */
+bool neo_nest_is_grouped(const neo_nest *nest);
 /* May PARAM `out` be the same memory as PARAM `in`? True only if every element of `in` is read by
  * the one store that replaces it, and by nothing else. */
 bool neo_nest_may_overwrite(const neo_nest *nest, int in, int out);

@@ -25,6 +25,9 @@ typedef struct checker {
   neo_facts facts;
   neo_range *range;
   uint8_t *state; /* of each variable */
+  bool *varies;   /* of each variable: may it differ between a group's work-items? */
+  int lanes;      /* of the launch at hand */
+  int divergent;  /* statements around that not all work-items may run alike */
   int depth;
   neo_status status;
 } checker;
@@ -116,6 +119,18 @@ static bool check_value(checker *c, const neo_expr *e) {
   return check_expr(c, &seen, e);
 }
 
+/* May the value differ between work-items? What is loaded may. */
+static bool varies(const checker *c, const neo_expr *e) {
+  if (e->op == NEO_EXPR_VAR)
+    return c->varies[e->u.var];
+  if (e->op == NEO_EXPR_LOAD)
+    return c->lanes > 1;
+  for (int i = 0; i < e->n_args; i++)
+    if (varies(c, e->arg[i]))
+      return true;
+  return false;
+}
+
 static bool open_var(checker *c, int var, neo_range range, int state) {
   if (var < 0 || var >= c->nest->n_vars || c->state[var] != UNBOUND)
     return fail(c, "variable is bound twice or out of range", var);
@@ -141,8 +156,12 @@ static bool check_for(checker *c, const neo_stmt *s) {
   if (!open_var(c, s->u.loop.var, (neo_range){0, r.hi - 1}, s->u.loop.unrolled ? UNROLLED : BOUND))
     return false;
   neo_facts_assume_loop(&c->facts, s->u.loop.var, extent);
+  bool apart = varies(c, extent);
+  c->divergent += apart;
+  c->varies[s->u.loop.var] = false;
   if (!check_list(c, s->u.loop.body))
     return false;
+  c->divergent -= apart;
   c->facts.n = mark;
   c->state[s->u.loop.var] = CLOSED;
   return true;
@@ -157,6 +176,7 @@ static bool check_let(checker *c, const neo_stmt *s) {
   if (!open_var(c, s->u.let.var, r, BOUND))
     return false;
   neo_facts_assume_let(&c->facts, s->u.let.var, s->u.let.value);
+  c->varies[s->u.let.var] = varies(c, s->u.let.value);
   if (!check_list(c, s->u.let.body))
     return false;
   c->facts.n = mark;
@@ -171,6 +191,8 @@ static bool check_if(checker *c, const neo_stmt *s) {
     return false;
   if (cond->dtype != NEO_BOOL || cond->lanes != 1)
     return fail(c, "condition is not a scalar bool", cond->lanes);
+  bool apart = varies(c, cond);
+  c->divergent += apart;
   neo_facts_assume(&c->facts, cond, true);
   if (!check_list(c, s->u.branch.then))
     return false;
@@ -178,6 +200,7 @@ static bool check_if(checker *c, const neo_stmt *s) {
   neo_facts_assume(&c->facts, cond, false);
   if (!check_list(c, s->u.branch.otherwise))
     return false;
+  c->divergent -= apart;
   c->facts.n = mark;
   return true;
 }
@@ -209,6 +232,8 @@ static bool check_stmt(checker *c, const neo_stmt *s) {
   case NEO_STMT_PREFETCH:
     return check_value(c, s->u.prefetch.offset) &&
            check_offset(c, s->u.prefetch.buffer, s->u.prefetch.offset, 1, 1);
+  case NEO_STMT_BARRIER:
+    return c->divergent == 0 || fail(c, "barrier that not all work-items reach, depth", c->depth);
   }
   return fail(c, "unknown statement", s->kind);
 }
@@ -225,7 +250,7 @@ static bool check_list(checker *c, const neo_stmt *list) {
 
 static bool check_buffers(checker *c) {
   const neo_nest *nest = c->nest;
-  int64_t stack = 0;
+  int64_t stack = 0, shared = 0;
   for (int i = 0; i < nest->n_buffers; i++) {
     const neo_nest_buffer *b = &nest->buffer[i];
     int64_t bytes = b->elements * (int64_t)neo_dtype_size(b->dtype);
@@ -238,18 +263,32 @@ static bool check_buffers(checker *c) {
     if (in_area && (b->offset < 0 || b->offset % 64 != 0 || b->offset + bytes > area))
       return fail(c, "buffer outside its area", i);
     stack += b->scope == NEO_SCOPE_STACK ? bytes : 0;
+    shared += b->scope == NEO_SCOPE_SHARED ? bytes : 0;
   }
+  if (shared > NEO_NEST_MAX_SHARED)
+    return fail(c, "shared buffers are too big, bytes", shared);
   return stack <= MAX_STACK_BYTES || fail(c, "stack buffers are too big, bytes", stack);
 }
 
 static bool check_launch(checker *c, const neo_launch *launch) {
   if (launch->grid < 1)
     return fail(c, "empty grid", launch->grid);
-  c->depth = c->facts.n = 0;
-  if (!open_var(c, launch->var, (neo_range){0, launch->grid - 1}, BOUND) ||
-      !check_list(c, launch->body))
+  if (launch->lanes < 1 || launch->lanes > NEO_NEST_MAX_GROUP)
+    return fail(c, "work-items of a group out of range", launch->lanes);
+  c->depth = c->facts.n = c->divergent = 0;
+  c->lanes = launch->lanes;
+  if (!open_var(c, launch->var, (neo_range){0, launch->grid - 1}, BOUND))
+    return false;
+  if (launch->lanes > 1) {
+    if (!open_var(c, launch->lane_var, (neo_range){0, launch->lanes - 1}, BOUND))
+      return false;
+    c->varies[launch->lane_var] = true;
+  }
+  if (!check_list(c, launch->body))
     return false;
   c->state[launch->var] = CLOSED;
+  if (launch->lanes > 1)
+    c->state[launch->lane_var] = CLOSED;
   return true;
 }
 
@@ -261,10 +300,11 @@ neo_status neo_nest_check(neo_ctx *ctx, const neo_nest *nest) {
   c->nest = nest;
   c->range = neo_alloc(ctx, (size_t)(nest->n_vars + 1) * sizeof(*c->range));
   c->state = neo_alloc(ctx, (size_t)nest->n_vars + 1);
+  c->varies = neo_alloc(ctx, (size_t)nest->n_vars + 1);
   neo_arena_init(&c->arena);
   c->facts.range = c->range;
   c->facts.n_vars = nest->n_vars;
-  if (!c->range || !c->state)
+  if (!c->range || !c->state || !c->varies)
     c->status = neo_fail(ctx, NEO_NO_MEMORY, "nest: no memory to check");
   bool ok = c->status == NEO_OK && check_buffers(c);
   for (int i = 0; ok && i < nest->n_launches; i++)
@@ -273,6 +313,7 @@ neo_status neo_nest_check(neo_ctx *ctx, const neo_nest *nest) {
   neo_arena_fini(&c->arena);
   neo_free(ctx, c->range);
   neo_free(ctx, c->state);
+  neo_free(ctx, c->varies);
   neo_free(ctx, c);
   return status;
 }

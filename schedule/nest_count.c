@@ -172,6 +172,7 @@ static void count_stmt(counter *c, const neo_stmt *s, cost *out) {
     count_list(c, value_of(c, s->u.branch.cond) ? s->u.branch.then : s->u.branch.otherwise, out);
     break;
   case NEO_STMT_PREFETCH:
+  case NEO_STMT_BARRIER:
     break;
   }
 }
@@ -227,7 +228,7 @@ static void count_decoded(counter *c, const neo_launch *launch, const neo_stmt *
   }
 }
 
-static void count_launch(counter *c, const neo_launch *launch, cost *out) {
+static void count_groups(counter *c, const neo_launch *launch, cost *out) {
   int64_t product = 1;
   const neo_stmt *s = launch->body;
   for (; s && s->kind == NEO_STMT_LET && !s->next; s = s->u.let.body)
@@ -247,6 +248,21 @@ static void count_launch(counter *c, const neo_launch *launch, cost *out) {
     c->var[launch->var] = g;
     count_list(c, launch->body, out);
   }
+}
+
+/* The work-items of a group one by one where what they do depends on their number. */
+static void count_launch(counter *c, const neo_launch *launch, cost *out) {
+  if (launch->lanes > 1 && info_of(c, launch->body)->depends && launch->lanes <= c->budget) {
+    c->budget -= launch->lanes;
+    for (int i = 0; i < launch->lanes; i++) {
+      c->var[launch->lane_var] = i;
+      count_groups(c, launch, out);
+    }
+    return;
+  }
+  cost group = {0};
+  count_groups(c, launch, &group);
+  add(out, &group, launch->lanes);
 }
 
 void neo_nest_count(neo_nest *nest) {

@@ -5,7 +5,11 @@
  * order (it is a DAG), affine offsets as one node. Lanes are evaluated one by one by
  * neo_expr_apply, the semantics shared with te and constant folding. SCRATCH, STACK and REG memory
  * is filled with 0xff (NaN) before each grid index, so that reading what was never written shows.
- */
+ *
+ * The work-items of a group run one after the other from barrier to barrier: statements that
+ * contain a barrier are walked once for all of them, others once for each. Who reads or writes an
+ * element of a SHARED buffer that another work-item has written since the last barrier (or writes
+ * what another has read) is caught: on a device the outcome would depend on luck. */
 #include "schedule/intrinsic.h"
 #include "schedule/nest.h"
 #include "schedule/ptr_map.h"
@@ -34,6 +38,14 @@ typedef struct program {
   node *nodes;
 } program;
 
+/* Who has used an element of a SHARED buffer since which barrier. */
+typedef struct toucher {
+  int64_t write_epoch, read_epoch;
+  int writer, reader; /* reader MANY: several */
+} toucher;
+
+enum { MANY = -1 };
+
 typedef struct runner {
   neo_ctx *ctx;
   const neo_nest *nest;
@@ -42,6 +54,14 @@ typedef struct runner {
   char *memory[NEO_NEST_MAX_BUFFERS];
   char *work, *scratch;
   int64_t *var;
+  int lane;                               /* the work-item that runs */
+  int64_t epoch;                          /* barriers so far, plus groups */
+  char *base[NEO_NEST_MAX_BUFFERS];       /* STACK and REG: of work-item 0 */
+  toucher *touched[NEO_NEST_MAX_BUFFERS]; /* SHARED: by element */
+  neo_ptr_map barriers;                   /* statement -> 1 + has it a barrier inside? */
+  const neo_launch *launch;
+  int n_lets; /* around the statement that all work-items walk */
+  const neo_stmt *let[NEO_NEST_MAX_DEPTH];
   neo_status status;
 } runner;
 
@@ -112,6 +132,25 @@ static char *address(runner *r, int buffer, int64_t offset, int active) {
     return NULL;
   }
   return r->memory[buffer] + (size_t)offset * neo_dtype_size(b->dtype);
+}
+
+/* Notes the use of elements of a SHARED buffer; false at a race. */
+static bool note_shared(runner *r, int buffer, int64_t offset, int active, bool write) {
+  toucher *t = r->touched[buffer];
+  for (int i = 0; t && i < active; i++) {
+    toucher *e = &t[offset + i];
+    bool written = e->write_epoch == r->epoch, read = e->read_epoch == r->epoch;
+    if ((written && e->writer != r->lane) || (write && read && e->reader != r->lane))
+      return fail(r, NEO_INTERNAL, "work-items race for an element of shared buffer", buffer);
+    if (write) {
+      e->write_epoch = r->epoch;
+      e->writer = r->lane;
+    } else {
+      e->reader = read && e->reader != r->lane ? MANY : r->lane;
+      e->read_epoch = r->epoch;
+    }
+  }
+  return true;
 }
 
 /* ---- expressions
@@ -186,8 +225,9 @@ static program *program_of(runner *r, const neo_expr *e) {
 
 static bool run_load(runner *r, const program *p, const node *n) {
   int buffer = n->e->u.load.buffer;
-  const char *at = address(r, buffer, p->nodes[n->arg[0]].lane[0].i, n->e->active);
-  if (!at)
+  int64_t offset = p->nodes[n->arg[0]].lane[0].i;
+  const char *at = address(r, buffer, offset, n->e->active);
+  if (!at || !note_shared(r, buffer, offset, n->e->active, false))
     return false;
   size_t size = neo_dtype_size(n->e->dtype);
   for (int i = 0; i < n->e->lanes; i++)
@@ -266,7 +306,7 @@ static bool run_store(runner *r, const neo_stmt *s) {
   const neo_scalar *value = run_expr(r, s->u.store.value);
   const neo_scalar *offset = value ? run_expr(r, s->u.store.offset) : NULL;
   char *at = offset ? address(r, s->u.store.buffer, offset->i, s->u.store.active) : NULL;
-  if (!at)
+  if (!at || !note_shared(r, s->u.store.buffer, offset->i, s->u.store.active, true))
     return false;
   neo_dtype dtype = s->u.store.value->dtype;
   for (int i = 0; i < s->u.store.active; i++)
@@ -293,6 +333,9 @@ static bool run_stmt(runner *r, const neo_stmt *s) {
   case NEO_STMT_PREFETCH:
     v = run_expr(r, s->u.prefetch.offset);
     return v && address(r, s->u.prefetch.buffer, v->i, 1);
+  case NEO_STMT_BARRIER:
+    r->epoch++;
+    return true;
   }
   return fail(r, NEO_INTERNAL, "unknown statement", s->kind);
 }
@@ -304,6 +347,93 @@ static bool run_list(runner *r, const neo_stmt *list) {
   return true;
 }
 
+/* ---- groups
+ * ------------------------------------------------------------------------------------------ */
+
+static bool has_barrier(runner *r, const neo_stmt *s) {
+  bool first, found = false;
+  intptr_t *known = neo_ptr_map_at(&r->barriers, s, &first);
+  if (!first)
+    return *known == 2;
+  const neo_stmt *inside[2] = {NULL, NULL};
+  if (s->kind == NEO_STMT_FOR)
+    inside[0] = s->u.loop.body;
+  else if (s->kind == NEO_STMT_LET)
+    inside[0] = s->u.let.body;
+  else if (s->kind == NEO_STMT_IF) {
+    inside[0] = s->u.branch.then;
+    inside[1] = s->u.branch.otherwise;
+  }
+  found = s->kind == NEO_STMT_BARRIER;
+  for (int k = 0; k < 2; k++)
+    for (const neo_stmt *in = inside[k]; in; in = in->next)
+      found = has_barrier(r, in) || found;
+  *neo_ptr_map_at(&r->barriers, s, &first) = found ? 2 : 1;
+  return found;
+}
+
+/* Its number, its memory, and the variables that follow from its number. */
+static bool enter_item(runner *r, int lane) {
+  const neo_nest *nest = r->nest;
+  r->lane = lane;
+  if (r->launch->lanes > 1)
+    r->var[r->launch->lane_var] = lane;
+  for (int i = 0; i < nest->n_buffers; i++)
+    if (r->base[i])
+      r->memory[i] = r->base[i] + (size_t)lane * (size_t)nest->buffer[i].elements *
+                                      neo_dtype_size(nest->buffer[i].dtype);
+  for (int i = 0; i < r->n_lets; i++) {
+    const neo_scalar *v = run_expr(r, r->let[i]->u.let.value);
+    if (!v)
+      return false;
+    r->var[r->let[i]->u.let.var] = v->i;
+  }
+  return true;
+}
+
+static bool run_group(runner *r, const neo_stmt *list);
+
+static bool run_together(runner *r, const neo_stmt *s) {
+  const neo_scalar *v;
+  if (!enter_item(r, 0))
+    return false;
+  switch (s->kind) {
+  case NEO_STMT_FOR:
+    v = run_expr(r, s->u.loop.extent);
+    for (int64_t i = 0, n = v ? v->i : -1; i < n; i++) {
+      r->var[s->u.loop.var] = i;
+      if (!run_group(r, s->u.loop.body))
+        return false;
+    }
+    return v != NULL;
+  case NEO_STMT_IF:
+    v = run_expr(r, s->u.branch.cond);
+    return v && run_group(r, v->i ? s->u.branch.then : s->u.branch.otherwise);
+  case NEO_STMT_LET:
+    r->let[r->n_lets++] = s;
+    if (!run_group(r, s->u.let.body))
+      return false;
+    r->n_lets--;
+    return true;
+  default:
+    return run_stmt(r, s);
+  }
+}
+
+static bool run_group(runner *r, const neo_stmt *list) {
+  for (; list; list = list->next) {
+    if (has_barrier(r, list)) {
+      if (!run_together(r, list))
+        return false;
+      continue;
+    }
+    for (int lane = 0; lane < r->launch->lanes; lane++)
+      if (!enter_item(r, lane) || !run_stmt(r, list))
+        return false;
+  }
+  return true;
+}
+
 /* ---- the run
  * ----------------------------------------------------------------------------------------- */
 
@@ -311,8 +441,24 @@ static size_t buffer_bytes(const neo_nest_buffer *b) {
   return (size_t)b->elements * neo_dtype_size(b->dtype);
 }
 
+/* STACK and REG memory of all work-items; who touches SHARED memory. */
+static bool prepare_group(runner *r, int i, size_t most_lanes) {
+  const neo_nest_buffer *b = &r->nest->buffer[i];
+  bool shared = b->scope == NEO_SCOPE_SHARED;
+  r->base[i] = neo_alloc(r->ctx, buffer_bytes(b) * (shared ? 1 : most_lanes));
+  r->memory[i] = r->base[i];
+  if (!shared)
+    return r->base[i] != NULL;
+  r->base[i] = NULL;
+  r->touched[i] = neo_alloc(r->ctx, (size_t)b->elements * sizeof(toucher));
+  return r->memory[i] && r->touched[i];
+}
+
 static bool prepare(runner *r, void *const *params) {
   const neo_nest *nest = r->nest;
+  size_t most_lanes = 1;
+  for (int i = 0; i < nest->n_launches; i++)
+    most_lanes = (size_t)neo_max_i64((int64_t)most_lanes, nest->launch[i].lanes);
   r->var = neo_alloc(r->ctx, (size_t)(nest->n_vars + 1) * sizeof(*r->var));
   r->work = neo_alloc(r->ctx, (size_t)nest->work_bytes + 1);
   r->scratch = neo_alloc(r->ctx, (size_t)nest->scratch_bytes + 1);
@@ -327,8 +473,8 @@ static bool prepare(runner *r, void *const *params) {
     else if (b->scope == NEO_SCOPE_WORK || b->scope == NEO_SCOPE_SCRATCH)
       r->memory[i] = (b->scope == NEO_SCOPE_WORK ? r->work : r->scratch) + b->offset;
     else
-      r->memory[i] = neo_alloc(r->ctx, buffer_bytes(b));
-    if (!r->memory[i])
+      prepare_group(r, i, most_lanes);
+    if (!r->memory[i] || (b->scope == NEO_SCOPE_SHARED && !r->touched[i]))
       return fail(r, NEO_NO_MEMORY, "no memory to interpret buffer", i);
   }
   return true;
@@ -337,15 +483,19 @@ static bool prepare(runner *r, void *const *params) {
 static void poison(runner *r) {
   for (int i = 0; i < r->nest->n_buffers; i++) {
     const neo_nest_buffer *b = &r->nest->buffer[i];
+    size_t items = r->base[i] ? (size_t)r->launch->lanes : 1;
     if (b->scope != NEO_SCOPE_PARAM && b->scope != NEO_SCOPE_WORK)
-      memset(r->memory[i], 0xff, buffer_bytes(b));
+      memset(r->base[i] ? r->base[i] : r->memory[i], 0xff, buffer_bytes(b) * items);
   }
 }
 
 static void release(runner *r) {
-  for (int i = 0; i < r->nest->n_buffers; i++)
-    if (r->nest->buffer[i].scope == NEO_SCOPE_STACK || r->nest->buffer[i].scope == NEO_SCOPE_REG)
+  for (int i = 0; i < r->nest->n_buffers; i++) {
+    neo_free(r->ctx, r->base[i]);
+    if (r->nest->buffer[i].scope == NEO_SCOPE_SHARED)
       neo_free(r->ctx, r->memory[i]);
+    neo_free(r->ctx, r->touched[i]);
+  }
   neo_free(r->ctx, r->var);
   neo_free(r->ctx, r->work);
   neo_free(r->ctx, r->scratch);
@@ -360,13 +510,16 @@ neo_status neo_nest_interpret(neo_ctx *ctx, const neo_nest *nest, void *const *p
   r->ctx = ctx;
   r->nest = nest;
   neo_arena_init(&r->arena);
-  r->programs.arena = &r->arena;
+  r->programs.arena = r->barriers.arena = &r->arena;
   bool ok = prepare(r, params);
   for (int i = 0; ok && i < nest->n_launches; i++)
     for (int64_t g = 0; ok && g < nest->launch[i].grid; g++) {
+      r->launch = &nest->launch[i];
+      r->epoch++;
+      r->n_lets = 0;
       poison(r);
       r->var[nest->launch[i].var] = g;
-      ok = run_list(r, nest->launch[i].body);
+      ok = run_group(r, nest->launch[i].body);
     }
   neo_status status = r->status;
   release(r);

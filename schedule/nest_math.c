@@ -262,6 +262,7 @@ static void expand_list(expander *x, neo_stmt *list) {
       list->u.store.value = expand(x, list->u.store.value);
       break;
     case NEO_STMT_PREFETCH:
+    case NEO_STMT_BARRIER:
       break;
     }
   }

@@ -104,6 +104,7 @@ static bool check_list(overwrite *w, const neo_stmt *s) {
       ok = check_store(w, s);
       break;
     case NEO_STMT_PREFETCH:
+    case NEO_STMT_BARRIER:
       break;
     }
   return ok;
@@ -121,8 +122,8 @@ static bool check_launch(overwrite *w, const neo_launch *launch) {
 bool neo_nest_may_overwrite(const neo_nest *nest, int in, int out) {
   const neo_nest_buffer *a = &nest->buffer[in], *b = &nest->buffer[out];
   if (a->writable || a->constant || !b->writable || a->elements != b->elements ||
-      neo_dtype_size(a->dtype) != neo_dtype_size(b->dtype))
-    return false;
+      neo_dtype_size(a->dtype) != neo_dtype_size(b->dtype) || neo_nest_is_grouped(nest))
+    return false; /* work-items of a group run beside each other */
   overwrite w = {.nest = nest, .in = in, .out = out};
   bool ok = true;
   neo_arena_init(&w.arena);

@@ -11,7 +11,7 @@
 #define MAX_ELEMENTS ((int64_t)1 << 40)
 #define MAX_VARS 65536
 
-static const char *const scope_names[] = {"param", "work", "scratch", "stack", "reg"};
+static const char *const scope_names[] = {"param", "work", "scratch", "stack", "reg", "shared"};
 
 /* ---- printing ---------------------------------------------------------------------------------
  */
@@ -72,6 +72,9 @@ static void print_stmt(neo_buf *buf, const neo_stmt *s, int depth) {
     neo_expr_print(buf, s->u.prefetch.offset);
     neo_buf_text(buf, "]\n");
     break;
+  case NEO_STMT_BARRIER:
+    neo_buf_text(buf, "barrier\n");
+    break;
   }
 }
 
@@ -85,7 +88,11 @@ void neo_nest_print(neo_buf *buf, const neo_nest *nest) {
   for (int i = 0; i < nest->n_buffers; i++)
     print_buffer(buf, i, &nest->buffer[i]);
   for (int i = 0; i < nest->n_launches; i++) {
-    neo_buf_printf(buf, "launch i%d %lld\n", nest->launch[i].var, (long long)nest->launch[i].grid);
+    const neo_launch *launch = &nest->launch[i];
+    neo_buf_printf(buf, "launch i%d %lld", launch->var, (long long)launch->grid);
+    if (launch->lanes > 1)
+      neo_buf_printf(buf, " lanes i%d %d", launch->lane_var, launch->lanes);
+    neo_buf_text(buf, "\n");
     print_list(buf, nest->launch[i].body, 1);
   }
 }
@@ -248,6 +255,10 @@ static bool parse_stmt(parser *p, int depth, neo_stmt **out) {
     return parse_if(p, depth, out);
   if (neo_scan_token(&p->scan, "prefetch "))
     return parse_prefetch(p, out);
+  if (neo_scan_token(&p->scan, "barrier")) {
+    *out = neo_nest_barrier(p->arena);
+    return end_line(p);
+  }
   return parse_store(p, out);
 }
 
@@ -307,8 +318,15 @@ static bool parse_launch(parser *p) {
   if (nest->n_launches == NEO_NEST_MAX_LAUNCHES)
     return fail(p, "too many launches");
   neo_launch *launch = &nest->launch[nest->n_launches++];
-  return parse_var(p, &launch->var) && parse_number(p, 1, MAX_ELEMENTS, &launch->grid) &&
-         end_line(p) && parse_list(p, 1, &launch->body);
+  int64_t lanes = 1;
+  launch->lane_var = -1;
+  if (!parse_var(p, &launch->var) || !parse_number(p, 1, MAX_ELEMENTS, &launch->grid))
+    return false;
+  if (neo_scan_token(&p->scan, "lanes ") &&
+      (!parse_var(p, &launch->lane_var) || !parse_number(p, 2, NEO_NEST_MAX_GROUP, &lanes)))
+    return false;
+  launch->lanes = (int)lanes;
+  return end_line(p) && parse_list(p, 1, &launch->body);
 }
 
 void neo_nest_areas(neo_nest *nest) {

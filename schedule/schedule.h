@@ -22,14 +22,16 @@
  * scope: accumulators). at BK BC n SCOPE      compute BK inside block BC after its n outermost
  * loops, once per iteration, for just the region BC's remaining loops read; SCOPE of the buffer
  * there: reg (fully unrolled, vector registers) | stack (per worker, small) | work (per worker
- * scratch). Without `at` a block is a root: own launch. parallel BK n         root only: its n
- * outermost loops are fused into the launch grid vector BK.A.L         innermost loop of the block:
- * its extent is the number of lanes unroll BK.A.L         emitted unrolled (loops in reg-scope
- * tiles must be) prefetch bK BK.A.L d  prefetch bK's element d iterations of that loop ahead
- *   peel BK.A.L           first and last iteration are copies of their own (guards at borders)
- *   tensorize BK.A.L ROW  this reduce loop, innermost but for the vector loop, becomes row ROW of
- *                         schedule/intrinsics.def; its extent is the row's group
- *   choose NAME v         `ext` workloads: pick variant v
+ * scratch) | shared (of a GPU's group: the work-items compute the region that all of them read
+ * together; only reduce loops of BC may be outside of it but inside of the group). Without `at` a
+ * block is a root: own launch. parallel BK n         root only: its n outermost loops are fused
+ * into the launch grid group BK n           root only, for GPUs: its next n loops are fused into
+ * the work-items of a group vector BK.A.L         innermost loop of the block: its extent is the
+ * number of lanes unroll BK.A.L         emitted unrolled (loops in reg-scope tiles must be)
+ * prefetch bK BK.A.L d  prefetch bK's element d iterations of that loop ahead peel BK.A.L first and
+ * last iteration are copies of their own (guards at borders) tensorize BK.A.L ROW  this reduce
+ * loop, innermost but for the vector loop, becomes row ROW of schedule/intrinsics.def; its extent
+ * is the row's group choose NAME v         `ext` workloads: pick variant v
  *
  * Tails. Split factors need not divide. The deepest loop of an axis that is neither unrolled nor
  * vector is specialised: full tiles and one narrower tile, each with static extents; a vector tail
@@ -112,6 +114,7 @@ typedef enum neo_instr_kind {
   NEO_INSTR_PEEL,
   NEO_INSTR_TENSORIZE,
   NEO_INSTR_CHOOSE,
+  NEO_INSTR_GROUP,
 } neo_instr_kind;
 
 typedef struct neo_loop_ref {
@@ -124,8 +127,8 @@ typedef struct neo_instr {
   int16_t buffer;      /* bK, or -1 */
   int16_t axis, level; /* of split, vector, unroll, prefetch */
   int n_args;
-  int32_t arg[NEO_SCHEDULE_MAX_ARGS]; /* split factors; parallel n; at: consumer, depth, scope;
-                                         prefetch d; order: axis*16+level per loop */
+  int32_t arg[NEO_SCHEDULE_MAX_ARGS]; /* split factors; parallel, group n; at: consumer, depth,
+                                         scope; prefetch d; order: axis*16+level per loop */
   neo_layout layout;                  /* lay, pack */
   char name[64];                      /* alg: "winograd m=4 r=3"; choose, tensorize */
 } neo_instr;

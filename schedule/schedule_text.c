@@ -32,12 +32,16 @@ static const instr_row instr_rows[] = {
     [NEO_INSTR_PEEL] = {"peel", "L"},
     [NEO_INSTR_TENSORIZE] = {"tensorize", "Lw"},
     [NEO_INSTR_CHOOSE] = {"choose", "wn"},
+    [NEO_INSTR_GROUP] = {"group", "Bn"},
 };
 
 static const struct {
   const char *name;
   neo_scope scope;
-} scopes[] = {{"reg", NEO_SCOPE_REG}, {"stack", NEO_SCOPE_STACK}, {"work", NEO_SCOPE_SCRATCH}};
+} scopes[] = {{"reg", NEO_SCOPE_REG},
+              {"stack", NEO_SCOPE_STACK},
+              {"work", NEO_SCOPE_SCRATCH},
+              {"shared", NEO_SCOPE_SHARED}};
 
 /* ---- parsing ----------------------------------------------------------------------------------
  */

@@ -20,6 +20,7 @@ packages=(
   libmbedtls-dev                           # TLS of boards over a network
   libcmocka-dev                            # tests
   libopenblas0-pthread                     # a baseline, loaded at run time
+  pocl-opencl-icd ocl-icd-libopencl1        # OpenCL on this processor, to run kernels for GPUs on; loaded at run time
   clang-19 libclang-rt-19-dev libomp-19-dev clang-format pmccabe            # gates, fuzzing, the other compiler of codegen/c
   gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user   # neo-board for aarch64, and tests that emulate it
   gcc-mingw-w64-x86-64-win32 mingw-w64-x86-64-dev wine64  # libneo_rt for Windows, and tests that run it

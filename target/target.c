@@ -5,6 +5,8 @@
  *
  * Format, one line, fields in this order, one blank between them:
  *   ARCH FEATURES vec=BYTES regs=N fma=PORTSxLATENCY l1=BYTES l2=BYTES l3=BYTES cpu=NAME [os=NAME]
+ * and for a GPU, behind them:
+ *   gpu=API units=N simd=N items=N shared=BYTES model=NAME
  * ARCH is a row of `architectures`; FEATURES are names of NEO_ISA_FEATURES joined by commas,
  * printed in the order of that table, or "-" for none. Parsing accepts features in any order and
  * nothing else that printing would not give. The LLVM triple follows from ARCH and os. */
@@ -62,6 +64,20 @@ static const target_row rows[] = {
 #include "target/targets.def"
 };
 
+/* GPUs, with the name of the row of the processor that drives them. */
+typedef struct gpu_row {
+  const char *name, *about, *host;
+  neo_gpu gpu;
+  int64_t l2;
+  double ghz;
+} gpu_row;
+
+static const gpu_row gpu_rows[] = {
+#define NEO_GPU_ROW(name, about, host, api, model, units, simd, items, shared, l2, ghz)            \
+  {name, about, host, {api, model, units, simd, items, shared}, l2, ghz},
+#include "target/gpus.def"
+};
+
 static const architecture *find_architecture(const char *name) {
   for (int i = 0; i < NEO_COUNT(architectures); i++)
     if (strcmp(architectures[i].name, name) == 0)
@@ -98,12 +114,40 @@ static neo_target row_target(const target_row *row) {
   return target;
 }
 
+static const target_row *find_row(const char *name) {
+  for (int i = 0; i < NEO_COUNT(rows); i++)
+    if (strcmp(rows[i].name, name) == 0)
+      return &rows[i];
+  return NULL;
+}
+
+/* Code of the processor is no more than data around the GPU's: no feature is needed. */
+static neo_target gpu_target(const gpu_row *row) {
+  neo_target target = row_target(find_row(row->host));
+  target.gpu = row->gpu;
+  target.isa = 0;
+  snprintf(target.cpu, sizeof(target.cpu), "generic");
+  target.vector_bytes = 16;
+  target.vector_registers = 64;
+  target.fma_ports = 1;
+  target.fma_latency = 4;
+  target.l1d = row->gpu.shared;
+  target.l2 = row->l2;
+  target.l3 = 0;
+  target.ghz = row->ghz;
+  return target;
+}
+
 void neo_target_visit(void (*fn)(void *self, const char *name, const char *about,
                                  const neo_target *target),
                       void *self) {
   for (int i = 0; i < NEO_COUNT(rows); i++) {
     neo_target target = row_target(&rows[i]);
     fn(self, rows[i].name, rows[i].about, &target);
+  }
+  for (int i = 0; i < NEO_COUNT(gpu_rows); i++) {
+    neo_target target = gpu_target(&gpu_rows[i]);
+    fn(self, gpu_rows[i].name, gpu_rows[i].about, &target);
   }
 }
 
@@ -126,6 +170,8 @@ static neo_status fail_unknown(neo_ctx *ctx, const char *name) {
   neo_buf names = {0};
   for (int i = 0; i < NEO_COUNT(rows); i++)
     neo_buf_printf(&names, " %s", rows[i].name);
+  for (int i = 0; i < NEO_COUNT(gpu_rows); i++)
+    neo_buf_printf(&names, " %s", gpu_rows[i].name);
   neo_status status =
       neo_fail(ctx, NEO_USAGE,
                "target '%.40s' is unknown; known: host%s, x86-64 ones with -windows behind "
@@ -145,6 +191,11 @@ static neo_status find_name(neo_ctx *ctx, const char *name, size_t size, neo_tar
     *out_found = strlen(rows[i].name) == size && memcmp(rows[i].name, name, size) == 0;
     if (*out_found)
       *out = row_target(&rows[i]);
+  }
+  for (int i = 0; i < NEO_COUNT(gpu_rows) && !*out_found; i++) {
+    *out_found = strlen(gpu_rows[i].name) == size && memcmp(gpu_rows[i].name, name, size) == 0;
+    if (*out_found)
+      *out = gpu_target(&gpu_rows[i]);
   }
   return NEO_OK;
 }
@@ -183,6 +234,10 @@ void neo_target_print(neo_buf *buf, const neo_target *target) {
                  (long long)target->l2, (long long)target->l3, target->cpu);
   if (target->os[0])
     neo_buf_printf(buf, " os=%s", target->os);
+  const neo_gpu *gpu = &target->gpu;
+  if (neo_target_is_gpu(target))
+    neo_buf_printf(buf, " gpu=%s units=%d simd=%d items=%d shared=%lld model=%s", gpu->api,
+                   gpu->units, gpu->simd, gpu->items, (long long)gpu->shared, gpu->model);
 }
 
 /* The word up to the next blank, comma or end, at most size - 1 characters; "" if there is none. */
@@ -277,8 +332,9 @@ static neo_status parse_cpu(neo_ctx *ctx, const char **at, neo_target *target) {
     return neo_fail(ctx, NEO_BAD_INPUT, "target: ' cpu=' expected at '%.30s'", *at);
   *at += 5;
   size_t length = strspn(*at, allowed);
-  bool more = strncmp(*at + length, " os=", 4) == 0;
-  if (length == 0 || length >= sizeof(target->cpu) || ((*at)[length] != '\0' && !more))
+  bool ends = (*at)[length] == '\0' || strncmp(*at + length, " os=", 4) == 0 ||
+              strncmp(*at + length, " gpu=", 5) == 0;
+  if (length == 0 || length >= sizeof(target->cpu) || !ends)
     return neo_fail(ctx, NEO_BAD_INPUT, "target: cpu name '%.40s' is not usable", *at);
   memcpy(target->cpu, *at, length);
   target->cpu[length] = '\0';
@@ -286,13 +342,40 @@ static neo_status parse_cpu(neo_ctx *ctx, const char **at, neo_target *target) {
   return NEO_OK;
 }
 
-static neo_status parse_os(neo_ctx *ctx, const char *at, neo_target *target) {
-  if (*at == '\0')
+static neo_status parse_os(neo_ctx *ctx, const char **at, neo_target *target) {
+  if (strncmp(*at, " os=", 4) != 0)
     return NEO_OK;
-  const char *os = at + strlen(" os=");
-  if (!set_os(target, os, strlen(os)))
+  const char *os = *at + strlen(" os=");
+  size_t length = strcspn(os, " ");
+  if (!set_os(target, os, length))
     return neo_fail(ctx, NEO_BAD_INPUT, "target: '%.40s' is no operating system of %s", os,
                     target->arch);
+  *at = os + length;
+  return NEO_OK;
+}
+
+static neo_status parse_gpu(neo_ctx *ctx, const char **at, neo_gpu *gpu) {
+  static const char *const apis[] = {"opencl", "cuda"};
+  int64_t units, simd, items;
+  if (**at == '\0')
+    return NEO_OK;
+  *at += strlen(" gpu=");
+  take_word(at, gpu->api, sizeof(gpu->api));
+  if (strcmp(gpu->api, apis[0]) != 0 && strcmp(gpu->api, apis[1]) != 0)
+    return neo_fail(ctx, NEO_BAD_INPUT, "target: gpu=%s: opencl or cuda expected", gpu->api);
+  NEO_TRY(parse_number(ctx, at, " units=", 1, 4096, &units));
+  NEO_TRY(parse_number(ctx, at, " simd=", 1, 256, &simd));
+  NEO_TRY(parse_number(ctx, at, " items=", 1, 1024, &items));
+  NEO_TRY(parse_number(ctx, at, " shared=", 0, 1 << 20, &gpu->shared));
+  if (strncmp(*at, " model=", 7) != 0)
+    return neo_fail(ctx, NEO_BAD_INPUT, "target: ' model=' expected at '%.30s'", *at);
+  *at += 7;
+  take_word(at, gpu->model, sizeof(gpu->model));
+  if (!gpu->model[0] || **at != '\0')
+    return neo_fail(ctx, NEO_BAD_INPUT, "target: the GPU's model is not usable");
+  gpu->units = (int)units;
+  gpu->simd = (int)simd;
+  gpu->items = (int)items;
   return NEO_OK;
 }
 
@@ -307,9 +390,14 @@ neo_status neo_target_parse(neo_ctx *ctx, const char *text, neo_target *out) {
   NEO_TRY(parse_features(ctx, &at, arch, &target));
   NEO_TRY(parse_numbers(ctx, &at, &target));
   NEO_TRY(parse_cpu(ctx, &at, &target));
-  NEO_TRY(parse_os(ctx, at, &target));
+  NEO_TRY(parse_os(ctx, &at, &target));
+  NEO_TRY(parse_gpu(ctx, &at, &target.gpu));
   *out = target;
   return NEO_OK;
+}
+
+bool neo_target_is_gpu(const neo_target *target) {
+  return target->gpu.api[0] != '\0';
 }
 
 bool neo_target_has(const neo_target *target, neo_isa isa) {

@@ -6,7 +6,7 @@
 
 #include "base/core.h"
 
-#define NEO_TARGET_TEXT 384
+#define NEO_TARGET_TEXT 512
 
 /* X(enumerator, text): instruction-set features that schedules and code generators ask about. */
 #define NEO_ISA_FEATURES(X)                                                                        \
@@ -29,6 +29,17 @@ typedef enum neo_isa {
       NEO_ISA_COUNT
 } neo_isa;
 
+/* The GPU that kernels are for; the other fields of a target are then of the processor that drives
+ * it, but for the vector, whose bytes are those of one load of a work-item. */
+typedef struct neo_gpu {
+  char api[8];    /* opencl, cuda; "": kernels are for the processor */
+  char model[16]; /* cuda: the architecture, as sm_72; opencl: - */
+  int units;      /* compute units (streaming multiprocessors) */
+  int simd;       /* work-items that run in step */
+  int items;      /* of a group, at most */
+  int64_t shared; /* bytes that a group shares, at most */
+} neo_gpu;
+
 typedef struct neo_target {
   char arch[16];    /* x86_64, aarch64, c (portable C, scalar) */
   char os[16];      /* "": Linux; else windows, android: calling convention and file format */
@@ -41,6 +52,7 @@ typedef struct neo_target {
   int fma_latency;     /* cycles */
   int64_t l1d, l2, l3; /* bytes; l1d and l2 of one core, l3 shared; 0: none */
   double ghz;          /* nominal, for the analytic model only; not in the canonical text */
+  neo_gpu gpu;
 } neo_target;
 
 /* One row of target/targets.def by name ("x86-64-v3", "generic-c", ...), or canonical text, or
@@ -49,15 +61,17 @@ typedef struct neo_target {
  */
 neo_status neo_target_find(neo_ctx *ctx, const char *name, neo_target *out);
 /* Canonical: "x86_64 avx2,fma,f16c vec=32 regs=16 fma=2x4 l1=32768 l2=524288 l3=33554432
- * cpu=znver3", and " os=windows" where it is not Linux. */
+ * cpu=znver3", and " os=windows" where it is not Linux; for a GPU follows " gpu=opencl units=4
+ * simd=16 items=256 shared=32768 model=-". */
 void neo_target_print(neo_buf *buf, const neo_target *target);
 neo_status neo_target_parse(neo_ctx *ctx, const char *text, neo_target *out);
+bool neo_target_is_gpu(const neo_target *target);
 bool neo_target_has(const neo_target *target, neo_isa isa);
 /* FMAs started per cycle on vectors of so many bytes. More of the narrower ones where the one
  * 64-byte unit is a pair of 32-byte ones (Zen 4, Intel's client cores). */
 int neo_target_fma_ports(const neo_target *target, int bytes);
 /* Can this process run code for the target? (its features are a subset of the host's, its operating
- * system is this one) */
+ * system is this one; whether a GPU is there, only its library knows) */
 bool neo_target_runs_here(const neo_target *target);
 /* Rows for `neo targets`: calls fn(self, name, description, target) for each. */
 void neo_target_visit(void (*fn)(void *self, const char *name, const char *about,

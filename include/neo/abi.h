@@ -34,6 +34,22 @@ typedef struct neo_kernel_env {
  * number. */
 typedef int32_t (*neo_kernel_fn)(const neo_kernel_env *env, void *const *buf, const int64_t *dim);
 
+/* A kernel for a GPU stands where a neo_kernel_fn would: no code of the processor but this,
+ * followed by what the device's driver compiles or loads. `grid` of its launch counts groups of
+ * `items` work-items. It has two arguments per buffer of the operator, in te order, and two for its
+ * work memory: where a block of device memory begins, and how many bytes behind that the buffer
+ * does. */
+typedef struct neo_device_kernel {
+  uint32_t magic; /* NEO_DEVICE_MAGIC */
+  uint32_t items;
+  char api[8];     /* "opencl", "cuda" */
+  uint32_t n_args; /* buffers, and one for work */
+  uint32_t name;   /* bytes from the start of this to the kernel's name, and to the */
+  uint64_t program, program_size; /* program: OpenCL C; PTX or a cubin */
+} neo_device_kernel;
+
+#define NEO_DEVICE_MAGIC 0x3044454eu /* "NED0" little endian */
+
 /* The one symbol that compiled.so exports: `neo_module`. */
 typedef struct neo_module {
   uint32_t magic;       /* NEO_MODULE_MAGIC */

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/host.h"
+#include "runtime/device.h"
 #include "runtime/runtime.h"
 
 enum { ZONE = 64, PATTERN = 0xa5 };
@@ -158,6 +159,68 @@ static void run_kernel(neo_ctx *ctx, const kernel_case *c, const neo_nest *nest,
   neo_aligned_free(ctx, scratch);
 }
 
+/* ---- on a GPU ------------------------------------------------------------------------------------ */
+
+#ifndef KERNEL_CASE_API
+#define KERNEL_CASE_API ""
+#endif
+static const char api[] = KERNEL_CASE_API;
+
+static neo_device *open_device(neo_ctx *ctx) {
+  static neo_device *device; /* one for the whole test */
+  if (!device)
+    (void)neo_device_open(ctx, api, &device);
+  return device;
+}
+
+int kernel_case_missing(void) {
+  neo_ctx ctx;
+  neo_ctx_init(&ctx, 1);
+  if (!api[0] || open_device(&ctx))
+    return 0;
+  print_message("skipped: %s\n", ctx.message);
+  return 77;
+}
+
+static void must(neo_ctx *ctx, neo_status status) {
+  if (status != NEO_OK)
+    fail_msg("%s", ctx->message);
+}
+
+/* Every buffer goes to the device and comes back with the bytes around it. */
+static void run_on_device(neo_ctx *ctx, const neo_nest *nest, const neo_loaded *loaded, memory *m) {
+  neo_device *device = open_device(ctx);
+  neo_device_place place[NEO_NEST_MAX_BUFFERS] = {{0}};
+  assert_non_null(device);
+  for (int k = 0; k < nest->n_params; k++) {
+    size_t before = (size_t)((char *)m->data[k] - m->block[k]);
+    neo_device_place start = {0};
+    must(ctx, neo_device_alloc(ctx, device, before + buffer_bytes(nest, k) + ZONE, &start.memory));
+    must(ctx,
+         neo_device_write(ctx, device, &start, m->block[k], before + buffer_bytes(nest, k) + ZONE));
+    place[k] = (neo_device_place){start.memory, before};
+  }
+  neo_device_place *work = &place[nest->n_params];
+  must(ctx, neo_device_alloc(ctx, device, (size_t)nest->work_bytes, &work->memory));
+  for (int k = 0; k < nest->n_launches; k++) {
+    char name[64];
+    neo_device_function *function;
+    snprintf(name, sizeof name, "sym_%d", k);
+    const neo_device_kernel *kernel = neo_object_device_kernel(loaded, name);
+    assert_non_null(kernel);
+    assert_null(neo_object_symbol(loaded, name));
+    must(ctx, neo_device_load(ctx, device, kernel, &function));
+    must(ctx, neo_device_launch(ctx, device, function, nest->launch[k].grid, place));
+  }
+  for (int k = 0; k < nest->n_params; k++) {
+    neo_device_place start = {place[k].memory, 0};
+    must(ctx, neo_device_read(ctx, device, &start, m->block[k],
+                              (size_t)place[k].offset + buffer_bytes(nest, k) + ZONE));
+    neo_device_free(device, place[k].memory);
+  }
+  neo_device_free(device, work->memory);
+}
+
 /* gcc and, where it is installed, clang. */
 static void check_warnings(neo_ctx *ctx, const kernel_case *c, const neo_nest *nest) {
   static const char *const compilers[] = {"gcc", "clang"};
@@ -189,8 +252,18 @@ void kernel_case_run(neo_ctx *ctx, const kernel_case *c, neo_nest *nest) {
   memory want = {{NULL}}, got = {{NULL}};
   neo_object object = {0};
   neo_loaded *loaded = NULL;
-  if (c->warnings && strcmp(c->codegen->name, "c") == 0)
+  if (c->warnings && strcmp(c->codegen->name, "c") == 0 && !neo_nest_is_grouped(nest))
     check_warnings(ctx, c, nest);
+  bool gpu = neo_target_is_gpu(&c->target);
+  if (gpu ? nest->scratch_bytes > 0 : neo_nest_is_grouped(nest)) { /* for processors, for GPUs */
+    neo_ctx quiet;
+    neo_ctx_fork(&quiet, ctx);
+    quiet.log = NULL;
+    neo_status status = c->codegen->build(&quiet, nest, &c->target, "sym", &object);
+    neo_object_fini(&object); /* what is declared only is no reason to refuse */
+    assert_true(status == NEO_UNSUPPORTED || (gpu && status == NEO_OK));
+    return;
+  }
   if (c->codegen->build(ctx, nest, &c->target, "sym", &object) != NEO_OK)
     fail_msg("%s: %s", c->codegen->name, ctx->message);
   assert_int_equal(object.n_launches, nest->n_launches);
@@ -205,7 +278,10 @@ void kernel_case_run(neo_ctx *ctx, const kernel_case *c, neo_nest *nest) {
   }
   if (neo_nest_interpret(ctx, nest, want.data) != NEO_OK)
     fail_msg("interpreter: %s", ctx->message);
-  run_kernel(ctx, c, nest, loaded, &got);
+  if (gpu)
+    run_on_device(ctx, nest, loaded, &got);
+  else
+    run_kernel(ctx, c, nest, loaded, &got);
   check_zones(nest, &got);
   for (int k = 0; k < nest->n_params; k++)
     compare(nest, c, k, got.data[k], want.data[k]);
@@ -243,6 +319,12 @@ typedef struct visit {
 static void visit_codegen(void *self, const neo_codegen *codegen) {
   static const char *const names[] = {"x86-64-v2", "x86-64-v3", "x86-64-v4", "generic-c"};
   const visit *v = self;
+  if (strcmp(api, codegen->name) == 0) {
+    kernel_case c = {.codegen = codegen, .target = kernel_target(api), .seed = 1};
+    v->fn(v->self, &c);
+  }
+  if (api[0] || (strcmp(codegen->name, "llvm") != 0 && strcmp(codegen->name, "c") != 0))
+    return;
   for (int k = 0; k < NEO_COUNT(names); k++) {
     kernel_case c = {.codegen = codegen, .target = kernel_target(names[k]), .seed = 1};
     bool llvm = strcmp(codegen->name, "llvm") == 0;

@@ -21,7 +21,10 @@ void kernel_case_run(neo_ctx *ctx, const kernel_case *c, neo_nest *nest);
 void kernel_case_run_text(neo_ctx *ctx, const kernel_case *c, const char *text);
 /* A row of targets.def; fails the test if there is none. */
 neo_target kernel_target(const char *name);
-/* Every generator with every target it can run here: calls fn(self, case). */
+/* Every generator for processors with every target it can run here: calls fn(self, case). Where a
+ * test is built with KERNEL_CASE_API, the generator of that GPU interface instead. */
 void kernel_case_visit(void (*fn)(void *self, kernel_case *c), void *self);
+/* 0; or 77, with a message, if the test needs a GPU's driver that is not here. */
+int kernel_case_missing(void);
 
 #endif

@@ -54,7 +54,7 @@ static void add_output(builder *b, const neo_expr *value) {
 static void builder_run(builder *b, neo_ctx *ctx, const kernel_case *c) {
   b->nest->n_params = b->nest->n_buffers;
   b->nest->n_launches = 1;
-  b->nest->launch[0] = (neo_launch){N / b->lanes, 0, b->first};
+  b->nest->launch[0] = (neo_launch){.grid = N / b->lanes, .body = b->first, .lanes = 1};
   if (neo_nest_check(ctx, b->nest) != NEO_OK)
     fail_msg("%s", ctx->message);
   kernel_case_run(ctx, c, b->nest);
@@ -147,6 +147,8 @@ static void run_ops(void *state, kernel_case *c) {
   c->warnings = true;
   for (int dtype = 0; dtype < NEO_F8E4M3FN; dtype++)
     for (int lanes = 1; lanes <= LANES; lanes += LANES - 1) {
+      if (neo_target_is_gpu(&c->target) && lanes == 1)
+        continue;
       if (c_text &&
           portable !=
               (lanes == 1)) /* compilers are slow: scalars for one target, vectors for the other */
@@ -207,6 +209,8 @@ static void test_fma(void **state) {
 }
 
 int main(void) {
+  if (kernel_case_missing())
+    return 77;
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_operations), cmocka_unit_test(test_fma)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

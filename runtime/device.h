@@ -1,0 +1,71 @@
+/* runtime/device.h: GPUs: memory, kernels, launches. One vtable, rows opencl (and cuda), each the
+ * thin layer over a driver's library that is loaded when a device is first opened, so that nothing
+ * here needs it to be installed.
+ *
+ * One thread at a time uses a device. Everything of a device is in order: a read sees what launches
+ * before it wrote. Errors of a launch may be reported by a later call (finish and read at last). */
+#ifndef NEO_RUNTIME_DEVICE_H
+#define NEO_RUNTIME_DEVICE_H
+
+#include "base/core.h"
+#include "neo/abi.h"
+
+typedef struct neo_device neo_device;
+typedef struct neo_device_memory neo_device_memory;     /* a block of the device's */
+typedef struct neo_device_function neo_device_function; /* a kernel, compiled */
+
+typedef struct neo_device_place {
+  neo_device_memory *memory;
+  uint64_t offset; /* bytes */
+} neo_device_place;
+
+/* A row starts with this header. */
+struct neo_device {
+  const struct neo_device_row *row;
+  const neo_allocator *allocator;
+  char name[128]; /* as its driver says */
+};
+
+typedef struct neo_device_row {
+  const char *api;
+  /* NEO_UNSUPPORTED: no library, or no device. */
+  neo_status (*open)(neo_ctx *ctx, neo_device **out);
+  void (*close)(neo_device *device); /* and its functions; not its memory */
+  neo_status (*alloc)(neo_ctx *ctx, neo_device *device, size_t bytes, neo_device_memory **out);
+  void (*free)(neo_device *device, neo_device_memory *memory);
+  neo_status (*write)(neo_ctx *ctx, neo_device *device, const neo_device_place *to,
+                      const void *from, size_t bytes);
+  neo_status (*read)(neo_ctx *ctx, neo_device *device, const neo_device_place *from, void *to,
+                     size_t bytes);
+  neo_status (*copy)(neo_ctx *ctx, neo_device *device, const neo_device_place *from,
+                     const neo_device_place *to, size_t bytes);
+  neo_status (*load)(neo_ctx *ctx, neo_device *device, const neo_device_kernel *kernel,
+                     neo_device_function **out);
+  neo_status (*launch)(neo_ctx *ctx, neo_device *device, neo_device_function *function,
+                       int64_t groups, const neo_device_place *args);
+  neo_status (*finish)(neo_ctx *ctx, neo_device *device);
+} neo_device_row;
+
+/* api: "opencl", ... The first GPU that the driver lists; OpenCL: whatever it lists if no GPU. */
+neo_status neo_device_open(neo_ctx *ctx, const char *api, neo_device **out);
+void neo_device_close(neo_device *device); /* NULL is fine */
+neo_status neo_device_alloc(neo_ctx *ctx, neo_device *device, size_t bytes,
+                            neo_device_memory **out);
+void neo_device_free(neo_device *device, neo_device_memory *memory);
+/* Both return when the bytes have been copied. */
+neo_status neo_device_write(neo_ctx *ctx, neo_device *device, const neo_device_place *to,
+                            const void *from, size_t bytes);
+neo_status neo_device_read(neo_ctx *ctx, neo_device *device, const neo_device_place *from, void *to,
+                           size_t bytes);
+/* The two do not overlap. */
+neo_status neo_device_copy(neo_ctx *ctx, neo_device *device, const neo_device_place *from,
+                           const neo_device_place *to, size_t bytes);
+/* Compiles the kernel; equal programs are compiled once. The function is the device's. */
+neo_status neo_device_load(neo_ctx *ctx, neo_device *device, const neo_device_kernel *kernel,
+                           neo_device_function **out);
+/* args: kernel->n_args places. */
+neo_status neo_device_launch(neo_ctx *ctx, neo_device *device, neo_device_function *function,
+                             int64_t groups, const neo_device_place *args);
+neo_status neo_device_finish(neo_ctx *ctx, neo_device *device);
+
+#endif
