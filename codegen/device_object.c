@@ -45,8 +45,8 @@ static void add_constant(LLVMContextRef lc, LLVMModuleRef module, const char *na
 }
 
 neo_status device_object_build(neo_ctx *ctx, const neo_nest *nest, const neo_target *target,
-                               const char *api, const char *symbol, const neo_buf *program,
-                               neo_object *out) {
+                               const char *symbol, const neo_buf *program, neo_object *out) {
+  const char *api = target->gpu.api;
   LLVMTargetMachineRef machine = NULL;
   neo_buf bytes = {0};
   NEO_TRY(llvm_machine_create(ctx, target, &machine));

@@ -4,9 +4,9 @@
 
 #include "codegen/codegen.h"
 
-/* program: for the driver of `api`, with one kernel SYMBOL_k per launch k of the nest. */
+/* program: for the driver of the target's GPU, with one kernel SYMBOL_k per launch k of the nest.
+ */
 neo_status device_object_build(neo_ctx *ctx, const neo_nest *nest, const neo_target *target,
-                               const char *api, const char *symbol, const neo_buf *program,
-                               neo_object *out);
+                               const char *symbol, const neo_buf *program, neo_object *out);
 
 #endif

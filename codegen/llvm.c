@@ -45,9 +45,9 @@ static neo_status emit_module(llvm_emitter *em, LLVMTargetMachineRef machine, co
   return em->status;
 }
 
-static neo_status check_ungrouped(neo_ctx *ctx, const neo_nest *nest) {
-  if (neo_nest_is_grouped(nest))
-    return neo_fail(ctx, NEO_UNSUPPORTED, "llvm: the schedule is one for GPUs");
+static neo_status check_processor(neo_ctx *ctx, const neo_nest *nest, const neo_target *target) {
+  if (neo_target_is_gpu(target) || neo_nest_is_grouped(nest))
+    return neo_fail(ctx, NEO_UNSUPPORTED, "llvm: kernels for GPUs are for another generator");
   return NEO_OK;
 }
 
@@ -56,7 +56,7 @@ static neo_status build(neo_ctx *ctx, const neo_nest *nest, const neo_target *ta
   llvm_emitter em;
   LLVMTargetMachineRef machine = NULL;
   neo_buf bytes = {0};
-  NEO_TRY(check_ungrouped(ctx, nest));
+  NEO_TRY(check_processor(ctx, nest, target));
   NEO_TRY(llvm_machine_create(ctx, target, &machine));
   emitter_init(&em, ctx, nest, target);
   neo_status status = emit_module(&em, machine, symbol);
@@ -84,7 +84,7 @@ static neo_status text(neo_ctx *ctx, const neo_nest *nest, const neo_target *tar
                        const char *symbol, neo_buf *out) {
   llvm_emitter em;
   LLVMTargetMachineRef machine = NULL;
-  NEO_TRY(check_ungrouped(ctx, nest));
+  NEO_TRY(check_processor(ctx, nest, target));
   NEO_TRY(llvm_machine_create(ctx, target, &machine));
   emitter_init(&em, ctx, nest, target);
   neo_status status = emit_module(&em, machine, symbol);

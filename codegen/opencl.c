@@ -6,6 +6,8 @@
  * arguments are blocks of memory with offsets (neo/abi.h), so that a whole model lives in a few
  * cl_mem. Nothing beyond OpenCL C 1.2 is used; doubles only where a nest has them. Sums of products
  * are fused only where the nest says so. */
+#include <string.h>
+
 #include "codegen/c_printer.h"
 #include "codegen/device_object.h"
 
@@ -86,9 +88,11 @@ static neo_status text(neo_ctx *ctx, const neo_nest *nest, const neo_target *tar
 static neo_status build(neo_ctx *ctx, const neo_nest *nest, const neo_target *target,
                         const char *symbol, neo_object *out) {
   neo_buf program = {0};
+  if (strcmp(target->gpu.api, "opencl") != 0)
+    return neo_fail(ctx, NEO_UNSUPPORTED, "opencl: the target has no such GPU");
   neo_status status = text(ctx, nest, target, symbol, &program);
   if (status == NEO_OK)
-    status = device_object_build(ctx, nest, target, "opencl", symbol, &program, out);
+    status = device_object_build(ctx, nest, target, symbol, &program, out);
   neo_buf_fini(&program);
   return status;
 }

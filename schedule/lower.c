@@ -177,7 +177,7 @@ static bool check_group(lowerer *l) {
 }
 
 static bool check_size(lowerer *l) {
-  if (neo_target_is_gpu(l->target) && !check_group(l))
+  if (l->target && neo_target_is_gpu(l->target) && !check_group(l))
     return false;
   for (int i = 0; i < l->nest->n_launches; i++)
     if (unrolled_statements(l->nest->launch[i].body) > MAX_STATEMENTS)

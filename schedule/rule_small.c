@@ -10,4 +10,5 @@ static bool apply(neo_builder *b, int block) {
   return true;
 }
 
-const neo_rule neo_rule_small = {"small", "axis order, scalar, serial; always applies", apply};
+const neo_rule neo_rule_small = {"small", "axis order, scalar, serial; always applies", apply,
+                                 NEO_RULE_ANY};

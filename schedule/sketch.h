@@ -86,6 +86,7 @@ typedef enum neo_limit_kind {
   NEO_LIMIT_PRODUCT,   /* a * product of all <= b; the first of them gives way */
   NEO_LIMIT_COVER,     /* d[0] <= ceil(b / (a * product of the others)) */
   NEO_LIMIT_DIVIDES,   /* d[0] divides d[1] (or a, where d[1] < 0) */
+  NEO_LIMIT_FACTORS,   /* the product of all divides b; the first of them gives way */
 } neo_limit_kind;
 
 typedef struct neo_limit {
@@ -144,9 +145,12 @@ typedef struct neo_builder {
 
 /* A rule schedules the block (with what it computes inside it) if it can: adds slots, decisions and
  * limits, marks the blocks done and returns true; else returns false and has added nothing. */
+typedef enum neo_rule_device { NEO_RULE_CPU, NEO_RULE_GPU, NEO_RULE_ANY } neo_rule_device;
+
 typedef struct neo_rule {
   const char *name, *about;
   bool (*apply)(neo_builder *b, int block);
+  neo_rule_device device;
 } neo_rule;
 
 int neo_rule_count(void);

@@ -20,7 +20,9 @@
 static const struct {
   const char *text;
   neo_accuracy accuracy;
+  bool gpu; /* on GPUs only; all others on processors only */
 } forms[] = {
+    {"stage", NEO_ACCURACY_EXACT, true},
     {"pad", NEO_ACCURACY_EXACT},
     {"rfactor lanes=8", NEO_ACCURACY_EXACT},
     {"rfactor lanes=32", NEO_ACCURACY_EXACT},
@@ -80,7 +82,8 @@ static neo_status add_variants(neo_ctx *ctx, neo_space *space) {
   if (space->n_variants == 0)
     return neo_fail(ctx, NEO_INTERNAL, "space: algorithm 'direct' does not apply");
   for (int i = 0; i < NEO_COUNT(forms); i++)
-    if (forms[i].accuracy <= space->options.accuracy && space->n_variants < NEO_SPACE_VARIANTS)
+    if (forms[i].accuracy <= space->options.accuracy && space->n_variants < NEO_SPACE_VARIANTS &&
+        forms[i].gpu == neo_target_is_gpu(&space->target))
       NEO_TRY(add_variant(ctx, space, forms[i].text));
   return NEO_OK;
 }
@@ -180,10 +183,12 @@ static bool is_known(const neo_space *space, const neo_sketch *sketch) {
 static void keep_sketch(neo_ctx *ctx, neo_space *space, neo_builder *b) {
   if (b->failed || space->n_sketches == NEO_MAX_SKETCHES)
     return;
-  static const char *const own[] = {"winograd",
-                                    "strassen"}; /* algorithms with a rule of the name */
+  /* algorithms, and the rule that makes sense of them */
+  static const char *const own[][2] = {
+      {"winograd", "winograd"}, {"strassen", "strassen"}, {"stage", "gpu_tile"}};
   for (int i = 0; i < NEO_COUNT(own); i++)
-    if (strncmp(b->variant->alg, own[i], strlen(own[i])) == 0 && !rule_used(b->sketch, own[i]))
+    if (strncmp(b->variant->alg, own[i][0], strlen(own[i][0])) == 0 &&
+        !rule_used(b->sketch, own[i][1]))
       return;
   for (int i = 0; i < space->n_sketches; i++)
     if (same_sketch(space->sketch[i], b->sketch))
@@ -194,10 +199,15 @@ static void keep_sketch(neo_ctx *ctx, neo_space *space, neo_builder *b) {
     space->n_left_out++;
 }
 
+static bool applies_here(const neo_builder *b, const neo_rule *rule) {
+  bool gpu = neo_target_is_gpu(&b->space->target);
+  return rule->device == NEO_RULE_ANY || (rule->device == NEO_RULE_GPU) == gpu;
+}
+
 static void apply_rules(neo_builder *b, int first_rule) {
   for (int block = b->variant->te.n_blocks - 1; block >= 0; block--) {
     for (int r = first_rule; r < neo_rule_count() && !b->done[block]; r++)
-      if (neo_rule_get(r)->apply(b, block)) {
+      if (applies_here(b, neo_rule_get(r)) && neo_rule_get(r)->apply(b, block)) {
         b->done[block] = true;
         b->sketch->rules |= UINT64_C(1) << r;
       }

@@ -34,6 +34,8 @@ bool neo_limit_holds(const neo_limit *limit, const neo_sketch *sketch, const neo
     return first <= neo_ceil_div(limit->b, limit->a * rest);
   case NEO_LIMIT_DIVIDES:
     return (limit->n > 1 && limit->d[1] >= 0 ? rest : limit->a) % first == 0;
+  case NEO_LIMIT_FACTORS:
+    return limit->b % (first * rest) == 0;
   }
   return true;
 }
@@ -41,7 +43,8 @@ bool neo_limit_holds(const neo_limit *limit, const neo_sketch *sketch, const neo
 /* The decision that gives way; -1 if all are at their least. */
 static int giving(const neo_limit *limit, const neo_candidate *c) {
   if (limit->kind != NEO_LIMIT_REGISTERS) {
-    int n = limit->kind == NEO_LIMIT_PRODUCT ? limit->n : 1;
+    bool any = limit->kind == NEO_LIMIT_PRODUCT || limit->kind == NEO_LIMIT_FACTORS;
+    int n = any ? limit->n : 1;
     for (int i = 0; i < n; i++)
       if (limit->d[i] >= 0 && c->decision[limit->d[i]] > 0)
         return limit->d[i];

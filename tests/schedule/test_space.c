@@ -13,7 +13,8 @@
 #define N_EXECUTED 2400
 #define NEO_ALGORITHMS_MAX 64
 
-static const char *const target_names[] = {"x86-64-v3", "x86-64-v4", "znver4", "generic-c"};
+static const char *const target_names[] = {"x86-64-v3", "x86-64-v4", "znver4", "generic-c",
+                                           "opencl"};
 
 typedef struct coverage {
   int64_t schedules, executed;

@@ -68,6 +68,7 @@ static void check_row(void *self, const char *name, const char *about, const neo
   bool avx2 = neo_target_has(target, NEO_ISA_AVX2);
   bool vectors =
       avx2 || neo_target_has(target, NEO_ISA_NEON) || neo_target_has(target, NEO_ISA_SSE42);
+  vectors = vectors || neo_target_is_gpu(target);
   assert_int_equal(target->vector_bytes, wide ? 64 : avx2 ? 32 : vectors ? 16 : 4);
   assert_true(target->fma_ports >= 1 && target->fma_latency >= 3);
   assert_true(target->l1d >= 16384 && target->l1d < target->l2);
@@ -94,6 +95,31 @@ static void test_host(void **state) {
   assert_true(neo_target_runs_here(&generic));
   host.isa |= UINT64_C(1) << NEO_ISA_FP16 | UINT64_C(1) << NEO_ISA_AVX512_BF16;
   assert_false(neo_target_runs_here(&host));
+}
+
+static void test_gpus(void **state) {
+  (void)state;
+  static const char good[] = "x86_64 - vec=16 regs=64 fma=1x4 l1=1 l2=2 l3=0 cpu=generic";
+  static const char *const bad[] = {
+      "gpu=metal units=1 simd=1 items=1 shared=0 model=-",
+      "gpu=opencl units=0 simd=1 items=1 shared=0 model=-",
+      "gpu=opencl units=1 simd=1 items=2000 shared=0 model=-",
+      "gpu=opencl units=1 simd=1 items=1 shared=0 model=",
+      "gpu=opencl units=1 simd=1 items=1 shared=0 model=- ",
+      "gpu=opencl units=1 simd=1 items=1 shared=0",
+  };
+  neo_target gpu = find("opencl"), parsed;
+  assert_true(neo_target_is_gpu(&gpu) && !neo_target_is_gpu(&(neo_target){{0}}));
+  assert_string_equal(gpu.gpu.api, "opencl");
+  assert_int_equal(gpu.isa, 0);
+  for (int k = 0; k < NEO_COUNT(bad); k++) {
+    neo_ctx quiet;
+    char text[300];
+    neo_ctx_init(&quiet, 1);
+    quiet.log = NULL;
+    snprintf(text, sizeof text, "%s %s", good, bad[k]);
+    assert_int_equal(neo_target_parse(&quiet, text, &parsed), NEO_BAD_INPUT);
+  }
 }
 
 static void test_operating_systems(void **state) {
@@ -239,15 +265,11 @@ static void test_ports_of_narrow_vectors(void **state) {
 int main(void) {
   neo_ctx_init(&ctx, 1);
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_canonical_text),
-      cmocka_unit_test(test_every_row),
-      cmocka_unit_test(test_host),
-      cmocka_unit_test(test_operating_systems),
-      cmocka_unit_test(test_bad_text_is_refused),
-      cmocka_unit_test(test_mutated_text),
-      cmocka_unit_test(test_captured_processors),
-      cmocka_unit_test(test_arm_processors),
-      cmocka_unit_test(test_ports_of_narrow_vectors),
+      cmocka_unit_test(test_canonical_text), cmocka_unit_test(test_every_row),
+      cmocka_unit_test(test_host),           cmocka_unit_test(test_operating_systems),
+      cmocka_unit_test(test_gpus),           cmocka_unit_test(test_bad_text_is_refused),
+      cmocka_unit_test(test_mutated_text),   cmocka_unit_test(test_captured_processors),
+      cmocka_unit_test(test_arm_processors), cmocka_unit_test(test_ports_of_narrow_vectors),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

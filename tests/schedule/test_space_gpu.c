@@ -1,0 +1,138 @@
+/* tests/schedule/test_space_gpu.c: candidates for GPUs of every te: by the interpreter, which
+ * catches races, and on OpenCL's device where there is one. */
+#include "codegen/codegen.h"
+#include "runtime/device.h"
+#include "runtime/runtime.h"
+#include "tests/schedule/space_run.h"
+
+enum { INTERPRETED = 12 };
+
+static int64_t rule_runs[64];
+static int64_t staged, grouped;
+
+static void count(const fixture *f, const neo_candidate *c, const neo_nest *nest) {
+  for (int r = 0; r < neo_rule_count(); r++)
+    rule_runs[r] += f->space->sketch[c->sketch]->rules >> r & 1;
+  for (int b = 0; b < nest->n_buffers; b++)
+    staged += nest->buffer[b].scope == NEO_SCOPE_SHARED;
+  grouped += neo_nest_is_grouped(nest);
+}
+
+static void interpret(fixture *f, const neo_candidate *c) {
+  space_run r;
+  space_run_init(f, c, &r);
+  if (neo_nest_interpret(&f->ctx, r.nest, r.param) != NEO_OK) {
+    neo_buf text = {0};
+    neo_schedule_print(&text, &r.line);
+    fail_msg("%s: %s: %s", f->name, f->ctx.message, text.data);
+  }
+  count(f, c, r.nest);
+  space_run_finish(f, &r);
+}
+
+static bool options_of(fixture *f, int k) {
+  neo_space_options options = {
+      .threads = 1, .accuracy = NEO_ACCURACY_FAST, .max_params_growth = 64};
+  set_up(f, &space_cases[k], "opencl", &options);
+  return true;
+}
+
+static void every_candidate_computes(void **state) {
+  (void)state;
+  for (int k = 0; k < NEO_COUNT(space_cases); k++) {
+    fixture f;
+    neo_rng rng;
+    options_of(&f, k);
+    neo_rng_init(&rng, (uint64_t)k);
+    for (int i = 0; i < INTERPRETED; i++) {
+      neo_candidate c;
+      neo_space_sample(f.space, &rng, &c);
+      interpret(&f, &c);
+    }
+    tear_down(&f);
+  }
+  for (int r = 0; r < neo_rule_count(); r++)
+    if ((rule_runs[r] > 0) != (neo_rule_get(r)->device != NEO_RULE_CPU))
+      fail_msg("rule %s: %lld kernels", neo_rule_get(r)->name, (long long)rule_runs[r]);
+  print_message("%lld shared buffers, %lld grouped kernels\n", (long long)staged,
+                (long long)grouped);
+  assert_true(staged > 100 && grouped > 200);
+}
+
+/* ---- on the device ------------------------------------------------------------------------------------ */
+
+static void must(fixture *f, neo_status status) {
+  if (status != NEO_OK)
+    fail_msg("%s: %s", f->name, f->ctx.message);
+}
+
+static void run_kernels(fixture *f, neo_device *device, const space_run *r,
+                        const neo_loaded *loaded) {
+  neo_device_place place[NEO_NEST_MAX_BUFFERS] = {{0}};
+  size_t bytes[NEO_NEST_MAX_BUFFERS];
+  for (int p = 0; p < r->n; p++) {
+    const neo_nest_buffer *b = &r->nest->buffer[p];
+    bytes[p] = (size_t)b->elements * neo_dtype_size(b->dtype);
+    must(f, neo_device_alloc(&f->ctx, device, bytes[p], &place[p].memory));
+    must(f, neo_device_write(&f->ctx, device, &place[p], r->param[p], bytes[p]));
+  }
+  must(f, neo_device_alloc(&f->ctx, device, (size_t)r->nest->work_bytes, &place[r->n].memory));
+  for (int k = 0; k < r->nest->n_launches; k++) {
+    char name[32];
+    neo_device_function *function;
+    snprintf(name, sizeof(name), "k_%d", k);
+    const neo_device_kernel *kernel = neo_object_device_kernel(loaded, name);
+    assert_non_null(kernel);
+    must(f, neo_device_load(&f->ctx, device, kernel, &function));
+    must(f, neo_device_launch(&f->ctx, device, function, r->nest->launch[k].grid, place));
+  }
+  for (int p = 0; p < r->n; p++)
+    must(f, neo_device_read(&f->ctx, device, &place[p], r->param[p], bytes[p]));
+  for (int p = 0; p <= r->n; p++)
+    neo_device_free(device, place[p].memory);
+}
+
+static void run_on_device(fixture *f, neo_device *device, const neo_candidate *c) {
+  space_run r;
+  neo_object object = {0};
+  neo_loaded *loaded = NULL;
+  space_run_init(f, c, &r);
+  neo_nest_expand_math(r.nest);
+  must(f, neo_codegen_find("opencl")->build(&f->ctx, r.nest, &f->target, "k", &object));
+  must(f, neo_object_load(&f->ctx, (const uint8_t *)object.bytes.data, object.bytes.size, &loaded));
+  run_kernels(f, device, &r, loaded);
+  space_run_finish(f, &r);
+  neo_object_unload(loaded);
+  neo_object_fini(&object);
+}
+
+static void candidates_on_a_device(void **state) {
+  (void)state;
+  neo_ctx ctx;
+  neo_device *device = NULL;
+  neo_ctx_init(&ctx, 1);
+  if (neo_device_open(&ctx, "opencl", &device) != NEO_OK) {
+    print_message("%s\n", ctx.message);
+    skip();
+  }
+  for (int k = 0; k < NEO_COUNT(space_cases); k++) {
+    fixture f;
+    neo_rng rng;
+    neo_candidate c;
+    options_of(&f, k);
+    neo_rng_init(&rng, (uint64_t)k + 99);
+    neo_space_analytic(f.space, 1, &c);
+    run_on_device(&f, device, &c);
+    neo_space_sample(f.space, &rng, &c);
+    if (k % 2 == 0) /* compiling takes its time */
+      run_on_device(&f, device, &c);
+    tear_down(&f);
+  }
+  neo_device_close(device);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(every_candidate_computes),
+                                     cmocka_unit_test(candidates_on_a_device)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
