@@ -71,7 +71,7 @@ typedef enum torch_view {
   VIEW_NONE,
   VIEW_SHAPE,   /* reshape */
   VIEW_PERMUTE, /* n, list = perm */
-  VIEW_SLICE,   /* dim, start, length; step 1 */
+  VIEW_SLICE,   /* dim, start, length, step */
   VIEW_SELECT,  /* dim, start */
   VIEW_OPAQUE   /* changes through it cannot be written back */
 } torch_view;
@@ -85,8 +85,8 @@ struct torch_cell {
   torch_cell *base;
   int seen; /* version of base when `value` was made */
   torch_view view;
-  int64_t dim, start, length;
-  neo_shape list; /* shape of VIEW_SHAPE, perm of VIEW_PERMUTE */
+  int64_t dim, start, length, step; /* step 0: 1 */
+  neo_shape list;                   /* shape of VIEW_SHAPE, perm of VIEW_PERMUTE */
 };
 
 /* A tensor of the file: elements of a storage. */
@@ -219,6 +219,9 @@ tv torch_apply(torch *t, const char *op, const torch_args *args);
 /* Says that `id` must be of this type, if it is an input (or a view of one) whose type is a guess:
  * true, and the run is worth nothing, if the guess was wrong. */
 bool torch_want(torch *t, int id, neo_dtype dtype);
+/* The same for operands of one float type: x must be as the weight w is, and so must be all inputs
+ * of a guessed type that it is made of. */
+bool torch_want_like(torch *t, int x, int w);
 int torch_arg(torch *t, torch_call *call, int i); /* torch_id of argument i */
 int64_t torch_arg_int(torch_call *call, int i);
 double torch_arg_float(torch_call *call, int i);
@@ -255,6 +258,12 @@ bool torch_dim(torch *t, const char *op, int64_t dim, int rank, int *out);
 #define X1(name, ours, fn, schema) tv fn(torch *t, torch_call *call);
 #include "frontends/torch_ops.def"
 #undef X
+
+/* ---- torch_quant.c ----------------------------------------------------------------------------------- */
+
+/* A quantised tensor of the file: its integers, and (kind, scale, zero) or (kind, scales, zeros,
+ * axis). */
+tv torch_quantised_weight(torch *t, tv integers, const tv *quantiser);
 
 /* ---- files ---------------------------------------------------------------------------------------- */
 

@@ -338,6 +338,8 @@ static bool string_call(script *s, const char *name, const torch_args *args, tv 
     *out = torch_bool(ts_equal(a, b) == (name[0] == 'e'));
   else if (strcmp(name, "len") == 0)
     *out = torch_int((int64_t)strlen(a->s));
+  else if (strcmp(name, "type") == 0 && args->n == 1) /* of a device */
+    *out = *a;
   else if (strcmp(name, "startswith") == 0 && b->kind == TV_STRING)
     *out = torch_bool(strncmp(a->s, b->s, strlen(b->s)) == 0);
   else
@@ -418,7 +420,8 @@ tv ts_builtin(script *s, const char *name, const torch_args *args) {
     return args->arg[0];
   if (args->n > 0 && args->arg[0].kind == TV_POISON && is_one_of(name, python))
     return torch_poison();
-  if (identity_call(name, args, &out) || range_call(name, args, &out))
+  if (identity_call(name, args, &out) || range_call(name, args, &out) ||
+      ts_quantised_call(s, name, args, &out))
     return out;
   if (args->n > 0 && (string_call(s, name, args, &out) || dict_call(s, name, args, &out) ||
                       list_call(s, name, args, &out)))

@@ -60,6 +60,22 @@ static bool class_constant(script *s, const ts_class *cls, const char *name, tv 
   return false;
 }
 
+/* An attribute that __setstate__ sets; it is called when the first such is asked for. */
+static bool restored(script *s, const ts_class *cls, const tv *object, const char *name, tv *out) {
+  const tv *state = torch_object_get(object->object, "__state__");
+  const ts_def *set = cls && state ? ts_find_method(cls, "__setstate__") : NULL;
+  bool changed = s->state_changed;
+  if (!set || state->kind == TV_NONE)
+    return false;
+  tv arg[2] = {*object, *state};
+  torch_object_set(&s->t, object->object, "__state__", torch_none());
+  ts_call_def(s, set, "__setstate__", &(torch_args){.n = 2, .arg = arg});
+  s->state_changed = changed;
+  const tv *held = torch_object_get(object->object, name);
+  *out = held ? *held : torch_none();
+  return held != NULL;
+}
+
 static tv attribute(script *s, const tv *base, const char *name) {
   const tv *held;
   tv out;
@@ -73,7 +89,7 @@ static tv attribute(script *s, const tv *base, const char *name) {
     if (held)
       return *held;
     const ts_class *cls = ts_find_class(s, base->object->cls);
-    if (class_constant(s, cls, name, &out))
+    if (class_constant(s, cls, name, &out) || restored(s, cls, base, name, &out))
       return out;
     if (cls && ts_find_method(cls, name))
       return (tv){.kind = TV_METHOD, .object = base->object, .s = name};
@@ -169,6 +185,9 @@ static tv call_name(script *s, const char *name, const torch_args *args) {
   const char *op = after(name, "torch.");
   if (op)
     return ts_builtin(s, op, args);
+  op = after(name, "ops.quantized.");
+  if (op)
+    return ts_quantized(s, op, args);
   if (after(name, "ops.")) {
     op = strrchr(name, '.') + 1;
     return ts_builtin(s, op, args);

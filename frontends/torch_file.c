@@ -157,6 +157,43 @@ bool torch_want(torch *t, int id, neo_dtype dtype) {
   return t->rerun;
 }
 
+/* Marks the values that `id` is made of. */
+static void mark_sources(const neo_graph *graph, int id, bool *seen, int *stack) {
+  int n = 0;
+  stack[n++] = id;
+  seen[id] = true;
+  while (n > 0) {
+    int v = stack[--n], at = graph->value[v].node;
+    for (int k = 0; at >= 0 && k < graph->node[at].n_inputs; k++) {
+      int in = graph->node[at].input[k];
+      if (in != NEO_NO_VALUE && !seen[in]) {
+        seen[in] = true;
+        stack[n++] = in;
+      }
+    }
+  }
+}
+
+bool torch_want_like(torch *t, int x, int w) {
+  const neo_graph *graph = t->emitter.graph;
+  if (!t->wanted || t->frame != &t->top || x == NEO_NO_VALUE || w == NEO_NO_VALUE || t->rerun)
+    return t->rerun;
+  neo_dtype dtype = torch_dtype_of(t, w);
+  if (torch_dtype_of(t, x) != NEO_F32 || dtype == NEO_F32 || dtype >= NEO_DTYPE_COUNT ||
+      neo_dtype_class(dtype) != 'f')
+    return false;
+  bool *seen = neo_arena_alloc(&t->arena, (size_t)graph->n_values);
+  mark_sources(graph, x, seen,
+               neo_arena_alloc(&t->arena, sizeof(int) * (size_t)(graph->n_values + 1)));
+  for (int k = 0; k < t->n_wanted && k < graph->n_inputs; k++)
+    if (seen[graph->input[k]] && t->wanted[k] == NEO_DTYPE_COUNT &&
+        graph->value[graph->input[k]].dtype == NEO_F32) {
+      t->wanted[k] = dtype;
+      t->rerun = true;
+    }
+  return t->rerun;
+}
+
 bool torch_inputs_end(torch *t, torch_inputs *inputs) {
   if (inputs->missing.size)
     torch_bad(t, NEO_USAGE, "shapes of inputs are not in the file, give them:%s",

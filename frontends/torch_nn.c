@@ -52,7 +52,7 @@ static bool conv_operands(torch *t, torch_call *call, conv_args *c) {
   c->n = torch_rank(t, c->w) - 2;
   if (c->n < 1 && !torch_poisoned(t))
     torch_unsupported(t, call->op, "a weight of rank %d", c->n + 2);
-  return c->n >= 1;
+  return c->n >= 1 && !torch_want_like(t, c->x, c->w);
 }
 
 static bool symmetric_pads(torch *t, torch_call *call, int i, conv_args *c) {
@@ -147,6 +147,20 @@ tv torch_do_max_pool(torch *t, torch_call *call) {
   return indices ? torch_seq_new(t, TV_TUPLE, 2, pair) : y;
 }
 
+/* With ceil_mode (argument 4) a window may be larger than all of the input: cut to that. Returns
+ * its elements. */
+static int64_t fit_windows(torch *t, torch_call *call, int x, int n, int64_t *kernel,
+                           const int64_t *pads) {
+  const neo_shape *shape = call->arg[4].i ? torch_shape_peek(t, x) : NULL;
+  int64_t all = 1;
+  for (int i = 0; i < n; i++) {
+    int64_t room = shape ? shape->dim[shape->rank - n + i] + 2 * pads[i] : kernel[i];
+    kernel[i] = neo_min_i64(kernel[i], room);
+    all *= kernel[i];
+  }
+  return all;
+}
+
 /* avg_poolN(self, kernel, stride, padding, ceil_mode, count_include_pad, divisor_override?) */
 tv torch_do_avg_pool(torch *t, torch_call *call) {
   neo_emitter *e = torch_emitter(t);
@@ -155,14 +169,20 @@ tv torch_do_avg_pool(torch *t, torch_call *call) {
   int64_t kernel[NEO_MAX_RANK], stride[NEO_MAX_RANK], pads[NEO_MAX_RANK];
   if (!windows(t, call, n, kernel, stride, pads))
     return torch_poison();
-  if (torch_arg_given(call, 6))
-    return torch_unsupported(t, call->op, "divisor_override");
+  bool divided = torch_arg_given(call, 6);
+  if (divided && (call->arg[4].i || torch_arg_int(call, 6) == 0))
+    return torch_unsupported(t, call->op, "divisor_override with ceil_mode, or 0");
   int x = batched(t, torch_arg(t, call, 0), n, &added);
+  int64_t window = fit_windows(t, call, x, n, kernel, pads);
   neo_node *node = neo_emit_node(e, "average_pool", 1, &x, 1);
   set_window(e->graph, node, n, kernel, stride, pads);
   neo_node_set_int(e->graph, node, "ceil_mode", call->arg[4].i);
-  neo_node_set_int(e->graph, node, "count_include_pad", call->arg[5].i);
-  return unbatched(t, node->output[0], added);
+  neo_node_set_int(e->graph, node, "count_include_pad", divided || call->arg[5].i);
+  int y = node->output[0];
+  if (divided)
+    y = torch_binary(t, "mul", y,
+                     torch_scalar_like(t, y, (double)window / (double)torch_arg_int(call, 6)));
+  return unbatched(t, y, added);
 }
 
 /* One axis of an average pool whose windows differ: a product with their weights. */
@@ -274,6 +294,8 @@ tv torch_do_batch_norm(torch *t, torch_call *call) {
                              "statistics of the batch: export the model in eval() mode");
   int inputs[5] = {x, or_constant(t, call, 1, c, 1), or_constant(t, call, 2, c, 0),
                    torch_arg(t, call, 3), torch_arg(t, call, 4)};
+  if (torch_want_like(t, x, inputs[3]))
+    return torch_poison();
   for (int i = 1; i < 5; i++)
     inputs[i] = torch_cast(t, inputs[i], torch_dtype_of(t, x));
   neo_node *node = neo_emit_node(e, "batch_norm", 5, inputs, 1);
@@ -293,6 +315,8 @@ tv torch_do_layer_norm(torch *t, torch_call *call) {
   if (!torch_arg_given(call, 2) && n > 1)
     scale = torch_reshape(t, scale, n, dims);
   int inputs[3] = {torch_arg(t, call, 0), scale, torch_arg(t, call, 3)};
+  if (torch_arg_given(call, 2) && torch_want_like(t, inputs[0], scale))
+    return torch_poison();
   neo_node *node = neo_emit_node(e, "layer_norm", 3, inputs, 1);
   neo_node_set_int(e->graph, node, "axis", -n);
   neo_node_set_float(e->graph, node, "epsilon", torch_arg_float(call, 4));
@@ -365,6 +389,8 @@ tv torch_do_instance_norm(torch *t, torch_call *call) {
 tv torch_do_linear(torch *t, torch_call *call) {
   neo_emitter *e = torch_emitter(t);
   int x = torch_arg(t, call, 0), w = torch_arg(t, call, 1), bias = torch_arg(t, call, 2);
+  if (torch_want_like(t, x, w))
+    return torch_poison();
   if (torch_rank(t, x) == 2 && torch_rank(t, w) == 2) {
     neo_node *node = neo_emit_node(e, "gemm", 3, (int[]){x, w, bias}, 1);
     neo_node_set_int(e->graph, node, "trans_b", 1);
@@ -378,12 +404,16 @@ tv torch_do_linear(torch *t, torch_call *call) {
 
 tv torch_do_matmul(torch *t, torch_call *call) {
   int ids[2];
+  if (torch_want_like(t, torch_arg(t, call, 0), torch_arg(t, call, 1)))
+    return torch_poison();
   torch_promote_all(t, 2, call->arg, ids);
   return torch_tensor(t, torch_binary(t, "matmul", ids[0], ids[1]));
 }
 
 /* addmm, baddbmm (self, a, b, beta, alpha) */
 tv torch_do_addmm(torch *t, torch_call *call) {
+  if (torch_want_like(t, torch_arg(t, call, 1), torch_arg(t, call, 2)))
+    return torch_poison();
   int c = torch_arg(t, call, 0),
       y = torch_binary(t, "matmul", torch_arg(t, call, 1), torch_arg(t, call, 2));
   double beta = torch_arg_float(call, 3), alpha = torch_arg_float(call, 4);

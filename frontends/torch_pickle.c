@@ -151,13 +151,18 @@ static double big_endian_double(machine *m) {
 static const struct {
   const char *name;
   neo_dtype dtype;
-} storages[] = {{"FloatStorage", NEO_F32},     {"DoubleStorage", NEO_F64}, {"HalfStorage", NEO_F16},
-                {"BFloat16Storage", NEO_BF16}, {"LongStorage", NEO_I64},   {"IntStorage", NEO_I32},
-                {"ShortStorage", NEO_I16},     {"CharStorage", NEO_I8},    {"ByteStorage", NEO_U8},
-                {"BoolStorage", NEO_BOOL}};
+} storages[] = {
+    {"FloatStorage", NEO_F32},     {"DoubleStorage", NEO_F64}, {"HalfStorage", NEO_F16},
+    {"BFloat16Storage", NEO_BF16}, {"LongStorage", NEO_I64},   {"IntStorage", NEO_I32},
+    {"ShortStorage", NEO_I16},     {"CharStorage", NEO_I8},    {"ByteStorage", NEO_U8},
+    {"BoolStorage", NEO_BOOL},     {"QInt8Storage", NEO_I8},   {"QUInt8Storage", NEO_U8},
+    {"QInt32Storage", NEO_I32}};
 
 static const char *const functions[] = {"torch._utils._rebuild_tensor_v2",
                                         "torch._utils._rebuild_parameter",
+                                        "torch._utils._rebuild_qtensor",
+                                        "torch.per_tensor_affine",
+                                        "torch.per_channel_affine",
                                         "torch._utils._rebuild_tensor_v3",
                                         "torch.jit._pickle.build_intlist",
                                         "torch.jit._pickle.build_doublelist",
@@ -264,6 +269,9 @@ static void reduce(machine *m) {
   bool one = args.seq->n >= 1;
   if (strcmp(name, "torch._utils._rebuild_tensor_v2") == 0)
     push(m, rebuilt(m, &args));
+  else if (strcmp(name, "torch._utils._rebuild_qtensor") == 0)
+    push(m, args.seq->n > 4 ? torch_quantised_weight(m->t, rebuilt(m, &args), &args.seq->item[4])
+                            : torch_poison());
   else if (strcmp(name, "collections.OrderedDict") == 0)
     push(m, torch_seq_new(m->t, TV_DICT, 0, NULL));
   else if (strcmp(name, "torch.device") == 0)

@@ -412,7 +412,8 @@ static bool python_name(const char *op) {
   static const char *const names[] = {
       "size",          "sym_size",   "shape",   "dim",           "ndim",   "numel",
       "sym_numel",     "len",        "dtype",   "device",        "layout", "is_floating_point",
-      "is_contiguous", "get_device", "is_cuda", "requires_grad", "is_cpu", NULL};
+      "is_contiguous", "get_device", "is_cuda", "requires_grad", "is_cpu", "is_nested",
+      "is_quantized",  NULL};
   for (int i = 0; i < NEO_COUNT(number_ops); i++)
     if (strcmp(number_ops[i].name, op) == 0)
       return true;

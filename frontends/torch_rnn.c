@@ -13,7 +13,8 @@ typedef struct rnn_layer {
   int gates;
   int order[4];                  /* torch's gate at each of our places */
   bool bias, both, linear_reset; /* both directions */
-  int64_t hidden;
+  bool projected;                /* lstm: a matrix behind the biases */
+  int64_t hidden, out;           /* out: of the state, hidden but for projections */
 } rnn_layer;
 
 static const rnn_layer rnn_kinds[] = {
@@ -32,13 +33,20 @@ static int reordered(torch *t, const rnn_layer *l, int w) {
   return torch_concat(t, l->gates, parts, 0);
 }
 
-/* Weight `which` (0 input, 1 hidden, 2 both biases) of the layer's directions, stacked. */
+enum { INPUT, HIDDEN, BIASES, PROJECTION };
+
+static int weights_of(const rnn_layer *l) {
+  return (l->bias ? 4 : 2) + l->projected;
+}
+
+/* A weight of the layer's directions, stacked. */
 static int stacked(torch *t, const rnn_layer *l, const tv *params, int which) {
-  int directions[2], each = l->bias ? 4 : 2, n = l->both ? 2 : 1;
+  int directions[2], each = weights_of(l), n = l->both ? 2 : 1;
   for (int d = 0; d < n; d++) {
     const tv *p = params + d * each;
-    int w = reordered(t, l, torch_id(t, &p[which]));
-    if (which == 2)
+    int w =
+        which == PROJECTION ? torch_id(t, &p[each - 1]) : reordered(t, l, torch_id(t, &p[which]));
+    if (which == BIASES)
       w = torch_concat(t, 2, (int[]){w, reordered(t, l, torch_id(t, &p[3]))}, 0);
     directions[d] = torch_unsqueeze(t, w, 0);
   }
@@ -49,12 +57,19 @@ static int stacked(torch *t, const rnn_layer *l, const tv *params, int which) {
 static int run_layer(torch *t, const rnn_layer *l, int x, const tv *params, int *h, int *c) {
   neo_emitter *e = torch_emitter(t);
   bool lstm = strcmp(l->op, "lstm") == 0;
-  int inputs[7] = {
-      x,  stacked(t, l, params, 0), stacked(t, l, params, 1), NEO_NO_VALUE, NEO_NO_VALUE,
-      *h, lstm ? *c : NEO_NO_VALUE};
+  int inputs[13];
+  for (int k = 0; k < 13; k++)
+    inputs[k] = NEO_NO_VALUE;
+  inputs[0] = x;
+  inputs[1] = stacked(t, l, params, INPUT);
+  inputs[2] = stacked(t, l, params, HIDDEN);
   if (l->bias)
-    inputs[3] = stacked(t, l, params, 2);
-  neo_node *node = neo_emit_node(e, l->op, 7, inputs, lstm ? 3 : 2);
+    inputs[3] = stacked(t, l, params, BIASES);
+  inputs[5] = *h;
+  inputs[6] = lstm ? *c : NEO_NO_VALUE;
+  if (l->projected)
+    inputs[12] = stacked(t, l, params, PROJECTION);
+  neo_node *node = neo_emit_node(e, l->op, 13, inputs, lstm ? 3 : 2);
   neo_node_set_string(e->graph, node, "direction", l->both ? "bidirectional" : "forward");
   neo_node_set_int(e->graph, node, "hidden_size", l->hidden);
   if (l->linear_reset)
@@ -69,7 +84,7 @@ static int run_layer(torch *t, const rnn_layer *l, int x, const tv *params, int 
     *c = node->output[2];
   if (!l->both)
     return torch_squeeze(t, y, 1);
-  int64_t merged[4] = {0, 0, 2 * l->hidden};
+  int64_t merged[4] = {0, 0, 2 * l->out};
   const neo_shape *shape = torch_shape(t, x);
   if (!shape)
     return x;
@@ -79,28 +94,41 @@ static int run_layer(torch *t, const rnn_layer *l, int x, const tv *params, int 
   return torch_reshape(t, y, 3, merged);
 }
 
+/* What the arguments say of the layers; false, and listed, if it does not fit. */
+static bool read_layers(torch *t, torch_call *call, rnn_layer *l) {
+  bool lstm = strcmp(l->op, "lstm") == 0;
+  int64_t layers = torch_arg_int(call, 4), n = call->arg[2].seq->n;
+  l->bias = call->arg[3].i;
+  l->both = call->arg[7].i;
+  int directions = l->both ? 2 : 1;
+  l->projected = lstm && layers >= 1 && n > layers * directions * weights_of(l);
+  if (call->arg[6].i && torch_arg_float(call, 5) > 0)
+    torch_unsupported(t, call->op, "train=True: export the model in eval() mode");
+  else if (layers < 1 || layers > 64 || n != layers * directions * weights_of(l) ||
+           (lstm && call->arg[1].seq->n != 2))
+    torch_unsupported(t, call->op, "%d weights of %lld layers", (int)n, (long long)layers);
+  if (torch_poisoned(t))
+    return false;
+  int recurrent = torch_id(t, &call->arg[2].seq->item[1]);
+  const neo_shape *w = torch_shape(t, recurrent);
+  if (!w || w->rank != 2 || torch_want_like(t, torch_arg(t, call, 0), recurrent))
+    return false;
+  l->out = w->dim[1];
+  l->hidden = w->dim[0] / l->gates;
+  return true;
+}
+
 /* (input, hx, params, has_biases, num_layers, dropout, train, bidirectional, batch_first); hx is a
  * tensor, for lstm the list of h and c. `ours` is the index of the kind. */
 tv torch_do_rnn(torch *t, torch_call *call) {
   rnn_layer l = rnn_kinds[call->row->ours[0] - '0'];
   bool lstm = strcmp(l.op, "lstm") == 0, first = call->arg[8].i;
   const tv *params = call->arg[2].seq->item;
-  l.bias = call->arg[3].i;
-  l.both = call->arg[7].i;
-  int64_t layers = torch_arg_int(call, 4);
-  int n = l.both ? 2 : 1, each = n * (l.bias ? 4 : 2), hs[64], cs[64];
-  if (call->arg[6].i && torch_arg_float(call, 5) > 0)
-    return torch_unsupported(t, call->op, "train=True: export the model in eval() mode");
-  if (layers < 1 || layers > 64 || call->arg[2].seq->n != layers * each ||
-      (lstm && call->arg[1].seq->n != 2))
-    return torch_unsupported(t, call->op,
-                             "%d weights of %lld layers (projections are not supported)",
-                             call->arg[2].seq->n, (long long)layers);
-  const neo_shape *w = torch_shape(t, torch_id(t, &params[1]));
-  int x = torch_arg(t, call, 0), rank = torch_rank(t, x);
-  if (!w || w->rank != 2)
+  if (!read_layers(t, call, &l))
     return torch_poison();
-  l.hidden = w->dim[1];
+  int64_t layers = torch_arg_int(call, 4);
+  int n = l.both ? 2 : 1, each = n * weights_of(&l), hs[64], cs[64];
+  int x = torch_arg(t, call, 0), rank = torch_rank(t, x);
   int h0 = torch_id(t, lstm ? &call->arg[1].seq->item[0] : &call->arg[1]);
   int c0 = lstm ? torch_id(t, &call->arg[1].seq->item[1]) : NEO_NO_VALUE;
   if (rank == 2) { /* without a batch */

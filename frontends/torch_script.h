@@ -45,6 +45,14 @@ tv ts_builtin(script *s, const char *name, const torch_args *args);
 bool ts_equal(const tv *a, const tv *b); /* known values */
 tv ts_raise(script *s, const char *message);
 
+/* ---- torch_quant.c ---------------------------------------------------------------------------- */
+
+/* ops.quantized.NAME */
+tv ts_quantized(script *s, const char *op, const torch_args *args);
+/* An operator of ATen whose first argument is quantised, or that makes such a tensor; false: it is
+ * neither. */
+bool ts_quantised_call(script *s, const char *op, const torch_args *args, tv *out);
+
 /* ---- between torch_eval.c and torch_flow.c ---------------------------------------------------- */
 
 tv ts_eval(script *s, ts_env *env, const ts_expr *e);

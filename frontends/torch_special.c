@@ -167,7 +167,7 @@ tv torch_do_embedding_bag(torch *t, torch_call *call) {
   const neo_shape *index = torch_shape(t, indices), *offset = torch_shape(t, offsets);
   int64_t mode = torch_arg_int(call, 4), axis = 1;
   bool last = call->arg[7].i != 0;
-  if (!index || !offset)
+  if (!index || !offset || torch_want(t, indices, NEO_I64) || torch_want(t, offsets, NEO_I64))
     return torch_poison();
   int64_t n = index->dim[0], bags = offset->dim[0] - last;
   bool padded = torch_arg_given(call, 8) && torch_arg_int(call, 8) >= 0;

@@ -209,7 +209,9 @@ static int rebuild(torch *t, const torch_cell *cell, int base) {
   case VIEW_PERMUTE:
     return torch_transpose(t, base, list->rank, list->dim);
   case VIEW_SLICE:
-    return torch_slice_node(t, base, (int)cell->dim, cell->start, cell->start + cell->length, 1);
+    return torch_slice_node(t, base, (int)cell->dim, cell->start,
+                            cell->start + (cell->length - 1) * neo_max_i64(cell->step, 1) + 1,
+                            neo_max_i64(cell->step, 1));
   case VIEW_SELECT:
     return torch_squeeze(t,
                          torch_slice_node(t, base, (int)cell->dim, cell->start, cell->start + 1, 1),
@@ -262,6 +264,21 @@ int torch_id(torch *t, const tv *v) {
   }
 }
 
+/* The base with every step-th element of a dimension replaced: elements of both, in order. */
+static int interleaved(torch *t, const torch_cell *cell, int base, int value, int64_t n) {
+  neo_emitter *e = torch_emitter(t);
+  int64_t *from = neo_arena_alloc(&t->arena, sizeof *from * (size_t)(n + 1));
+  for (int64_t i = 0; i < n; i++) {
+    int64_t at = i - cell->start, k = at / cell->step;
+    from[i] = at >= 0 && at % cell->step == 0 && k < cell->length ? n + k : i;
+  }
+  int both[2] = {torch_concat(t, 2, (int[]){base, value}, (int)cell->dim),
+                 neo_emit_ints(e, (int)n, from)};
+  neo_node *node = neo_emit_node(e, "gather", 2, both, 1);
+  neo_node_set_int(e->graph, node, "axis", cell->dim);
+  return node->output[0];
+}
+
 /* The base with the view's part replaced by `value`. */
 static int written_back(torch *t, const torch_cell *cell, int base, int value) {
   const neo_shape *shape = torch_shape(t, base);
@@ -283,6 +300,8 @@ static int written_back(torch *t, const torch_cell *cell, int base, int value) {
     value = torch_unsqueeze(t, value, dim);
     break;
   case VIEW_SLICE:
+    if (cell->step > 1)
+      return cell->length > 0 ? interleaved(t, cell, base, value, whole.dim[dim]) : base;
     break;
   default:
     torch_unsupported(t, "view", "it is changed in place through a view that cannot be undone");

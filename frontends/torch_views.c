@@ -273,8 +273,9 @@ tv torch_do_slice(torch *t, torch_call *call) {
                            (torch_cell){.view = VIEW_SLICE, .dim = dim, .length = n});
   if (step == 1)
     return part(t, &call->arg[0], dim, start, end > start ? end - start : 0);
-  return torch_make_view(t, &call->arg[0], torch_slice_node(t, x, dim, start, end, step),
-                         (torch_cell){.view = VIEW_OPAQUE});
+  torch_cell how = {.view = VIEW_SLICE, .dim = dim, .start = start, .step = step};
+  how.length = end > start ? neo_ceil_div(end - start, step) : 0;
+  return torch_make_view(t, &call->arg[0], torch_slice_node(t, x, dim, start, end, step), how);
 }
 
 tv torch_do_narrow(torch *t, torch_call *call) {

@@ -38,14 +38,16 @@ enum {
                */
   IN_W_ZERO,
   IN_R_SCALE,
-  IN_R_ZERO
+  IN_R_ZERO,
+  IN_PROJECTION /* lstm: [directions, out, hidden]; the state and Y are `out` wide, R's columns, too
+                 */
 };
 
 typedef struct recurrent {
   char kind; /* l g r */
   int n_gates, n_directions, n_activations;
   bool batch_first;
-  int64_t steps, batch, in, hidden;
+  int64_t steps, batch, in, hidden, out; /* out: of h and Y, hidden but for projections */
 } recurrent;
 
 static neo_status check_dims(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, int k,
@@ -55,6 +57,37 @@ static neo_status check_dims(neo_ctx *ctx, const neo_graph *graph, const neo_nod
     return neo_op_fail(ctx, node, NEO_BAD_INPUT,
                        "input %d has rank %d or a dimension that does not fit", k, v->shape.rank);
   return NEO_OK;
+}
+
+static neo_shape state_shape(const recurrent *r, int64_t width) {
+  int64_t d = r->n_directions;
+  return r->batch_first ? (neo_shape){3, {r->batch, d, width}}
+                        : (neo_shape){3, {d, r->batch, width}};
+}
+
+/* Types and shapes of all inputs but X. */
+static neo_status check_operands(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
+                                 const recurrent *r) {
+  int64_t d = r->n_directions, h = r->hidden, g = r->n_gates;
+  neo_shape first = state_shape(r, r->out), cell = state_shape(r, h);
+  bool quantised = neo_op_in(graph, node, IN_W_SCALE) != NULL;
+  for (int k = quantised ? IN_B : IN_W; k <= IN_P; k++)
+    if (k != IN_LENS)
+      NEO_TRY(neo_op_same_dtype(ctx, graph, node, IN_X, k));
+  for (int k = IN_W_SCALE; quantised && k <= IN_R_ZERO; k++)
+    if (!neo_op_in(graph, node, k))
+      return neo_op_fail(ctx, node, NEO_BAD_INPUT, "input %d is absent", k);
+  NEO_TRY(check_dims(ctx, graph, node, IN_W, &(neo_shape){3, {d, g * h, r->in}}));
+  NEO_TRY(check_dims(ctx, graph, node, IN_R, &(neo_shape){3, {d, g * h, r->out}}));
+  NEO_TRY(check_dims(ctx, graph, node, IN_PROJECTION, &(neo_shape){3, {d, r->out, h}}));
+  NEO_TRY(neo_op_same_dtype(ctx, graph, node, IN_X, IN_PROJECTION));
+  NEO_TRY(check_dims(ctx, graph, node, IN_B, &(neo_shape){2, {d, 2 * g * h}}));
+  const neo_value *lens = neo_op_in(graph, node, IN_LENS);
+  neo_shape each = {1, {r->batch}}, mask = {2, {r->batch, r->steps}};
+  NEO_TRY(check_dims(ctx, graph, node, IN_LENS, lens && lens->dtype == NEO_BOOL ? &mask : &each));
+  NEO_TRY(check_dims(ctx, graph, node, IN_H, &first));
+  NEO_TRY(check_dims(ctx, graph, node, IN_C, &cell));
+  return check_dims(ctx, graph, node, IN_P, &(neo_shape){2, {d, 3 * h}});
 }
 
 static neo_status read_recurrent(neo_ctx *ctx, const neo_graph *graph, const neo_node *node,
@@ -77,28 +110,16 @@ static neo_status read_recurrent(neo_ctx *ctx, const neo_graph *graph, const neo
   r->steps = x->shape.dim[r->batch_first];
   r->batch = x->shape.dim[!r->batch_first];
   r->in = x->shape.dim[2];
-  r->hidden = state->shape.dim[2];
-  int64_t d = r->n_directions, h = r->hidden, g = r->n_gates;
-  neo_shape first =
-      r->batch_first ? (neo_shape){3, {r->batch, d, h}} : (neo_shape){3, {d, r->batch, h}};
+  r->hidden = r->out = state->shape.dim[2];
+  const neo_value *projection = neo_op_in(graph, node, IN_PROJECTION);
+  if (projection && (r->kind != 'l' || projection->shape.rank != 3))
+    return neo_op_fail(ctx, node, NEO_BAD_INPUT, "input %d is no projection", IN_PROJECTION);
+  if (projection)
+    r->hidden = projection->shape.dim[2];
+  int64_t h = r->hidden;
   if (h < 1 || r->in < 1 || neo_node_int(node, "hidden_size", h) != h)
     return neo_op_fail(ctx, node, NEO_BAD_INPUT, "R says hidden_size %" PRId64, h);
-  bool quantised = neo_op_in(graph, node, IN_W_SCALE) != NULL;
-  for (int k = quantised ? IN_B : IN_W; k <= IN_P; k++)
-    if (k != IN_LENS)
-      NEO_TRY(neo_op_same_dtype(ctx, graph, node, IN_X, k));
-  for (int k = IN_W_SCALE; quantised && k <= IN_R_ZERO; k++)
-    if (!neo_op_in(graph, node, k))
-      return neo_op_fail(ctx, node, NEO_BAD_INPUT, "input %d is absent", k);
-  NEO_TRY(check_dims(ctx, graph, node, IN_W, &(neo_shape){3, {d, g * h, r->in}}));
-  NEO_TRY(check_dims(ctx, graph, node, IN_R, &(neo_shape){3, {d, g * h, h}}));
-  NEO_TRY(check_dims(ctx, graph, node, IN_B, &(neo_shape){2, {d, 2 * g * h}}));
-  const neo_value *lens = neo_op_in(graph, node, IN_LENS);
-  neo_shape each = {1, {r->batch}}, mask = {2, {r->batch, r->steps}};
-  NEO_TRY(check_dims(ctx, graph, node, IN_LENS, lens && lens->dtype == NEO_BOOL ? &mask : &each));
-  NEO_TRY(check_dims(ctx, graph, node, IN_H, &first));
-  NEO_TRY(check_dims(ctx, graph, node, IN_C, &first));
-  return check_dims(ctx, graph, node, IN_P, &(neo_shape){2, {d, 3 * h}});
+  return check_operands(ctx, graph, node, r);
 }
 
 neo_status neo_infer_recurrent(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
@@ -110,13 +131,12 @@ neo_status neo_infer_recurrent(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
                        MAX_STEPS);
   neo_dtype dtype = neo_op_in(graph, node, IN_X)->dtype;
   int64_t d = r.n_directions;
-  neo_shape all = r.batch_first ? (neo_shape){4, {r.batch, r.steps, d, r.hidden}}
-                                : (neo_shape){4, {r.steps, d, r.batch, r.hidden}};
-  neo_shape last = r.batch_first ? (neo_shape){3, {r.batch, d, r.hidden}}
-                                 : (neo_shape){3, {d, r.batch, r.hidden}};
+  neo_shape all = r.batch_first ? (neo_shape){4, {r.batch, r.steps, d, r.out}}
+                                : (neo_shape){4, {r.steps, d, r.batch, r.out}};
+  neo_shape last = state_shape(&r, r.out), cell = state_shape(&r, r.hidden);
   neo_op_set(graph, node, 0, dtype, &all);
   neo_op_set(graph, node, 1, dtype, &last);
-  neo_op_set(graph, node, 2, dtype, &last);
+  neo_op_set(graph, node, 2, dtype, &cell);
   return NEO_OK;
 }
 
@@ -208,13 +228,14 @@ typedef struct direction {
   const recurrent *r;
   activation act[3];
   int projected; /* [steps, batch, gates * hidden]: X W^T and what bias is added outside */
-  int weights, hidden_weights; /* R [gates * hidden, hidden]; gru: z and r, then h */
+  int weights, hidden_weights; /* R [gates * hidden, out]; gru: z and r, then h */
+  int projection;              /* [out, hidden], or absent */
   quantised state_scale;       /* of R; lstm only */
   int hidden_bias;             /* gru, linear_before_reset: Rbh */
   int peephole[3];             /* i o f, [hidden] */
   int lengths;                 /* i64 [batch, 1], or absent */
   int mask, y;                 /* bool [batch, steps], or absent; what Y held last */
-  int h, c;                    /* state [batch, hidden] */
+  int h, c;                    /* state [batch, out], [batch, hidden] */
 } direction;
 
 /* Row d of an input of shape [directions, ...]. */
@@ -228,11 +249,12 @@ static int gate(neo_expander *x, const recurrent *r, int v, int k, int n) {
 }
 
 static int start_state(neo_expander *x, const recurrent *r, int k, int d) {
+  int64_t width = k == IN_H ? r->out : r->hidden;
   int v = neo_xp_in(x, k);
   neo_tensor *zero;
   if (v == NEO_NO_VALUE)
     return neo_xp_constant(x, neo_xp_dtype(x, neo_xp_in(x, IN_X)),
-                           &(neo_shape){2, {r->batch, r->hidden}}, &zero);
+                           &(neo_shape){2, {r->batch, width}}, &zero);
   return neo_xp_at(x, v, r->batch_first, d);
 }
 
@@ -289,6 +311,7 @@ static void open_direction(neo_expander *x, const recurrent *r, int at, directio
                           outer_bias(x, d, row_of(x, IN_B, at)));
   d->projected = neo_xp_reshape(x, projected, 3, (int64_t[]){r->steps, r->batch, gates});
   d->weights = row_of(x, IN_R, at);
+  d->projection = row_of(x, IN_PROJECTION, at);
   d->hidden_weights = NEO_NO_VALUE;
   if (r->kind == 'g') {
     d->hidden_weights = neo_xp_slice(x, d->weights, 0, 2 * h, 3 * h);
@@ -324,6 +347,8 @@ static void lstm_step(neo_expander *x, const direction *d, int xt, int *h, int *
   int o = apply(x, &d->act[0], with_peephole(x, gate(x, r, all, 1, 1), d->peephole[1], *c));
   activation last = d->act[2];
   *h = neo_xp_2(x, "mul", o, apply(x, &last, *c));
+  if (d->projection != NEO_NO_VALUE)
+    *h = product(x, *h, d->projection, (quantised){NEO_NO_VALUE, NEO_NO_VALUE}, NEO_NO_VALUE);
 }
 
 static void gru_step(neo_expander *x, const direction *d, int xt, int *h) {

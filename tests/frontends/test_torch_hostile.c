@@ -74,6 +74,19 @@ static void a_sound_archive_is_read(void **state) {
   zip_fini(&z);
 }
 
+/* A mask of a type that is not known made the reader run forever. */
+static void masks_of_unknown_types_end(void **state) {
+  (void)state;
+  zip_build z = {0};
+  script_archive(&z, "    y = torch.special_zeta(x, x)\n    return "
+                     "torch.scaled_dot_product_attention(y, y, y, None, 0., True)\n");
+  refused(&z, NEO_UNSUPPORTED, "special_zeta");
+  z = (zip_build){0};
+  script_archive(&z, "    y = torch.add(torch.reshape(x, [7]), torch.reshape(x, [5]))\n    return "
+                     "torch.scaled_dot_product_attention(x, x, x, y, 0., True)\n");
+  refused(&z, NEO_BAD_INPUT, "reshape");
+}
+
 static void pickles_cannot_call_anything(void **state) {
   (void)state;
   PICKLE("\x80\x02"
@@ -274,6 +287,7 @@ static void state_dicts_get_advice(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_sound_archive_is_read),
+      cmocka_unit_test(masks_of_unknown_types_end),
       cmocka_unit_test(pickles_cannot_call_anything),
       cmocka_unit_test(damaged_pickles),
       cmocka_unit_test(recursive_pickles),

@@ -163,6 +163,19 @@ static void scripted_lstm(void **state) {
   reads_runs_agrees(&(model){.folder = "torchscript/lstm_text_scripted", .file = "model.pt"});
 }
 
+/* Types of inputs by their use; the layers' fast paths; views of views; projected states. */
+static void scripted_layers(void **state) {
+  (void)state;
+  reads_runs_agrees(&(model){.folder = "torchscript/scripted", .file = "model.pt"});
+  reads_runs_agrees(&(model){.folder = "torchscript/scripted_half", .file = "model.pt"});
+}
+
+static void quantised_models(void **state) {
+  (void)state;
+  reads_runs_agrees(&(model){.folder = "torchscript/quantised_dynamic", .file = "model.pt"});
+  reads_runs_agrees(&(model){.folder = "torchscript/quantised_static", .file = "model.pt"});
+}
+
 /* Its batch of 64 is too slow for the interpreter: 4 rows. */
 static void scripted_cnn(void **state) {
   (void)state;
@@ -241,6 +254,8 @@ int main(void) {
       cmocka_unit_test(traced_detector_head),
       cmocka_unit_test(traced_convolution_with_same_padding),
       cmocka_unit_test(scripted_lstm),
+      cmocka_unit_test(scripted_layers),
+      cmocka_unit_test(quantised_models),
       cmocka_unit_test(scripted_cnn),
       cmocka_unit_test(missing_shapes_are_listed),
       cmocka_unit_test(a_traces_example_gives_shapes),

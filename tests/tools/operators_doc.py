@@ -62,16 +62,21 @@ def exceptions(root):
     return out
 
 
-def plain(root, title, file, pattern):
+QUANTISED = """ Linear, convolutional and recurrent layers of torch.ao (dynamic, f16 and static), `quantize_per_tensor`, `dequantize`, and
+any ATen operator above on a quantised tensor: computed on real numbers, results on the grid of their scale."""
+
+
+def plain(root, title, file, pattern, note=""):
     names = sorted(set(re.findall(pattern, read(root, "frontends", file), re.M)))
     if not names:
         return ""
-    return "\n## %s\n\n%d: %s.\n" % (title, len(names), ", ".join(names))
+    return "\n## %s\n\n%d: %s.%s\n" % (title, len(names), ", ".join(names), note)
 
 
 def document(root):
     out = HEAD + onnx(root)
     out += plain(root, "PyTorch (ATen)", "torch_ops.def", r'^X1?\("([^"]+)"')
+    out += plain(root, "PyTorch (quantised TorchScript)", "torch_quant.c", r'^    \{"(\w+)", "\w+", \d, -?\d\},', QUANTISED)
     out += plain(root, "TensorFlow", "tensorflow_ops.def", r"^TF(?:_RAW)?\((\w+)")
     out += plain(root, "Keras (layers)", "keras_layers.def", r'^X\("([^"]+)"')
     out += plain(root, "Keras 2 (functions of TensorFlow: TFOpLambda)", "keras_lambda.c", r'^ *\{"([a-z_.0-9]+)", "[A-Z]\w+"\},')

@@ -1,6 +1,6 @@
 """Small models of operators that zoo networks lack, with the framework's own outputs: the `special` cases of tests/data.
 
-usage: special_cases.py torch|tensorflow|mxnet ROOT     whatever python has that framework (python.sh); writes ROOT/FORMAT/special
+usage: special_cases.py torch|torch_scripted|torch_quantised|tensorflow|mxnet ROOT     whatever python has that framework (python.sh); writes ROOT/FORMAT/special
 """
 import os
 import sys
@@ -47,6 +47,90 @@ def write_torch(root):
         traced = torch.jit.trace(model, args)
     traced.save(os.path.join(zoo_case.folder(root, "torchscript", "special"), "model.pt"))
     zoo_case.save(root, "torchscript", "special", ["model.pt"], [("x", x), ("y", y)], [("out%d" % k, v.numpy()) for k, v in enumerate(made)], share=1e-5)
+
+
+def save_script(root, name, script, values, outputs, share=1e-5):
+    labels = [i.debugName().split(".")[0] for i in list(script.graph.inputs())[1:]]
+    script.save(os.path.join(zoo_case.folder(root, "torchscript", name), "model.pt"))
+    zoo_case.save(root, "torchscript", name, ["model.pt"], list(zip(labels, values)), [("out%d" % k, v.numpy()) for k, v in enumerate(outputs)], share=share)
+
+
+def write_torch_scripted(root):
+    """What only code that was not traced has: types of inputs by their use, layers with fast paths, views of views."""
+    import torch
+    nn = torch.nn
+
+    class Scripted(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(1)
+            self.encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 12, batch_first=True, norm_first=True), 1)
+            self.narrow = nn.LSTM(8, 6, proj_size=3, bidirectional=True, batch_first=True)
+            self.bag = nn.EmbeddingBag(9, 4, mode="mean")
+
+        def forward(self, x, ids):
+            z = torch.zeros(2, 5, 8)
+            z[:, 1::2, ::3] = x[:, :2, :3]
+            y, (h, c) = self.narrow(x)
+            return self.encoder(x), y, h, c, self.bag(ids), z
+
+    class Half(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.linear = nn.Conv2d(3, 4, 3).half(), nn.Linear(4, 2).half()
+
+        def forward(self, x):
+            return self.linear(torch.relu(self.conv(x * 2)).mean((2, 3)))
+
+    rng = np.random.default_rng(5)
+    x, ids = rng.normal(size=(2, 5, 8)).astype(np.float32), rng.integers(0, 9, (3, 4))
+    model, half = Scripted().eval(), Half().eval()
+    with torch.no_grad():
+        save_script(root, "scripted", torch.jit.script(model), [x, ids], model(torch.from_numpy(x), torch.from_numpy(ids)))
+        image = rng.normal(size=(1, 3, 6, 6)).astype(np.float16)
+        save_script(root, "scripted_half", torch.jit.script(half), [image], [half(torch.from_numpy(image))], share=1e-2)
+
+
+def write_torch_quantised(root):
+    import torch
+    nn, tq = torch.nn, torch.ao.quantization
+
+    class Dynamic(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lstm, self.gru, self.linear = nn.LSTM(6, 4, batch_first=True, bidirectional=True), nn.GRU(8, 5, batch_first=True), nn.Linear(5, 3)
+
+        def forward(self, x):
+            return self.linear(self.gru(self.lstm(x)[0])[0])
+
+    class Static(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.quant, self.dequant = tq.QuantStub(), tq.DeQuantStub()
+            self.first = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU())
+            self.depthwise, self.point, self.linear = nn.Conv2d(8, 8, 3, padding=1, groups=8), nn.Conv2d(8, 8, 1), nn.Linear(64, 5)
+            self.add, self.cat, self.swish = torch.ao.nn.quantized.FloatFunctional(), torch.ao.nn.quantized.FloatFunctional(), nn.Hardswish()
+
+        def forward(self, x):
+            y = self.first(self.quant(x))
+            z = self.swish(self.point(self.depthwise(y)))
+            y = self.cat.cat([self.add.add(y, z), z.sigmoid()], 1)
+            y = nn.functional.adaptive_avg_pool2d(nn.functional.max_pool2d(y, 2), 2).flatten(1)
+            return self.dequant(self.linear(y))
+
+    torch.manual_seed(2)
+    torch.backends.quantized.engine = "fbgemm"
+    rng = np.random.default_rng(6)
+    x, image = rng.normal(size=(2, 4, 6)).astype(np.float32), rng.normal(size=(1, 3, 12, 12)).astype(np.float32)
+    dynamic = tq.quantize_dynamic(Dynamic().eval(), {nn.LSTM, nn.GRU, nn.Linear}, torch.qint8)
+    model = tq.fuse_modules(Static().eval(), [["first.0", "first.1", "first.2"]])
+    model.qconfig = tq.get_default_qconfig("fbgemm")
+    prepared = tq.prepare(model)
+    with torch.no_grad():
+        prepared(torch.from_numpy(image))
+        static = tq.convert(prepared)
+        save_script(root, "quantised_dynamic", torch.jit.script(dynamic), [x], [dynamic(torch.from_numpy(x))], share=1e-3)
+        save_script(root, "quantised_static", torch.jit.trace(static, torch.from_numpy(image)), [image], [static(torch.from_numpy(image))], share=2e-2)
 
 
 def write_tensorflow(root):
@@ -106,4 +190,4 @@ def write_mxnet(root):
                   list(zip(net.list_outputs(), [v.asnumpy() for v in made])), share=1e-5)
 
 
-{"torch": write_torch, "tensorflow": write_tensorflow, "mxnet": write_mxnet}[sys.argv[1]](sys.argv[2])
+{"torch": write_torch, "torch_scripted": write_torch_scripted, "torch_quantised": write_torch_quantised, "tensorflow": write_tensorflow, "mxnet": write_mxnet}[sys.argv[1]](sys.argv[2])
