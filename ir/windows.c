@@ -11,8 +11,9 @@
  * view). Views are windows of what they view. Where the dims' order changes, the reader's way
  * through memory may cost more than the copy, so those windows are optional. They are only tried
  * between values that views pin to row-major, where the strides of everything are known. Groups
- * are visited last first, so that of concatenations that grow (DenseNet's) the longest one takes
- * the parts, and an earlier one whose parts are already neighbours in it becomes a window of it.
+ * are visited last first (all views before them: a view is its value's memory, wherever that goes),
+ * so that of concatenations that grow (DenseNet's) the longest one takes the parts, and an earlier
+ * one whose parts are already neighbours in it becomes a window of it.
  *
  * A part stays where it is, and the concatenation is a kernel, if its memory is not ours to choose
  * or has an owner already: graph inputs, constants, outputs, what control flow touches, values of
@@ -436,8 +437,6 @@ static void try_group(finder *f, int g) {
   const neo_group *group = &f->partition->group[g];
   move moves[NEO_TE_MAX_BLOCKS];
   int value[NEO_TE_MAX_BUFFERS], arg = 0;
-  if (group->kind == NEO_STEP_VIEW)
-    try_view(f, group);
   if (group->kind != NEO_STEP_TE || group->te.n_blocks == 0)
     return;
   for (int b = 0; b < group->te.n_buffers; b++)
@@ -461,6 +460,9 @@ void neo_windows_find(const neo_partition *partition, neo_arena *arena, neo_wind
   f.pinned = neo_arena_alloc(arena, sizeof(bool) * n);
   f.dense = neo_arena_alloc(arena, sizeof(bool) * n);
   note_uses(&f);
+  for (int g = partition->n_groups - 1; g >= 0; g--)
+    if (partition->group[g].kind == NEO_STEP_VIEW)
+      try_view(&f, &partition->group[g]);
   for (int g = partition->n_groups - 1; g >= 0; g--)
     try_group(&f, g);
   *out = made;

@@ -36,6 +36,25 @@ static const window_case cases[] = {
      "%4 \"d\" f32 [2,6,4,5] = softmax(%3) {axis=1} \"d\"\n"
      "output %4 \"d\"\n",
      0},
+    /* a part that is read in another shape, too, cannot lie in rows that are apart: a view stands
+     * before the concatenation, and what it is has no strides in it */
+    {"part with a view",
+     "graph 1 \"g\"\n"
+     "%0 input \"x\" f32 [2,24]\n"
+     "%1 input \"y\" f32 [2,24]\n"
+     "%2 const \"k\" f32 [] {0.5}\n"
+     "%3 \"w\" f32 [2,24] = mul(%0, %2) \"w\"\n"
+     "%4 \"c\" f32 [2,24] = exp(%1) \"c\"\n"
+     "%5 const \"flat\" i64 [1] {48}\n"
+     "%6 \"wf\" f32 [48] = reshape(%3, %5) \"wf\"\n"
+     "%7 \"v\" f32 [48] = softmax(%6) {axis=0} \"v\"\n"
+     "%8 \"both\" f32 [2,48] = concat(%4, %3) {axis=1} \"both\"\n"
+     "%9 const \"s\" i64 [3] {2,48,1}\n"
+     "%10 \"u\" f32 [2,48,1] = reshape(%8, %9) \"u\"\n"
+     "%11 \"z\" f32 [2,48,1] = softmax(%10) {axis=1} \"z\"\n"
+     "output %7 \"v\"\n"
+     "output %11 \"z\"\n",
+     1},
     /* what has memory of its own is copied: an input; the same part twice; in two results */
     {"owned",
      "graph 1 \"g\"\n"
