@@ -22,6 +22,11 @@ void neo_unsupported_add(neo_unsupported *list, const char *format, ...) NEO_PRI
 neo_status neo_unsupported_end(neo_ctx *ctx, const neo_source *source, const neo_unsupported *list);
 void neo_unsupported_fini(neo_unsupported *list);
 
+/* A value that stands for a complex tensor (complex.h). */
+typedef struct neo_emit_pair {
+  int value, re, im;
+} neo_emit_pair;
+
 typedef struct neo_emitter {
   neo_ctx *ctx;
   const neo_source *source;
@@ -30,6 +35,8 @@ typedef struct neo_emitter {
   neo_unsupported unsupported;
   int inferred;      /* nodes [0, inferred) were looked at by neo_emit_infer */
   neo_status failed; /* of inference; sticky */
+  int n_pairs, cap_pairs;
+  neo_emit_pair *pair; /* by value */
 } neo_emitter;
 
 /* Creates the graph. On failure of the reader neo_emitter_drop destroys it; neo_emitter_end gives

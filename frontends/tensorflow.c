@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "frontends/complex.h"
 #include "frontends/tensorflow_convert.h"
 #include "frontends/wire.h"
 
@@ -88,6 +89,11 @@ static neo_status unpack(neo_ctx *ctx, const char *path, const neo_mapping *file
   return status;
 }
 
+/* Complex numbers are given out as their parts, in a last dimension. */
+static int real_of(tf_import *im, int id) {
+  return neo_complex_is(im->e, id) ? neo_complex_pack(im->e, neo_complex_of(im->e, id)) : id;
+}
+
 /* ---- results ----------------------------------------------------------------------------------------- */
 
 static neo_status add_output(tf_import *im, const tf_value *value, const char *name) {
@@ -102,7 +108,7 @@ static neo_status add_output(tf_import *im, const tf_value *value, const char *n
   if ((value->kind != TF_TENSOR && value->kind != TF_VARIABLE) || id == NEO_NO_VALUE)
     neo_unsupported_add(&im->e->unsupported, "output '%s' is no tensor of numbers", name);
   else
-    neo_graph_add_output(im->e->graph, tf_emit_written(im, id), name);
+    neo_graph_add_output(im->e->graph, tf_emit_written(im, real_of(im, id)), name);
   return NEO_OK;
 }
 

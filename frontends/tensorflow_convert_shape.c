@@ -1,5 +1,6 @@
 /* frontends/tensorflow_convert_shape.c: rows of tensorflow_ops.def that make, move and index data:
  * constants, shapes, slices, gathers. */
+#include "frontends/complex.h"
 #include "frontends/tensorflow_convert.h"
 
 #include <string.h>
@@ -21,6 +22,8 @@ int tf_emit_concat(tf_import *im, int n, const int *part, int64_t axis) {
 }
 
 int tf_emit_written(tf_import *im, int value) {
+  if (neo_complex_is(im->e, value))
+    neo_emit_unsupported(im->e, "complex", "numbers out of a branch or loop that is kept");
   return im->e->graph->value[value].node >= 0 ? value : neo_emit_unary(im->e, "identity", value);
 }
 
@@ -53,6 +56,8 @@ neo_status tf_const_node(tf_import *im, tf_node *node) {
   neo_dtype dtype;
   if (!v || !v->tensor)
     return tf_bad(im, node, "it has no value");
+  if (tf_complex_number(v->tensor->dtype))
+    return tf_complex_const(im, node, v->tensor);
   if (!tf_dtype(v->tensor->dtype, &dtype)) {
     node->out[0] = (tf_value){.kind = TF_OPAQUE};
     return NEO_OK;

@@ -259,7 +259,7 @@ static neo_status convert_known(tf_import *im, tf_node *node) {
   if (!is_merge(node->row))
     NEO_TRY(prepare_inputs(im, node, &fate));
   if (fate == TF_TENSOR)
-    NEO_TRY(node->row->convert(im, node));
+    NEO_TRY(tf_has_complex(im, node) ? tf_complex_convert(im, node) : node->row->convert(im, node));
   set_all(node, fate == TF_TENSOR ? TF_OPAQUE : fate);
   if (!is_merge(node->row))
     inherit_branch(node);

@@ -266,7 +266,7 @@ static void convert_op(tfl_import *im, const neo_fb_table *table) {
     neo_emit_unsupported(&im->e, op.custom && code == 32 ? op.custom : "?",
                          "%s operator (code %d) not implemented", what, code);
   } else if (!poisoned(&op) && tfl_ok(im)) {
-    op.row->convert(&op);
+    tfl_convert(&op);
   }
   fill_outputs(&op);
 }
@@ -327,7 +327,7 @@ static void add_outputs(tfl_import *im, tfl_scope *scope) {
     if (!t)
       tfl_broken(im, "output %" PRId64 " is absent", i);
     else
-      neo_graph_add_output(im->e.graph, tfl_value(im, t), t->name);
+      neo_graph_add_output(im->e.graph, tfl_parts_packed(im, tfl_value(im, t)), t->name);
   }
   tfl_add_states(im);
 }

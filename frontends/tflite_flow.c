@@ -9,6 +9,7 @@
  * becomes an input of its name, and an output NAME:next that holds what the model leaves in it: the
  * caller hands it to the next run. Its first value is what the subgraph of CALL_ONCE assigns;
  * reading the model logs what that is. A variable that only CALL_ONCE assigns is a constant. */
+#include "frontends/complex.h"
 #include "frontends/tflite_import.h"
 
 #include <inttypes.h>
@@ -102,7 +103,11 @@ static void bind(tfl_import *im, tfl_scope *scope, int i, int value, const tfl_t
 }
 
 static int result(tfl_import *im, tfl_scope *scope, int i) {
-  return tfl_value(im, tfl_tensor_at(im, scope, neo_fb_element(&scope->outputs, NEO_FB_I32, i)));
+  int value =
+      tfl_value(im, tfl_tensor_at(im, scope, neo_fb_element(&scope->outputs, NEO_FB_I32, i)));
+  if (value != NEO_NO_VALUE && neo_complex_is(&im->e, value))
+    neo_emit_unsupported(&im->e, "IF or WHILE", "whose body gives complex numbers");
+  return value;
 }
 
 /* ---- IF ------------------------------------------------------------------------------------------------ */

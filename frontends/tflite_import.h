@@ -8,6 +8,7 @@
  * tflite_quant.c   quantised tensors, sparse tensors
  * tflite_exact.c   integer kernels, bit by bit
  * tflite_rnn.c     fused recurrent operators
+ * tflite_complex.c Fourier transforms and complex numbers
  * tflite_flow.c    IF, WHILE, CALL_ONCE, variables
  * tflite_ops.def   one row per builtin operator
  *
@@ -159,6 +160,13 @@ void tfl_requantise(tfl_op *op);
 void tfl_integer_leaky_relu(tfl_op *op, double alpha);
 bool tfl_integer_mean(tfl_op *op, int n_axes, const int64_t *axes, bool keep);
 void tfl_store_average(tfl_op *op, int mean, int option);
+
+/* ---- tflite_complex.c ---- */
+/* By the row's converter, which knows real numbers only but for a few: on complex ones for each
+ * part, or with a line in the list. */
+void tfl_convert(tfl_op *op);
+/* A complex value as its parts in a last dimension; others as they are. */
+int tfl_parts_packed(tfl_import *im, int value);
 
 /* ---- tflite_flow.c ---- */
 /* Which variables the model assigns: those become inputs; and the outputs that hand them on. */

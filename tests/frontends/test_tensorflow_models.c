@@ -132,6 +132,7 @@ static void switch_and_merge(void **state) {
 static void rarer_operators(void **state) {
   (void)state;
   agrees("own_gd_special");
+  agrees("own_gd_signal");
 }
 
 static void functional_control_flow(void **state) {
