@@ -196,8 +196,8 @@ static void print_buffer(c_printer *p, neo_buf *out, int k) {
   const char *type = c_memory_type(b->dtype), *constant = b->writable ? "" : "const ";
   switch (b->scope) {
   case NEO_SCOPE_PARAM:
-    neo_buf_printf(out, "  %s%s *restrict b%d = (%s%s *)buf[%d];\n", constant, type, k, constant,
-                   type, k);
+    neo_buf_printf(out, "  %s%s *%sb%d = (%s%s *)buf[%d];\n", constant, type,
+                   p->shares[k] ? "" : "restrict ", k, constant, type, k);
     break;
   case NEO_SCOPE_WORK:
   case NEO_SCOPE_SCRATCH:
@@ -211,6 +211,14 @@ static void print_buffer(c_printer *p, neo_buf *out, int k) {
     neo_buf_printf(out, "  %s b%d[%lld];\n", type, k, (long long)b->elements);
     break;
   }
+}
+
+/* A result may have the memory of an input (DECISIONS 19): neither is `restrict` then. */
+static void find_shared(c_printer *p) {
+  for (int in = 0; in < p->nest->n_params; in++)
+    for (int out = 0; out < p->nest->n_params; out++)
+      if (in != out && neo_nest_may_overwrite(p->nest, in, out))
+        p->shares[in] = p->shares[out] = true;
 }
 
 static void print_function(c_printer *p, neo_buf *out, int k, const char *symbol,
@@ -243,6 +251,9 @@ static void print_launch(c_printer *p, int k, const char *symbol) {
 
 static const char prologue[] = "#include <math.h>\n"
                                "#include <stdint.h>\n\n"
+                               "#if defined(__clang__)\n" /* whose default is to contract */
+                               "#pragma STDC FP_CONTRACT OFF\n"
+                               "#endif\n\n"
                                "/* As in neo/abi.h. */\n"
                                "typedef struct neo_kernel_env {\n"
                                "  int64_t begin, end; /* grid indices to run */\n"
@@ -276,6 +287,7 @@ neo_status c_print_nest(neo_ctx *ctx, const neo_nest *nest, const c_dialect *dia
   neo_arena_init(&p->arena);
   if (!p->var_used)
     p->status = neo_fail(ctx, NEO_NO_MEMORY, "c: no memory for %d variables", nest->n_vars);
+  find_shared(p);
   for (int k = 0; k < nest->n_launches && p->status == NEO_OK; k++)
     print_launch(p, k, symbol);
   neo_status status = p->status;

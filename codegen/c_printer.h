@@ -69,6 +69,7 @@ struct c_printer {
   int depth;
   bool used[C_HELPER_COUNT][NEO_DTYPE_COUNT][NEO_DTYPE_COUNT];
   bool buffer_used[NEO_NEST_MAX_BUFFERS];
+  bool shares[NEO_NEST_MAX_BUFFERS]; /* parameters that may have another one's memory */
   bool *var_used;
   const char *lane; /* the lane's number, as text; NULL: l */
   int n_names;

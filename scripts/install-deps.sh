@@ -24,6 +24,7 @@ packages=(
   clang-19 libclang-rt-19-dev libomp-19-dev clang-format pmccabe            # gates, fuzzing, the other compiler of codegen/c
   gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user   # neo-board for aarch64, and tests that emulate it
   gcc-mingw-w64-x86-64-win32 mingw-w64-x86-64-dev wine64  # libneo_rt for Windows, and tests that run it
+  gcc-i686-linux-gnu libc6-dev-i386-cross  # a 32-bit compiler of codegen/c
   musl-tools                               # the static neo-board-x86_64, below 1 MB
   spin                                     # checks the model of sessions and leases
   python3 python3-venv                     # gates, quickstart, benchmarks

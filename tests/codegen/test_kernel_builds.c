@@ -253,6 +253,35 @@ static void test_library_calls_are_found(void **state) {
   }
 }
 
+/* A result may have an input's memory where each element is read by the store that replaces it;
+ * then the C text must not promise that they are apart. */
+static void test_restrict_is_no_lie(void **state) {
+  static const struct {
+    const char *store;
+    bool promised;
+  } cases[] = {{"b2[i0] = add(b0[i0], b1[0])", false}, {"b2[i0] = add(b0[7 - i0], b1[0])", true}};
+  (void)state;
+  neo_target target = kernel_target("generic-c");
+  for (int k = 0; k < NEO_COUNT(cases); k++) {
+    neo_nest *nest = neo_arena_alloc(&arena, sizeof *nest);
+    neo_buf text = {0};
+    neo_ctx_clear(&ctx);
+    if (neo_nest_parse(&ctx, &arena,
+                       neo_arena_printf(&arena,
+                                        "nest 1\nb0 param f32 8\nb1 param const f32 1\nb2 param "
+                                        "out f32 8\nlaunch i0 8\n  %s\n",
+                                        cases[k].store),
+                       nest) != NEO_OK)
+      fail_msg("%s", ctx.message);
+    assert_int_equal(neo_nest_may_overwrite(nest, 0, 2), !cases[k].promised);
+    assert_int_equal(neo_codegen_find("c")->text(&ctx, nest, &target, "sym", &text), NEO_OK);
+    assert_int_equal(strstr(text.data, "restrict b0") != NULL, cases[k].promised);
+    assert_int_equal(strstr(text.data, "restrict b2") != NULL, cases[k].promised);
+    assert_non_null(strstr(text.data, "restrict b1"));
+    neo_buf_fini(&text);
+  }
+}
+
 /* Windows commits a stack page by page: LLVM calls a probe in the prologue of a large frame, which
  * must be in the object, as kernels import nothing. */
 static void test_large_frames_are_probed(void **state) {
@@ -285,6 +314,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_intrinsics, setup, teardown),
       cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
       cmocka_unit_test_setup_teardown(test_library_calls_are_found, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_restrict_is_no_lie, setup, teardown),
       cmocka_unit_test_setup_teardown(test_large_frames_are_probed, setup, teardown),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
