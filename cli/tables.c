@@ -24,9 +24,10 @@ static const cli_option run_options[] = {
 static const cli_option bench_options[] = {
     {"--input", "NAME=SHAPE", "shape of an input, of an artifact that takes several", true},
     {"--threads", "N", "default: what the artifact was compiled for", false},
-    {"--runs", "N", "default: about two seconds' worth", false},
+    {"--runs", "N", "default: about two seconds' worth; with --serve one", false},
     {"--profile", NULL, "time of each step first", false},
-    {"--serve", NULL, "one timed run per line of standard input (a worker of benchmarks/pair)",
+    {"--serve", NULL,
+     "--runs timed runs per line of standard input, the time of one (a worker of benchmarks/pair)",
      false},
     {"--json", NULL, "latency_ms {min, median, p90}, threads, runs, gflops", false},
     {0},

@@ -28,7 +28,7 @@ static neo_status create_pool(neo_ctx *ctx, neo_rt_session *s, const neo_rt_opti
   int n = options->pin ? neo_os_cpus(cpu, threads) : 0;
   for (int i = n; n > 0 && i < threads; i++)
     cpu[i] = cpu[i % n];
-  s->caller_cpu = n ? cpu[0] : -1;
+  s->caller_cpu = n && threads > 1 ? cpu[0] : -1; /* alone it is in nobody's way */
   cpu[0] = -1; /* not the pool's: whoever runs the session is worker 0, for as long as it runs */
   return neo_pool_create(ctx, (neo_pool_kind)options->pool, threads, n ? cpu : NULL, &s->pool);
 }

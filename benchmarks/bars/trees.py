@@ -3,7 +3,9 @@
 usage: trees.py       NEO_PAIRS=30
 
 Models are trained here (xgboost, fixed seed) once and kept in the cache. Each peer is a worker of benchmarks/pair, interleaved
-with `neo bench --serve`: ratios of neighbours count, minima are printed beside. Rows are uniform random, as neo bench makes them.
+with `neo bench --serve`: ratios of neighbours count, minima are printed beside. Rows are uniform random, as neo bench makes them. A
+single row is predicted RUNS times back to back, so code and trees are warm. tl2cgen, whose code is branches, gets RUNS different rows, or the
+branch predictor would know them by heart; Neo, whose walks have no branches, gets the same one each time.
 """
 import os
 import shlex
@@ -26,14 +28,17 @@ def train(path, trees, depth, features, missing):
               xgb.DMatrix(x, label=y), trees).save_model(path)
 
 
+RUNS = {1: 2000, 10000: 1}  # of a row count: runs per measurement
+
+
 def compile_neo(model, rows, features, out):
     common.run([common.NEO, "compile", model, "-o", out, "--threads", "1", "--db", "none", "--input", f"features={rows},{features}"])
-    return common.neo_worker(out)
+    return common.neo_worker(out) + f" --runs {RUNS[rows]}"
 
 
 def peer(kind, model, rows, features):
     script = os.path.join(common.ROOT, "benchmarks", "peers", "forest.py")
-    return shlex.join([sys.executable, script, kind, model, "--rows", str(rows), "--features", str(features)])
+    return shlex.join([sys.executable, script, kind, model, "--rows", str(rows), "--features", str(features), "--runs", str(RUNS[rows])])
 
 
 def main():

@@ -55,7 +55,8 @@ typedef struct neo_rt_tensor_info {
 typedef struct neo_rt_options {
   int threads; /* 0: the number the artifact was compiled for */
   int pin;     /* 1: pin worker k to the k-th allowed cpu; worker 0, the thread that calls
-                  neo_rt_run, only while it runs */
+                  neo_rt_run, only while it runs. One thread is not pinned: that would
+                  cost two system calls a run (4 us) and keep it apart from nobody */
   int pool;    /* 0: default of the build; 1: pthread pool; 2: OpenMP */
 } neo_rt_options;
 
