@@ -90,7 +90,7 @@ typedef struct keras_call {
   const char *name, *class_name;
   const json_t *config, *kwargs;
   const json_t *args; /* Keras 3: the positional arguments as written */
-  const char *module; /* Keras 3: "keras.src.ops.numpy" of a function; else NULL */
+  bool function;      /* Keras 3: of keras.ops, not a layer */
   keras_weights weights;
   const char *group; /* v3: the layer's own group; h5: "" */
   int depth;
@@ -117,8 +117,9 @@ const keras_row *keras_row_find(const char *class_name);
 /* ---- keras_model.c ---- */
 /* Converts the call by its row; outputs are set (to something) even if that fails. */
 void keras_convert(keras_call *c);
-/* A function of keras.ops (c->module says so). */
+/* A function of keras.ops (c->function), and whether there is one of this name. */
 void keras_convert_op(keras_call *c);
+bool keras_op_known(const char *class_name);
 /* The mask given as a keyword, else the one that came with the first input; NEO_NO_VALUE: none. */
 int keras_mask(const keras_call *c);
 /* A model as a layer: class_name is Functional, Model or Sequential. */
@@ -173,6 +174,10 @@ int keras_reshape(keras_call *c, int x, int n, const int64_t *shape); /* 0: as t
 /* The configuration's activation under this key applied to x. */
 int keras_activate(keras_call *c, const char *key, int x, int rank);
 int keras_activation(keras_call *c, const char *name, int x, int rank);
+/* Of [n, c, spatial...] by scales or to sizes (NEO_NO_VALUE: not given), with a mode that
+ * keras_resize_mode knows. */
+int keras_resize(keras_call *c, int x, int scales, int sizes, const char *mode);
+bool keras_resize_mode(const char *mode);
 /* Keras 2 and 3 differ in what hard_sigmoid is. */
 bool keras_is_3(const keras_call *c);
 

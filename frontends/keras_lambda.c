@@ -186,7 +186,7 @@ json_t *keras_lambda_open(keras_call *c, const json_t *kwargs) {
   function = function ? function : "?";
   if (strncmp(function, "compat.v1.", 10) == 0)
     function += 10;
-  c->module = "keras.src.ops.tensorflow";
+  c->function = true;
   json_object_foreach((json_t *)(uintptr_t)kwargs, key, value) set_argument(config, key, value);
   if (strcmp(c->class_name, "SlicingOpLambda") == 0) {
     json_object_set_new(config, "args", slices_of(json_object_get(kwargs, "slice_spec")));

@@ -361,7 +361,7 @@ void keras_zero_padding(keras_call *c) {
 
 /* ---- resizing ------------------------------------------------------------------------------------------------- */
 
-static int resize(keras_call *c, int x, int scales, int sizes, const char *mode) {
+int keras_resize(keras_call *c, int x, int scales, int sizes, const char *mode) {
   neo_node *node = keras_node(c, "resize", 4, (int[]){x, NEO_NO_VALUE, scales, sizes}, 1);
   neo_graph *graph = c->im->e->graph;
   bool nearest = strcmp(mode, "nearest") == 0, cubic = strcmp(mode, "bicubic") == 0;
@@ -376,11 +376,12 @@ static int resize(keras_call *c, int x, int scales, int sizes, const char *mode)
   if (cubic) {
     neo_node_set_float(graph, node, "cubic_coeff_a", -0.5);
     neo_node_set_int(graph, node, "exclude_outside", 1);
+    neo_node_set_int(graph, node, "fraction_steps", 1024);
   }
   return node->output[0];
 }
 
-static bool known_mode(const char *mode) {
+bool keras_resize_mode(const char *mode) {
   return strcmp(mode, "nearest") == 0 || strcmp(mode, "bilinear") == 0 ||
          strcmp(mode, "bicubic") == 0;
 }
@@ -390,14 +391,15 @@ void keras_up_sampling(keras_call *c) {
   int64_t size[3];
   double scales[NEO_MAX_RANK] = {1, 1};
   const char *mode = keras_text(c, "interpolation", "nearest");
-  if (x.rank < 3 || x.rank > 5 || !keras_ints(c, "size", x.rank - 2, size) || !known_mode(mode)) {
+  if (x.rank < 3 || x.rank > 5 || !keras_ints(c, "size", x.rank - 2, size) ||
+      !keras_resize_mode(mode)) {
     keras_unsupported(c, "size or interpolation '%.32s'", mode);
     return;
   }
   for (int d = 2; d < x.rank; d++)
     scales[d] = (double)size[d - 2];
   int at = neo_emit_floats(c->im->e, x.rank, scales);
-  int y = resize(c, keras_to_channels(c, x.value, x.rank), at, NEO_NO_VALUE, mode);
+  int y = keras_resize(c, keras_to_channels(c, x.value, x.rank), at, NEO_NO_VALUE, mode);
   keras_out(c, keras_from_channels(c, y, x.rank), x.rank);
 }
 
@@ -405,8 +407,9 @@ void keras_resizing(keras_call *c) {
   keras_tensor x = c->input[0];
   const char *mode = keras_text(c, "interpolation", "bilinear");
   const neo_shape *shape = neo_emit_shape(c->im->e, x.value);
-  if (x.rank != 4 || !shape || !known_mode(mode) || keras_bool(c, "crop_to_aspect_ratio", false) ||
-      keras_bool(c, "pad_to_aspect_ratio", false) || keras_bool(c, "antialias", false)) {
+  if (x.rank != 4 || !shape || !keras_resize_mode(mode) ||
+      keras_bool(c, "crop_to_aspect_ratio", false) || keras_bool(c, "pad_to_aspect_ratio", false) ||
+      keras_bool(c, "antialias", false)) {
     keras_unsupported(c, shape ? "interpolation, cropping, padding or antialiasing"
                                : "the input's shape must be bound (--input)");
     return;
@@ -416,7 +419,7 @@ void keras_resizing(keras_call *c) {
                       keras_int(c, "width", 1)};
   int at = neo_emit_ints(c->im->e, 4, sizes);
   int y = neo_emit_cast(c->im->e, x.value, NEO_F32);
-  y = resize(c, keras_to_channels(c, y, 4), NEO_NO_VALUE, at, mode);
+  y = keras_resize(c, keras_to_channels(c, y, 4), NEO_NO_VALUE, at, mode);
   keras_out(c, keras_from_channels(c, y, 4), 4);
 }
 

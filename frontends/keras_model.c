@@ -92,13 +92,8 @@ static void keep_mask(keras_call *c) {
   }
 }
 
-static bool is_function(const keras_call *c) {
-  static const char prefix[] = "keras.src.ops.";
-  return c->module && strncmp(c->module, prefix, sizeof prefix - 1) == 0;
-}
-
 void keras_convert(keras_call *c) {
-  const keras_row *row = is_function(c) ? NULL : keras_row_find(c->class_name);
+  const keras_row *row = c->function ? NULL : keras_row_find(c->class_name);
   const char *scope = c->im->e->scope;
   if (++c->im->n_calls > MAX_CALLS && c->im->status == NEO_OK)
     c->im->status =
@@ -109,7 +104,7 @@ void keras_convert(keras_call *c) {
     keras_bad(c, "it is called without inputs");
   else if (c->im->status != NEO_OK || c->depth > KERAS_MAX_DEPTH)
     keras_bad(c, "models nested deeper than %d", KERAS_MAX_DEPTH);
-  else if (is_function(c))
+  else if (c->function)
     keras_convert_op(c);
   else if (row)
     row->convert(c);
@@ -254,6 +249,52 @@ static void add_input(call_inputs *in, const history *named, const char *keyword
   c->keyword[c->n_inputs++] = keyword;
 }
 
+/* The numbers of nested lists in order (out may be NULL), at most `cap` of them; how many, or -1
+ * for anything else. */
+static int64_t flatten_numbers(const json_t *v, double *out, int64_t n, int64_t cap, int depth) {
+  if (json_is_number(v) || json_is_boolean(v)) {
+    if (n == cap)
+      return -1;
+    if (out)
+      out[n] = json_is_boolean(v) ? json_is_true(v) : json_number_value(v);
+    return n + 1;
+  }
+  if (!json_is_array(v) || depth == NEO_MAX_RANK)
+    return -1;
+  for (size_t i = 0; i < json_array_size(v) && n >= 0; i++)
+    n = flatten_numbers(json_array_get(v, i), out, n, cap, depth + 1);
+  return n;
+}
+
+/* {"value": nested lists, "dtype": ...}: an array among the arguments. */
+static void add_array(call_inputs *in, const json_t *config, const char *keyword) {
+  keras_call *c = in->c;
+  const json_t *v = json_object_get(config, "value"), *at = v;
+  const char *dtype = json_string_value(json_object_get(config, "dtype"));
+  neo_tensor t = {.dtype = NEO_F32};
+  int64_t n = 0;
+  for (; json_is_array(at) && t.shape.rank < NEO_MAX_RANK; at = json_array_get(at, 0))
+    t.shape.dim[t.shape.rank++] = (int64_t)json_array_size(at);
+  if ((dtype && !neo_dtype_find(dtype, &t.dtype)) || !neo_shape_elements(&t.shape, &n) ||
+      c->n_inputs == KERAS_MAX_INPUTS) {
+    in->foreign = true;
+    return;
+  }
+  if (n > INT32_MAX || flatten_numbers(v, NULL, 0, n, 0) != n) {
+    keras_bad(c, "an array whose rows are not of one length");
+    return;
+  }
+  double *values = neo_arena_alloc(in->run->im->arena, sizeof *values * (size_t)(n + 1));
+  flatten_numbers(v, values, 0, n, 0);
+  neo_shape shape = t.shape;
+  int value =
+      neo_emit_cast(in->run->im->e, neo_emit_floats(in->run->im->e, (int)n, values), t.dtype);
+  c->keyword[c->n_inputs] = keyword;
+  c->input[c->n_inputs++] = (keras_tensor){.value = keras_reshape(c, value, shape.rank, shape.dim),
+                                           .rank = shape.rank,
+                                           .dtype = t.dtype};
+}
+
 /* Keras 3: tensors at any depth below an argument. */
 static void add_arguments(call_inputs *in, const json_t *v, const char *keyword, int depth) {
   history h;
@@ -274,7 +315,12 @@ static void add_arguments(call_inputs *in, const json_t *v, const char *keyword,
       in->c->input[at].dtype = NEO_F32;
     return;
   }
-  if (class_name && is_function(in->c)) /* a slice or a type: the function reads it */
+  if (class_name &&
+      (strcmp(class_name, "__numpy__") == 0 || strcmp(class_name, "__tensor__") == 0)) {
+    add_array(in, json_object_get(v, "config"), keyword);
+    return;
+  }
+  if (class_name && in->c->function) /* a slice or a type: the function reads it */
     return;
   for (size_t i = 0; i < json_array_size(v); i++)
     add_arguments(in, json_array_get(v, i), keyword, depth + 1);
@@ -285,7 +331,7 @@ static void add_arguments(call_inputs *in, const json_t *v, const char *keyword,
     int value = neo_emit_scalar(in->run->im->e, NEO_F32, json_number_value(v));
     in->c->keyword[in->c->n_inputs] = NULL;
     in->c->input[in->c->n_inputs++] = (keras_tensor){.value = value, .dtype = NEO_DTYPE_COUNT};
-  } else if (!json_is_array(v) && !keyword && !json_is_null(v) && !is_function(in->c)) {
+  } else if (!json_is_array(v) && !keyword && !json_is_null(v) && !in->c->function) {
     in->foreign = true;
   }
 }
@@ -388,6 +434,18 @@ static const char *layer_name(const json_t *layer) {
   return name ? name : json_string_value(json_object_get(json_object_get(layer, "config"), "name"));
 }
 
+/* .keras names the module of a function; .h5 does not, but a function, unlike a layer, has no dtype
+ * in its configuration and is called in Keras 3's way. */
+static bool is_function(const json_t *layer, const char *class_name) {
+  static const char prefix[] = "keras.src.ops.";
+  const char *module = json_string_value(json_object_get(layer, "module"));
+  if (module)
+    return strncmp(module, prefix, sizeof prefix - 1) == 0;
+  return class_name && keras_op_known(class_name) &&
+         json_is_object(json_array_get(json_object_get(layer, "inbound_nodes"), 0)) &&
+         !json_object_get(json_object_get(layer, "config"), "trainable");
+}
+
 static void open_layer(model_run *run, const json_t *layer, keras_call *out) {
   const char *class_name = json_string_value(json_object_get(layer, "class_name"));
   const char *name = layer_name(layer);
@@ -395,7 +453,7 @@ static void open_layer(model_run *run, const json_t *layer, keras_call *out) {
   out->im = run->im;
   out->depth = run->c->depth + 1;
   out->config = json_object_get(layer, "config");
-  out->module = json_string_value(json_object_get(layer, "module"));
+  out->function = is_function(layer, class_name);
   if (!name || !class_name || strlen(name) > 300) {
     out->name = out->class_name = "?";
     keras_bad(out, "a layer of '%s' has no name or no class", run->c->name);

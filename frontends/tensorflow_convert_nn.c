@@ -268,6 +268,8 @@ neo_status tf_resize(tf_import *im, tf_node *node) {
   neo_node_set_string(g, made, "nearest_mode", corners ? "round_prefer_ceil" : "floor");
   neo_node_set_float(g, made, "cubic_coeff_a", half ? -0.5 : -0.75);
   neo_node_set_int(g, made, "exclude_outside", half && strcmp(mode, "cubic") == 0);
+  if (strcmp(mode, "cubic") == 0)
+    neo_node_set_int(g, made, "fraction_steps", 1024);
   return tf_set1(node, channels_to(im, made->output[0], 4, false));
 }
 

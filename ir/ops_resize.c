@@ -359,6 +359,12 @@ static neo_te_block *weights(neo_lowering *l, const dimension *d, neo_dtype dtyp
   neo_te_block *b = neo_lower_tmp(l, dtype, &shape);
   const neo_expr *part = neo_expr_floormod(l->arena, numerator(l, d, o), d->c, NULL, 0);
   part = neo_xc(l, NEO_EXPR_DIV, neo_expr_cast(l->arena, dtype, part), (double)d->c);
+  int64_t steps = neo_node_int(l->node, "fraction_steps", 0);
+  if (steps > 0) {
+    const neo_expr *nearest =
+        neo_xc(l, NEO_EXPR_ADD, neo_xc(l, NEO_EXPR_MUL, part, (double)steps), 0.5);
+    part = neo_xc(l, NEO_EXPR_DIV, neo_x1(l, NEO_EXPR_FLOOR, nearest), (double)steps);
+  }
   const neo_expr *tap = neo_expr_cast(l->arena, dtype, neo_i_affine(l, t, 1, NULL, 1 - half));
   const neo_expr *distance =
       neo_xc(l, NEO_EXPR_MUL, neo_x2(l, NEO_EXPR_SUB, part, tap), wide ? d->scale : 1);

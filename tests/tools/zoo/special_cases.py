@@ -1,6 +1,10 @@
 """Small models of operators that zoo networks lack, with the framework's own outputs: the `special` cases of tests/data.
 
+<<<<<<< HEAD
 usage: special_cases.py torch|torch_scripted|torch_quantised|tensorflow|mxnet ROOT     whatever python has that framework (python.sh); writes ROOT/FORMAT/special
+=======
+usage: special_cases.py torch|tensorflow|keras|mxnet ROOT     whatever python has that framework (python.sh); writes ROOT/FORMAT/special
+>>>>>>> 5cad651 (keras: fifty more functions of keras.ops, in .h5 too; arrays among arguments; TensorFlow's bicubic table)
 """
 import os
 import sys
@@ -190,4 +194,40 @@ def write_mxnet(root):
                   list(zip(net.list_outputs(), [v.asnumpy() for v in made])), share=1e-5)
 
 
+<<<<<<< HEAD
 {"torch": write_torch, "torch_scripted": write_torch_scripted, "torch_quantised": write_torch_quantised, "tensorflow": write_tensorflow, "mxnet": write_mxnet}[sys.argv[1]](sys.argv[2])
+=======
+def write_keras(root):
+    """keras.ops functions on the tensors of a model, in both files that Keras 3 writes: one vector of all that they make."""
+    os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="")
+    import keras
+    from keras import ops
+    i, j = keras.Input((6, 8), name="x"), keras.Input((8, 8, 4), name="image")
+    parts = [
+        ops.top_k(i, 3)[0], ops.cast(ops.top_k(i, 3)[1], "float32"), ops.pad(i, [[0, 0], [1, 2], [3, 0]]), ops.pad(i, [[0, 0], [1, 2], [3,
+        0]], constant_values=2.5), ops.pad(i, [[0, 0], [1, 2], [3, 0]], mode="reflect"), ops.moveaxis(i, 1, 2), ops.moveaxis(j, -1, 1),
+        ops.moveaxis(j, 1, -1), ops.repeat(i, 2, axis=1), ops.roll(i, 2, axis=1), ops.roll(i, -3, axis=2), ops.hstack([i, i]),
+        ops.vstack([i, i]), ops.sort(i, axis=1), ops.cast(ops.argsort(i), "float32"), ops.take_along_axis(i, ops.argsort(i), axis=-1),
+        ops.tril(i, k=1), ops.triu(i, k=-2), ops.average(i, axis=1), ops.normalize(i, axis=-1), ops.moments(i, axes=[1])[0],
+        ops.moments(i, axes=[1], keepdims=True)[1], ops.full_like(i, 3.0), ops.unstack(i, axis=1)[2], ops.slice(i, (0, 1, 2), (2, 2, 3)),
+        ops.norm(i, axis=-1), ops.norm(i, ord=1, axis=1), ops.image.resize(j, (16, 12)), ops.image.rgb_to_grayscale(j[..., :3]),
+        ops.tensordot(i, np.ones((8, 3), "f4"), axes=1), ops.outer(i[0], i[1]), ops.layer_normalization(i, np.arange(8.).astype("f4"),
+        np.ones(8, "f4")), ops.dot_product_attention(j, j, j), ops.dot_product_attention(j, j, j, is_causal=True, scale=0.3), ops.glu(i),
+        ops.threshold(i, 0.1, 7.0), ops.cumprod(i, axis=1), ops.rms_normalization(i, scale=np.arange(8.).astype("f4")),
+        ops.cast(ops.count_nonzero(i>0, axis=1), "float32"), ops.hypot(i, i+1), ops.image.pad_images(j, 1, 2, 3, 0),
+        ops.image.crop_images(j, 1, 2, 3, 0), ops.fliplr(i), ops.flipud(i), ops.exp2(i), ops.trunc(i*3), ops.tanh_shrink(i),
+        ops.squareplus(i), ops.soft_shrink(i), ops.hard_shrink(i), ops.logaddexp(i, i*2), ops.divide_no_nan(i, ops.relu(i)),
+        ops.deg2rad(i), ops.multi_hot(ops.cast(ops.abs(i)*2, "int32"), num_classes=4), i+np.arange(8.).astype("f4"), ops.depth_to_space(j,
+        2), ops.space_to_depth(j, 2), ops.broadcast_to(ops.sum(i, axis=[0, 1]), (5, 8)), ops.where(i>0, i, -1.5), ops.concatenate([i,
+        i*2], axis=-1), ops.einsum("bij,bkj->bik", i, i), ops.image.resize(j, (11, 13), interpolation="bicubic")]
+    model = keras.Model([i, j], ops.concatenate([ops.reshape(p, (-1,)) for p in parts]))
+    rng = np.random.default_rng(1)
+    x = [rng.normal(size=(2, 6, 8)).astype("f4"), rng.normal(size=(2, 8, 8, 4)).astype("f4")]
+    made = np.asarray(model(x, training=False))
+    for name, file in (("v3_functions", "model.keras"), ("h5_functions", "model.h5")):
+        model.save(os.path.join(zoo_case.folder(root, "keras", name), file))
+        zoo_case.save(root, "keras", name, [file], list(zip(("x", "image"), x)), [("output_0", made)], share=1e-5)
+
+
+{"torch": write_torch, "keras": write_keras, "tensorflow": write_tensorflow, "mxnet": write_mxnet}[sys.argv[1]](sys.argv[2])
+>>>>>>> 5cad651 (keras: fifty more functions of keras.ops, in .h5 too; arrays among arguments; TensorFlow's bicubic table)
