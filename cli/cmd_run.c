@@ -301,8 +301,8 @@ static neo_status print_profile(neo_ctx *ctx, opened *o) {
   return NEO_OK;
 }
 
-/* A worker of benchmarks/pair: `runs` timed runs back to back per line of standard input, nanoseconds
- * of one on standard output. */
+/* A worker of benchmarks/pair: `runs` timed runs back to back per line of standard input,
+ * nanoseconds of one on standard output. */
 static neo_status serve(neo_ctx *ctx, opened *o, int runs) {
   char line[64];
   while (fgets(line, sizeof line, stdin)) {

@@ -535,6 +535,5 @@ void keras_op_multi_hot(keras_call *c, const char *op) {
   }
   neo_node *node = keras_node(
       c, "one_hot", 3, (int[]){ids, neo_emit_int(e, keras_int(c, "num_classes", 1)), values}, 1);
-  keras_out(c, keras_reduce(c, "reduce_max", node->output[0], 1, (int64_t[]){1}, false),
-            rank);
+  keras_out(c, keras_reduce(c, "reduce_max", node->output[0], 1, (int64_t[]){1}, false), rank);
 }
