@@ -50,7 +50,7 @@ static const cli_option board_install_options[] = {
     {"--name", "N", "what the board is called", false},
     {"--key-file", "FILE", "its key; made if it does not exist", false},
     {"--via", "ssh|adb", "default ssh; HOST is a serial number for adb", false},
-    {"--arch", "A", "of the board; default aarch64", false},
+    {"--arch", "A", "of the board: aarch64 (default), armv7, riscv64, x86_64", false},
     {"--board", "PATH", "the agent; default: neo-board-ARCH beside this program", false},
     {"--run", NULL, "perform the steps", false},
     {0},
@@ -97,7 +97,7 @@ static const cli_option tune_options[] = {
     {"--budget", "TIME", "stop after this wall-clock time, e.g. 90s, 10m, 2h; default 10m", false},
     {"--seed", "S", "of the search; default 1", false},
     {"--measure", "URL",
-     "local (default), rpc://HOST:PORT?key-file=FILE (boards connect there), emulated:aarch64 or "
+     "local (default), rpc://HOST:PORT?key-file=FILE (boards connect there), emulated:ARCH or "
      "simulated:FILE",
      false},
     {"--strategy", "NAME", "evolve (default), descent, random", false},

@@ -23,8 +23,11 @@ static LLVMValueRef imm(LLVMValueRef like, int64_t v) {
 }
 
 static bool has_half(const llvm_emitter *em) {
-  return neo_target_has(em->target, NEO_ISA_F16C) || neo_target_has(em->target, NEO_ISA_AVX512) ||
-         neo_target_has(em->target, NEO_ISA_NEON);
+  bool arm =
+      neo_target_has(em->target, NEO_ISA_VFP4) ||
+      (neo_target_has(em->target, NEO_ISA_NEON) && neo_target_pointer_bytes(em->target) == 8);
+  return arm || neo_target_has(em->target, NEO_ISA_F16C) ||
+         neo_target_has(em->target, NEO_ISA_AVX512);
 }
 
 /* ---- 16 bits in the low half of an i32 -> float ------------------------------------------------ */
@@ -169,9 +172,8 @@ static LLVMValueRef float_to_float(llvm_emitter *em, neo_dtype to, neo_dtype fro
 }
 
 static LLVMValueRef float_to_int(llvm_emitter *em, neo_dtype to, LLVMValueRef a) {
-  LLVMTypeRef types[2] = {llvm_type(em, to, llvm_lanes(LLVMTypeOf(a))), LLVMTypeOf(a)};
-  const char *name = neo_dtype_class(to) == 'u' ? "llvm.fptoui.sat" : "llvm.fptosi.sat";
-  return llvm_call(em, name, 2, types, 1, &a);
+  LLVMTypeRef type = llvm_type(em, to, llvm_lanes(LLVMTypeOf(a)));
+  return llvm_float_to_int(em, neo_dtype_class(to) != 'u', a, type);
 }
 
 /* Through f64 where f32 would round a second time; an i64 does not fit f64 exactly but then the
@@ -182,8 +184,7 @@ static LLVMValueRef int_to_float(llvm_emitter *em, neo_dtype to, neo_dtype from,
   bool is_unsigned = neo_dtype_class(from) != 'i';
   neo_dtype via = small ? NEO_F64 : to;
   LLVMTypeRef type = llvm_type(em, via, llvm_lanes(LLVMTypeOf(a)));
-  LLVMValueRef v = is_unsigned ? LLVMBuildUIToFP(em->builder, a, type, "")
-                               : LLVMBuildSIToFP(em->builder, a, type, "");
+  LLVMValueRef v = llvm_int_to_float(em, !is_unsigned, a, type);
   return small ? float_to_float(em, to, NEO_F64, v) : v;
 }
 

@@ -130,6 +130,19 @@ LLVMValueRef llvm_call_same(llvm_emitter *em, const char *name, int n_args, LLVM
 /* x[0] * x[1] + x[2] of floats, rounded once where the target can. */
 LLVMValueRef llvm_multiply_add(llvm_emitter *em, LLVMValueRef *x);
 
+/* ---- llvm_soft.c: instructions, or what stands for them where there is none ---- */
+/* name: llvm.floor, llvm.ceil, llvm.trunc, llvm.roundeven */
+LLVMValueRef llvm_rounded(llvm_emitter *em, const char *name, LLVMValueRef x);
+/* Truncated; y is not 0, nor -1 where x is the least number. */
+LLVMValueRef llvm_quotient(llvm_emitter *em, bool is_signed, LLVMValueRef x, LLVMValueRef y);
+LLVMValueRef llvm_remainder(llvm_emitter *em, bool is_signed, LLVMValueRef x, LLVMValueRef y);
+/* x / y or x % y of an index 0 <= x <= most and a constant y > 0; NULL: not better than those. */
+LLVMValueRef llvm_index_divide(llvm_emitter *em, bool mod, int64_t most, LLVMValueRef x,
+                               LLVMValueRef y);
+LLVMValueRef llvm_int_to_float(llvm_emitter *em, bool is_signed, LLVMValueRef x, LLVMTypeRef type);
+/* Saturating; NaN becomes 0. */
+LLVMValueRef llvm_float_to_int(llvm_emitter *em, bool is_signed, LLVMValueRef x, LLVMTypeRef type);
+
 /* ---- llvm_intrinsic.c ---- */
 llvm_val llvm_intrinsic(llvm_emitter *em, const neo_expr *e);
 

@@ -129,20 +129,24 @@ static const char *rounding_name(neo_expr_op op) {
   }
 }
 
+static bool rounds(neo_expr_op op) {
+  return op != NEO_EXPR_ABS && op != NEO_EXPR_SQRT;
+}
+
 static LLVMValueRef float_unary(llvm_emitter *em, const neo_expr *e, LLVMValueRef a) {
   if (e->op == NEO_EXPR_NEG)
     return LLVMBuildFNeg(em->builder, a, "");
   const char *name = rounding_name(e->op);
   if (name)
-    return llvm_round_to(em, e->dtype, llvm_call_same(em, name, 1, &a));
+    return llvm_round_to(
+        em, e->dtype, rounds(e->op) ? llvm_rounded(em, name, a) : llvm_call_same(em, name, 1, &a));
   llvm_fail(em, NEO_UNSUPPORTED, "operation '%s' was not expanded", neo_expr_op_name(e->op));
   return LLVMGetPoison(LLVMTypeOf(a));
 }
 
 /* x[0] * x[1] + x[2], rounded once where the target can. */
 LLVMValueRef llvm_multiply_add(llvm_emitter *em, LLVMValueRef *x) {
-  if (neo_target_has(em->target, NEO_ISA_FMA) || neo_target_has(em->target, NEO_ISA_AVX512) ||
-      neo_target_has(em->target, NEO_ISA_NEON))
+  if (neo_target_fuses(em->target))
     return llvm_call_same(em, "llvm.fma", 3, x);
   return LLVMBuildFAdd(em->builder, LLVMBuildFMul(em->builder, x[0], x[1], ""), x[2], "");
 }
@@ -152,7 +156,7 @@ static LLVMValueRef float_floordiv(llvm_emitter *em, neo_dtype dtype, LLVMValueR
                                    LLVMValueRef b) {
   LLVMValueRef q = LLVMBuildFDiv(em->builder, llvm_cast(em, NEO_F64, dtype, a),
                                  llvm_cast(em, NEO_F64, dtype, b), "");
-  return llvm_cast(em, dtype, NEO_F64, llvm_call_same(em, "llvm.floor", 1, &q));
+  return llvm_cast(em, dtype, NEO_F64, llvm_rounded(em, "llvm.floor", q));
 }
 
 /* The remainder with the sign of a, in double: exact while the quotient has at most 29 bits (f64:
@@ -162,7 +166,7 @@ static LLVMValueRef float_mod(llvm_emitter *em, const neo_expr *e, LLVMValueRef 
   LLVMValueRef n = llvm_cast(em, NEO_F64, e->dtype, x), d = llvm_cast(em, NEO_F64, e->dtype, y);
   LLVMTypeRef type = LLVMTypeOf(n);
   LLVMValueRef q = LLVMBuildFDiv(b, n, d, "");
-  q = llvm_call_same(em, "llvm.trunc", 1, &q);
+  q = llvm_rounded(em, "llvm.trunc", q);
   LLVMValueRef terms[3] = {LLVMBuildFNeg(b, q, ""), d, n};
   LLVMValueRef r = llvm_multiply_add(em, terms);
   LLVMValueRef magnitude = llvm_call_same(em, "llvm.fabs", 1, &d);
@@ -250,15 +254,15 @@ static quotient divide(llvm_emitter *em, neo_dtype dtype, LLVMValueRef x, LLVMVa
   quotient out;
   if (!is_signed(dtype)) {
     LLVMValueRef safe = llvm_select(em, none, one, y);
-    out.q = llvm_select(em, none, zero, LLVMBuildUDiv(b, x, safe, ""));
-    out.r = llvm_select(em, none, zero, LLVMBuildURem(b, x, safe, ""));
+    out.q = llvm_select(em, none, zero, llvm_quotient(em, false, x, safe));
+    out.r = llvm_select(em, none, zero, llvm_remainder(em, false, x, safe));
     return out;
   }
   LLVMValueRef minus = LLVMBuildICmp(b, LLVMIntEQ, y, llvm_splat_int(type, -1), "");
   LLVMValueRef safe = llvm_select(em, LLVMBuildOr(b, none, minus, ""), one, y);
-  LLVMValueRef q = llvm_select(em, minus, LLVMBuildNeg(b, x, ""), LLVMBuildSDiv(b, x, safe, ""));
+  LLVMValueRef q = llvm_select(em, minus, LLVMBuildNeg(b, x, ""), llvm_quotient(em, true, x, safe));
   out.q = llvm_select(em, none, zero, q);
-  out.r = llvm_select(em, none, zero, LLVMBuildSRem(b, x, safe, ""));
+  out.r = llvm_select(em, none, zero, llvm_remainder(em, true, x, safe));
   return out;
 }
 
@@ -280,7 +284,6 @@ static LLVMValueRef floor_divide(llvm_emitter *em, neo_dtype dtype, bool mod, LL
 /* Index arithmetic: a divisor known at build time and a dividend known not to be negative. */
 static LLVMValueRef index_divide(llvm_emitter *em, const neo_expr *e, LLVMValueRef x,
                                  LLVMValueRef y) {
-  LLVMBuilderRef b = em->builder;
   int64_t d;
   neo_range range;
   bool mod = e->op == NEO_EXPR_FLOORMOD || e->op == NEO_EXPR_MOD;
@@ -288,7 +291,7 @@ static LLVMValueRef index_divide(llvm_emitter *em, const neo_expr *e, LLVMValueR
     return NULL;
   if (!neo_expr_range(e->arg[0], em->range, em->nest->n_vars, &range) || range.lo < 0)
     return NULL;
-  return mod ? LLVMBuildURem(b, x, y, "") : LLVMBuildUDiv(b, x, y, "");
+  return llvm_index_divide(em, mod, range.hi, x, y);
 }
 
 static LLVMValueRef int_divide(llvm_emitter *em, const neo_expr *e, LLVMValueRef x,

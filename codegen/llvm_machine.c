@@ -32,6 +32,16 @@ static void init_targets(void) {
   LLVMInitializeAArch64TargetMC();
   LLVMInitializeAArch64AsmPrinter();
   LLVMInitializeAArch64AsmParser();
+  LLVMInitializeARMTargetInfo();
+  LLVMInitializeARMTarget();
+  LLVMInitializeARMTargetMC();
+  LLVMInitializeARMAsmPrinter();
+  LLVMInitializeARMAsmParser();
+  LLVMInitializeRISCVTargetInfo();
+  LLVMInitializeRISCVTarget();
+  LLVMInitializeRISCVTargetMC();
+  LLVMInitializeRISCVAsmPrinter();
+  LLVMInitializeRISCVAsmParser();
 }
 
 typedef struct feature_row {
@@ -51,27 +61,45 @@ static const feature_row feature_rows[] = {
     {NEO_ISA_NEON, "+neon"},
     {NEO_ISA_DOTPROD, "+dotprod"},
     {NEO_ISA_FP16, "+fullfp16"},
+    {NEO_ISA_VFP4, "+vfp4,+fp16,+hwdiv-arm,+hwdiv"},
+    {NEO_ISA_RVV, "+v"},
+    {NEO_ISA_RVV256, "+zvl256b"},
+    {NEO_ISA_SVE256, "+sve"},
 };
 
-static void feature_text(const neo_target *target, neo_buf *out) {
+/* What every target of the architecture has. */
+typedef struct base_row {
+  const char *arch, *cpu, *features;
+} base_row;
+
+static const base_row bases[] = {
+    {"x86_64", "x86-64", ""},
+    {"aarch64", "generic", ""},
+    {"armv7", "generic", "+vfp3d16"},
+    {"riscv64", "generic-rv64", "+m,+a,+f,+d,+c"},
+};
+
+static void feature_text(const neo_target *target, const base_row *base, neo_buf *out) {
+  neo_buf_text(out, base->features);
   for (int k = 0; k < NEO_COUNT(feature_rows); k++)
     if (neo_target_has(target, feature_rows[k].isa))
       neo_buf_printf(out, "%s%s", out->size ? "," : "", feature_rows[k].features);
-  neo_buf_text(out, "");
 }
 
-static const char *base_cpu(const neo_target *target) {
-  if (strcmp(target->arch, "x86_64") == 0)
-    return "x86-64";
-  return strcmp(target->arch, "aarch64") == 0 ? "generic" : NULL;
+static const base_row *find_base(const neo_target *target) {
+  for (int k = 0; k < NEO_COUNT(bases); k++)
+    if (strcmp(bases[k].arch, target->arch) == 0)
+      return &bases[k];
+  return NULL;
 }
 
 neo_status llvm_machine_create(neo_ctx *ctx, const neo_target *target, LLVMTargetMachineRef *out) {
-  const char *cpu = base_cpu(target);
+  const base_row *base = find_base(target);
   char *why = NULL;
   LLVMTargetRef llvm_target;
-  if (!cpu)
-    return neo_fail(ctx, NEO_UNSUPPORTED, "llvm: no code for architecture '%s' (x86_64, aarch64)",
+  if (!base)
+    return neo_fail(ctx, NEO_UNSUPPORTED,
+                    "llvm: no code for architecture '%s' (x86_64, aarch64, armv7, riscv64)",
                     target->arch);
   pthread_once(&targets_once, init_targets);
   if (LLVMGetTargetFromTriple(target->triple, &llvm_target, &why)) {
@@ -81,10 +109,10 @@ neo_status llvm_machine_create(neo_ctx *ctx, const neo_target *target, LLVMTarge
     return status;
   }
   neo_buf features = {0};
-  feature_text(target, &features);
-  LLVMTargetMachineRef machine =
-      LLVMCreateTargetMachine(llvm_target, target->triple, cpu, features.data ? features.data : "",
-                              LLVMCodeGenLevelDefault, LLVMRelocPIC, LLVMCodeModelSmall);
+  feature_text(target, base, &features);
+  LLVMTargetMachineRef machine = LLVMCreateTargetMachine(
+      llvm_target, target->triple, base->cpu, features.data ? features.data : "",
+      LLVMCodeGenLevelDefault, LLVMRelocPIC, LLVMCodeModelSmall);
   neo_buf_fini(&features);
   if (!machine)
     return neo_fail(ctx, NEO_UNSUPPORTED, "llvm: no machine for triple '%s'", target->triple);

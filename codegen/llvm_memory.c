@@ -16,7 +16,7 @@
 
 #include <stdlib.h>
 
-enum { MAX_TERMS = 24 };
+enum { MAX_TERMS = 24, ENV_POINTERS = 16 /* neo_kernel_env: work, scratch */ };
 
 typedef struct term {
   llvm_val val;
@@ -101,9 +101,10 @@ static LLVMValueRef byte_offset(llvm_emitter *em, LLVMValueRef pointer, int64_t 
   return LLVMBuildGEP2(em->builder, em->int8, pointer, &index, 1, "");
 }
 
-/* Field `index` (8 bytes each) of an array of pointers, read once at the function's entry. */
-static LLVMValueRef load_pointer(llvm_emitter *em, LLVMValueRef array, int index) {
-  LLVMValueRef at = byte_offset(em, array, 8 * (int64_t)index);
+/* Pointer `index` of those that lie `offset` bytes behind array, read once at the function's entry.
+ */
+static LLVMValueRef load_pointer(llvm_emitter *em, LLVMValueRef array, int64_t offset, int index) {
+  LLVMValueRef at = byte_offset(em, array, offset + neo_target_pointer_bytes(em->target) * index);
   return LLVMBuildLoad2(em->builder, em->pointer, at, "");
 }
 
@@ -132,9 +133,10 @@ static llvm_val base_pointer(llvm_emitter *em, int buffer) {
   llvm_val where = llvm_place(em, 0, NULL);
   LLVMValueRef v;
   if (b->scope == NEO_SCOPE_PARAM)
-    v = load_pointer(em, em->buffers, buffer);
+    v = load_pointer(em, em->buffers, 0, buffer);
   else
-    v = byte_offset(em, load_pointer(em, em->env, b->scope == NEO_SCOPE_WORK ? 2 : 3), b->offset);
+    v = byte_offset(em, load_pointer(em, em->env, ENV_POINTERS, b->scope != NEO_SCOPE_WORK),
+                    b->offset);
   return llvm_placed(em, &key, where, v);
 }
 

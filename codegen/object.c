@@ -1,4 +1,4 @@
-/* codegen/object.c: checks of the ELF64 little-endian relocatable objects that generators make
+/* codegen/object.c: checks of the little-endian ELF relocatable objects that generators make
  * (those for Windows: object_coff.c).
  *
  * Why: a kernel must import nothing, or neither the board's loader nor a foreign process could run
@@ -8,61 +8,44 @@
  *
  * The code hash is the key of the bytes of all allocated sections with contents (code and
  * constants, unwind tables and notes left out) in file order; symbol names do not enter, so the
- * same code built for two operators has one hash. Field offsets are those of the System V ABI's
- * ELF-64 object file format. */
+ * same code built for two operators has one hash. */
 #include "codegen/object.h"
 
-#include <elf.h>
 #include <string.h>
 
-typedef struct elf_view {
-  const uint8_t *data;
-  size_t size;
-  Elf64_Ehdr header;
-} elf_view;
+#include "runtime/elf_read.h"
 
-static bool read_at(const elf_view *elf, uint64_t at, void *out, size_t size) {
-  if (at > elf->size || size > elf->size - at)
-    return false;
-  memcpy(out, elf->data + at, size);
-  return true;
-}
-
-static bool read_section(const elf_view *elf, uint64_t index, Elf64_Shdr *out) {
-  return index < elf->header.e_shnum &&
-         read_at(elf, elf->header.e_shoff + index * sizeof *out, out, sizeof *out) &&
-         (out->sh_type == SHT_NOBITS ||
-          (out->sh_offset <= elf->size && out->sh_size <= elf->size - out->sh_offset));
+static bool read_section(const neo_elf *elf, uint64_t index, Elf64_Shdr *out) {
+  return neo_elf_section(elf, index, out) &&
+         (out->sh_type == SHT_NOBITS || neo_elf_inside(elf, out->sh_offset, out->sh_size));
 }
 
 /* A NUL-terminated string of a string section; "" if it is not one. */
-static const char *string_at(const elf_view *elf, const Elf64_Shdr *strings, uint64_t at) {
+static const char *string_at(const neo_elf *elf, const Elf64_Shdr *strings, uint64_t at) {
   if (at >= strings->sh_size ||
       !memchr(elf->data + strings->sh_offset + at, 0, strings->sh_size - at))
     return "";
   return (const char *)elf->data + strings->sh_offset + at;
 }
 
-static neo_status check_symbols(neo_ctx *ctx, const elf_view *elf, const Elf64_Shdr *table) {
+static neo_status check_symbols(neo_ctx *ctx, const neo_elf *elf, const Elf64_Shdr *table) {
   Elf64_Shdr strings;
+  Elf64_Sym symbol;
   if (!read_section(elf, table->sh_link, &strings))
     return neo_fail(ctx, NEO_INTERNAL, "object: symbol table without names");
-  for (uint64_t k = 1; k < table->sh_size / sizeof(Elf64_Sym); k++) {
-    Elf64_Sym symbol;
-    if (!read_at(elf, table->sh_offset + k * sizeof symbol, &symbol, sizeof symbol))
-      return neo_fail(ctx, NEO_INTERNAL, "object: symbol table is cut off");
+  for (uint64_t k = 1; neo_elf_symbol(elf, table, k, &symbol); k++)
     if (symbol.st_shndx == SHN_UNDEF)
       return neo_fail(ctx, NEO_INTERNAL, "object: kernels import nothing, but this one needs '%s'",
                       string_at(elf, &strings, symbol.st_name));
-  }
   return NEO_OK;
 }
 
 static bool is_code(const char *name) {
-  return strncmp(name, ".eh_frame", 9) != 0 && strncmp(name, ".note", 5) != 0;
+  return strncmp(name, ".eh_frame", 9) != 0 && strncmp(name, ".note", 5) != 0 &&
+         strncmp(name, ".ARM.", 5) != 0;
 }
 
-static neo_status scan_sections(neo_ctx *ctx, const elf_view *elf, neo_buf *code) {
+static neo_status scan_sections(neo_ctx *ctx, const neo_elf *elf, neo_buf *code) {
   Elf64_Shdr names, section;
   if (!read_section(elf, elf->header.e_shstrndx, &names))
     return neo_fail(ctx, NEO_INTERNAL, "object: no section names");
@@ -90,16 +73,14 @@ static neo_status hash_code(neo_ctx *ctx, neo_status status, neo_buf *code, char
 }
 
 static neo_status inspect(neo_ctx *ctx, const neo_buf *bytes, char hash[33]) {
-  elf_view elf = {(const uint8_t *)bytes->data, bytes->size, {{0}}};
+  neo_elf elf;
   neo_buf code = {0};
   if (neo_object_is_coff(bytes)) {
     neo_status scanned = neo_object_scan_coff(ctx, bytes, &code);
     return hash_code(ctx, scanned, &code, hash);
   }
-  if (!read_at(&elf, 0, &elf.header, sizeof elf.header) ||
-      memcmp(elf.header.e_ident, ELFMAG, SELFMAG) != 0 ||
-      elf.header.e_ident[EI_CLASS] != ELFCLASS64 || elf.header.e_ident[EI_DATA] != ELFDATA2LSB)
-    return neo_fail(ctx, NEO_INTERNAL, "object: not a little-endian ELF64 file");
+  if (!neo_elf_open((const uint8_t *)bytes->data, bytes->size, &elf))
+    return neo_fail(ctx, NEO_INTERNAL, "object: not a little-endian ELF file");
   neo_status scanned = scan_sections(ctx, &elf, &code);
   return hash_code(ctx, scanned, &code, hash);
 }

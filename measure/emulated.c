@@ -1,38 +1,50 @@
 /* The emulated measurer: the local one, with a board of another architecture under qemu-user, and
  * counts in place of times.
  *
- * url "emulated:aarch64". Why: whole tuning runs for a processor that is not there, as tests.
- * Costs: rpc/counters.h says what they are; they stand where times stand, as so many nanoseconds,
- * and are the same for the same code on every run. There is nothing to race and no noise, so there
- * is no incumbent on the board; one build thread keeps the order of candidates. */
+ * url "emulated:ARCH", a row below. Why: whole tuning runs for a processor that is not there, as
+ * tests. Costs: rpc/counters.h says what they are; they stand where times stand, as so many
+ * nanoseconds, and are the same for the same code on every run. There is nothing to race and no
+ * noise, so there is no incumbent on the board; one build thread keeps the order of candidates. */
 #include <string.h>
 
 #include "measure/local.h"
 
 typedef struct emulated_row {
   const char *arch, *emulator;
-  uint64_t extra;                  /* features that a plain processor does not have */
-  const char *plain_cpu, *big_cpu; /* of the emulator */
+  const char *cpu;   /* of the emulator */
+  uint64_t features; /* that this cpu has */
 } emulated_row;
 
 #define FEATURE(name) (UINT64_C(1) << NEO_ISA_##name)
+#define A82 (FEATURE(NEON) | FEATURE(DOTPROD) | FEATURE(FP16))
 
+/* Of one architecture the poorest first. */
 static const emulated_row rows[] = {
-    {"aarch64", "qemu-aarch64", FEATURE(DOTPROD) | FEATURE(FP16), "cortex-a72", "neoverse-n1"},
+    {"aarch64", "qemu-aarch64", "cortex-a72", FEATURE(NEON)},
+    {"aarch64", "qemu-aarch64", "neoverse-n1", A82},
+    {"aarch64", "qemu-aarch64", "max,sve256=on", A82 | FEATURE(SVE256)},
+    {"armv7", "qemu-arm", "cortex-a9", FEATURE(NEON)},
+    {"armv7", "qemu-arm", "cortex-a15", FEATURE(NEON) | FEATURE(VFP4)},
+    {"riscv64", "qemu-riscv64", "rv64", 0},
+    {"riscv64", "qemu-riscv64", "rv64,v=true,vext_spec=v1.0,vlen=128", FEATURE(RVV)},
+    {"riscv64", "qemu-riscv64", "rv64,v=true,vext_spec=v1.0,vlen=256",
+     FEATURE(RVV) | FEATURE(RVV256)},
 };
 
-static const emulated_row *find_row(const char *arch) {
+static const emulated_row *find_row(const char *arch, uint64_t features) {
   for (int r = 0; r < NEO_COUNT(rows); r++)
-    if (strcmp(rows[r].arch, arch) == 0)
+    if (strcmp(rows[r].arch, arch) == 0 && (features & ~rows[r].features) == 0)
       return &rows[r];
   return NULL;
 }
 
 static neo_status emulated_open(neo_ctx *ctx, const char *rest, const neo_target *target,
                                 const neo_measure_options *options, neo_measurer **out) {
-  const emulated_row *row = find_row(rest);
+  const emulated_row *row = find_row(rest, 0);
   if (!row)
-    return neo_fail(ctx, NEO_USAGE, "measurer 'emulated:%s' is not known; use emulated:aarch64",
+    return neo_fail(ctx, NEO_USAGE,
+                    "measurer 'emulated:%s' is not known; use emulated:aarch64, emulated:armv7 or "
+                    "emulated:riscv64",
                     rest);
   if (strcmp(target->arch, row->arch) != 0)
     return neo_fail(ctx, NEO_USAGE,
@@ -42,8 +54,11 @@ static neo_status emulated_open(neo_ctx *ctx, const char *rest, const neo_target
     return neo_fail(ctx, NEO_UNSUPPORTED,
                     "measurer 'emulated:%s' counts one thread, %d asked for: --threads 1", rest,
                     options->threads);
-  neo_emulation emulation = {.emulator = row->emulator,
-                             .cpu = target->isa & row->extra ? row->big_cpu : row->plain_cpu};
+  row = find_row(rest, target->isa);
+  if (!row)
+    return neo_fail(ctx, NEO_UNSUPPORTED,
+                    "measurer 'emulated:%s': no emulated processor has it all", rest);
+  neo_emulation emulation = {.emulator = row->emulator, .cpu = row->cpu};
   snprintf(emulation.program, sizeof emulation.program, "neo-board-%s", row->arch);
   neo_measure_options own = *options;
   own.build_threads = 1;

@@ -88,7 +88,9 @@ void neo_net_facts_detect(neo_net_join *join) {
   struct utsname machine;
   char text[64];
   if (uname(&machine) == 0) {
-    neo_net_fact_set(join, "arch", machine.machine);
+    /* What code runs in this process: a 64-bit system says aarch64 to a 32-bit one. */
+    const char *arch = neo_cpu_arch();
+    neo_net_fact_set(join, "arch", strcmp(arch, "other") == 0 ? machine.machine : arch);
     neo_net_fact_set(join, "os", machine.sysname);
   }
   long cpus = sysconf(_SC_NPROCESSORS_ONLN), pages = sysconf(_SC_PHYS_PAGES);

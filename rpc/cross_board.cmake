@@ -4,21 +4,26 @@
 # build tree; the sources are C for libc alone, so there is nothing to configure. The runtime comes in as an archive:
 # the linker takes what the agent needs and leaves the artifact loader.
 
-# neo_cross_board(arch): with the compiler ARCH-linux-gnu-gcc
+# neo_cross_board(arch [tuple [flags...]]): with the compiler TUPLE-gcc; TUPLE is ARCH-linux-gnu if not given
 function(neo_cross_board arch)
-  find_program(CROSS_CC_${arch} ${arch}-linux-gnu-gcc)
-  find_program(CROSS_AR_${arch} ${arch}-linux-gnu-ar)
+  set(tuple ${arch}-linux-gnu)
+  if(ARGC GREATER 1)
+    set(tuple ${ARGV1})
+    list(REMOVE_AT ARGN 0)
+  endif()
+  find_program(CROSS_CC_${arch} ${tuple}-gcc)
+  find_program(CROSS_AR_${arch} ${tuple}-ar)
   if(NOT CROSS_CC_${arch} OR NOT CROSS_AR_${arch})
-    message(STATUS "neo-board-${arch}: not built, ${arch}-linux-gnu-gcc is missing")
+    message(STATUS "neo-board-${arch}: not built, ${tuple}-gcc is missing")
     return()
   endif()
   set(dir ${CMAKE_BINARY_DIR}/cross/${arch})
   set(flags -std=c17 -O2 -Wall -Wextra -Wno-missing-field-initializers -D_GNU_SOURCE -ffunction-sections -fdata-sections
-      -I${CMAKE_SOURCE_DIR} -I${CMAKE_SOURCE_DIR}/include)
+      -I${CMAKE_SOURCE_DIR} -I${CMAKE_SOURCE_DIR}/include ${ARGN})
   # Debian's archives of that architecture (libmbedtls-dev:ARCH); without them the board has no TLS, only tunnels.
   set(tls)
   foreach(name mbedtls mbedx509 mbedcrypto)
-    find_library(CROSS_${name}_${arch} NAMES lib${name}.a PATHS /usr/lib/${arch}-linux-gnu NO_DEFAULT_PATH)
+    find_library(CROSS_${name}_${arch} NAMES lib${name}.a PATHS /usr/lib/${tuple} NO_DEFAULT_PATH)
     if(CROSS_${name}_${arch})
       list(APPEND tls ${CROSS_${name}_${arch}})
     endif()

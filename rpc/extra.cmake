@@ -7,6 +7,8 @@ target_link_libraries(neo-board PRIVATE neo_rpc)
 
 include(${CMAKE_CURRENT_LIST_DIR}/cross_board.cmake)
 neo_cross_board(aarch64)
+neo_cross_board(armv7 arm-linux-gnueabihf -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64)
+neo_cross_board(riscv64)
 # The static one for such boards; neo-board itself is for this machine. With musl where it is installed.
 find_program(MUSL_CC musl-gcc)
 if(MUSL_CC AND CMAKE_HOST_SYSTEM_PROCESSOR STREQUAL x86_64)

@@ -4,7 +4,9 @@
  * test holds them against target/'s.
  *
  * How: x86-64 asks CPUID, and XGETBV whether the system saves the wide registers ("Intel 64 and
- * IA-32 Architectures SDM", volume 1, 14.3 and 15.2); aarch64 asks the auxiliary vector. */
+ * IA-32 Architectures SDM", volume 1, 14.3 and 15.2); Arm asks the auxiliary vector, and aarch64
+ * the system for the length of scalable vectors; RISC-V reads the length of vectors, since
+ * Linux before 6.5 and qemu before 8 do not tell that there are any. */
 #include "runtime/cpu.h"
 
 #include <stdio.h>
@@ -14,6 +16,12 @@
 #include <cpuid.h>
 #elif defined(__aarch64__)
 #include <sys/auxv.h>
+#include <sys/prctl.h>
+#elif defined(__arm__)
+#include <sys/auxv.h>
+#elif defined(__riscv)
+#include <signal.h>
+#include <ucontext.h>
 #endif
 
 #define BIT(name) ((uint64_t)1 << NEO_CPU_##name)
@@ -79,14 +87,74 @@ const char *neo_cpu_arch(void) {
   return "aarch64";
 }
 
+#ifndef PR_SVE_GET_VL
+#define PR_SVE_GET_VL 51
+#endif
+
+static bool has_wide_sve(unsigned long caps) {
+  enum { LENGTH = 0xffff };
+  int vl = caps & 1ul << 22 ? prctl(PR_SVE_GET_VL, 0, 0, 0, 0) : -1;
+  return vl >= 0 && (vl & LENGTH) >= 32;
+}
+
 uint64_t neo_cpu_isa(void) {
   unsigned long caps = getauxval(AT_HWCAP);
   return (caps & 1ul << 1 ? BIT(NEON) : 0) | (caps & 1ul << 20 ? BIT(DOTPROD) : 0) |
-         ((caps & 1ul << 9) && (caps & 1ul << 10) ? BIT(FP16) : 0);
+         ((caps & 1ul << 9) && (caps & 1ul << 10) ? BIT(FP16) : 0) |
+         (has_wide_sve(caps) ? BIT(SVE256) : 0);
 }
 
 void neo_cpu_model(char *out, size_t size) {
   snprintf(out, size, "aarch64");
+}
+
+#elif defined(__arm__)
+
+const char *neo_cpu_arch(void) {
+  return "armv7";
+}
+
+/* VFPv4 has fused multiply-adds; integer division is asked for, too, since code relies on both. */
+uint64_t neo_cpu_isa(void) {
+  unsigned long caps = getauxval(AT_HWCAP);
+  return (caps & 1ul << 12 ? BIT(NEON) : 0) |
+         ((caps & 1ul << 16) && (caps & 1ul << 17) ? BIT(VFP4) : 0);
+}
+
+void neo_cpu_model(char *out, size_t size) {
+  snprintf(out, size, "armv7");
+}
+
+#elif defined(__riscv)
+
+const char *neo_cpu_arch(void) {
+  return "riscv64";
+}
+
+static void skip_instruction(int signal, siginfo_t *info, void *context) {
+  (void)signal, (void)info;
+  ((ucontext_t *)context)->uc_mcontext.__gregs[REG_PC] += 4;
+}
+
+/* Bytes of a vector; 0: none. The instruction that an older processor does not know is skipped. */
+static unsigned long vector_bytes(void) {
+  struct sigaction skip = {.sa_sigaction = skip_instruction, .sa_flags = SA_SIGINFO}, before;
+  unsigned long bytes = 0;
+  if (sigaction(SIGILL, &skip, &before) != 0)
+    return 0;
+  __asm__ volatile(".option push\n\t.option norvc\n\tcsrr %0, 0xc22\n\t.option pop"
+                   : "+r"(bytes)); /* vlenb */
+  sigaction(SIGILL, &before, NULL);
+  return bytes;
+}
+
+uint64_t neo_cpu_isa(void) {
+  unsigned long bytes = vector_bytes();
+  return (bytes >= 16 ? BIT(RVV) : 0) | (bytes >= 32 ? BIT(RVV256) : 0);
+}
+
+void neo_cpu_model(char *out, size_t size) {
+  snprintf(out, size, "riscv64");
 }
 
 #else

@@ -17,7 +17,11 @@
   X(AVX512_BF16, "avx512bf16")                                                                     \
   X(NEON, "neon")                                                                                  \
   X(DOTPROD, "dotprod")                                                                            \
-  X(FP16, "fp16")
+  X(FP16, "fp16")                                                                                  \
+  X(VFP4, "vfp4")                                                                                  \
+  X(RVV, "rvv")                                                                                    \
+  X(RVV256, "rvv256")                                                                              \
+  X(SVE256, "sve256")
 
 typedef enum neo_cpu_feature {
 #define X(name, text) NEO_CPU_##name,
@@ -26,7 +30,6 @@ typedef enum neo_cpu_feature {
       NEO_CPU_FEATURE_COUNT
 } neo_cpu_feature;
 
-const char *neo_cpu_arch(void); /* "x86_64", "aarch64", "other" */
 uint64_t neo_cpu_isa(void);     /* supported by the processor and enabled by the system */
 /* "avx512, avx512vnni": the names of bits; "bit 17" where there is none. Cut at size. */
 void neo_cpu_names(uint64_t isa, char *out, size_t size);

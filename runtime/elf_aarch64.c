@@ -3,45 +3,15 @@
 #include "runtime/elf_load.h"
 
 #include <elf.h>
-#include <string.h>
-
-static bool fits(int64_t value, int bits) {
-  int64_t limit = (int64_t)1 << (bits - 1);
-  return value >= -limit && value < limit;
-}
-
-static neo_status overflow(neo_ctx *ctx, const neo_reloc *reloc) {
-  return neo_fail(ctx, NEO_BAD_INPUT, "object: relocation type %u does not reach its target",
-                  (unsigned)reloc->type);
-}
-
-static neo_status store(neo_ctx *ctx, const neo_reloc *reloc, uint64_t value, size_t bytes) {
-  if (reloc->room < bytes)
-    return neo_fail(ctx, NEO_BAD_INPUT, "object: relocation type %u lies outside its section",
-                    (unsigned)reloc->type);
-  for (size_t i = 0; i < bytes; i++)
-    reloc->place[i] = (uint8_t)(value >> (8 * i));
-  return NEO_OK;
-}
-
-/* Replaces the bits of mask in the instruction at place. */
-static neo_status patch(neo_ctx *ctx, const neo_reloc *reloc, uint32_t mask, uint32_t bits) {
-  if (reloc->room < 4)
-    return store(ctx, reloc, 0, 4);
-  const uint8_t *p = reloc->place;
-  uint32_t word =
-      (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-  return store(ctx, reloc, (word & ~mask) | (bits & mask), 4);
-}
 
 static neo_status patch_adrp(neo_ctx *ctx, const neo_reloc *reloc) {
   int64_t pages =
       (int64_t)((reloc->value & ~(uint64_t)0xfff) - (reloc->address & ~(uint64_t)0xfff));
   pages /= 4096;
-  if (!fits(pages, 21))
-    return overflow(ctx, reloc);
+  if (!neo_reloc_fits(pages, 21))
+    return neo_reloc_overflow(ctx, reloc);
   uint32_t low = (uint32_t)pages & 3, high = ((uint32_t)pages >> 2) & 0x7ffff;
-  return patch(ctx, reloc, 3u << 29 | 0x7ffffu << 5, low << 29 | high << 5);
+  return neo_reloc_patch(ctx, reloc, 3u << 29 | 0x7ffffu << 5, low << 29 | high << 5);
 }
 
 /* The low 12 bits of the address, scaled by the access size, into bits 10..21. */
@@ -50,23 +20,23 @@ static neo_status patch_low12(neo_ctx *ctx, const neo_reloc *reloc, int scale) {
   if (low & ((1u << scale) - 1))
     return neo_fail(ctx, NEO_BAD_INPUT, "object: relocation type %u to a misaligned target",
                     (unsigned)reloc->type);
-  return patch(ctx, reloc, 0xfffu << 10, low >> scale << 10);
+  return neo_reloc_patch(ctx, reloc, 0xfffu << 10, low >> scale << 10);
 }
 
 /* A branch of `bits` words at bit position `shift`. */
 static neo_status patch_branch(neo_ctx *ctx, const neo_reloc *reloc, int bits, int shift) {
   int64_t distance = (int64_t)(reloc->value - reloc->address);
-  if ((distance & 3) || !fits(distance / 4, bits))
-    return overflow(ctx, reloc);
+  if ((distance & 3) || !neo_reloc_fits(distance / 4, bits))
+    return neo_reloc_overflow(ctx, reloc);
   uint32_t mask = (((uint32_t)1 << bits) - 1) << shift;
-  return patch(ctx, reloc, mask, (uint32_t)(distance / 4) << shift);
+  return neo_reloc_patch(ctx, reloc, mask, (uint32_t)(distance / 4) << shift);
 }
 
 static neo_status patch_data32(neo_ctx *ctx, const neo_reloc *reloc) {
   int64_t distance = (int64_t)(reloc->value - reloc->address);
-  if (!fits(distance, 32))
-    return overflow(ctx, reloc);
-  return store(ctx, reloc, (uint64_t)distance, 4);
+  if (!neo_reloc_fits(distance, 32))
+    return neo_reloc_overflow(ctx, reloc);
+  return neo_reloc_store(ctx, reloc, (uint64_t)distance, 4);
 }
 
 static neo_status relocate(neo_ctx *ctx, const neo_reloc *reloc) {
@@ -74,9 +44,9 @@ static neo_status relocate(neo_ctx *ctx, const neo_reloc *reloc) {
   case R_AARCH64_NONE:
     return NEO_OK;
   case R_AARCH64_ABS64:
-    return store(ctx, reloc, reloc->value, 8);
+    return neo_reloc_store(ctx, reloc, reloc->value, 8);
   case R_AARCH64_PREL64:
-    return store(ctx, reloc, reloc->value - reloc->address, 8);
+    return neo_reloc_store(ctx, reloc, reloc->value - reloc->address, 8);
   case R_AARCH64_PREL32:
     return patch_data32(ctx, reloc);
   case R_AARCH64_ADR_PREL_PG_HI21:
@@ -98,14 +68,12 @@ static neo_status relocate(neo_ctx *ctx, const neo_reloc *reloc) {
   case R_AARCH64_CONDBR19:
     return patch_branch(ctx, reloc, 19, 5);
   default:
-    return neo_fail(ctx, NEO_UNSUPPORTED, "object: aarch64 relocation type %u is not supported",
-                    (unsigned)reloc->type);
+    return neo_reloc_unknown(ctx, reloc, "aarch64");
   }
 }
 
-static bool needs_low_memory(uint32_t type) {
-  (void)type;
-  return false;
-}
-
-const neo_elf_machine neo_elf_aarch64 = {EM_AARCH64, "aarch64", needs_low_memory, relocate};
+const neo_elf_machine neo_elf_aarch64 = {.number = EM_AARCH64,
+                                         .name = "aarch64",
+                                         .wide = true,
+                                         .needs_low_memory = neo_reloc_anywhere,
+                                         .relocate = relocate};

@@ -1,4 +1,4 @@
-/* The loader of relocatable kernels: an ELF64 object straight from the code generator into
+/* The loader of relocatable kernels: an ELF object straight from the code generator into
  * executable memory.
  *
  * Why our own: a candidate loads in tens of microseconds instead of milliseconds of linker and
@@ -10,7 +10,7 @@
  * what a kernel needs is accepted: no writable data (a kernel keeps no state: it runs on many
  * threads and its candidates must not be able to cache results), no thread-local data, no undefined
  * symbols. References: "System V ABI", chapter 4 (object files); the machines' supplements in
- * elf_x86_64.c and elf_aarch64.c.
+ * elf_MACHINE.c.
  *
  * Invariants
  * 1. Every offset, index and size read from the object is checked against what it points into
@@ -18,11 +18,12 @@
  * 2. A symbol that neo_object_symbol returns lies in the executable part. */
 #include "runtime/elf_load.h"
 
-#include <elf.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include "runtime/elf_read.h"
 
 enum { MAX_LOADED = 256 << 20, MAX_ALIGNMENT = 4096 };
 
@@ -47,67 +48,71 @@ typedef struct section {
   size_t offset; /* in the mapping */
 } section;
 
+/* An instruction that sets the upper part of an address, for those that add its lower part. */
+typedef struct high_part {
+  uint64_t address, value;
+} high_part;
+
 typedef struct object {
   neo_ctx *ctx;
-  const uint8_t *data;
-  size_t size;
+  neo_elf elf;
   const neo_elf_machine *machine;
-  Elf64_Ehdr header;
   section *section;
   size_t n_sections;
   size_t symtab, strtab; /* section numbers; 0: none */
   neo_loaded *loaded;
+  high_part *high; /* of the section at hand, by address */
+  size_t n_high, high_room;
 } object;
 
 static neo_status bad(object *o, const char *what, size_t index) {
   return neo_fail(o->ctx, NEO_BAD_INPUT, "object: %s (section or entry %zu)", what, index);
 }
 
-static neo_status read_header(object *o) {
-  if (o->size < sizeof(o->header))
-    return neo_fail(o->ctx, NEO_BAD_INPUT, "object: %zu bytes, shorter than an ELF header",
-                    o->size);
-  memcpy(&o->header, o->data, sizeof(o->header));
-  const unsigned char *ident = o->header.e_ident;
-  if (memcmp(ident, ELFMAG, SELFMAG) != 0)
-    return neo_fail(o->ctx, NEO_BAD_INPUT, "object: not an ELF file");
-  if (ident[EI_CLASS] != ELFCLASS64 || ident[EI_DATA] != ELFDATA2LSB)
-    return neo_fail(o->ctx, NEO_UNSUPPORTED, "object: not 64-bit little-endian ELF");
-  if (o->header.e_type != ET_REL)
+static neo_status read_header(object *o, const uint8_t *data, size_t size) {
+  if (!neo_elf_open(data, size, &o->elf))
+    return neo_fail(o->ctx, NEO_BAD_INPUT, "object: %zu bytes that are no little-endian ELF file",
+                    size);
+  const Elf64_Ehdr *h = &o->elf.header;
+  if (h->e_machine != o->machine->number || o->elf.wide != o->machine->wide)
+    return neo_fail(o->ctx, NEO_UNSUPPORTED,
+                    "object: ELF machine %u of %d bits, %u of %d bits (%s) expected",
+                    (unsigned)h->e_machine, o->elf.wide ? 64 : 32, (unsigned)o->machine->number,
+                    o->machine->wide ? 64 : 32, o->machine->name);
+  if (h->e_type != ET_REL)
     return neo_fail(o->ctx, NEO_UNSUPPORTED, "object: ELF type %u, relocatable (1) expected",
-                    (unsigned)o->header.e_type);
-  if (o->header.e_machine != o->machine->number)
-    return neo_fail(o->ctx, NEO_UNSUPPORTED, "object: ELF machine %u, %u (%s) expected",
-                    (unsigned)o->header.e_machine, (unsigned)o->machine->number, o->machine->name);
+                    (unsigned)h->e_type);
   return NEO_OK;
 }
 
-static bool in_file(const object *o, uint64_t offset, uint64_t size) {
-  return offset <= o->size && size <= o->size - offset;
+static neo_status read_section(object *o, size_t i) {
+  Elf64_Shdr *s = &o->section[i].header;
+  if (!neo_elf_section(&o->elf, i, s))
+    return bad(o, "section header lies outside the file", i);
+  if (s->sh_type != SHT_NOBITS && !neo_elf_inside(&o->elf, s->sh_offset, s->sh_size))
+    return bad(o, "section lies outside the file", i);
+  if (s->sh_type == SHT_SYMTAB) {
+    if (o->symtab || s->sh_entsize != neo_elf_entry_size(&o->elf, SHT_SYMTAB) ||
+        s->sh_link >= o->elf.header.e_shnum)
+      return bad(o, "symbol table is damaged", i);
+    o->symtab = i;
+    o->strtab = s->sh_link;
+  }
+  return NEO_OK;
 }
 
 static neo_status read_sections(object *o) {
-  const Elf64_Ehdr *h = &o->header;
-  size_t count = h->e_shnum;
-  if (count == 0 || h->e_shentsize != sizeof(Elf64_Shdr) ||
-      !in_file(o, h->e_shoff, (uint64_t)count * sizeof(Elf64_Shdr)))
+  const Elf64_Ehdr *h = &o->elf.header;
+  size_t count = h->e_shnum, size = neo_elf_section_size(&o->elf);
+  if (count == 0 || h->e_shentsize != size ||
+      !neo_elf_inside(&o->elf, h->e_shoff, (uint64_t)count * size))
     return neo_fail(o->ctx, NEO_BAD_INPUT, "object: section table is damaged");
   o->section = neo_alloc(o->ctx, count * sizeof(*o->section));
   if (!o->section)
     return neo_fail(o->ctx, NEO_NO_MEMORY, "object: out of memory for %zu sections", count);
   o->n_sections = count;
-  for (size_t i = 0; i < count; i++) {
-    Elf64_Shdr *s = &o->section[i].header;
-    memcpy(s, o->data + h->e_shoff + i * sizeof(*s), sizeof(*s));
-    if (s->sh_type != SHT_NOBITS && !in_file(o, s->sh_offset, s->sh_size))
-      return bad(o, "section lies outside the file", i);
-    if (s->sh_type == SHT_SYMTAB) {
-      if (o->symtab || s->sh_entsize != sizeof(Elf64_Sym) || s->sh_link >= count)
-        return bad(o, "symbol table is damaged", i);
-      o->symtab = i;
-      o->strtab = s->sh_link;
-    }
-  }
+  for (size_t i = 0; i < count; i++)
+    NEO_TRY(read_section(o, i));
   if (o->symtab && o->section[o->strtab].header.sh_type != SHT_STRTAB)
     return bad(o, "symbol names are not a string table", o->strtab);
   return NEO_OK;
@@ -118,14 +123,14 @@ static const char *table_string(const object *o, size_t table, uint64_t at) {
   const Elf64_Shdr *s = &o->section[table].header;
   if (table >= o->n_sections || s->sh_type != SHT_STRTAB || at >= s->sh_size)
     return "?";
-  const char *text = (const char *)o->data + s->sh_offset + at;
+  const char *text = (const char *)o->elf.data + s->sh_offset + at;
   return memchr(text, '\0', s->sh_size - at) ? text : "?";
 }
 
 static const char *section_name(const object *o, size_t i) {
-  if (o->header.e_shstrndx >= o->n_sections)
+  if (o->elf.header.e_shstrndx >= o->n_sections)
     return "?";
-  return table_string(o, o->header.e_shstrndx, o->section[i].header.sh_name);
+  return table_string(o, o->elf.header.e_shstrndx, o->section[i].header.sh_name);
 }
 
 /* Is section i to be loaded? Refuses what a kernel must not have. */
@@ -181,16 +186,14 @@ static neo_status place_sections(object *o) {
 }
 
 static bool wants_low_memory(const object *o) {
+  Elf64_Rela rela;
   for (size_t i = 0; i < o->n_sections; i++) {
     const Elf64_Shdr *s = &o->section[i].header;
     if (s->sh_type != SHT_RELA)
       continue;
-    for (uint64_t at = 0; at + sizeof(Elf64_Rela) <= s->sh_size; at += sizeof(Elf64_Rela)) {
-      Elf64_Rela rela;
-      memcpy(&rela, o->data + s->sh_offset + at, sizeof(rela));
+    for (uint64_t k = 0; neo_elf_relocation(&o->elf, s, k, &rela); k++)
       if (o->machine->needs_low_memory(ELF64_R_TYPE(rela.r_info)))
         return true;
-    }
   }
   return false;
 }
@@ -209,16 +212,14 @@ static neo_status copy_sections(object *o) {
   for (size_t i = 0; i < o->n_sections; i++) {
     const section *s = &o->section[i];
     if (s->loaded)
-      memcpy(l->memory + s->offset, o->data + s->header.sh_offset, s->header.sh_size);
+      memcpy(l->memory + s->offset, o->elf.data + s->header.sh_offset, s->header.sh_size);
   }
   return NEO_OK;
 }
 
 static neo_status read_symbol(object *o, uint64_t index, Elf64_Sym *out) {
-  const Elf64_Shdr *s = &o->section[o->symtab].header;
-  if (!o->symtab || index >= s->sh_size / sizeof(Elf64_Sym))
+  if (!o->symtab || !neo_elf_symbol(&o->elf, &o->section[o->symtab].header, index, out))
     return bad(o, "symbol number out of range", (size_t)index);
-  memcpy(out, o->data + s->sh_offset + index * sizeof(*out), sizeof(*out));
   return NEO_OK;
 }
 
@@ -249,31 +250,85 @@ static neo_status symbol_address(object *o, uint64_t index, uint64_t *out) {
   return NEO_OK;
 }
 
-static neo_status relocate_one(object *o, const section *target, const Elf64_Rela *rela) {
+static neo_status find_reloc(object *o, const section *target, const Elf64_Rela *rela,
+                             neo_reloc *out) {
   uint64_t address = 0;
   NEO_TRY(symbol_address(o, ELF64_R_SYM(rela->r_info), &address));
   if (rela->r_offset > target->header.sh_size)
     return bad(o, "relocation lies outside its section", (size_t)(target - o->section));
-  neo_reloc reloc = {.type = ELF64_R_TYPE(rela->r_info),
+  *out = (neo_reloc){.type = ELF64_R_TYPE(rela->r_info),
                      .place = o->loaded->memory + target->offset + rela->r_offset,
                      .room = target->header.sh_size - rela->r_offset,
                      .value = address + (uint64_t)rela->r_addend};
-  reloc.address = (uint64_t)(uintptr_t)reloc.place;
-  return o->machine->relocate(o->ctx, &reloc);
+  out->address = (uint64_t)(uintptr_t)out->place;
+  return NEO_OK;
+}
+
+static int by_address(const void *a, const void *b) {
+  uint64_t x = ((const high_part *)a)->address, y = ((const high_part *)b)->address;
+  return x < y ? -1 : x > y;
+}
+
+/* The upper parts among the relocations, for machines that have some. */
+static neo_status collect_high_parts(object *o, const Elf64_Shdr *s, const section *target) {
+  Elf64_Rela rela;
+  neo_reloc reloc;
+  o->n_high = 0;
+  if (!o->machine->part)
+    return NEO_OK;
+  for (uint64_t k = 0; neo_elf_relocation(&o->elf, s, k, &rela); k++) {
+    if (o->machine->part(ELF64_R_TYPE(rela.r_info)) != NEO_RELOC_HIGH)
+      continue;
+    NEO_TRY(find_reloc(o, target, &rela, &reloc));
+    if (o->n_high == o->high_room) {
+      size_t room = o->high_room ? 2 * o->high_room : 64;
+      high_part *larger = neo_alloc(o->ctx, room * sizeof(*larger));
+      if (!larger)
+        return neo_fail(o->ctx, NEO_NO_MEMORY, "object: out of memory for %zu relocations", room);
+      if (o->n_high)
+        memcpy(larger, o->high, o->n_high * sizeof(*larger));
+      neo_free(o->ctx, o->high);
+      o->high = larger;
+      o->high_room = room;
+    }
+    o->high[o->n_high++] = (high_part){reloc.address, reloc.value};
+  }
+  if (o->n_high)
+    qsort(o->high, o->n_high, sizeof(*o->high), by_address);
+  return NEO_OK;
+}
+
+/* The symbol of a lower part is the instruction with the upper one. */
+static neo_status complete_low_part(object *o, neo_reloc *reloc) {
+  high_part key = {reloc->value, 0};
+  const high_part *high =
+      o->n_high ? bsearch(&key, o->high, o->n_high, sizeof key, by_address) : NULL;
+  if (!high)
+    return neo_fail(o->ctx, NEO_BAD_INPUT, "object: relocation type %u without its upper part",
+                    (unsigned)reloc->type);
+  reloc->value = high->value;
+  reloc->address = high->address;
+  return NEO_OK;
 }
 
 static neo_status relocate_section(object *o, size_t i) {
   const Elf64_Shdr *s = &o->section[i].header;
   if (s->sh_info >= o->n_sections || !o->section[s->sh_info].loaded)
     return NEO_OK;
-  if (s->sh_type == SHT_REL)
-    return neo_fail(o->ctx, NEO_UNSUPPORTED, "object: relocations without addends");
-  if (s->sh_entsize != sizeof(Elf64_Rela) || s->sh_link != o->symtab)
+  if ((s->sh_type == SHT_REL) != o->machine->addends_in_place)
+    return neo_fail(o->ctx, NEO_UNSUPPORTED, "object: relocations %s addends",
+                    s->sh_type == SHT_REL ? "without" : "with");
+  if (s->sh_entsize != neo_elf_entry_size(&o->elf, s->sh_type) || s->sh_link != o->symtab)
     return bad(o, "relocation table is damaged", i);
-  for (uint64_t at = 0; at + sizeof(Elf64_Rela) <= s->sh_size; at += sizeof(Elf64_Rela)) {
-    Elf64_Rela rela;
-    memcpy(&rela, o->data + s->sh_offset + at, sizeof(rela));
-    NEO_TRY(relocate_one(o, &o->section[s->sh_info], &rela));
+  const section *target = &o->section[s->sh_info];
+  Elf64_Rela rela;
+  NEO_TRY(collect_high_parts(o, s, target));
+  for (uint64_t k = 0; neo_elf_relocation(&o->elf, s, k, &rela); k++) {
+    neo_reloc reloc;
+    NEO_TRY(find_reloc(o, target, &rela, &reloc));
+    if (o->machine->part && o->machine->part(reloc.type) == NEO_RELOC_LOW)
+      NEO_TRY(complete_low_part(o, &reloc));
+    NEO_TRY(o->machine->relocate(o->ctx, &reloc));
   }
   return NEO_OK;
 }
@@ -302,7 +357,9 @@ static neo_status collect_symbols(object *o) {
   neo_loaded *l = o->loaded;
   Elf64_Sym entry = {0};
   size_t count = 0, text = 0;
-  uint64_t total = o->symtab ? o->section[o->symtab].header.sh_size / sizeof(entry) : 0;
+  uint64_t total =
+      o->symtab ? o->section[o->symtab].header.sh_size / neo_elf_entry_size(&o->elf, SHT_SYMTAB)
+                : 0;
   for (uint64_t i = 1; i < total; i++) {
     NEO_TRY(read_symbol(o, i, &entry));
     if (!is_entry(o, &entry))
@@ -343,8 +400,8 @@ static neo_status protect(object *o) {
   return NEO_OK;
 }
 
-static neo_status load(object *o) {
-  NEO_TRY(read_header(o));
+static neo_status load(object *o, const uint8_t *data, size_t size) {
+  NEO_TRY(read_header(o, data, size));
   NEO_TRY(read_sections(o));
   NEO_TRY(place_sections(o));
   NEO_TRY(copy_sections(o));
@@ -355,13 +412,14 @@ static neo_status load(object *o) {
 
 neo_status neo_object_load_for(neo_ctx *ctx, const neo_elf_machine *machine, const uint8_t *data,
                                size_t size, neo_loaded **out) {
-  object o = {.ctx = ctx, .data = data, .size = size, .machine = machine};
+  object o = {.ctx = ctx, .machine = machine};
   o.loaded = neo_alloc(ctx, sizeof(*o.loaded));
   if (!o.loaded)
     return neo_fail(ctx, NEO_NO_MEMORY, "object: out of memory");
   o.loaded->allocator = ctx->allocator;
-  neo_status status = load(&o);
+  neo_status status = load(&o, data, size);
   neo_free(ctx, o.section);
+  neo_free(ctx, o.high);
   if (status == NEO_OK)
     *out = o.loaded;
   else
@@ -371,6 +429,10 @@ neo_status neo_object_load_for(neo_ctx *ctx, const neo_elf_machine *machine, con
 
 #if defined(__aarch64__)
 #define HOST_MACHINE neo_elf_aarch64
+#elif defined(__arm__)
+#define HOST_MACHINE neo_elf_arm
+#elif defined(__riscv)
+#define HOST_MACHINE neo_elf_riscv
 #else
 #define HOST_MACHINE neo_elf_x86_64
 #endif

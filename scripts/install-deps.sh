@@ -22,7 +22,9 @@ packages=(
   libopenblas0-pthread                     # a baseline, loaded at run time
   pocl-opencl-icd ocl-icd-libopencl1        # OpenCL on this processor, to run kernels for GPUs on; loaded at run time
   clang-19 libclang-rt-19-dev libomp-19-dev clang-format pmccabe            # gates, fuzzing, the other compiler of codegen/c
-  gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user   # neo-board for aarch64, and tests that emulate it
+  gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user   # neo-board for other architectures, and tests that emulate it
+  gcc-arm-linux-gnueabihf libc6-dev-armhf-cross
+  gcc-riscv64-linux-gnu libc6-dev-riscv64-cross
   gcc-mingw-w64-x86-64-win32 mingw-w64-x86-64-dev wine64  # libneo_rt for Windows, and tests that run it
   gcc-i686-linux-gnu libc6-dev-i386-cross  # a 32-bit compiler of codegen/c
   musl-tools                               # the static neo-board-x86_64, below 1 MB

@@ -23,14 +23,22 @@ static const double unknown_ghz = 2.0;
 typedef struct architecture {
   const char *name, *triple;
   uint64_t features; /* all that its targets may have */
+  uint64_t fusing;   /* any of these: a fused multiply-add */
+  bool fuses;        /* always */
+  int pointer_bytes;
 } architecture;
 
 static const architecture architectures[] = {
     {"x86_64", "x86_64-unknown-linux-gnu",
      NEO_BIT(SSE42) | NEO_BIT(AVX2) | NEO_BIT(FMA) | NEO_BIT(F16C) | NEO_BIT(AVX512) |
-         NEO_BIT(AVX512_VNNI) | NEO_BIT(AVX_VNNI) | NEO_BIT(AVX512_BF16)},
-    {"aarch64", "aarch64-unknown-linux-gnu", NEO_BIT(NEON) | NEO_BIT(DOTPROD) | NEO_BIT(FP16)},
-    {"c", "", 0},
+         NEO_BIT(AVX512_VNNI) | NEO_BIT(AVX_VNNI) | NEO_BIT(AVX512_BF16),
+     NEO_BIT(FMA) | NEO_BIT(AVX512), false, 8},
+    {"aarch64", "aarch64-unknown-linux-gnu",
+     NEO_BIT(NEON) | NEO_BIT(DOTPROD) | NEO_BIT(FP16) | NEO_BIT(SVE256), NEO_BIT(NEON), false, 8},
+    {"armv7", "armv7-unknown-linux-gnueabihf", NEO_BIT(NEON) | NEO_BIT(VFP4), NEO_BIT(VFP4), false,
+     4},
+    {"riscv64", "riscv64-unknown-linux-gnu", NEO_BIT(RVV) | NEO_BIT(RVV256), 0, true, 8},
+    {"c", "", 0, 0, false, 8},
 };
 
 /* Operating systems other than the architectures' own, where the generated code or its file
@@ -256,7 +264,8 @@ static neo_status parse_arch(neo_ctx *ctx, const char **at, neo_target *target,
   const architecture *arch = find_architecture(target->arch);
   if (!arch)
     return neo_fail(ctx, NEO_BAD_INPUT,
-                    "target: architecture '%s' is unknown; known: x86_64 aarch64 c", target->arch);
+                    "target: architecture '%s' is unknown; known: x86_64 aarch64 armv7 riscv64 c",
+                    target->arch);
   snprintf(target->triple, sizeof(target->triple), "%s", arch->triple);
   *out_arch = arch;
   return NEO_OK;
@@ -402,6 +411,16 @@ bool neo_target_is_gpu(const neo_target *target) {
 
 bool neo_target_has(const neo_target *target, neo_isa isa) {
   return target->isa >> isa & 1;
+}
+
+bool neo_target_fuses(const neo_target *target) {
+  const architecture *arch = find_architecture(target->arch);
+  return arch && (arch->fuses || (target->isa & arch->fusing));
+}
+
+int neo_target_pointer_bytes(const neo_target *target) {
+  const architecture *arch = find_architecture(target->arch);
+  return arch ? arch->pointer_bytes : 8;
 }
 
 int neo_target_fma_ports(const neo_target *target, int bytes) {

@@ -20,7 +20,11 @@
   X(AVX512_BF16, "avx512bf16")                                                                     \
   X(NEON, "neon")                                                                                  \
   X(DOTPROD, "dotprod")                                                                            \
-  X(FP16, "fp16")
+  X(FP16, "fp16")                                                                                  \
+  X(VFP4, "vfp4") /* 32-bit Arm: fused multiply-add, half floats, integer division */              \
+  X(RVV, "rvv")   /* RISC-V vectors of 16 bytes or more */                                         \
+  X(RVV256, "rvv256")                                                                              \
+  X(SVE256, "sve256") /* Arm's scalable vectors, of 32 bytes or more */
 
 typedef enum neo_isa {
 #define X(name, text) NEO_ISA_##name,
@@ -41,7 +45,7 @@ typedef struct neo_gpu {
 } neo_gpu;
 
 typedef struct neo_target {
-  char arch[16];    /* x86_64, aarch64, c (portable C, scalar) */
+  char arch[16];    /* x86_64, aarch64, armv7, riscv64, c (portable C, scalar) */
   char os[16];      /* "": Linux; else windows, android: calling convention and file format */
   char triple[64];  /* LLVM triple */
   char cpu[32];     /* LLVM scheduling model: generic, znver3, ... ; not part of correctness */
@@ -67,6 +71,10 @@ void neo_target_print(neo_buf *buf, const neo_target *target);
 neo_status neo_target_parse(neo_ctx *ctx, const char *text, neo_target *out);
 bool neo_target_is_gpu(const neo_target *target);
 bool neo_target_has(const neo_target *target, neo_isa isa);
+/* Is a multiply-add of floats one instruction that rounds once? */
+bool neo_target_fuses(const neo_target *target);
+/* Bytes of a pointer. */
+int neo_target_pointer_bytes(const neo_target *target);
 /* FMAs started per cycle on vectors of so many bytes. More of the narrower ones where the one
  * 64-byte unit is a pair of 32-byte ones (Zen 4, Intel's client cores). */
 int neo_target_fma_ports(const neo_target *target, int bytes);

@@ -109,8 +109,9 @@ static void test_hash_is_of_the_code(void **state) {
 
 /* text() also runs LLVM's verifier. */
 static void test_other_targets(void **state) {
-  static const char *const targets[] = {"x86-64-v4", "aarch64", "rasp5", "x86-64-v4-windows",
-                                        "rasp5-android"};
+  static const char *const targets[] = {"x86-64-v4",         "aarch64",       "rasp5",
+                                        "x86-64-v4-windows", "rasp5-android", "armv7",
+                                        "cortex-a7",         "riscv64",       "riscv64-v256"};
   static const char *const nests[] = {"matmul_reg", "vector_tail", "integers", "two_launches",
                                       "math"};
   (void)state;

@@ -26,9 +26,8 @@ static void run_file(neo_ctx *ctx, kernel_case *c, const char *name, double ulps
   neo_buf text = {0};
   snprintf(path, sizeof path, "%s/tests/data/nest/%s.nest", NEO_SOURCE_DIR, name);
   assert_int_equal(neo_file_read(ctx, path, 0, &text), NEO_OK);
-  c->ulps = neo_target_has(&c->target, NEO_ISA_FMA)
-                ? ulps
-                : 1e6; /* sums that cancel differ more without FMA */
+  c->ulps =
+      neo_target_fuses(&c->target) ? ulps : 1e6; /* sums that cancel differ more without FMA */
   for (c->chunk = 0; c->chunk <= 3; c->chunk += 3)
     kernel_case_run_text(ctx, c, text.data);
   neo_buf_fini(&text);
@@ -95,7 +94,7 @@ static void run_rows(void *state, kernel_case *c) {
     for (int k = 0; k < NEO_COUNT(lanes); k++) {
       bool is_float = neo_dtype_class(neo_intrinsic_get(row)->acc) == 'f';
       c->special = !is_float; /* all bytes */
-      c->ulps = is_float && !neo_target_has(&c->target, NEO_ISA_FMA) ? 1e6 : 0;
+      c->ulps = is_float && !neo_target_fuses(&c->target) ? 1e6 : 0;
       run_row(state, c, row, lanes[k]);
     }
 }
@@ -263,7 +262,7 @@ static void renumber(const char *text, neo_buf *out) {
 
 static void run_random(void *state, kernel_case *c) {
   bool fast = strcmp(c->codegen->name, "llvm") == 0;
-  c->ulps = neo_target_has(&c->target, NEO_ISA_FMA) ? 0 : 1e6;
+  c->ulps = neo_target_fuses(&c->target) ? 0 : 1e6;
   for (uint64_t seed = 0; seed < (fast ? 150u : 8u); seed++) {
     plan p = {.lanes = 1};
     neo_buf text = {0};

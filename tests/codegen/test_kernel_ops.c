@@ -158,7 +158,7 @@ static void run_ops(void *state, kernel_case *c) {
       char class = neo_dtype_class((neo_dtype)dtype);
       if (class == 'f')
         float_ops(&b);
-      if (class == 'f' && (dtype != NEO_F64 || neo_target_has(&c->target, NEO_ISA_FMA)))
+      if (class == 'f' && (dtype != NEO_F64 || neo_target_fuses(&c->target)))
         float_remainders(&b); /* of f64 they need a fused multiply-add to be exact */
       if (class == 'b')
         bool_ops(&b);
@@ -180,7 +180,7 @@ static void run_fma(void *state, kernel_case *c) {
     if (dtype == NEO_BOOL)
       continue;
     builder_init(&b, (neo_dtype)dtype, LANES);
-    bool fused = neo_target_has(&c->target, NEO_ISA_FMA) && (dtype == NEO_F32 || dtype == NEO_F64);
+    bool fused = neo_target_fuses(&c->target) && (dtype == NEO_F32 || dtype == NEO_F64);
     c->ulps = fused ? 0 : 2;
     c->special = neo_dtype_class((neo_dtype)dtype) != 'f';
     const neo_expr *a = b.arg[0], *y = b.arg[1], *z = b.arg[2];

@@ -1,5 +1,3 @@
 add_dependencies(test_tune_local tampering-board neo-board)
-if(TARGET neo-board-aarch64)
-  add_dependencies(test_tune_emulated neo-board-aarch64 neo-count)
-endif()
+neo_needs_emulated_boards(test_tune_emulated)
 add_dependencies(test_image_models neo_rt_image)

@@ -3,7 +3,8 @@
 #include "tests/fuzz/fuzz_target.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  static const neo_elf_machine *const machines[] = {&neo_elf_x86_64, &neo_elf_aarch64};
+  static const neo_elf_machine *const machines[] = {&neo_elf_x86_64, &neo_elf_aarch64, &neo_elf_arm,
+                                                    &neo_elf_riscv};
   for (int i = 0; i < NEO_COUNT(machines); i++) {
     neo_ctx ctx;
     neo_ctx_init(&ctx, 1);

@@ -4,8 +4,5 @@ set_target_properties(tampering-board PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAK
 foreach(test test_local test_claims test_reference test_incumbent)
   add_dependencies(${test} tampering-board neo-board)
 endforeach()
-# Boards of other architectures, emulated; the tests skip where the board could not be built.
-if(TARGET neo-board-aarch64)
-  add_dependencies(test_emulated_kernels neo-board-aarch64)
-endif()
+neo_needs_emulated_boards(test_emulated_kernels)
 add_dependencies(test_remote neo-board)

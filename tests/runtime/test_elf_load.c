@@ -226,6 +226,8 @@ static void survives_failed_allocations(void **state) {
 /* ---- aarch64: relocations one by one, on instructions written by hand
  * -------------------------------- */
 
+static const neo_elf_machine *patching = &neo_elf_aarch64;
+
 static uint32_t patched(uint32_t type, uint32_t word, uint64_t value, uint64_t address,
                         neo_status want) {
   neo_ctx ctx;
@@ -233,7 +235,7 @@ static uint32_t patched(uint32_t type, uint32_t word, uint64_t value, uint64_t a
   uint8_t place[4] = {(uint8_t)word, (uint8_t)(word >> 8), (uint8_t)(word >> 16),
                       (uint8_t)(word >> 24)};
   neo_reloc reloc = {type, place, sizeof(place), value, address};
-  assert_int_equal(neo_elf_aarch64.relocate(&ctx, &reloc), want);
+  assert_int_equal(patching->relocate(&ctx, &reloc), want);
   return (uint32_t)place[0] | (uint32_t)place[1] << 8 | (uint32_t)place[2] << 16 |
          (uint32_t)place[3] << 24;
 }
@@ -241,6 +243,7 @@ static uint32_t patched(uint32_t type, uint32_t word, uint64_t value, uint64_t a
 /* Expected words from the Arm Architecture Reference Manual's encodings. */
 static void aarch64_relocations(void **state) {
   (void)state;
+  patching = &neo_elf_aarch64;
   const uint64_t pc = 0x400008;
   assert_int_equal(patched(R_AARCH64_CALL26, 0x94000000, pc + 0x1000, pc, NEO_OK), 0x94000400);
   assert_int_equal(patched(R_AARCH64_JUMP26, 0x14000000, pc - 4, pc, NEO_OK), 0x17ffffff);
@@ -259,6 +262,46 @@ static void aarch64_relocations(void **state) {
   assert_int_equal(patched(R_AARCH64_CONDBR19, 0x54000000, pc + 8, pc, NEO_OK), 0x54000040);
   assert_int_equal(patched(R_AARCH64_PREL32, 0, pc - 16, pc, NEO_OK), 0xfffffff0);
   patched(R_AARCH64_ABS64, 0, 1, pc, NEO_BAD_INPUT); /* 8 bytes do not fit into the 4 there are */
+  patched(9999, 0, 1, pc, NEO_UNSUPPORTED);
+}
+
+/* Addends are in the words: -2 words for the pc of branches. Expected words from the Arm
+ * Architecture Reference Manual, Armv7-A. */
+static void arm_relocations(void **state) {
+  (void)state;
+  const uint64_t pc = 0x10008;
+  patching = &neo_elf_arm;
+  assert_int_equal(patched(R_ARM_CALL, 0xebfffffe, pc + 0x1000, pc, NEO_OK), 0xeb0003fe);
+  assert_int_equal(patched(R_ARM_JUMP24, 0xeafffffe, pc - 8, pc, NEO_OK), 0xeafffffc);
+  patched(R_ARM_CALL, 0xebfffffe, pc + (1 << 26), pc, NEO_BAD_INPUT);
+  patched(R_ARM_CALL, 0xebfffffe, pc + 2, pc, NEO_BAD_INPUT);
+  assert_int_equal(patched(R_ARM_ABS32, 4, 0x20000, pc, NEO_OK), 0x20004);
+  assert_int_equal(patched(R_ARM_REL32, 0, pc - 16, pc, NEO_OK), 0xfffffff0);
+  assert_int_equal(patched(R_ARM_PREL31, 0x80000000, pc - 16, pc, NEO_OK), 0xfffffff0);
+  assert_int_equal(patched(R_ARM_MOVW_ABS_NC, 0xe3000000, 0x12345678, pc, NEO_OK), 0xe3050678);
+  assert_int_equal(patched(R_ARM_MOVT_ABS, 0xe3400000, 0x12345678, pc, NEO_OK), 0xe3410234);
+  assert_int_equal(patched(R_ARM_MOVW_PREL_NC, 0xe30f0ff8, pc + 8, pc, NEO_OK), 0xe3000000);
+  patched(9999, 0, 1, pc, NEO_UNSUPPORTED);
+}
+
+/* Expected words from the RISC-V Instruction Set Manual. */
+static void riscv_relocations(void **state) {
+  (void)state;
+  const uint64_t pc = 0x10000;
+  patching = &neo_elf_riscv;
+  assert_int_equal(patched(R_RISCV_PCREL_HI20, 0x00000517, pc + 0x12fff, pc, NEO_OK), 0x00013517);
+  assert_int_equal(patched(R_RISCV_PCREL_LO12_I, 0x00050513, pc + 0x12fff, pc, NEO_OK), 0xfff50513);
+  assert_int_equal(patched(R_RISCV_PCREL_LO12_S, 0x00b52023, pc + 0x12345, pc, NEO_OK), 0x34b522a3);
+  assert_int_equal(patched(R_RISCV_JAL, 0x0000006f, pc - 4, pc, NEO_OK), 0xffdff06f);
+  assert_int_equal(patched(R_RISCV_BRANCH, 0x00b50063, pc + 16, pc, NEO_OK), 0x00b50863);
+  assert_int_equal(patched(R_RISCV_RVC_JUMP, 0xa001, pc + 4, pc, NEO_OK), 0xa011);
+  assert_int_equal(patched(R_RISCV_RVC_BRANCH, 0xc101, pc + 4, pc, NEO_OK), 0xc111);
+  patched(R_RISCV_BRANCH, 0x00b50063, pc + 4096, pc, NEO_BAD_INPUT);
+  patched(R_RISCV_RVC_JUMP, 0xa001, pc + 2048, pc, NEO_BAD_INPUT);
+  patched(R_RISCV_PCREL_HI20, 0x517, pc + ((uint64_t)1 << 32), pc, NEO_BAD_INPUT);
+  patched(R_RISCV_CALL_PLT, 0x97, pc, pc, NEO_BAD_INPUT); /* two instructions, room for one */
+  assert_int_equal(patched(R_RISCV_ADD32, 5, 7, pc, NEO_OK), 12);
+  assert_int_equal(patched(R_RISCV_SUB32, 5, 7, pc, NEO_OK), 0xfffffffe);
   patched(9999, 0, 1, pc, NEO_UNSUPPORTED);
 }
 
@@ -309,6 +352,8 @@ int main(void) {
       cmocka_unit_test(hostile_objects),
       cmocka_unit_test(survives_failed_allocations),
       cmocka_unit_test(aarch64_relocations),
+      cmocka_unit_test(arm_relocations),
+      cmocka_unit_test(riscv_relocations),
       cmocka_unit_test(aarch64_objects_load),
       cmocka_unit_test(other_machine_is_refused),
   };

@@ -37,6 +37,13 @@ static void test_canonical_text(void **state) {
   target = find("rasp4b");
   expect_text(&target,
               "aarch64 neon vec=16 regs=32 fma=1x7 l1=32768 l2=1048576 l3=0 cpu=cortex-a72");
+  target = find("cortex-a9");
+  expect_text(&target, "armv7 neon vec=16 regs=16 fma=1x9 l1=32768 l2=524288 l3=0 cpu=cortex-a9");
+  assert_false(neo_target_fuses(&target));
+  target = find("riscv64-v256");
+  expect_text(&target,
+              "riscv64 rvv,rvv256 vec=32 regs=32 fma=1x5 l1=32768 l2=524288 l3=0 cpu=generic");
+  assert_true(neo_target_fuses(&target));
   target = find("znver4");
   assert_true(neo_target_has(&target, NEO_ISA_AVX512) && target.vector_bytes == 64);
   assert_string_equal(target.triple, "x86_64-unknown-linux-gnu");
@@ -66,15 +73,18 @@ static void check_row(void *self, const char *name, const char *about, const neo
   check_round_trip(target);
   bool wide = neo_target_has(target, NEO_ISA_AVX512);
   bool avx2 = neo_target_has(target, NEO_ISA_AVX2);
-  bool vectors =
-      avx2 || neo_target_has(target, NEO_ISA_NEON) || neo_target_has(target, NEO_ISA_SSE42);
-  vectors = vectors || neo_target_is_gpu(target);
-  assert_int_equal(target->vector_bytes, wide ? 64 : avx2 ? 32 : vectors ? 16 : 4);
+  bool half =
+      avx2 || neo_target_has(target, NEO_ISA_RVV256) || neo_target_has(target, NEO_ISA_SVE256);
+  bool vectors = neo_target_has(target, NEO_ISA_NEON) || neo_target_has(target, NEO_ISA_SSE42) ||
+                 neo_target_has(target, NEO_ISA_RVV) || neo_target_is_gpu(target);
+  assert_int_equal(target->vector_bytes, wide ? 64 : half ? 32 : vectors ? 16 : 4);
+  assert_int_equal(neo_target_pointer_bytes(target), strcmp(target->arch, "armv7") == 0 ? 4 : 8);
   assert_true(target->fma_ports >= 1 && target->fma_latency >= 3);
   assert_true(target->l1d >= 16384 && target->l1d < target->l2);
   assert_true(target->ghz > 0.5 && target->ghz < 6);
   assert_false(wide && !avx2);
   assert_false(avx2 && !neo_target_has(target, NEO_ISA_FMA));
+  assert_false(avx2 && !neo_target_fuses(target));
 }
 
 static void test_every_row(void **state) {
