@@ -30,7 +30,7 @@ typedef enum neo_cpu_feature {
       NEO_CPU_FEATURE_COUNT
 } neo_cpu_feature;
 
-uint64_t neo_cpu_isa(void);     /* supported by the processor and enabled by the system */
+uint64_t neo_cpu_isa(void); /* supported by the processor and enabled by the system */
 /* "avx512, avx512vnni": the names of bits; "bit 17" where there is none. Cut at size. */
 void neo_cpu_names(uint64_t isa, char *out, size_t size);
 

@@ -263,7 +263,8 @@ static void renumber(const char *text, neo_buf *out) {
 static void run_random(void *state, kernel_case *c) {
   bool fast = strcmp(c->codegen->name, "llvm") == 0;
   c->ulps = neo_target_fuses(&c->target) ? 0 : 1e6;
-  for (uint64_t seed = 0; seed < (fast ? 150u : 8u); seed++) {
+  uint64_t seeds = c->runner ? 25 : fast ? 150 : 8;
+  for (uint64_t seed = 0; seed < seeds; seed++) {
     plan p = {.lanes = 1};
     neo_buf text = {0};
     neo_rng_init(&p.rng, seed);
