@@ -71,8 +71,8 @@ static neo_status bad(object *o, const char *what, size_t index) {
 
 static neo_status read_header(object *o, const uint8_t *data, size_t size) {
   if (!neo_elf_open(data, size, &o->elf))
-    return neo_fail(o->ctx, NEO_BAD_INPUT, "object: %zu bytes that are no little-endian ELF file",
-                    size);
+    return neo_fail(o->ctx, NEO_BAD_INPUT,
+                    "object: %zu bytes: not an ELF file, or cut off, or not little-endian", size);
   const Elf64_Ehdr *h = &o->elf.header;
   if (h->e_machine != o->machine->number || o->elf.wide != o->machine->wide)
     return neo_fail(o->ctx, NEO_UNSUPPORTED,
