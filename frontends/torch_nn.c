@@ -484,6 +484,38 @@ static int causal_mask(torch *t, int64_t queries, int64_t keys, neo_dtype dtype)
   return node->output[0];
 }
 
+/* Does a constant mask, [.., keys], hide all keys of a row? Of others nobody knows. */
+static bool may_hide_rows(torch *t, int mask) {
+  const neo_tensor *known = torch_const(t, mask);
+  int64_t n = 0, keys = known && known->shape.rank ? known->shape.dim[known->shape.rank - 1] : 0;
+  if (!known || keys < 1)
+    return true;
+  neo_shape_elements(&known->shape, &n);
+  for (int64_t row = 0; row < n; row += keys) {
+    bool hidden = true;
+    for (int64_t k = row; hidden && k < row + keys; k++) {
+      double v = neo_tensor_get_f64(known, k);
+      hidden = known->dtype == NEO_BOOL ? v == 0 : v == -INFINITY;
+    }
+    if (hidden)
+      return true;
+  }
+  return false;
+}
+
+/* Rows that see no key are 0, not a softmax of nothing. */
+static int hidden_rows_are_zero(torch *t, int p, int mask) {
+  int64_t last = -1;
+  if (!may_hide_rows(t, mask))
+    return p;
+  int seen = torch_reduce(t, "reduce_max", mask, 1, &last, true);
+  if (torch_dtype_of(t, mask) != NEO_BOOL)
+    seen = torch_unary(t, "not",
+                       torch_binary(t, "equal", seen, torch_scalar_like(t, seen, -INFINITY)));
+  int in[3] = {seen, p, torch_scalar_like(t, p, 0)};
+  return neo_emit_node(torch_emitter(t), "where", 3, in, 1)->output[0];
+}
+
 /* scaled_dot_product_attention(query, key, value, attn_mask?, dropout_p, is_causal, scale?,
  * enable_gqa) */
 tv torch_do_sdpa(torch *t, torch_call *call) {
@@ -520,7 +552,10 @@ tv torch_do_sdpa(torch *t, torch_call *call) {
         torch_binary(t, "add", scores, causal_mask(t, queries, keys, torch_dtype_of(t, scores)));
   neo_node *node = neo_emit_node(e, "softmax", 1, &scores, 1);
   neo_node_set_int(e->graph, node, "axis", -1);
-  return torch_tensor(t, torch_binary(t, "matmul", node->output[0], v));
+  int p = node->output[0];
+  if (mask != NEO_NO_VALUE)
+    p = hidden_rows_are_zero(t, p, mask);
+  return torch_tensor(t, torch_binary(t, "matmul", p, v));
 }
 
 /* _scaled_dot_product_flash_attention_for_cpu(query, key, value, dropout_p, is_causal, attn_mask?,

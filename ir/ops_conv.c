@@ -74,12 +74,16 @@ neo_status neo_window_read(neo_ctx *ctx, const neo_node *node, neo_window *w, bo
       pad_same(w, d, upper);
     if (valid)
       w->begin[d] = w->end[d] = 0;
-    int64_t room = w->in[d] + w->begin[d] + w->end[d] - reach(w, d);
+    int64_t padded = w->in[d] + w->begin[d] + w->end[d], room = padded - reach(w, d);
+    if (ceil_mode && room < 0 && -room < w->stride[d] && padded > 0) { /* cut to what is there */
+      w->kernel[d] = (padded - 1) / w->dilation[d] + 1;
+      room = 0;
+    }
     if (room < 0)
       return neo_op_fail(ctx, node, NEO_BAD_INPUT,
                          "the window of %" PRId64 " is larger than the padded input of %" PRId64
                          " in dimension %d",
-                         reach(w, d), w->in[d] + w->begin[d] + w->end[d], d);
+                         reach(w, d), padded, d);
     w->out[d] = room / w->stride[d] + 1;
     if (ceil_mode) {
       /* a window that begins in the padding behind the input does not count */

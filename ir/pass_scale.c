@@ -14,7 +14,7 @@ static bool only_reader(const neo_uses *uses, int value) {
   return value < uses->n_values && uses->count[value] == 1 && uses->only_node[value] >= 0;
 }
 
-/* x of x * c, *c times c; NEO_NO_VALUE if the node is none. */
+/* x of x * c, and c; NEO_NO_VALUE if the node is none. */
 static int scaled(const neo_graph *graph, const neo_node *node, double *c) {
   double v;
   if (!neo_edit_is(node, "mul") && !neo_edit_is(node, "div"))
@@ -27,7 +27,7 @@ static int scaled(const neo_graph *graph, const neo_node *node, double *c) {
       continue;
     if (neo_edit_is(node, "div") && v == 0)
       return NEO_NO_VALUE;
-    *c = neo_edit_is(node, "mul") ? *c * v : *c / v;
+    *c = neo_edit_is(node, "mul") ? v : 1 / v;
     return x;
   }
   return NEO_NO_VALUE;
@@ -39,7 +39,7 @@ static bool takes_epilogue(const neo_graph *graph, int value) {
   return node && (node->op->fuse == 'c' || node->op->fuse == 'e');
 }
 
-/* Drops the multiplication before input k, if there is one. */
+/* Drops the multiplication before input k, if there is one; *c is then times its number. */
 static bool drop_scale(neo_graph *graph, const neo_uses *uses, neo_node *product, int k,
                        double *c) {
   neo_node *reader = product;
@@ -48,11 +48,13 @@ static bool drop_scale(neo_graph *graph, const neo_uses *uses, neo_node *product
     neo_node *node = value == NEO_NO_VALUE ? NULL : neo_edit_producer(graph, value);
     if (!node || node->region != product->region || !only_reader(uses, value))
       return false;
-    int x = scaled(graph, node, c);
+    double by;
+    int x = scaled(graph, node, &by);
     if (x != NEO_NO_VALUE && takes_epilogue(graph, x))
       return false;
     if (x != NEO_NO_VALUE) {
       reader->input[k] = x;
+      *c *= by;
       return true;
     }
     if (node->op->fuse != 'v' && !neo_edit_is(node, "transpose"))
@@ -103,11 +105,7 @@ neo_status neo_pass_scale(neo_ctx *ctx, neo_graph *graph) {
     if (!is_float_product(graph, node))
       continue;
     bool found = drop_scale(graph, &uses, node, 0, &c);
-    double own = 1;
-    if (drop_scale(graph, &uses, node, 1, &own)) {
-      found = true;
-      c *= own;
-    }
+    found |= drop_scale(graph, &uses, node, 1, &c);
     if (!found)
       continue;
     status = scale_behind(ctx, graph, i, c);

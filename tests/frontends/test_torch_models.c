@@ -158,6 +158,11 @@ static void traced_convolution_with_same_padding(void **state) {
   reads_runs_agrees(&(model){.folder = "torchscript/special", .file = "model.pt"});
 }
 
+static void operators_made_of_others(void **state) {
+  (void)state;
+  reads_runs_agrees(&(model){.folder = "torchscript/more", .file = "model.pt"});
+}
+
 static void scripted_lstm(void **state) {
   (void)state;
   reads_runs_agrees(&(model){.folder = "torchscript/lstm_text_scripted", .file = "model.pt"});
@@ -253,6 +258,7 @@ int main(void) {
       cmocka_unit_test(traced_encoder),
       cmocka_unit_test(traced_detector_head),
       cmocka_unit_test(traced_convolution_with_same_padding),
+      cmocka_unit_test(operators_made_of_others),
       cmocka_unit_test(scripted_lstm),
       cmocka_unit_test(scripted_layers),
       cmocka_unit_test(quantised_models),

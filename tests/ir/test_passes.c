@@ -294,6 +294,15 @@ static void factors_go_behind_products(void **state) {
        "%7 \"z\" f32 [2,6,6] = matmul(%5, %6) \"z\"\n"
        "output %7 \"z\"\n",
        1},
+      /* one side keeps its number, which the product must not be multiplied by then */
+      {"%4 \"e\" f32 [2,6,4] = exp(%0) \"e\"\n"
+       "%5 \"a\" f32 [2,6,4] = mul(%4, %2) \"a\"\n"
+       "%6 \"u\" f32 [2,3,8] = reshape(%1) {shape=[2,3,8]} \"u\"\n"
+       "%7 \"b\" f32 [2,3,8] = mul(%6, %2) \"b\"\n"
+       "%8 \"v\" f32 [2,4,6] = reshape(%7) {shape=[2,4,6]} \"v\"\n"
+       "%9 \"z\" f32 [2,6,6] = matmul(%5, %8) \"z\"\n"
+       "output %9 \"z\"\n",
+       1},
       /* the same value twice */
       {"%4 \"a\" f32 [2,4,4] = slice(%0) {axes=[1], starts=[0], ends=[4]} \"a\"\n"
        "%5 \"b\" f32 [2,4,4] = mul(%4, %2) \"b\"\n"

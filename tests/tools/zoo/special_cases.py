@@ -1,10 +1,6 @@
 """Small models of operators that zoo networks lack, with the framework's own outputs: the `special` cases of tests/data.
 
-<<<<<<< HEAD
-usage: special_cases.py torch|torch_scripted|torch_quantised|tensorflow|mxnet ROOT     whatever python has that framework (python.sh); writes ROOT/FORMAT/special
-=======
-usage: special_cases.py torch|tensorflow|keras|mxnet ROOT     whatever python has that framework (python.sh); writes ROOT/FORMAT/special
->>>>>>> 5cad651 (keras: fifty more functions of keras.ops, in .h5 too; arrays among arguments; TensorFlow's bicubic table)
+usage: special_cases.py torch|torch_more|torch_scripted|torch_quantised|tensorflow|keras|mxnet ROOT     whatever python has that framework (python.sh); writes ROOT/FORMAT/special
 """
 import os
 import sys
@@ -93,6 +89,40 @@ def write_torch_scripted(root):
         save_script(root, "scripted", torch.jit.script(model), [x, ids], model(torch.from_numpy(x), torch.from_numpy(ids)))
         image = rng.normal(size=(1, 3, 6, 6)).astype(np.float16)
         save_script(root, "scripted_half", torch.jit.script(half), [image], [half(torch.from_numpy(image))], share=1e-2)
+
+
+def write_torch_more(root):
+    """Operators of torch_order.c and torch_linear.c."""
+    import torch
+    f = torch.nn.functional
+
+    class More(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(1)
+            self.normed, self.both = torch.nn.utils.parametrizations.weight_norm(torch.nn.Linear(6, 3)), torch.nn.Bilinear(6, 6, 2)
+
+        def forward(self, x, y):
+            cube, image = x.reshape(2, 2, 6), x.reshape(1, 2, 3, 4)
+            order = [x.kthvalue(2, 1).values, x.median(1).values, x.median(), torch.cummax(x, 1)[0], torch.cummin(x, 0)[1], *torch.aminmax(x), *torch.aminmax(x, dim=1),
+                     torch.count_nonzero(x > 0, 1), torch.bucketize(x, torch.tensor([-0.5, 0.0, 0.5])), torch.searchsorted(y.sort(1).values, x, right=True), x.diff(dim=1, n=2),
+                     torch.diff((x > 0), dim=0), x.prod(1)]
+            place = [torch.rot90(x), torch.rot90(cube, 3, [0, 2]), x.diagonal(1), cube.diagonal(0, 0, 2), torch.diag_embed(x, -1), torch.diag(x[0]), torch.tril_indices(3, 4, 1),
+                     x.as_strided((3, 4), (5, 2), 1), f.unfold(image, (2, 3), padding=1, stride=2), f.fold(f.unfold(image, 2, dilation=(1, 2)), (3, 4), 2, dilation=(1, 2)),
+                     torch.scatter_reduce(x, 1, (x > 0).long(), y, "amax"), *torch.broadcast_tensors(x[:, :1], y[:1])]
+            linear = [torch.frac(3 * x), torch.sinc(x), torch.tensordot(cube, y, dims=([2], [1])), torch.kron(x[:2, :2], y[:2, :3]), torch.trace(x), torch.cross(x[:, :3], y[:, :3], dim=1),
+                      torch.linalg.norm(x), torch.linalg.norm(x, 3, 1), f.pairwise_distance(x, y), self.normed(x), self.both(x, y), f.mse_loss(x, y), f.l1_loss(x, y, reduction="sum"),
+                      f.affine_grid(x[:1, :6].reshape(1, 2, 3), [1, 1, 2, 2], False), f.avg_pool2d(image, 2, 1, divisor_override=3), f.avg_pool2d(image, 9, 9, ceil_mode=True),
+                      f.scaled_dot_product_attention(cube, cube, cube, torch.tensor([[False, False], [True, False]]))]
+            flat = lambda parts: torch.cat([p.flatten().float() for p in parts])
+            return flat(order), flat(place), flat(linear)
+
+    x, y = inputs()
+    args = torch.from_numpy(x), torch.from_numpy(y)
+    model = More().eval()
+    with torch.no_grad():
+        made = model(*args)
+        save_script(root, "more", torch.jit.trace(model, args), [x, y], made)
 
 
 def write_torch_quantised(root):
@@ -194,9 +224,6 @@ def write_mxnet(root):
                   list(zip(net.list_outputs(), [v.asnumpy() for v in made])), share=1e-5)
 
 
-<<<<<<< HEAD
-{"torch": write_torch, "torch_scripted": write_torch_scripted, "torch_quantised": write_torch_quantised, "tensorflow": write_tensorflow, "mxnet": write_mxnet}[sys.argv[1]](sys.argv[2])
-=======
 def write_keras(root):
     """keras.ops functions on the tensors of a model, in both files that Keras 3 writes: one vector of all that they make."""
     os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="")
@@ -229,5 +256,6 @@ def write_keras(root):
         zoo_case.save(root, "keras", name, [file], list(zip(("x", "image"), x)), [("output_0", made)], share=1e-5)
 
 
-{"torch": write_torch, "keras": write_keras, "tensorflow": write_tensorflow, "mxnet": write_mxnet}[sys.argv[1]](sys.argv[2])
->>>>>>> 5cad651 (keras: fifty more functions of keras.ops, in .h5 too; arrays among arguments; TensorFlow's bicubic table)
+WRITERS = {"torch": write_torch, "torch_more": write_torch_more, "torch_scripted": write_torch_scripted, "torch_quantised": write_torch_quantised,
+           "keras": write_keras, "tensorflow": write_tensorflow, "mxnet": write_mxnet}
+WRITERS[sys.argv[1]](sys.argv[2])
