@@ -254,6 +254,14 @@ int torch_full(torch *t, int n, const int64_t *dims, neo_dtype dtype, double v);
 tv torch_tuple_of(torch *t, int n, const int *ids);
 bool torch_dim(torch *t, const char *op, int64_t dim, int rank, int *out);
 
+/* ---- torch_complex.c ---- */
+/* Does the tensor, or one in the list, stand for complex numbers? */
+bool torch_is_complex(torch *t, const tv *v);
+/* Lists that values of a kept branch or loop are complex, if one is. */
+void torch_refuse_complex(torch *t, const neo_emitter *e, int n, const int *ids);
+/* A call with such an argument. */
+tv torch_complex_call(torch *t, torch_call *call);
+
 #define X(name, ours, fn, schema)
 #define X1(name, ours, fn, schema) tv fn(torch *t, torch_call *call);
 #include "frontends/torch_ops.def"

@@ -509,6 +509,8 @@ static void emit_if(script *s, ts_env *env, int condition, branch *b, int n, con
         mark_places(&value[i], &b[0].value[i], &b[1].value[i]);
     }
   for (int k = 0; k < 2; k++)
+    torch_refuse_complex(&s->t, &b[k].emitter, m.n, m.id[k]);
+  for (int k = 0; k < 2; k++)
     for (int i = 0; i < m.n; i++)
       neo_graph_add_output(b[k].emitter.graph, m.id[k][i],
                            neo_arena_printf(b[k].emitter.graph->arena, "y%d", i));

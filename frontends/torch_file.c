@@ -3,6 +3,7 @@
  *
  * Invariant: torch_weight_check holds for every weight before anything reads its elements: offset
  * and strides keep all of them inside the storage. */
+#include "frontends/complex.h"
 #include "frontends/torch.h"
 
 #include <stdlib.h>
@@ -215,7 +216,10 @@ static void add_outputs(torch *t, const tv *v, int depth, int *n) {
       add_outputs(t, &v->object->value[i], depth + 1, n);
   } else if (v->kind == TV_TENSOR || torch_is_number(v)) {
     neo_graph *graph = t->emitter.graph;
-    neo_graph_add_output(graph, torch_id(t, v), neo_arena_printf(graph->arena, "out%d", (*n)++));
+    int id = torch_id(t, v);
+    if (neo_complex_is(&t->emitter, id)) /* its parts, in a last dimension */
+      id = neo_complex_pack(&t->emitter, neo_complex_of(&t->emitter, id));
+    neo_graph_add_output(graph, id, neo_arena_printf(graph->arena, "out%d", (*n)++));
   } else if (v->kind == TV_POISON && !torch_poisoned(t) && !t->rerun) {
     torch_unsupported(t, "output", "a result that only training has");
   }

@@ -88,6 +88,8 @@ static void emit_loop(script *s, ts_env *env, loop *l, int trips, int condition)
   for (int i = 0; i < l->frame.n_captures && n < NEO_COUNT(inputs); i++)
     if (!l->emitter.graph->value[l->frame.inner[i]].constant)
       inputs[n++] = l->frame.outer[i];
+  torch_refuse_complex(&s->t, e, l->n, l->first);
+  torch_refuse_complex(&s->t, &l->emitter, l->n + 1, l->last);
   for (int k = 0; k <= l->n; k++)
     neo_graph_add_output(l->emitter.graph, l->last[k], k ? l->name[k - 1] : "condition");
   neo_emit_infer(&l->emitter);

@@ -254,6 +254,13 @@ static tv store(torch *t, const char *name, const tv *self, const tv *result) {
   return *self;
 }
 
+static bool takes_complex(torch *t, const torch_call *call) {
+  for (int i = 0; i < call->n_args; i++)
+    if (torch_is_complex(t, &call->arg[i]))
+      return true;
+  return false;
+}
+
 tv torch_call_op(torch *t, const char *op, const torch_args *args) {
   char name[80];
   torch_call call = {.op = op};
@@ -270,7 +277,10 @@ tv torch_call_op(torch *t, const char *op, const torch_args *args) {
   for (int i = 0; i < NEO_COUNT(rows); i++)
     if (strcmp(rows[i].name, name) == 0 && bind(t, &rows[i], args, &call)) {
       call.row = &rows[i];
-      tv out = rows[i].fn(t, &call);
+      bool complex = takes_complex(t, &call);
+      if (complex && in_place && call.arg[0].cell && call.arg[0].cell->base)
+        return torch_unsupported(t, op, "in place, of a view of complex numbers");
+      tv out = complex ? torch_complex_call(t, &call) : rows[i].fn(t, &call);
       return in_place ? store(t, name, &call.arg[0], &out) : out;
     }
   return no_row(t, op, args);

@@ -5,6 +5,7 @@
  * view whose base has another version than it saw is rebuilt before use; a change of a view is
  * written into its base (slices by concatenation with what lies before and behind), which is how
  * `x[:, 0] += y` reaches x. */
+#include "frontends/complex.h"
 #include "frontends/torch.h"
 
 #include <string.h>
@@ -178,6 +179,8 @@ static int capture(torch *t, torch_frame *frame, torch_frame *home, int value) {
     return neo_emit_int(frame->emitter, 0);
   }
   int outer = capture(t, frame->parent, home, value), inner;
+  if (neo_complex_is(frame->parent->emitter, outer))
+    torch_unsupported(t, "capture", "complex numbers in a branch or loop that is kept");
   for (int i = 0; i < frame->n_captures; i++)
     if (frame->outer[i] == outer)
       return frame->inner[i];
@@ -203,6 +206,8 @@ static int cell_id(torch *t, torch_cell *cell);
 /* The view's value from its base as it is now. */
 static int rebuild(torch *t, const torch_cell *cell, int base) {
   const neo_shape *list = &cell->list;
+  if (neo_complex_is(torch_emitter(t), base))
+    torch_unsupported(t, "view", "its base, of complex numbers, is changed in place");
   switch (cell->view) {
   case VIEW_SHAPE:
     return torch_reshape(t, base, list->rank, list->dim);

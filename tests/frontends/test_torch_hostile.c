@@ -87,6 +87,27 @@ static void masks_of_unknown_types_end(void **state) {
   refused(&z, NEO_BAD_INPUT, "reshape");
 }
 
+static void script_refused(const char *body, neo_status status, const char *part) {
+  zip_build z = {0};
+  script_archive(&z, body);
+  refused(&z, status, part);
+}
+
+/* An id of a complex value is its real part's: whoever does not know must not see it. */
+static void complex_numbers_do_not_pass_as_real(void **state) {
+  (void)state;
+  script_refused("    y = torch.complex(x, x)\n    return torch.tanh(y)\n", NEO_UNSUPPORTED,
+                 "(tanh): of complex numbers");
+  script_refused("    y = torch.complex(x, x)\n    z = torch.reshape(y, [-1])\n    return "
+                 "torch.mul(torch.matmul(y, y), z)\n",
+                 NEO_UNSUPPORTED, "(matmul): of complex numbers");
+  script_refused("    y = torch.fft_fft(x, None, -1, \"loud\")\n    return torch.abs(y)\n",
+                 NEO_UNSUPPORTED, "norm 'loud'");
+  script_refused("    y = torch.stft(torch.reshape(x, [-1]), 9000000000, 1, 0, None, False, True, "
+                 "True)\n    return torch.abs(y)\n",
+                 NEO_UNSUPPORTED, "frames of 9000000000 by 1");
+}
+
 static void pickles_cannot_call_anything(void **state) {
   (void)state;
   PICKLE("\x80\x02"
@@ -288,6 +309,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_sound_archive_is_read),
       cmocka_unit_test(masks_of_unknown_types_end),
+      cmocka_unit_test(complex_numbers_do_not_pass_as_real),
       cmocka_unit_test(pickles_cannot_call_anything),
       cmocka_unit_test(damaged_pickles),
       cmocka_unit_test(recursive_pickles),

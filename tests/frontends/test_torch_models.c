@@ -137,6 +137,13 @@ static void exported_detector_head(void **state) {
   reads_runs_agrees(&(model){.folder = "torch_export/ssd_head", .file = "model.pt2"});
 }
 
+/* torch.stft and istft, transforms of every kind, arithmetic of complex numbers. */
+static void complex_numbers(void **state) {
+  (void)state;
+  reads_runs_agrees(&(model){.folder = "torch_export/signal", .file = "model.pt2"});
+  reads_runs_agrees(&(model){.folder = "torchscript/signal", .file = "model.pt"});
+}
+
 static void exported_unet(void **state) {
   (void)state;
   reads_runs_agrees(&(model){.folder = "torch_export/unet", .file = "model.pt2"});
@@ -254,6 +261,7 @@ int main(void) {
       cmocka_unit_test(exported_encoder),
       cmocka_unit_test(exported_lstm),
       cmocka_unit_test(exported_detector_head),
+      cmocka_unit_test(complex_numbers),
       cmocka_unit_test(exported_unet),
       cmocka_unit_test(traced_encoder),
       cmocka_unit_test(traced_detector_head),
