@@ -15,6 +15,7 @@
 #include <string.h>
 
 #define MAX_NODES 1000000
+#define MAX_DEPTH 16
 
 static bool contains(const uint8_t *data, size_t size, const char *text) {
   size_t n = strlen(text);
@@ -65,6 +66,9 @@ static int count_outputs(mx_node *node) {
     return !mx_bool(node, "state_outputs", false) ? 1 : mx_is(node, "mode", "lstm", false) ? 3 : 2;
   if (strcmp(node->op, "moments") == 0)
     return 2;
+  if (strcmp(node->op, "_foreach") == 0 || strcmp(node->op, "_while_loop") == 0 ||
+      strcmp(node->op, "_cond") == 0)
+    return (int)neo_min_i64(mx_int(node, "num_outputs", 1), 100000);
   if (strcmp(node->op, "topk") == 0)
     return mx_is(node, "ret_typ", "both", false) ? 2 : 1;
   if (strncmp(node->op, "BatchNorm", 9) == 0 || strcmp(node->op, "LayerNorm") == 0 ||
@@ -111,6 +115,7 @@ static neo_status read_node(mx_import *im, const json_t *json, int index) {
   for (int k = 0; k < NEO_COUNT(keys) && !node->attrs; k++)
     if (json_object_size(json_object_get(json, keys[k])) > 0)
       node->attrs = json_object_get(json, keys[k]);
+  node->subgraphs = json_object_get(json, "subgraphs");
   node->n_outputs = count_outputs(node);
   if (im->status != NEO_OK)
     return im->status;
@@ -162,7 +167,9 @@ static void declared_shape(mx_node *node, neo_shape *out) {
 static void convert_variable(mx_import *im, mx_node *node, int index) {
   neo_shape shape = {0};
   neo_tensor *tensor = neo_map_get(&im->params.tensors, node->name);
-  if (tensor) {
+  if (im->bound && im->bound[index] != NEO_NO_VALUE) {
+    node->output[0] = im->bound[index];
+  } else if (tensor) {
     node->output[0] = neo_emit_tensor(&im->e, node->name, tensor);
   } else if (im->use[index] == 1) {
     node->output[0] = placeholder(im, node->name);
@@ -190,6 +197,90 @@ static void convert_node(mx_import *im, mx_node *node, int index) {
       node->output[k] = placeholder(im, node->name);
       node->poisoned |= k == 0;
     }
+}
+
+/* ---- bodies of control flow ------------------------------------------------------------------------------- */
+
+/* Argument k of the body is its variable number arg_nodes[k]. */
+static bool bind_arguments(mx_import *im, const json_t *json, int n, const int *args) {
+  const json_t *list = json_object_get(json, "arg_nodes");
+  if ((int)json_array_size(list) != n) {
+    im->status = broken(im, "a body of %zu arguments is given %d", json_array_size(list), n);
+    return false;
+  }
+  for (int k = 0; k < n; k++) {
+    json_int_t at = json_integer_value(json_array_get(list, (size_t)k));
+    if (at < 0 || at >= im->n) {
+      im->status = broken(im, "argument %d of a body is node %lld", k, (long long)at);
+      return false;
+    }
+    im->bound[at] = args[k];
+  }
+  return true;
+}
+
+static bool body_outputs(mx_import *im, const json_t *json, int n, int *out, bool *poisoned) {
+  const json_t *heads = json_object_get(json, "heads");
+  if ((int)json_array_size(heads) != n) {
+    im->status = broken(im, "a body has %zu outputs, %d are wanted", json_array_size(heads), n);
+    return false;
+  }
+  for (int k = 0; k < n; k++) {
+    const json_t *head = json_array_get(heads, (size_t)k);
+    json_int_t id = json_integer_value(json_array_get(head, 0)),
+               output = json_integer_value(json_array_get(head, 1));
+    if (id < 0 || id >= im->n || output < 0 || output >= im->node[id].n_outputs) {
+      im->status = broken(im, "output %d of a body does not exist", k);
+      return false;
+    }
+    out[k] = im->node[id].output[output];
+    *poisoned |= im->node[id].poisoned;
+  }
+  return true;
+}
+
+static bool convert_body(mx_import *im, const json_t *json, int n, const int *args) {
+  const json_t *nodes = json_object_get(json, "nodes");
+  im->expanded += (int64_t)json_array_size(nodes);
+  if (im->depth > MAX_DEPTH || im->expanded > MAX_NODES || json_array_size(nodes) == 0) {
+    im->status =
+        broken(im, "bodies of control flow come to more than %d nodes, or to none", MAX_NODES);
+    return false;
+  }
+  im->n = (int)json_array_size(nodes);
+  im->node = neo_arena_alloc(im->e.graph->arena, sizeof *im->node * (size_t)im->n);
+  im->bound = neo_arena_alloc(im->e.graph->arena, sizeof *im->bound * (size_t)im->n);
+  for (int i = 0; i < im->n; i++)
+    im->bound[i] = NEO_NO_VALUE;
+  find_labels(im, nodes);
+  bool ok = bind_arguments(im, json, n, args);
+  for (int i = 0; ok && i < im->n && im->status == NEO_OK; i++) {
+    im->status = read_node(im, json_array_get(nodes, (size_t)i), i);
+    if (im->status == NEO_OK)
+      convert_node(im, &im->node[i], i);
+  }
+  return ok && im->status == NEO_OK;
+}
+
+bool mx_subgraph(mx_node *node, int which, int n, const int *args, int n_out, int *out) {
+  mx_import *im = node->im;
+  const json_t *json = json_array_get(node->subgraphs, (size_t)which);
+  mx_import outer = *im;
+  const char *scope = im->e.scope;
+  bool poisoned = false;
+  if (!json) {
+    mx_unsupported(node, "body %d is absent", which);
+    return false;
+  }
+  im->depth++;
+  bool ok = convert_body(im, json, n, args) && body_outputs(im, json, n_out, out, &poisoned);
+  im->depth = outer.depth;
+  im->n = outer.n;
+  im->node = outer.node;
+  im->use = outer.use;
+  im->bound = outer.bound;
+  im->e.scope = scope;
+  return ok && !poisoned;
 }
 
 /* ---- outputs -------------------------------------------------------------------------------------------- */

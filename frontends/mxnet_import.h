@@ -4,6 +4,7 @@
  * mxnet_params.c  the .params file, of all three versions
  * mxnet_attr.c    attributes: Python text
  * mxnet_node.c    what converters use
+ * mxnet_flow.c    control flow
  * mxnet_math.c, mxnet_layer.c, mxnet_move.c, mxnet_rnn.c, mxnet_box.c   converters
  * mxnet_ops.def   one row per operator name (aliases have their own) */
 #ifndef NEO_FRONTENDS_MXNET_IMPORT_H
@@ -30,7 +31,7 @@ typedef struct mx_node {
   struct mx_import *im;
   const struct mx_row *row; /* NULL: a variable, or unknown */
   const char *op, *name;
-  const json_t *attrs; /* NULL: none */
+  const json_t *attrs, *subgraphs; /* NULL: none */
   int n_inputs, n_outputs;
   int *input;
   int *output;
@@ -42,7 +43,10 @@ typedef struct mx_import {
   mx_params params;
   int n;
   mx_node *node;
-  uint8_t *use; /* of variables: 1 only as a label, 2 otherwise */
+  uint8_t *use;     /* of variables: 1 only as a label, 2 otherwise */
+  int *bound;       /* of variables of a body: what they stand for; NULL: no body */
+  int depth;        /* of bodies */
+  int64_t expanded; /* nodes of bodies so far */
   neo_status status;
 } mx_import;
 
@@ -54,6 +58,9 @@ typedef struct mx_row {
 } mx_row;
 
 const mx_row *mx_row_find(const char *name);
+/* Subgraph `which` of the node, written in place, with these values for its arguments; false: it
+ * cannot be (said, or in im->status). */
+bool mx_subgraph(mx_node *node, int which, int n, const int *args, int n_out, int *out);
 
 /* ---- mxnet_attr.c: absent (or None): the default; anything else that does not parse is said ---- */
 const char *mx_text(const mx_node *node, const char *name, const char *otherwise);

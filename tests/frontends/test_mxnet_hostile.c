@@ -111,6 +111,28 @@ static void bad_symbols(void **state) {
          NEO_BAD_INPUT, "attribute axes is \"(0, x)\"");
 }
 
+#define FOREACH(locations, body)                                                                   \
+  "{\"nodes\": [{\"op\": \"null\", \"name\": \"data\", \"inputs\": []},"                           \
+  "{\"op\": \"_foreach\", \"name\": \"f\", \"attrs\": {\"num_outputs\": \"1\", \"num_out_data\": " \
+  "\"1\","                                                                                         \
+  "\"in_data_locs\": \"" locations "\", \"in_state_locs\": \"()\", \"remain_locs\": \"()\"},"      \
+  "\"inputs\": [[0,0]], \"subgraphs\": [" body "]}], \"arg_nodes\": [0], \"heads\": [[1,0]]}"
+#define BODY(arguments, head)                                                                      \
+  "{\"nodes\": [{\"op\": \"null\", \"name\": \"x\", \"inputs\": []}], \"arg_nodes\": " arguments   \
+  ", \"heads\": " head "}"
+
+static void bad_bodies(void **state) {
+  (void)state;
+  sound();
+  expect(FOREACH("(0,)", BODY("[0]", "[[0,0]]")), NEO_OK, "");
+  expect(FOREACH("(0,)", ""), NEO_UNSUPPORTED, "body 0 is absent");
+  expect(FOREACH("(3,)", BODY("[0]", "[[0,0]]")), NEO_UNSUPPORTED, "in_data_locs says 3 of 1");
+  expect(FOREACH("(0,)", BODY("[0, 0]", "[[0,0]]")), NEO_BAD_INPUT, "2 arguments is given 1");
+  expect(FOREACH("(0,)", BODY("[5]", "[[0,0]]")), NEO_BAD_INPUT, "is node 5");
+  expect(FOREACH("(0,)", BODY("[0]", "[[0,1]]")), NEO_BAD_INPUT, "does not exist");
+  expect(FOREACH("(0,)", BODY("[0]", "[]")), NEO_BAD_INPUT, "0 outputs, 1 are wanted");
+}
+
 static void an_array_of_impossible_size(void **state) {
   (void)state;
   char copy[4096];
@@ -131,6 +153,7 @@ int main(void) {
       cmocka_unit_test(a_sound_model_is_read),
       cmocka_unit_test(truncated),
       cmocka_unit_test(bad_symbols),
+      cmocka_unit_test(bad_bodies),
       cmocka_unit_test(an_array_of_impossible_size),
   };
   return cmocka_run_group_tests(tests, start, stop);

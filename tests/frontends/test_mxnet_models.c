@@ -12,6 +12,7 @@ static const rows_case cases[] = {
     {"gluon", "ssd", 0},
     {"gluon", "lstm_text", 1},
     {"gluon", "attention", 1},
+    {"gluon", "flow", 0},
 };
 
 static void stored_cases(void **state) {

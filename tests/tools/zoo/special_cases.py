@@ -1,6 +1,6 @@
 """Small models of operators that zoo networks lack, with the framework's own outputs: the `special` cases of tests/data.
 
-usage: special_cases.py torch|torch_more|torch_scripted|torch_quantised|tensorflow|keras|mxnet ROOT     whatever python has that framework (python.sh); writes ROOT/FORMAT/special
+usage: special_cases.py torch|torch_more|torch_scripted|torch_quantised|tensorflow|keras|mxnet|mxnet_flow ROOT     whatever python has that framework (python.sh); writes ROOT/FORMAT/special
 """
 import os
 import sys
@@ -224,6 +224,43 @@ def write_mxnet(root):
                   list(zip(net.list_outputs(), [v.asnumpy() for v in made])), share=1e-5)
 
 
+def write_mxnet_flow(root):
+    """Gluon's foreach, while_loop and cond, with several data, outputs and states."""
+    os.environ["MXNET_SUBGRAPH_BACKEND"] = "NONE"
+    import mxnet as mx
+
+    class Flow(mx.gluon.HybridBlock):
+        def __init__(self):
+            super().__init__()
+            with self.name_scope():
+                self.dense = mx.gluon.nn.Dense(4, in_units=4)
+
+        def hybrid_forward(self, F, x, n):
+            def body(data, states):
+                y = self.dense(data) + states[0]
+                return [y.tanh(), data * 2], [y, states[1] + 1]
+
+            made, last = F.contrib.foreach(body, x, [F.zeros((2, 4)), F.zeros((1,))])
+            first = F.slice_axis(x, axis=0, begin=0, end=1).reshape((2, 4))
+            steps, end = F.contrib.while_loop(lambda i, v: i < n.reshape((1,)), lambda i, v: (v * 2, [i + 1, self.dense(v)]), [F.zeros((1,)), first],
+                                              max_iterations=5)
+            flat = made[1].reshape((10, 4))
+            chosen = F.contrib.cond(F.sum(x) > 0, lambda: self.dense(flat) * 2, lambda: flat - 1)
+            steps = steps[0] if isinstance(steps, list) else steps
+            return made[0], made[1], last[0], last[1], end[0], end[1], chosen, F.slice_axis(steps, axis=0, begin=0, end=3)
+
+    mx.random.seed(1)
+    np.random.seed(1)
+    net = Flow()
+    net.initialize(mx.init.Normal(0.6))
+    net.hybridize()
+    x, n = np.random.normal(size=(5, 2, 4)).astype(np.float32), np.array([3], np.float32)
+    made = net(mx.nd.array(x), mx.nd.array(n))
+    net.export(os.path.join(zoo_case.folder(root, "gluon", "flow"), "flow"), epoch=0)
+    zoo_case.save(root, "gluon", "flow", ["flow-symbol.json", "flow-0000.params"], [("data0", x), ("data1", n)],
+                  [("out%d" % k, v.asnumpy()) for k, v in enumerate(made)], share=1e-5)
+
+
 def write_keras(root):
     """keras.ops functions on the tensors of a model, in both files that Keras 3 writes: one vector of all that they make."""
     os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="")
@@ -257,5 +294,5 @@ def write_keras(root):
 
 
 WRITERS = {"torch": write_torch, "torch_more": write_torch_more, "torch_scripted": write_torch_scripted, "torch_quantised": write_torch_quantised,
-           "keras": write_keras, "tensorflow": write_tensorflow, "mxnet": write_mxnet}
+           "keras": write_keras, "tensorflow": write_tensorflow, "mxnet": write_mxnet, "mxnet_flow": write_mxnet_flow}
 WRITERS[sys.argv[1]](sys.argv[2])
