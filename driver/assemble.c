@@ -486,6 +486,16 @@ static void set_up(assembly *a) {
   list_regions(a);
 }
 
+/* Strings are addresses of eight bytes, in kernels, plans and the runtime's operators. */
+static neo_status check_strings(neo_ctx *ctx, const neo_project *project, const neo_plan *plan) {
+  for (uint32_t v = 0; v < plan->n_values; v++)
+    if (plan->value[v].dtype == NEO_STR && neo_target_pointer_bytes(&project->target) < 8)
+      return neo_fail(ctx, NEO_UNSUPPORTED,
+                      "value '%s': strings need a processor of 64 bits, the target is %s",
+                      plan->value[v].name, project->target.arch);
+  return NEO_OK;
+}
+
 neo_status neo_assemble(neo_ctx *ctx, const neo_project *project, const neo_built *built,
                         neo_params *params, neo_arena *arena, neo_assembled *out) {
   assembly a = {.ctx = ctx,
@@ -502,6 +512,7 @@ neo_status neo_assemble(neo_ctx *ctx, const neo_project *project, const neo_buil
   add_inputs(&a);
   NEO_TRY(assembly_region(&a, 0));
   NEO_TRY(add_outputs(&a));
+  NEO_TRY(check_strings(ctx, project, plan));
   place(&a);
   plan->threads = (uint32_t)project->threads;
   plan->params_bytes = (int64_t)params->data.size;

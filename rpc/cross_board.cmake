@@ -4,6 +4,16 @@
 # build tree; the sources are C for libc alone, so there is nothing to configure. The runtime comes in as an archive:
 # the linker takes what the agent needs and leaves the artifact loader.
 
+# neo-run-ARCH runs artifacts there (examples/neo_run.c); not static, since it loads compiled.so.
+function(neo_cross_run arch dir compiler flags)
+  set(program ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/neo-run-${arch})
+  set(source ${CMAKE_SOURCE_DIR}/examples/neo_run.c)
+  add_custom_command(OUTPUT ${program}
+    COMMAND ${compiler} ${flags} -s -Wl,--gc-sections ${source} ${dir}/libboard.a -ldl -lpthread -lm -o ${program}
+    DEPENDS ${source} ${CMAKE_SOURCE_DIR}/include/neo/neo_rt.h neo-board-${arch} ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/neo-board-${arch} VERBATIM)
+  add_custom_target(neo-run-${arch} ALL DEPENDS ${program})
+endfunction()
+
 # neo_cross_board(arch [tuple [flags...]]): with the compiler TUPLE-gcc; TUPLE is ARCH-linux-gnu if not given
 function(neo_cross_board arch)
   set(tuple ${arch}-linux-gnu)
@@ -80,4 +90,7 @@ function(neo_cross_board arch)
             ${main} ${dir}/libboard.a ${tls} -lm -o ${program}
     DEPENDS ${objects} VERBATIM)
   add_custom_target(neo-board-${arch} ALL DEPENDS ${program})
+  if(NOT CROSS_CC_${arch} MATCHES "musl-gcc$")
+    neo_cross_run(${arch} ${dir} ${CROSS_CC_${arch}} "${flags}")
+  endif()
 endfunction()

@@ -15,4 +15,6 @@ target_link_options(neo_rt PRIVATE -Wl,--version-script=${CMAKE_SOURCE_DIR}/runt
 
 add_executable(run_model ${CMAKE_SOURCE_DIR}/examples/run_model.c)
 target_link_libraries(run_model PRIVATE neo_rt)
+add_executable(neo-run ${CMAKE_SOURCE_DIR}/examples/neo_run.c)
+target_link_libraries(neo-run PRIVATE neo_rt_archive)
 include(${CMAKE_CURRENT_LIST_DIR}/windows/build.cmake)

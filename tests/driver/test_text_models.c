@@ -225,9 +225,30 @@ static void filtered_words_are_not_filtered_again(void **state) {
   }
 }
 
+/* An element is an address of eight bytes. */
+static void strings_need_64_bits(void **state) {
+  char scratch[256], dir[300], path[300];
+  neo_project project;
+  neo_compile_result result;
+  (void)state;
+  scratch_create(&ctx, scratch);
+  snprintf(dir, sizeof dir, "%s/artifact", scratch);
+  snprintf(path, sizeof path, "%s/text.graph", scratch);
+  must(&ctx, neo_file_write(&ctx, path, text, strlen(text)));
+  neo_project_options options = {.model = path, .threads = 1, .target = "armv7"};
+  must(&ctx, neo_project_open(&ctx, &options, &project));
+  neo_compile_options output = {.output = dir};
+  assert_int_equal(neo_compile(&ctx, &project, NULL, &output, &result), NEO_UNSUPPORTED);
+  assert_non_null(strstr(ctx.message, "strings need a processor of 64 bits"));
+  neo_ctx_clear(&ctx);
+  neo_project_close(&project);
+  scratch_remove(&ctx, scratch);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(strings_run),
+      cmocka_unit_test(strings_need_64_bits),
       cmocka_unit_test(texts_are_printed_and_parsed),
       cmocka_unit_test(strings_are_no_numbers),
       cmocka_unit_test(filtered_words_are_not_filtered_again),

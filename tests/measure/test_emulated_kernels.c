@@ -131,7 +131,7 @@ static void run_target(const emulated_target *t, int each) {
   if (each < EACH || scalar) /* what needs vectors is in no kernel */
     return;
   for (int k = 0; k < neo_rule_count(); k++)
-    if (e.rule_runs[k] == 0 && strncmp(neo_rule_get(k)->name, "gpu_", 4) != 0)
+    if (e.rule_runs[k] == 0 && neo_rule_get(k)->device != NEO_RULE_GPU)
       fail_msg("rule %s was in no kernel", neo_rule_get(k)->name);
   for (int k = 0; k < neo_intrinsic_count(); k++)
     if (e.intrinsic_runs[k] == 0)
