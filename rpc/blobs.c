@@ -12,7 +12,8 @@
 #include "rpc/blobs.h"
 
 #include <string.h>
-#include <sys/mman.h>
+
+#include "runtime/os.h"
 
 enum { BUCKETS = 1024, ALIGN = 64, GIVE_BACK = 1 << 20, PAGE = 4096 };
 
@@ -49,11 +50,8 @@ neo_status neo_blobs_create(neo_ctx *ctx, size_t capacity, neo_blobs **out) {
   neo_blobs *b = neo_alloc(ctx, sizeof(*b));
   extent *all = neo_alloc(ctx, sizeof(*all));
   capacity = capacity / PAGE * PAGE;
-  void *map = MAP_FAILED;
-  if (b && all && capacity)
-    map = mmap(NULL, capacity, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE,
-               -1, 0);
-  if (map == MAP_FAILED) {
+  void *map = b && all && capacity ? neo_os_pages_share(capacity) : NULL;
+  if (!map) {
     neo_free(ctx, all);
     neo_free(ctx, b);
     return neo_fail(ctx, NEO_NO_MEMORY, "board: a cache of %zu bytes cannot be made", capacity);
@@ -75,7 +73,7 @@ void neo_blobs_destroy(neo_blobs *b) {
     neo_free(&ctx, b->first);
     b->first = next;
   }
-  munmap(b->map, b->capacity);
+  neo_os_pages_release(b->map, b->capacity);
   neo_free(&ctx, b);
 }
 
@@ -99,7 +97,7 @@ static void evict(neo_ctx *ctx, neo_blobs *b, extent *e) {
   e->used = 0;
   if (e->size >= GIVE_BACK) {
     size_t begin = (e->offset + PAGE - 1) / PAGE * PAGE, end = (e->offset + e->size) / PAGE * PAGE;
-    madvise(b->map + begin, end - begin, MADV_REMOVE); /* only a hint */
+    neo_os_pages_forget(b->map + begin, end - begin);
   }
   join_next(ctx, e);
   if (e->before)
@@ -173,5 +171,5 @@ bool neo_blobs_get(neo_blobs *b, const char *key, const void **data, size_t *siz
 }
 
 void neo_blobs_protect(neo_blobs *b) {
-  mprotect(b->map, b->capacity, PROT_READ);
+  neo_os_pages_protect(b->map, b->capacity);
 }

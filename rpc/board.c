@@ -13,18 +13,12 @@
  * kernel kills it if this process dies. */
 #include "rpc/board.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <sched.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-enum { SETUP_MS = 20000, GRACE_MS = 200, SEND_MS = 60000, CANARY_TRIES = 50, CANARY_FACTOR = 4 };
+#include "runtime/os.h"
+
+enum { SEND_MS = 60000, CANARY_TRIES = 50, CANARY_FACTOR = 4 };
 
 typedef struct board {
   neo_ctx *ctx;
@@ -172,7 +166,7 @@ static int64_t memory_of(const neo_job_kernel *k, uint32_t threads) {
 }
 
 static neo_status check_memory(board *b) {
-  int64_t has = (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
+  int64_t has = neo_os_memory();
   int64_t needs =
       memory_of(&b->job.kernel, b->job.threads) + memory_of(&b->job.incumbent, b->job.threads);
   if (has > 0 && needs > has / 4 * 3)
@@ -195,150 +189,24 @@ static neo_status find_job(board *b) {
   return NEO_OK;
 }
 
-/* ---- jobs: the child ---------------------------------------------------------------------------------- */
-
-static void sleep_ms(int ms) {
-  struct timespec pause = {ms / 1000, (ms % 1000) * 1000000L};
-  nanosleep(&pause, NULL);
-}
-
-/* 1: a byte; 0: the pipe was closed; -1: time is up. */
-static int read_byte(int fd, int timeout_ms, char *out) {
-  struct pollfd p = {.fd = fd, .events = POLLIN};
-  int n;
-  do
-    n = poll(&p, 1, timeout_ms);
-  while (n < 0 && errno == EINTR);
-  if (n == 0)
-    return -1;
-  return read(fd, out, 1) == 1 ? 1 : 0;
-}
-
-/* Waits for the child's end at most `ms`; *out_status is untouched if it did not come. */
-static bool reap(pid_t pid, int ms, int *out_status) {
-  for (int i = 0; i <= ms; i++) {
-    if (waitpid(pid, out_status, WNOHANG) == pid)
-      return true;
-    sleep_ms(1);
-  }
-  return false;
-}
-
-static int end_child(pid_t pid) {
-  int status = 0;
-  kill(-pid, SIGKILL);
-  kill(pid, SIGKILL);
-  while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-    continue;
-  return status;
-}
-
-static void fill_result(board *b, neo_job_outcome outcome, int signal_number, const char *text) {
+void neo_board_outcome(const neo_board_job *job, neo_job_outcome outcome, int signal_number,
+                       const char *text, neo_job_result *out) {
   static const char *const phases[] = {
 #define X(name, text) text,
       NEO_PHASES(X)
 #undef X
   };
-  neo_job_result_fini(&b->result);
-  memset(&b->result, 0, sizeof(b->result));
-  unsigned phase = atomic_load(&b->shared->phase);
-  b->result.outcome = outcome;
-  b->result.signal = signal_number;
-  snprintf(b->result.phase, sizeof(b->result.phase), "%s",
-           phase < NEO_PHASE_COUNT ? phases[phase] : "?");
-  snprintf(b->result.text, sizeof(b->result.text), "%s", text);
+  unsigned phase = atomic_load(&job->shared->phase);
+  neo_job_result_fini(out);
+  memset(out, 0, sizeof(*out));
+  out->outcome = outcome;
+  out->signal = signal_number;
+  snprintf(out->phase, sizeof(out->phase), "%s", phase < NEO_PHASE_COUNT ? phases[phase] : "?");
+  snprintf(out->text, sizeof(out->text), "%s", text);
 }
 
-static void hung(board *b, pid_t pid, int after_ms) {
-  char text[128];
-  int status = 0;
-  kill(-pid, SIGTERM);
-  if (!reap(pid, GRACE_MS, &status))
-    end_child(pid);
-  kill(-pid, SIGKILL); /* whatever else is in its group */
-  snprintf(text, sizeof(text), "no answer within %d ms", after_ms);
-  fill_result(b, NEO_OUTCOME_HANG, 0, text);
-}
-
-static void died(board *b, pid_t pid) {
-  char text[128];
-  int status = 0;
-  if (!reap(pid, GRACE_MS, &status))
-    status = end_child(pid);
-  kill(-pid, SIGKILL);
-  int number = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-  if (number == SIGXCPU) {
-    fill_result(b, NEO_OUTCOME_HANG, number, "used more processor time than its time-out allows");
-    return;
-  }
-  if (number)
-    snprintf(text, sizeof(text), "killed by signal %d (%s)", number, strsignal(number));
-  else
-    snprintf(text, sizeof(text), "exited with %d and without a result", WEXITSTATUS(status));
-  fill_result(b, NEO_OUTCOME_CRASH, number, text);
-}
-
-/* Reads the frame that follows the ready byte. */
-static void read_result(board *b, pid_t pid, int fd) {
-  neo_frame frame = {0};
-  neo_job_result result;
-  uint64_t before = neo_now_ns(b->ctx);
-  neo_status status = neo_frame_receive(b->ctx, fd, &frame, (int)b->job.timeout_ms);
-  double waited_ms = (double)(neo_now_ns(b->ctx) - before) * 1e-6;
-  if (status == NEO_OK)
-    status = neo_job_result_decode(b->ctx, (const uint8_t *)frame.payload.data, frame.payload.size,
-                                   &result);
-  neo_buf_fini(&frame.payload);
-  if (status == NEO_OK) {
-    end_child(pid);
-    b->result = result;
-  } else if (status == NEO_NO_MEMORY) {
-    end_child(pid);
-    fill_result(b, NEO_OUTCOME_BOARD, 0, b->ctx->message);
-  } else if (status == NEO_UNREACHABLE && waited_ms < b->job.timeout_ms) {
-    died(b, pid);
-  } else if (status == NEO_UNREACHABLE) {
-    hung(b, pid, (int)b->job.timeout_ms);
-  } else {
-    end_child(pid);
-    fill_result(b, NEO_OUTCOME_CRASH, 0, "damaged its own result");
-  }
-  neo_ctx_clear(b->ctx);
-}
-
-static void watch(board *b, pid_t pid, int fd) {
-  char byte = 0;
-  int got = read_byte(fd, SETUP_MS, &byte);
-  if (got > 0 && byte == NEO_CHILD_READY)
-    read_result(b, pid, fd);
-  else if (got < 0)
-    hung(b, pid, SETUP_MS);
-  else
-    died(b, pid);
-}
-
-static void run_child(board *b) {
-  int fd[2];
-  if (pipe2(fd, O_CLOEXEC) != 0) {
-    fill_result(b, NEO_OUTCOME_BOARD, 0, strerror(errno));
-    return;
-  }
-  atomic_store(&b->shared->phase, NEO_PHASE_SETUP);
-  fflush(NULL);
-  pid_t pid = fork();
-  if (pid == 0) {
-    close(fd[0]);
-    neo_board_child(b->ctx, &b->found, fd[1]);
-    _exit(1);
-  }
-  close(fd[1]);
-  if (pid < 0) {
-    fill_result(b, NEO_OUTCOME_BOARD, 0, strerror(errno));
-  } else {
-    setpgid(pid, pid); /* as the child does: whoever is first */
-    watch(b, pid, fd[0]);
-  }
-  close(fd[0]);
+static void board_failed(board *b) {
+  neo_board_outcome(&b->found, NEO_OUTCOME_BOARD, 0, b->ctx->message, &b->result);
 }
 
 /* ---- the canary ------------------------------------------------------------------------------------------ */
@@ -351,7 +219,7 @@ static neo_status canary(board *b) {
                       "the canary computes wrongly: this board cannot be trusted");
     if (ns <= CANARY_FACTOR * b->canary_ns)
       return NEO_OK;
-    sleep_ms(10);
+    neo_os_sleep(10);
   }
   return neo_fail(b->ctx, NEO_INTERNAL,
                   "the canary takes %.1f times as long as when the board started",
@@ -377,10 +245,10 @@ static neo_status on_job(board *b, const neo_frame *frame) {
   if (status == NEO_OK && b->faulted)
     status = canary(b);
   if (status == NEO_OK) {
-    run_child(b);
+    neo_board_process(b->ctx, &b->found, &b->result);
     b->faulted = b->result.outcome == NEO_OUTCOME_CRASH || b->result.outcome == NEO_OUTCOME_HANG;
   } else {
-    fill_result(b, NEO_OUTCOME_BOARD, 0, b->ctx->message);
+    board_failed(b);
   }
   neo_ctx_clear(b->ctx);
   b->result.board_ns = (double)(neo_now_ns(b->ctx) - before);
@@ -434,32 +302,10 @@ static neo_status serve(board *b) {
   return status == NEO_UNREACHABLE ? NEO_OK : status;
 }
 
-static void allowed_cpus(neo_board_options *o) {
-  cpu_set_t set;
-  if (o->n_cpus > 0 || sched_getaffinity(0, sizeof(set), &set) != 0)
-    return;
-  for (int i = 0; i < CPU_SETSIZE && o->n_cpus < NEO_COUNT(o->cpus); i++)
-    if (CPU_ISSET(i, &set))
-      o->cpus[o->n_cpus++] = i;
-}
-
-/* Where the caller wants measuring done this process stays, too: the other cores are busy building,
- * and between two jobs the measuring ones are not. Without the right to, it runs anywhere. */
-static void stay_on_cpus(const neo_board_options *o) {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  for (int i = 0; i < o->n_cpus; i++)
-    if (o->cpus[i] < CPU_SETSIZE)
-      CPU_SET(o->cpus[i], &set);
-  if (o->n_cpus > 0 && sched_setaffinity(0, sizeof(set), &set) != 0)
-    errno = 0;
-}
-
 static size_t default_cache(void) {
   const size_t most = (size_t)2 << 30;
-  long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
-  size_t half = pages > 0 && page > 0 ? (size_t)pages * (size_t)page / 2 : most;
-  return half < most ? half : most;
+  size_t half = (size_t)neo_os_memory() / 2;
+  return half && half < most ? half : most;
 }
 
 neo_status neo_board_serve(neo_ctx *ctx, const neo_board_options *options) {
@@ -469,23 +315,24 @@ neo_status neo_board_serve(neo_ctx *ctx, const neo_board_options *options) {
     return neo_fail(ctx, NEO_NO_MEMORY, "board: out of memory");
   b->ctx = ctx;
   b->options = *options;
-  stay_on_cpus(options);
-  allowed_cpus(&b->options);
-  void *shared = mmap(NULL, sizeof(neo_board_shared), PROT_READ | PROT_WRITE,
-                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  neo_status status = shared != MAP_FAILED ? neo_blobs_create(ctx, cache, &b->blobs)
-                                           : neo_fail(ctx, NEO_NO_MEMORY, "board: out of memory");
+  /* Where the caller wants measuring done this process stays, too: the other cores are busy
+   * building, and between two jobs the measuring ones are not. */
+  neo_os_stay_on(options->cpus, options->n_cpus);
+  if (options->n_cpus == 0)
+    b->options.n_cpus = neo_os_cpus(b->options.cpus, NEO_COUNT(b->options.cpus));
+  b->shared = neo_board_share(options);
+  neo_status status = b->shared ? neo_blobs_create(ctx, cache, &b->blobs)
+                                : neo_fail(ctx, NEO_NO_MEMORY, "board: out of memory");
   if (status == NEO_OK && options->counters)
     status = neo_count_open(ctx, options->counters, &b->counters);
   if (status == NEO_OK) {
-    b->shared = shared;
-    b->canary_ns = canary_baseline(ctx);
+    b->found.shared = b->shared;
+    b->canary_ns = options->child ? 0 : canary_baseline(ctx);
     status = serve(b);
   }
   neo_count_close(b->counters);
   neo_blobs_destroy(b->blobs);
-  if (shared != MAP_FAILED)
-    munmap(shared, sizeof(neo_board_shared));
+  neo_board_unshare(b->shared);
   neo_free(ctx, b);
   return status;
 }

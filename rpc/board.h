@@ -47,8 +47,23 @@ typedef struct neo_board_job {
  * RESULT frame. */
 #define NEO_CHILD_READY 'R'
 
-/* Runs the job in this (forked) process and writes to the pipe; does not return. */
+/* Runs the job in this process, which is its own, and writes to the pipe; does not return. */
 void neo_board_child(neo_ctx *ctx, const neo_board_job *job, int pipe_fd);
+
+/* ---- board_process.c; windows/board_process_windows.c ---- */
+/* Memory that children write, too; NULL: none. */
+neo_board_shared *neo_board_share(const neo_board_options *options);
+void neo_board_unshare(neo_board_shared *shared);
+/* Runs the job in a process of its own; whatever happens to that is an outcome. */
+void neo_board_process(neo_ctx *ctx, const neo_board_job *job, neo_job_result *out);
+/* In that process, before foreign code runs: limits, blobs read-only, no descriptor but the pipe.
+ */
+void neo_board_disposable(const neo_board_job *job, int pipe_fd);
+
+/* ---- board.c ---- */
+/* Makes *out the outcome of a job that gave no result itself; the phase is the one it is in. */
+void neo_board_outcome(const neo_board_job *job, neo_job_outcome outcome, int signal_number,
+                       const char *text, neo_job_result *out);
 
 /* The page that the emulator's plugin counts in. */
 neo_status neo_count_open(neo_ctx *ctx, const char *path, neo_counters **out);

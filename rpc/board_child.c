@@ -5,20 +5,10 @@
  * memory made; the ready byte starts the parent's time-out; only then does foreign code run. The
  * phase stands in memory shared with the parent. The process ends with _exit: nothing of the
  * parent's (buffers, handlers) runs twice. */
-#include <errno.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "rpc/board.h"
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { LIMIT_ADDRESS_SPACE = 0 }; /* the sanitizers map terabytes */
-#else
-enum { LIMIT_ADDRESS_SPACE = 1 };
-#endif
 
 /* Constants from this size on are used where they lie, in the cache, which is read-only here.
  * Smaller ones stay in the processor's caches from run to run: in small pages, at some place that a
@@ -48,63 +38,6 @@ typedef struct child {
 
 static void enter(child *c, neo_phase phase) {
   atomic_store(&c->job->shared->phase, (unsigned char)phase);
-}
-
-/* ---- the process ------------------------------------------------------------------------------------ */
-
-static int64_t bytes_of(const neo_job_kernel *k) {
-  int64_t sum = k->work_bytes;
-  for (uint32_t i = 0; i < k->n_buffers; i++)
-    sum += k->bytes[i];
-  return sum;
-}
-
-static int64_t mapped_now(void) {
-  FILE *file = fopen("/proc/self/statm", "re");
-  long long pages = 0;
-  if (file && fscanf(file, "%lld", &pages) != 1)
-    pages = 0;
-  if (file)
-    fclose(file);
-  return pages * (int64_t)sysconf(_SC_PAGESIZE);
-}
-
-static void limit(int resource, int64_t value) {
-  struct rlimit now;
-  if (getrlimit(resource, &now) != 0)
-    return;
-  rlim_t wanted = (rlim_t)value;
-  now.rlim_cur = now.rlim_max == RLIM_INFINITY || wanted < now.rlim_max ? wanted : now.rlim_max;
-  setrlimit(resource, &now);
-}
-
-/* Own buffers, saved outputs and cold copies of a job, threads' stacks, and half a gigabyte for all
- * else. */
-static void limit_memory(const neo_job *job) {
-  int64_t mapped = mapped_now(), own = bytes_of(&job->kernel) + bytes_of(&job->incumbent);
-  int64_t scratch =
-      (job->kernel.scratch_bytes + job->incumbent.scratch_bytes + 8192) * job->threads;
-  if (LIMIT_ADDRESS_SPACE && mapped > 0)
-    limit(RLIMIT_AS,
-          mapped + 8 * own + 4 * scratch + (int64_t)job->threads * (16 << 20) + (512 << 20));
-}
-
-static void become_disposable(const neo_board_job *job, int pipe_fd) {
-  static const int signals[] = {SIGINT, SIGTERM, SIGPIPE, SIGSEGV, SIGBUS,
-                                SIGILL, SIGFPE,  SIGABRT, SIGTRAP, SIGXCPU};
-  setpgid(0, 0);
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
-  for (int i = 0; i < NEO_COUNT(signals); i++)
-    signal(signals[i], SIG_DFL);
-  limit(RLIMIT_CORE, 0);
-  limit(RLIMIT_FSIZE, 0);
-  limit(RLIMIT_CPU, ((int64_t)job->job->timeout_ms / 1000 + 20) * job->job->threads + 2);
-  limit_memory(job->job);
-  if (job->options->in_fd != pipe_fd)
-    close(job->options->in_fd);
-  if (job->options->out_fd != pipe_fd && job->options->out_fd != job->options->in_fd)
-    close(job->options->out_fd);
-  neo_blobs_protect(job->blobs);
 }
 
 /* ---- outcomes ---------------------------------------------------------------------------------------- */
@@ -317,7 +250,7 @@ static void send_result(child *c) {
 
 void neo_board_child(neo_ctx *ctx, const neo_board_job *job, int pipe_fd) {
   child c = {.ctx = ctx, .job = job, .pipe_fd = pipe_fd};
-  become_disposable(job, pipe_fd);
+  neo_board_disposable(job, pipe_fd);
   neo_status status = prepare(&c);
   if (status == NEO_OK)
     status = job->job->kind == NEO_JOB_RUN ? run_job(&c) : measure_job(&c);

@@ -9,13 +9,11 @@
  * closes. */
 #include "rpc/rpc.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-enum { CHUNK = 64 << 10, PIPE_CHUNK = 4096, SMALL = 4000 };
+#include "rpc/stream.h"
+
+enum { CHUNK = 64 << 10, SMALL = 4000 };
 
 static void put_le(uint8_t *at, uint64_t v, int bytes) {
   for (int i = 0; i < bytes; i++)
@@ -65,78 +63,12 @@ static neo_status check_crc(neo_ctx *ctx, const uint8_t *header, const neo_frame
   return crc == want ? NEO_OK : neo_fail(ctx, NEO_BAD_INPUT, "frame: checksum does not match");
 }
 
-/* ---- waiting ---------------------------------------------------------------------------------- */
-
-/* 0: no deadline. */
-static uint64_t deadline_of(neo_ctx *ctx, int timeout_ms) {
-  return timeout_ms > 0 ? neo_now_ns(ctx) + (uint64_t)timeout_ms * 1000000u : 0;
-}
-
-static neo_status wait_for(neo_ctx *ctx, int fd, short events, uint64_t deadline) {
-  for (;;) {
-    uint64_t now = neo_now_ns(ctx);
-    if (deadline && now >= deadline)
-      return neo_fail(ctx, NEO_UNREACHABLE, "stream: the peer did not %s in time",
-                      events == POLLIN ? "answer" : "read");
-    int ms = deadline ? (int)neo_min_i64((int64_t)((deadline - now) / 1000000u) + 1, 1 << 30) : -1;
-    struct pollfd p = {.fd = fd, .events = events};
-    int n = poll(&p, 1, ms);
-    if (n > 0)
-      return NEO_OK; /* ready, or an error that read or write will name */
-    if (n < 0 && errno != EINTR && errno != EAGAIN)
-      return neo_fail(ctx, NEO_UNREACHABLE, "stream: poll: %s", strerror(errno));
-  }
-}
-
-static ssize_t write_some(int fd, const uint8_t *data, size_t size, bool deadline) {
-  ssize_t n = send(fd, data, size, MSG_NOSIGNAL | (deadline ? MSG_DONTWAIT : 0));
-  if (n < 0 && errno == ENOTSOCK) /* a pipe: with POLLOUT this much never blocks */
-    n = write(fd, data, deadline && size > PIPE_CHUNK ? PIPE_CHUNK : size);
-  return n;
-}
-
-static neo_status write_all(neo_ctx *ctx, int fd, const void *data, size_t size,
-                            uint64_t deadline) {
-  const uint8_t *at = data;
-  while (size > 0) {
-    if (deadline)
-      NEO_TRY(wait_for(ctx, fd, POLLOUT, deadline));
-    ssize_t n = write_some(fd, at, size, deadline != 0);
-    if (n < 0 && errno == EAGAIN && !deadline)
-      NEO_TRY(wait_for(ctx, fd, POLLOUT, 0)); /* the fd is non-blocking */
-    if (n < 0 && errno != EINTR && errno != EAGAIN)
-      return neo_fail(ctx, NEO_UNREACHABLE, "stream: write: %s", strerror(errno));
-    if (n > 0) {
-      at += n;
-      size -= (size_t)n;
-    }
-  }
-  return NEO_OK;
-}
-
-/* Reads between 1 and size bytes. */
-static neo_status read_some(neo_ctx *ctx, int fd, uint8_t *data, size_t size, uint64_t deadline,
-                            size_t *out) {
-  for (;;) {
-    NEO_TRY(wait_for(ctx, fd, POLLIN, deadline));
-    ssize_t n = read(fd, data, size);
-    if (n == 0)
-      return neo_fail(ctx, NEO_UNREACHABLE, "stream: closed by the peer");
-    if (n < 0 && errno != EINTR && errno != EAGAIN)
-      return neo_fail(ctx, NEO_UNREACHABLE, "stream: read: %s", strerror(errno));
-    if (n > 0) {
-      *out = (size_t)n;
-      return NEO_OK;
-    }
-  }
-}
-
 /* ---- the three functions ------------------------------------------------------------------------- */
 
 neo_status neo_frame_send_more(neo_ctx *ctx, int fd, const neo_frame *frame, const void *more,
                                size_t more_size, int timeout_ms) {
   uint8_t header[NEO_FRAME_HEADER];
-  uint64_t deadline = deadline_of(ctx, timeout_ms);
+  uint64_t deadline = neo_stream_deadline(ctx, timeout_ms);
   if (frame->payload.failed)
     return neo_fail(ctx, NEO_NO_MEMORY, "frame: out of memory for its payload");
   if (frame->payload.size > NEO_FRAME_MAX || more_size > NEO_FRAME_MAX - frame->payload.size)
@@ -148,12 +80,12 @@ neo_status neo_frame_send_more(neo_ctx *ctx, int fd, const neo_frame *frame, con
     memcpy(both, header, sizeof(header));
     if (frame->payload.size)
       memcpy(both + sizeof(header), frame->payload.data, frame->payload.size);
-    NEO_TRY(write_all(ctx, fd, both, sizeof(header) + frame->payload.size, deadline));
+    NEO_TRY(neo_stream_write(ctx, fd, both, sizeof(header) + frame->payload.size, deadline));
   } else {
-    NEO_TRY(write_all(ctx, fd, header, sizeof(header), deadline));
-    NEO_TRY(write_all(ctx, fd, frame->payload.data, frame->payload.size, deadline));
+    NEO_TRY(neo_stream_write(ctx, fd, header, sizeof(header), deadline));
+    NEO_TRY(neo_stream_write(ctx, fd, frame->payload.data, frame->payload.size, deadline));
   }
-  return write_all(ctx, fd, more, more_size, deadline);
+  return neo_stream_write(ctx, fd, more, more_size, deadline);
 }
 
 neo_status neo_frame_send(neo_ctx *ctx, int fd, const neo_frame *frame, int timeout_ms) {
@@ -162,16 +94,17 @@ neo_status neo_frame_send(neo_ctx *ctx, int fd, const neo_frame *frame, int time
 
 neo_status neo_frame_receive(neo_ctx *ctx, int fd, neo_frame *frame, int timeout_ms) {
   uint8_t header[NEO_FRAME_HEADER], chunk[CHUNK];
-  uint64_t deadline = deadline_of(ctx, timeout_ms);
+  uint64_t deadline = neo_stream_deadline(ctx, timeout_ms);
   uint32_t length, crc;
   size_t got;
   neo_buf_clear(&frame->payload);
   for (size_t at = 0; at < sizeof(header); at += got)
-    NEO_TRY(read_some(ctx, fd, header + at, sizeof(header) - at, deadline, &got));
+    NEO_TRY(neo_stream_read(ctx, fd, header + at, sizeof(header) - at, deadline, &got));
   NEO_TRY(header_read(ctx, header, frame, &length, &crc));
   while (frame->payload.size < length && !frame->payload.failed) {
     size_t want = length - frame->payload.size;
-    NEO_TRY(read_some(ctx, fd, chunk, want < sizeof(chunk) ? want : sizeof(chunk), deadline, &got));
+    NEO_TRY(neo_stream_read(ctx, fd, chunk, want < sizeof(chunk) ? want : sizeof(chunk), deadline,
+                            &got));
     neo_buf_append(&frame->payload, chunk, got);
   }
   return check_crc(ctx, header, frame, crc);

@@ -166,6 +166,8 @@ typedef struct neo_board_options {
   int in_fd, out_fd;
   int cpus[64], n_cpus; /* to pin measuring to; 0: all allowed */
   size_t cache_bytes;   /* blobs; 0: 2 GiB */
+  bool child;           /* this process is of one job and runs it itself (systems without fork) */
+  const char *shared;   /* of such a process: how it finds its parent's memory */
   const char *counters; /* a file of the emulator that runs the board: candidates are counted, not
                            timed, against no incumbent; NULL: timed */
 } neo_board_options;

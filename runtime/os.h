@@ -32,6 +32,13 @@ bool neo_os_pages_commit(void *begin, size_t size);
 void neo_os_pages_present(void *begin, size_t size);
 void neo_os_pages_release(void *begin, size_t size); /* as reserved */
 
+/* Memory that is shared with processes forked later, all there and all zero; NULL: none. */
+void *neo_os_pages_share(size_t size);
+void neo_os_pages_forget(void *begin,
+                         size_t size); /* whole pages of it: a hint that they are free */
+void neo_os_pages_protect(void *begin, size_t size); /* from now on read-only for this process */
+int64_t neo_os_memory(void);                         /* of the machine; 0: not known */
+
 /* ---- processors --------------------------------------------------------------------------------- */
 
 /* Where a thread may run. */
@@ -45,6 +52,9 @@ int neo_os_cpus(int *cpus, int most);
 int neo_os_cpu_now(void); /* -1: not known */
 /* Pins the calling thread; what the system refuses is ignored: pinning is a hint. */
 void neo_os_pin(int cpu);
+/* The calling thread, and those that it starts, run on these from now on: a hint. */
+void neo_os_stay_on(const int *cpus, int n);
+void neo_os_sleep(int ms);
 void neo_os_affinity_get(neo_os_affinity *out);
 void neo_os_affinity_set(const neo_os_affinity *affinity); /* does nothing if it was not known */
 

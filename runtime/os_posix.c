@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 _Static_assert(sizeof(cpu_set_t) <= sizeof(((neo_os_affinity *)0)->set), "a set of cpus fits");
@@ -97,6 +98,25 @@ void neo_os_pages_release(void *begin, size_t size) {
     munmap(begin, size);
 }
 
+void *neo_os_pages_share(size_t size) {
+  void *map =
+      mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  return map == MAP_FAILED ? NULL : map;
+}
+
+void neo_os_pages_forget(void *begin, size_t size) {
+  madvise(begin, size, MADV_REMOVE);
+}
+
+void neo_os_pages_protect(void *begin, size_t size) {
+  mprotect(begin, size, PROT_READ);
+}
+
+int64_t neo_os_memory(void) {
+  long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+  return pages > 0 && page > 0 ? (int64_t)pages * page : 0;
+}
+
 /* ---- processors ---------------------------------------------------------------------------------- */
 
 int neo_os_cpus(int *cpus, int most) {
@@ -121,6 +141,21 @@ void neo_os_pin(int cpu) {
   CPU_ZERO(&set);
   CPU_SET(cpu, &set);
   sched_setaffinity(0, sizeof(set), &set);
+}
+
+void neo_os_stay_on(const int *cpus, int n) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (int i = 0; i < n; i++)
+    if (cpus[i] < CPU_SETSIZE)
+      CPU_SET(cpus[i], &set);
+  if (n > 0)
+    sched_setaffinity(0, sizeof(set), &set);
+}
+
+void neo_os_sleep(int ms) {
+  struct timespec pause = {ms / 1000, (ms % 1000) * 1000000L};
+  nanosleep(&pause, NULL);
 }
 
 void neo_os_affinity_get(neo_os_affinity *out) {

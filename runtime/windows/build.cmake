@@ -51,4 +51,12 @@ add_custom_command(OUTPUT ${NEO_WINDOWS_DIR}/neo_rt.dll ${NEO_WINDOWS_DIR}/libne
 add_custom_command(OUTPUT ${NEO_WINDOWS_DIR}/run_model.exe
   COMMAND ${link} -Wl,--stack,8388608 ${example} ${NEO_WINDOWS_DIR}/libneo_rt.dll.a -lpthread -o ${NEO_WINDOWS_DIR}/run_model.exe
   DEPENDS ${example} ${NEO_WINDOWS_DIR}/libneo_rt.dll.a VERBATIM)
-add_custom_target(neo-windows ALL DEPENDS ${NEO_WINDOWS_DIR}/neo_rt.dll ${NEO_WINDOWS_DIR}/run_model.exe)
+
+# The agent: frames over a pipe, no network.
+neo_windows_objects(board rpc/blobs.c rpc/board.c rpc/board_child.c rpc/canary.c rpc/frame.c rpc/job.c rpc/absent/count_absent.c
+                    rpc/windows/stream_windows.c rpc/windows/board_process_windows.c rpc/windows/board_main_windows.c)
+add_custom_command(OUTPUT ${NEO_WINDOWS_DIR}/neo-board.exe
+  COMMAND ${link} -Wl,--stack,8388608 ${board} ${NEO_WINDOWS_RUNTIME} -lpthread -o ${NEO_WINDOWS_DIR}/neo-board.exe
+  DEPENDS ${board} ${NEO_WINDOWS_RUNTIME} VERBATIM)
+add_custom_target(neo-windows ALL DEPENDS ${NEO_WINDOWS_DIR}/neo_rt.dll ${NEO_WINDOWS_DIR}/run_model.exe
+                  ${NEO_WINDOWS_DIR}/neo-board.exe)

@@ -118,6 +118,26 @@ void neo_os_pages_release(void *begin, size_t size) {
     VirtualFree(begin, 0, MEM_RELEASE);
 }
 
+/* Nothing is forked here. */
+void *neo_os_pages_share(size_t size) {
+  return VirtualAlloc(NULL, size, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
+}
+
+void neo_os_pages_forget(void *begin, size_t size) {
+  (void)begin;
+  (void)size;
+}
+
+void neo_os_pages_protect(void *begin, size_t size) {
+  DWORD before;
+  VirtualProtect(begin, size, PAGE_READONLY, &before);
+}
+
+int64_t neo_os_memory(void) {
+  MEMORYSTATUSEX status = {.dwLength = sizeof(status)};
+  return GlobalMemoryStatusEx(&status) ? (int64_t)status.ullTotalPhys : 0;
+}
+
 /* ---- processors ---------------------------------------------------------------------------------- */
 
 int neo_os_cpus(int *cpus, int most) {
@@ -138,6 +158,18 @@ int neo_os_cpu_now(void) {
 void neo_os_pin(int cpu) {
   if (cpu >= 0 && cpu < 64)
     SetThreadAffinityMask(GetCurrentThread(), (DWORD_PTR)1 << cpu);
+}
+
+void neo_os_stay_on(const int *cpus, int n) {
+  DWORD_PTR mask = 0;
+  for (int i = 0; i < n; i++)
+    mask |= cpus[i] < 64 ? (DWORD_PTR)1 << cpus[i] : 0;
+  if (mask)
+    SetProcessAffinityMask(GetCurrentProcess(), mask);
+}
+
+void neo_os_sleep(int ms) {
+  Sleep((DWORD)ms);
 }
 
 /* There is no way to ask for a thread's mask but to set another one. */
