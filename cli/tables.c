@@ -97,8 +97,8 @@ static const cli_option tune_options[] = {
     {"--budget", "TIME", "stop after this wall-clock time, e.g. 90s, 10m, 2h; default 10m", false},
     {"--seed", "S", "of the search; default 1", false},
     {"--measure", "URL",
-     "local (default), rpc://HOST:PORT?key-file=FILE (boards connect there), emulated:ARCH or "
-     "simulated:FILE",
+     "local (default), rpc://HOST:PORT?key-file=FILE (boards connect there), "
+     "emulated:ARCH, wine or simulated:FILE",
      false},
     {"--strategy", "NAME", "evolve (default), descent, random", false},
     {"--cost-model", "FILE", "start from a cost model of `neo-tune train`", false},

@@ -595,7 +595,7 @@ static void check_model(pump *p) {
   const neo_tune_options *options = p->options;
   bool interrupted = options->interrupted && options->interrupted(options->self);
   if (interrupted || p->result->ok == 0 || neo_measurer_is_simulated(p->measurer) ||
-      neo_measurer_is_remote(p->measurer))
+      neo_measurer_is_remote(p->measurer) || !neo_target_runs_here(&p->tuner.project->target))
     return;
   neo_measurer_quiet(p->measurer, true);
   time_baselines(p);

@@ -289,11 +289,12 @@ static neo_status find_board(neo_ctx *ctx, neo_local *self) {
   } else {
     NEO_TRY(neo_self_dir(ctx, dir));
     snprintf(self->board_program, sizeof self->board_program, "%s/%s", dir,
-             self->base.counts ? self->emulation.program : "neo-board");
+             self->emulation.program[0] ? self->emulation.program : "neo-board");
   }
   if (!neo_file_exists(self->board_program))
     return neo_fail(ctx, NEO_UNREACHABLE, "%s is missing: build it%s or pass --board",
-                    self->board_program, self->base.counts ? " (it takes the cross compiler)" : "");
+                    self->board_program,
+                    self->emulation.program[0] ? " (it takes the cross compiler)" : "");
   return self->base.counts ? neo_dir_temp(ctx, NULL, self->emulation.dir) : NEO_OK;
 }
 
@@ -309,7 +310,7 @@ neo_status neo_local_open(neo_ctx *ctx, const neo_emulation *emulation,
   }
   neo_ctx_fork(&self->ctx, ctx);
   self->base.ops = &neo_measurer_local;
-  self->base.counts = emulation != NULL;
+  self->base.counts = emulation && emulation->cpu;
   if (emulation)
     self->emulation = *emulation;
   if (remote)

@@ -52,11 +52,12 @@ typedef struct neo_blob_set {
   void *owned[2 * CASES * NEO_JOB_MAX_BUFFERS + 4];
 } neo_blob_set;
 
-/* A board of another architecture. */
+/* A board of another architecture, or of another system. */
 typedef struct neo_emulation {
   char program[32]; /* the board's file name; "": the native one */
-  const char *emulator, *cpu;
-  char dir[256]; /* private, for the counters; "" until opened */
+  const char *emulator;
+  const char *cpu; /* NULL: nothing is emulated but the system, and times are times */
+  char dir[256];   /* private, for the counters; "" until opened */
 } neo_emulation;
 
 /* A board that is leased: rpc/hub.c. */

@@ -10,6 +10,8 @@
 
 /* ---- the board process ----------------------------------------------------------------------------- */
 
+enum { SLOW_HELLO_MS = 120000 }; /* wine may have to make its folder first */
+
 /* The plugin lies beside the board's program. */
 static neo_status start_emulated(neo_ctx *ctx, neo_local *self) {
   const neo_emulation *e = &self->emulation;
@@ -47,14 +49,16 @@ neo_status neo_local_start_board(neo_ctx *ctx, neo_local *self, neo_hello *hello
   neo_buf cpus = {0};
   for (int c = 0; c < cores.n && c < self->options.threads; c++)
     neo_buf_printf(&cpus, "%s%d", c ? "," : "", cores.cpu[c]);
-  const char *native[] = {self->board_program, "--stdio", "--cpus", cpus.data, NULL};
-  neo_status status = self->base.counts ? start_emulated(ctx, self)
-                                        : neo_process_spawn(ctx, native, false, &self->board);
+  const char *emulator = self->emulation.emulator;
+  const char *argv[] = {emulator, self->board_program, "--stdio", "--cpus", cpus.data, NULL};
+  neo_status status = self->base.counts
+                          ? start_emulated(ctx, self)
+                          : neo_process_spawn(ctx, argv + !emulator, false, &self->board);
   neo_buf_fini(&cpus);
   if (status != NEO_OK)
     return status;
   self->board_up = true;
-  return neo_board_hello(ctx, self->board.fd, hello, HELLO_MS);
+  return neo_board_hello(ctx, self->board.fd, hello, emulator ? SLOW_HELLO_MS : HELLO_MS);
 }
 
 void neo_local_stop_board(neo_local *self) {

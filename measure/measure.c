@@ -30,7 +30,7 @@ neo_status neo_measurer_open(neo_ctx *ctx, const char *url, const neo_target *ta
       return rows[r]->open(ctx, url[name] ? url + name + 1 : "", target, options, out);
   return neo_fail(ctx, NEO_USAGE,
                   "measurer '%s' is not known; use local, rpc://HOST:PORT?key-file=FILE, "
-                  "emulated:ARCH or simulated:FILE",
+                  "emulated:ARCH, wine or simulated:FILE",
                   url);
 }
 

@@ -69,7 +69,8 @@ typedef struct neo_measure_options {
 
 /* url: "local" (neo-board --stdio), "rpc://..." (boards that connect, measure/remote.c),
  * "emulated:ARCH" (aarch64, armv7, riscv64: neo-board-ARCH under qemu, instructions and cache
- * misses for times), "simulated:FILE" (plays recorded times back; no code runs; FILE
+ * misses for times), "wine" (neo-board.exe under wine), "simulated:FILE" (plays recorded times
+ * back; no code runs; FILE
  * "" = a synthetic deterministic landscape from the analytic model). Rows of measure/measurers.def.
  */
 neo_status neo_measurer_open(neo_ctx *ctx, const char *url, const neo_target *target,

@@ -38,6 +38,7 @@ struct neo_measurer {
 
 extern const neo_measurer_ops neo_measurer_local;
 extern const neo_measurer_ops neo_measurer_emulated;
+extern const neo_measurer_ops neo_measurer_wine;
 extern const neo_measurer_ops neo_measurer_rpc;
 extern const neo_measurer_ops neo_measurer_simulated;
 

@@ -53,7 +53,7 @@ def run(words, **more):
     return result.stdout
 
 
-def check_case(folder, model, options, tools, work):
+def check_case(folder, model, options, tools, work, target="x86-64-v3-windows"):
     """Returns how many values were compared."""
     neo, wine, program, env = tools
     with open(f"{folder}/meta.json") as file:
@@ -65,8 +65,8 @@ def check_case(folder, model, options, tools, work):
         inputs.append(f"{item['name']}={item['file']}.raw")
         with open(f"{work}/{item['file']}.raw", "wb") as file:
             file.write(raw)
-    run([neo, "compile", model, "-o", f"{work}/out", "--db", "none", "--target", "x86-64-v3-windows", "--quiet"]
-        + shapes + options)
+    run([neo, "compile", model, "-o", f"{work}/out", "--target", target, "--quiet"] + shapes + options
+        + ([] if "--db" in options else ["--db", "none"]))
     names = sorted(os.listdir(f"{work}/out"))
     if names != ["compiled.dll", "compiled.meta", "compiled.params", "compiled_model.json"]:
         sys.exit(f"{model}: the artifact holds {names}")
@@ -82,6 +82,18 @@ def check_case(folder, model, options, tools, work):
             sys.exit(f"{model}: output {i}: {len(bad)} of {len(want)} values are wrong, {len(got)} came")
         compared += len(want)
     return compared
+
+
+def check_tuning(source, tools, work):
+    """A short search measured under wine: every candidate that ran was right, and what it found compiles."""
+    neo, wine, program, env = tools
+    folder = f"{source}/tests/data/onnx/mnist_cnn_op13"
+    common = [f"{folder}/model.onnx", "--input", "x=64,1,28,28", "--threads", "1", "--db", f"{work}/tuned.db"]
+    result = subprocess.run([f"{os.path.dirname(neo)}/neo-tune"] + common + ["--target", "host-windows", "--measure", "wine",
+                            "--trials", "10"], capture_output=True, text=True, timeout=200, env=env)
+    if result.returncode != 0 or "10 trials (10 usable, 0 failed)" not in result.stdout:
+        sys.exit(f"neo-tune --measure wine: exit code {result.returncode}\n{result.stdout[-3000:]}{result.stderr}")
+    check_case(folder, f"{folder}/model.onnx", ["--threads", "1", "--db", f"{work}/tuned.db"], tools, work, "host-windows")
 
 
 def main():
@@ -104,6 +116,8 @@ def main():
                 n = check_case(folder, path, options, tools, work)
                 print(f"{os.path.relpath(path, source)}: {n} values as stored")
                 shutil.rmtree(f"{work}/out")
+            check_tuning(source, tools, work)
+            print("tuned under wine")
         finally:
             server = os.path.join(os.path.dirname(wine), "wineserver")
             subprocess.run([server if os.path.exists(server) else "wineserver", "-k"], env=env, check=False)
