@@ -9,6 +9,7 @@
  * tflite_exact.c   integer kernels, bit by bit
  * tflite_rnn.c     fused recurrent operators
  * tflite_complex.c Fourier transforms and complex numbers
+ * tflite_data.c    what has an extent by its data: suppression, unique, slices up to a count
  * tflite_flow.c    IF, WHILE, CALL_ONCE, variables
  * tflite_ops.def   one row per builtin operator
  *
@@ -167,6 +168,12 @@ void tfl_store_average(tfl_op *op, int mean, int option);
 void tfl_convert(tfl_op *op);
 /* A complex value as its parts in a last dimension; others as they are. */
 int tfl_parts_packed(tfl_import *im, int value);
+
+/* ---- tflite_data.c ---- */
+/* x up to the entry of `ends` that is not known; the others are -1, which is as far as x goes, or
+ * not below that. If the entry turns out negative, x's extent plus `wrap` is added. false: not of
+ * this form, nothing was made. */
+bool tfl_cut(tfl_op *op, int ends, int64_t wrap, int *out);
 
 /* ---- tflite_flow.c ---- */
 /* Which variables the model assigns: those become inputs; and the outputs that hand them on. */

@@ -214,9 +214,22 @@ static int choose(tfl_op *op, int flag, int a, int b) {
   return tfl_node(op, "where", 3, (int[]){flag, a, b})->output[0];
 }
 
+static bool all_zero(const neo_tensor *list) {
+  int64_t n = 0;
+  bool zero = list && neo_shape_elements(&list->shape, &n);
+  for (int64_t i = 0; zero && i < n; i++)
+    zero = neo_tensor_get_i64(list, i) == 0;
+  return zero;
+}
+
 /* Bounds that are not known yet (a loop's counter): known once the loop is unrolled. */
 static void slice_later(tfl_op *op) {
   neo_emitter *e = &op->im->e;
+  int cut;
+  if (all_zero(neo_emit_const(e, tfl_raw(op, 1))) && tfl_cut(op, list(op, 2), 1, &cut)) {
+    tfl_set_raw(op, 0, cut);
+    return;
+  }
   int from = list(op, 1), size = list(op, 2);
   int to = neo_emit_binary(e, "add", from, size);
   int open = neo_emit_binary(e, "equal", size, neo_emit_int(e, -1));
@@ -306,6 +319,11 @@ static int flags(tfl_op *op, int field, int n) {
   return neo_emit_cast(&op->im->e, neo_emit_ints(&op->im->e, n, bits), NEO_BOOL);
 }
 
+static bool is_one(tfl_op *op, int k) {
+  const neo_tensor *known = neo_emit_const(&op->im->e, tfl_raw(op, k));
+  return known && known->size > 0 && neo_tensor_get_i64(known, 0) == 1;
+}
+
 /* The bounds come from values: steps are positive, no ellipsis, no new axes. */
 static void strided_slice_later(tfl_op *op) {
   neo_emitter *e = &op->im->e;
@@ -317,7 +335,14 @@ static void strided_slice_later(tfl_op *op) {
     tfl_unsupported(op, "its bounds must be known when the model is read");
     return;
   }
-  int begin = list(op, 1), end = list(op, 2), step = list(op, 3), most = neo_emit_int(e, INT64_MAX);
+  int x = NEO_NO_VALUE, end = list(op, 2);
+  bool plain = n == 1 && mask == 0 && !tfl_option(op, TFL_SLICE_END, NEO_FB_I32, 0) &&
+               !tfl_option(op, TFL_SLICE_OFFSET, NEO_FB_U8, 0) && is_one(op, 3);
+  if (plain && all_zero(neo_emit_const(e, tfl_raw(op, 1))) && tfl_cut(op, end, 0, &x)) {
+    tfl_set_raw(op, 0, x);
+    return;
+  }
+  int begin = list(op, 1), step = list(op, 3), most = neo_emit_int(e, INT64_MAX);
   int next = neo_emit_binary(e, "add", begin, neo_emit_int(e, 1));
   int last = neo_emit_binary(e, "equal", begin, neo_emit_int(e, -1));
   if (tfl_option(op, TFL_SLICE_OFFSET, NEO_FB_U8, 0))
@@ -326,7 +351,7 @@ static void strided_slice_later(tfl_op *op) {
   end = choose(op, flags(op, TFL_SLICE_SHRINK, n), choose(op, last, most, next), end);
   begin = choose(op, flags(op, TFL_SLICE_BEGIN, n), neo_emit_int(e, 0), begin);
   int inputs[] = {tfl_raw(op, 0), begin, end, neo_emit_ints(e, n, axes), step};
-  int x = tfl_node(op, "slice", 5, inputs)->output[0];
+  x = tfl_node(op, "slice", 5, inputs)->output[0];
   for (int i = 0; i < n; i++)
     if (mask >> i & 1)
       shrink[n_shrink++] = i;

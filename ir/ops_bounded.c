@@ -372,6 +372,16 @@ static neo_status check_graphs(neo_ctx *ctx, const neo_node *node) {
   return NEO_OK;
 }
 
+/* It may read what is bounded by its own count. */
+static neo_status check_uncut(neo_ctx *ctx, const neo_graph *graph, const neo_node *node) {
+  const neo_value *in = &graph->value[node->input[0]];
+  int64_t axis = neo_node_int(node, "axis", 0);
+  axis += axis < 0 ? in->shape.rank : 0;
+  return in->bounded && (in->bounded != axis + 1 || in->count != node->input[1])
+             ? refuse(ctx, graph, node, node->input[0])
+             : NEO_OK;
+}
+
 neo_status neo_node_bounds(neo_ctx *ctx, neo_graph *graph, const neo_node *node) {
   for (int i = 0; i < node->n_outputs; i++)
     graph->value[node->output[i]].bounded = 0;
@@ -393,6 +403,8 @@ neo_status neo_node_bounds(neo_ctx *ctx, neo_graph *graph, const neo_node *node)
     out->count = node->input[1];
     return NEO_OK;
   }
+  if (neo_op_is(node, "uncut"))
+    return check_uncut(ctx, graph, node);
   for (int k = 0; k < node->n_inputs; k++) {
     const neo_value *in = node->input[k] == NEO_NO_VALUE ? NULL : &graph->value[node->input[k]];
     if (!in || !in->bounded)

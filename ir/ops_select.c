@@ -104,6 +104,22 @@ neo_status neo_lower_cut(neo_ctx *ctx, const neo_graph *graph, const neo_node *n
   return NEO_OK;
 }
 
+neo_status neo_lower_uncut(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te,
+                           int *in_value) {
+  NEO_LOWERING(l);
+  const neo_expr *index[NEO_MAX_RANK];
+  int axis, rank = neo_op_in(graph, node, 0)->shape.rank;
+  NEO_TRY(neo_op_axis(ctx, node, neo_node_int(node, "axis", 0), rank, &axis));
+  for (int d = 0; d < rank; d++)
+    index[d] = neo_i_var(&l, d);
+  const neo_expr *x = neo_lower_load(&l, neo_lower_input(&l, 0), index);
+  const neo_expr *count = neo_lower_operand(&l, 1, rank, index);
+  const neo_expr *real = neo_x2(&l, NEO_EXPR_LT, index[axis], count);
+  const neo_expr *fill = neo_x_const(&l, x, neo_node_float(node, "value", 0));
+  neo_lower_body(&l, neo_lower_output(&l, 0), neo_x_select(&l, real, x, fill));
+  return NEO_OK;
+}
+
 static void emit_top_k(neo_expander *x, int64_t k, int *out) {
   int in = neo_xp_in(x, 0);
   neo_xp_emit(

@@ -47,7 +47,7 @@ neo_infer_fn neo_infer_bounded_nonzero, neo_infer_nms;
 neo_eval_fn neo_eval_bounded_nonzero, neo_eval_nms;
 
 neo_infer_fn neo_infer_cut;
-neo_lower_fn neo_lower_cut;
+neo_lower_fn neo_lower_cut, neo_lower_uncut;
 
 /* control flow */
 neo_infer_fn neo_infer_if, neo_infer_loop, neo_infer_unreachable;
