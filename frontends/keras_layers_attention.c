@@ -210,6 +210,26 @@ static int additive_scores(keras_call *c, int q, int k) {
   return node->output[0];
 }
 
+/* score_mode concat: tanh(scale (q + k)) summed over its features, times a weight. */
+static int concat_scores(keras_call *c, int q, int k) {
+  bool scaled = keras_bool(c, "use_scale", false);
+  int sum = binary(c, "add", unsqueeze(c, q, 2), unsqueeze(c, k, 1));
+  if (scaled)
+    sum = binary(c, "mul", sum, keras_constant(c, 0, 0));
+  sum = neo_emit_unary(c->im->e, "tanh", sum);
+  neo_node *node = keras_node(c, "reduce_sum", 1, &sum, 1);
+  neo_node_set_ints(c->im->e->graph, node, "axes", 1, (int64_t[]){-1});
+  neo_node_set_int(c->im->e->graph, node, "keepdims", 0);
+  int y = node->output[0];
+  return binary(c, "mul", y, keras_constant(c, scaled, 0));
+}
+
+static bool all_of_rank_3(const keras_call *c, int key) {
+  const char *mode = keras_text(c, "score_mode", "dot");
+  return c->input[0].rank == 3 && c->input[1].rank == 3 && c->input[key].rank == 3 &&
+         (strcmp(mode, "dot") == 0 || strcmp(mode, "concat") == 0);
+}
+
 /* Attention and AdditiveAttention of [query, value, key]. The masks are those of query and value.
  */
 void keras_attention(keras_call *c) {
@@ -223,15 +243,16 @@ void keras_attention(keras_call *c) {
     masks[i] = c->input[i].masked ? c->input[i].mask : NEO_NO_VALUE;
   int k_at = tensors > 2 ? 2 : 1;
   bool additive = strcmp(c->class_name, "AdditiveAttention") == 0;
-  if (tensors < 2 || tensors > 3 || n_masks == 1 || c->input[0].rank != 3 ||
-      c->input[1].rank != 3 || c->input[k_at].rank != 3 ||
-      strcmp(keras_text(c, "score_mode", "dot"), "dot") != 0) {
-    keras_unsupported(c, "other than query, value and key of rank 3 with score_mode dot");
+  bool sum = strcmp(keras_text(c, "score_mode", "dot"), "concat") == 0;
+  if (tensors < 2 || tensors > 3 || n_masks == 1 || !all_of_rank_3(c, k_at)) {
+    keras_unsupported(c, "other than query, value and key of rank 3");
     return;
   }
   int q = c->input[0].value, k = c->input[k_at].value, scores;
   if (additive) {
     scores = additive_scores(c, q, k);
+  } else if (sum) {
+    scores = concat_scores(c, q, k);
   } else {
     if (keras_bool(c, "use_scale", false))
       q = binary(c, "mul", q, keras_constant(c, 0, 0));

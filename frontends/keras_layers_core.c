@@ -403,24 +403,49 @@ void keras_up_sampling(keras_call *c) {
   keras_out(c, keras_from_channels(c, y, x.rank), x.rank);
 }
 
+/* The largest part of [n, c, h, w] in the middle that has the shape of these sizes. */
+static int middle_part(keras_call *c, int x, const neo_shape *shape, const int64_t *size) {
+  neo_emitter *e = c->im->e;
+  int64_t height = shape->dim[2], width = shape->dim[3], start[2], end[2];
+  int64_t part[2] = {(int64_t)((double)width * (double)size[0] / (double)size[1]),
+                     (int64_t)((double)height * (double)size[1] / (double)size[0])};
+  for (int d = 0; d < 2; d++) {
+    int64_t all = d ? width : height;
+    part[d] = neo_max_i64(neo_min_i64(part[d], all), 1);
+    start[d] = (all - part[d]) / 2;
+    end[d] = start[d] + part[d];
+  }
+  int input[4] = {x, neo_emit_ints(e, 2, start), neo_emit_ints(e, 2, end),
+                  neo_emit_ints(e, 2, (int64_t[]){2, 3})};
+  return keras_node(c, "slice", 4, input, 1)->output[0];
+}
+
+/* A picture in the layer's height and width; with `crop` not stretched. */
+static int resized(keras_call *c, bool crop, const char *mode) {
+  neo_emitter *e = c->im->e;
+  int64_t size[2] = {keras_int(c, "height", 1), keras_int(c, "width", 1)};
+  int x = keras_to_channels(c, neo_emit_cast(e, c->input[0].value, NEO_F32), 4);
+  const neo_shape *shape = neo_emit_shape(e, x);
+  if (!shape || size[0] < 1 || size[1] < 1)
+    return x;
+  int64_t sizes[4] = {shape->dim[0], shape->dim[1], size[0], size[1]};
+  if (crop)
+    x = middle_part(c, x, shape, size);
+  x = keras_resize(c, x, NEO_NO_VALUE, neo_emit_ints(e, 4, sizes), mode);
+  return keras_from_channels(c, x, 4);
+}
+
 void keras_resizing(keras_call *c) {
   keras_tensor x = c->input[0];
   const char *mode = keras_text(c, "interpolation", "bilinear");
   const neo_shape *shape = neo_emit_shape(c->im->e, x.value);
   if (x.rank != 4 || !shape || !keras_resize_mode(mode) ||
-      keras_bool(c, "crop_to_aspect_ratio", false) || keras_bool(c, "pad_to_aspect_ratio", false) ||
-      keras_bool(c, "antialias", false)) {
-    keras_unsupported(c, shape ? "interpolation, cropping, padding or antialiasing"
+      keras_bool(c, "pad_to_aspect_ratio", false) || keras_bool(c, "antialias", false)) {
+    keras_unsupported(c, shape ? "interpolation, padding or antialiasing"
                                : "the input's shape must be bound (--input)");
     return;
   }
-  bool first = keras_channels_first(c);
-  int64_t sizes[4] = {shape->dim[0], shape->dim[first ? 1 : 3], keras_int(c, "height", 1),
-                      keras_int(c, "width", 1)};
-  int at = neo_emit_ints(c->im->e, 4, sizes);
-  int y = neo_emit_cast(c->im->e, x.value, NEO_F32);
-  y = keras_resize(c, keras_to_channels(c, y, 4), NEO_NO_VALUE, at, mode);
-  keras_out(c, keras_from_channels(c, y, 4), 4);
+  keras_out(c, resized(c, keras_bool(c, "crop_to_aspect_ratio", false), mode), 4);
 }
 
 /* ---- preprocessing -------------------------------------------------------------------------------------------- */
@@ -482,9 +507,12 @@ void keras_center_crop(keras_call *c) {
   const neo_shape *shape = neo_emit_shape(c->im->e, x.value);
   int first = keras_channels_first(c) ? 2 : 1;
   int64_t want[2] = {keras_int(c, "height", 1), keras_int(c, "width", 1)}, start[2], end[2];
-  if (x.rank != 4 || !shape || shape->dim[first] < want[0] || shape->dim[first + 1] < want[1]) {
-    keras_unsupported(c, shape ? "a picture smaller than the part"
-                               : "the input's shape must be bound (--input)");
+  if (x.rank != 4 || !shape) {
+    keras_unsupported(c, shape ? "rank %d" : "the input's shape must be bound (--input)", x.rank);
+    return;
+  }
+  if (shape->dim[first] < want[0] || shape->dim[first + 1] < want[1]) {
+    keras_out(c, resized(c, true, "bilinear"), 4);
     return;
   }
   for (int d = 0; d < 2; d++) {

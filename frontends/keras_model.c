@@ -295,24 +295,51 @@ static void add_array(call_inputs *in, const json_t *config, const char *keyword
                                            .dtype = t.dtype};
 }
 
+/* A list of numbers is one operand, not several. */
+static bool add_list(call_inputs *in, const json_t *v, const char *keyword) {
+  keras_call *c = in->c;
+  neo_emitter *e = in->run->im->e;
+  int64_t n = (int64_t)json_array_size(v);
+  double *values = neo_arena_alloc(in->run->im->arena, sizeof *values * (size_t)(n + 1));
+  bool whole = true;
+  if (n < 1 || n > INT32_MAX || c->n_inputs == KERAS_MAX_INPUTS)
+    return false;
+  for (int64_t i = 0; i < n; i++) {
+    const json_t *item = json_array_get(v, (size_t)i);
+    if (!json_is_number(item))
+      return false;
+    whole = whole && json_is_integer(item);
+    values[i] = json_number_value(item);
+  }
+  neo_dtype dtype = whole ? NEO_I64 : NEO_F32;
+  int value = neo_emit_cast(e, neo_emit_floats(e, (int)n, values), dtype);
+  c->keyword[c->n_inputs] = keyword;
+  c->input[c->n_inputs++] = (keras_tensor){.value = value, .rank = 1, .dtype = dtype};
+  return true;
+}
+
+/* __keras_tensor__: an output of a call before. */
+static void add_tensor(call_inputs *in, const json_t *config, const char *keyword) {
+  history h;
+  const char *dtype = json_string_value(json_object_get(config, "dtype"));
+  int at = in->c->n_inputs;
+  if (read_history(json_object_get(config, "keras_history"), &h))
+    add_input(in, &h, keyword);
+  else
+    keras_bad(in->c, "a tensor without history");
+  if (in->c->n_inputs > at && (!dtype || !neo_dtype_find(dtype, &in->c->input[at].dtype)))
+    in->c->input[at].dtype = NEO_F32;
+}
+
 /* Keras 3: tensors at any depth below an argument. */
 static void add_arguments(call_inputs *in, const json_t *v, const char *keyword, int depth) {
-  history h;
   const char *key;
   json_t *item;
   if (depth > KERAS_MAX_DEPTH)
     return;
   const char *class_name = json_string_value(json_object_get(v, "class_name"));
   if (class_name && strcmp(class_name, "__keras_tensor__") == 0) {
-    const json_t *config = json_object_get(v, "config");
-    const char *dtype = json_string_value(json_object_get(config, "dtype"));
-    int at = in->c->n_inputs;
-    if (read_history(json_object_get(config, "keras_history"), &h))
-      add_input(in, &h, keyword);
-    else
-      keras_bad(in->c, "a tensor without history");
-    if (in->c->n_inputs > at && (!dtype || !neo_dtype_find(dtype, &in->c->input[at].dtype)))
-      in->c->input[at].dtype = NEO_F32;
+    add_tensor(in, json_object_get(v, "config"), keyword);
     return;
   }
   if (class_name &&
@@ -321,6 +348,8 @@ static void add_arguments(call_inputs *in, const json_t *v, const char *keyword,
     return;
   }
   if (class_name && in->c->function) /* a slice or a type: the function reads it */
+    return;
+  if (in->c->function && depth > 0 && json_is_array(v) && !keyword && add_list(in, v, keyword))
     return;
   for (size_t i = 0; i < json_array_size(v); i++)
     add_arguments(in, json_array_get(v, i), keyword, depth + 1);

@@ -1,6 +1,6 @@
 """Small models of operators that zoo networks lack, with the framework's own outputs: the `special` cases of tests/data.
 
-usage: special_cases.py torch|torch_more|torch_scripted|torch_quantised|tensorflow|keras|mxnet|mxnet_flow ROOT     whatever python has that framework (python.sh); writes ROOT/FORMAT/special
+usage: special_cases.py KIND ROOT     KIND: of the functions write_KIND here; with whatever python has its framework (python.sh); writes ROOT/FORMAT/NAME
 """
 import os
 import sys
@@ -293,6 +293,32 @@ def write_keras(root):
         zoo_case.save(root, "keras", name, [file], list(zip(("x", "image"), x)), [("output_0", made)], share=1e-5)
 
 
-WRITERS = {"torch": write_torch, "torch_more": write_torch_more, "torch_scripted": write_torch_scripted, "torch_quantised": write_torch_quantised,
-           "keras": write_keras, "tensorflow": write_tensorflow, "mxnet": write_mxnet, "mxnet_flow": write_mxnet_flow}
-WRITERS[sys.argv[1]](sys.argv[2])
+def write_keras_layers(root):
+    """Layers of keras_layers_more.c and others that few models have; of Keras 2 those that Keras 3 dropped."""
+    os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="")
+    import keras
+    layers, rng = keras.layers, np.random.default_rng(1)
+    new = keras.__version__.startswith("3")
+    keras.utils.set_random_seed(1)
+    i, j, k = keras.Input((6, 8), batch_size=2, name="x"), keras.Input((8, 9, 3), batch_size=2, name="image"), keras.Input((5,), batch_size=2, dtype="int32", name="ids")
+    parts = [layers.Attention(score_mode="concat", use_scale=True)([i, i]), layers.CenterCrop(12, 6)(j), layers.Resizing(5, 3, crop_to_aspect_ratio=True)(j)]
+    whole = [layers.Discretization(bin_boundaries=[-0.5, 0.0, 0.7])(i), layers.IntegerLookup(vocabulary=[3, 5, 1])(k), layers.IntegerLookup(vocabulary=[4, 2], mask_token=0)(k)]
+    if new:
+        ops = keras.ops
+        parts += [layers.AdaptiveAveragePooling1D(4)(i), layers.AdaptiveMaxPooling2D((3, 5))(j), layers.ReversibleEmbedding(9, 4)(k), layers.RandomShear(0.3)(j), ops.take(i, [0, 2, 2], axis=1)]
+        parts += [ops.cast(v, "float32") for v in whole]
+    else:
+        parts += [layers.LocallyConnected1D(3, 2, strides=2, activation="tanh")(i), layers.LocallyConnected2D(2, (3, 2), strides=(2, 1))(j)]
+        parts += [layers.Embedding(9, 2)(v) for v in whole]
+    model = keras.Model([i, j, k], layers.Concatenate()([layers.Flatten()(p) for p in parts]))
+    for w in model.weights:
+        if "float" in str(w.dtype):
+            w.assign(rng.normal(size=tuple(w.shape)).astype("f4") * 0.5)
+    x = [rng.normal(size=(2, 6, 8)).astype("f4"), rng.normal(size=(2, 8, 9, 3)).astype("f4"), rng.integers(0, 7, (2, 5)).astype("i4")]
+    name, file = ("v3_rare_layers", "model.keras") if new else ("h5_rare_layers_k2", "model.h5")
+    made = np.asarray(model(x, training=False))
+    model.save(os.path.join(zoo_case.folder(root, "keras", name), file))
+    zoo_case.save(root, "keras", name, [file], list(zip(("x", "image", "ids"), x)), [("output_0", made)], share=1e-5)
+
+
+globals()["write_" + sys.argv[1]](sys.argv[2])
