@@ -38,6 +38,7 @@ neo_status cli_compile(neo_ctx *ctx, const cli_args *args) {
   if (status == NEO_OK) {
     neo_compile_options options = {.output = dir,
                                    .codegen = cli_value(args, "--codegen", NULL),
+                                   .sources = cli_has(args, "--sources"),
                                    .jobs = (int)jobs,
                                    .table = cli_has(args, "--quiet") ? NULL : stdout};
     neo_compile_result result;

@@ -7,6 +7,8 @@ static const cli_option compile_options[] = {
     CLI_DB_OPTION,
     CLI_MODEL_OPTIONS,
     {"--codegen", "llvm|c", "code generator; default llvm", false},
+    {"--sources", NULL,
+     "with --codegen c: the kernels as C files, too, in DIR/sources, for other compilers", false},
     {"--jobs", "N", "build threads; default: one per core", false},
     {"--quiet", NULL, "no table", false},
     {0},

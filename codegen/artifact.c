@@ -24,9 +24,8 @@
 #include <unistd.h>
 
 #include "base/host.h"
-#include "codegen/codegen.h"
+#include "codegen/artifact_parts.h"
 #include "codegen/llvm_machine.h"
-#include "neo/abi.h"
 #include "runtime/plan.h"
 
 enum { PATH_SIZE = 1024, LINK_TIMEOUT_MS = 120000 };
@@ -300,6 +299,7 @@ static neo_status write_files(neo_ctx *ctx, const char *dir, const neo_target *t
                               const neo_artifact *artifact) {
   NEO_TRY(link_library(ctx, dir, target, artifact));
   NEO_TRY(write_params(ctx, dir, artifact));
+  NEO_TRY(artifact_write_sources(ctx, dir, artifact));
   NEO_TRY(write_part(ctx, dir, "compiled_model.json", artifact->model_json,
                      strlen(artifact->model_json)));
   return write_part(ctx, dir, "compiled.meta", artifact->meta, strlen(artifact->meta));
@@ -322,7 +322,8 @@ static neo_status check_replaceable(neo_ctx *ctx, const char *dir, bool *out_exi
   *out_exists = d != NULL;
   neo_status status = NEO_OK;
   for (struct dirent *entry; d && (entry = readdir(d)) && status == NEO_OK;)
-    if (!is_ours(entry->d_name))
+    if (!is_ours(entry->d_name) &&
+        !(strcmp(entry->d_name, ARTIFACT_SOURCES) == 0 && artifact_sources_are_ours(dir)))
       status = neo_fail(ctx, NEO_USAGE,
                         "artifact: '%s' holds '%s', which is no part of an artifact: not replaced",
                         dir, entry->d_name);

@@ -47,6 +47,8 @@ typedef struct neo_artifact {
   size_t params_size;
   const char *model_json; /* compiled_model.json: the plan's printed twin */
   const char *meta;       /* compiled.meta: versions, target, task table */
+  const neo_buf *source;  /* the kernels' C text, for DIR/sources; n_sources 0: none is written */
+  int n_sources;
 } neo_artifact;
 
 /* Links compiled.so (ld.lld, no libraries) and writes the four files into a temporary sibling

@@ -67,6 +67,15 @@ static neo_status assemble_all(neo_ctx *ctx, const neo_family *family, const neo
   return NEO_OK;
 }
 
+static neo_status print_sources(neo_ctx *ctx, const neo_project *project, const neo_built *built,
+                                neo_buf *source) {
+  const neo_codegen *c = neo_codegen_find("c");
+  neo_status status = NEO_OK;
+  for (int t = 0; t < project->n_tasks && status == NEO_OK; t++)
+    status = c->text(ctx, &built[t].nest, &project->target, built[t].symbol, &source[t]);
+  return status;
+}
+
 static neo_status write_artifact(neo_ctx *ctx, const neo_family *family, const neo_built *built,
                                  neo_params *params, const neo_compile_options *options) {
   const neo_project *project = &family->member[0].project;
@@ -78,7 +87,10 @@ static neo_status write_artifact(neo_ctx *ctx, const neo_family *family, const n
       neo_arena_alloc(&arena, sizeof *objects * (size_t)(project->n_tasks + 1));
   for (int t = 0; t < project->n_tasks; t++)
     objects[t] = &built[t].object;
+  neo_buf *source = neo_arena_alloc(&arena, sizeof *source * (size_t)(project->n_tasks + 1));
   neo_status status = assemble_all(ctx, family, built, params, &arena, made);
+  if (status == NEO_OK && options->sources)
+    status = print_sources(ctx, project, built, source);
   if (status == NEO_OK)
     status = neo_plan_encode(ctx, &made->plan, &binary);
   if (status == NEO_OK) {
@@ -93,12 +105,16 @@ static neo_status write_artifact(neo_ctx *ctx, const neo_family *family, const n
                              .params = params->data.data,
                              .params_size = params->data.size,
                              .model_json = json.data,
-                             .meta = meta.data};
+                             .meta = meta.data,
+                             .source = source,
+                             .n_sources = options->sources ? project->n_tasks : 0};
     status = neo_artifact_write(ctx, options->output, &project->target, &artifact);
   }
   neo_buf_fini(&binary);
   neo_buf_fini(&json);
   neo_buf_fini(&meta);
+  for (int t = 0; t < project->n_tasks; t++)
+    neo_buf_fini(&source[t]);
   neo_arena_fini(&arena);
   return status;
 }
@@ -125,6 +141,8 @@ neo_status neo_compile_family(neo_ctx *ctx, const neo_family *family, neo_db *db
   if (!codegen)
     return neo_fail(ctx, NEO_USAGE, "code generator '%s' is not known; use llvm or c",
                     options->codegen);
+  if (options->sources && strcmp(codegen->name, "c") != 0)
+    return neo_fail(ctx, NEO_USAGE, "sources are C: say --codegen c --sources");
   neo_cores cores;
   NEO_TRY(neo_cores_detect(ctx, NULL, &cores));
   neo_built *built = calloc((size_t)project->n_tasks + 1, sizeof *built);

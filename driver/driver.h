@@ -148,6 +148,7 @@ neo_status neo_choose(neo_ctx *ctx, const neo_project *project, neo_db *db, neo_
 typedef struct neo_compile_options {
   const char *output;        /* artifact directory */
   const char *codegen;       /* NULL: llvm */
+  bool sources;              /* C text of the kernels, too, in output/sources; codegen: c */
   int jobs;                  /* build threads; 0: one per core */
   neo_choice *const *choice; /* by task, as neo_choose made them; NULL: it is called here */
   FILE *table;               /* the hit / near-hit / analytic table; NULL: none */

@@ -1,5 +1,5 @@
-# libneo_rt and the example for Windows on x86-64, in build/bin/windows, where mingw-w64's compiler is installed: neo_rt.dll with
-# its import library libneo_rt.dll.a, and run_model.exe. Commands and no toolchain file: see rpc/cross_board.cmake.
+# libneo_rt and programs for Windows on x86-64, in build/bin/windows, where mingw-w64's compiler is installed: neo_rt.dll with
+# its import library libneo_rt.dll.a, run_model.exe, and neo-run.exe and neo-board.exe, which have the runtime inside. Commands and no toolchain file: see rpc/cross_board.cmake.
 #
 # Static: of mingw's libraries nothing is left to ship (winpthreads is in the .dll); what remains is the system's own.
 
@@ -37,6 +37,7 @@ list(FILTER sources EXCLUDE REGEX "(runtime/(os_posix|pool_openmp|elf_[a-z0-9_]*
 list(APPEND sources runtime/absent/pool_openmp_absent.c runtime/absent/image_library_absent.c)
 neo_windows_objects(NEO_WINDOWS_RUNTIME ${sources})
 neo_windows_objects(example examples/run_model.c)
+neo_windows_objects(neo_run examples/neo_run.c)
 
 # The exports are those of the shared library elsewhere.
 file(STRINGS ${CMAKE_SOURCE_DIR}/runtime/neo_rt.map exports REGEX "neo_rt_")
@@ -51,6 +52,9 @@ add_custom_command(OUTPUT ${NEO_WINDOWS_DIR}/neo_rt.dll ${NEO_WINDOWS_DIR}/libne
 add_custom_command(OUTPUT ${NEO_WINDOWS_DIR}/run_model.exe
   COMMAND ${link} -Wl,--stack,8388608 ${example} ${NEO_WINDOWS_DIR}/libneo_rt.dll.a -lpthread -o ${NEO_WINDOWS_DIR}/run_model.exe
   DEPENDS ${example} ${NEO_WINDOWS_DIR}/libneo_rt.dll.a VERBATIM)
+add_custom_command(OUTPUT ${NEO_WINDOWS_DIR}/neo-run.exe
+  COMMAND ${link} -Wl,--stack,8388608 ${neo_run} ${NEO_WINDOWS_RUNTIME} -lpthread -o ${NEO_WINDOWS_DIR}/neo-run.exe
+  DEPENDS ${neo_run} ${NEO_WINDOWS_RUNTIME} VERBATIM)
 
 # The agent: frames over a pipe, no network.
 neo_windows_objects(board rpc/blobs.c rpc/board.c rpc/board_child.c rpc/canary.c rpc/frame.c rpc/job.c rpc/absent/count_absent.c
@@ -59,4 +63,4 @@ add_custom_command(OUTPUT ${NEO_WINDOWS_DIR}/neo-board.exe
   COMMAND ${link} -Wl,--stack,8388608 ${board} ${NEO_WINDOWS_RUNTIME} -lpthread -o ${NEO_WINDOWS_DIR}/neo-board.exe
   DEPENDS ${board} ${NEO_WINDOWS_RUNTIME} VERBATIM)
 add_custom_target(neo-windows ALL DEPENDS ${NEO_WINDOWS_DIR}/neo_rt.dll ${NEO_WINDOWS_DIR}/run_model.exe
-                  ${NEO_WINDOWS_DIR}/neo-board.exe)
+                  ${NEO_WINDOWS_DIR}/neo-run.exe ${NEO_WINDOWS_DIR}/neo-board.exe)

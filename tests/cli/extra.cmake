@@ -11,3 +11,6 @@ set_tests_properties(cli/cross_models PROPERTIES TIMEOUT 600 LABELS cli SKIP_RET
 add_test(NAME cli/windows_models COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/windows_models.py
          ${CMAKE_BINARY_DIR}/bin ${CMAKE_SOURCE_DIR} ${WINE_PROGRAM})
 set_tests_properties(cli/windows_models PROPERTIES TIMEOUT 600 LABELS cli SKIP_RETURN_CODE 77 ENVIRONMENT "PYTHONDONTWRITEBYTECODE=1")
+# The kernels as C files, built by other compilers.
+add_test(NAME cli/c_sources COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/c_sources.py ${CMAKE_BINARY_DIR}/bin ${CMAKE_SOURCE_DIR})
+set_tests_properties(cli/c_sources PROPERTIES TIMEOUT 600 LABELS cli ENVIRONMENT "PYTHONDONTWRITEBYTECODE=1")
