@@ -2,7 +2,8 @@
  *
  * tensorflow.c           the two entries: GraphDef files, SavedModel folders
  * tensorflow_graph.c     names, scopes, evaluation order, function calls
- * tensorflow_flow.c      Switch and Merge, loops, If
+ * tensorflow_flow.c      calls, Switch and Merge, If
+ * tensorflow_loop.c      While and loop frames; tensorflow_kept.c: those that stay loops
  * tensorflow_list.c      tensor lists and tensor arrays
  * tensorflow_tensor.c    TensorProto and bundle tensors as constants
  * tensorflow_node.c      attributes, inputs and outputs of one node; the table
@@ -187,7 +188,7 @@ neo_status tf_variable_read(tf_import *im, tf_node *node, int variable, int *out
 /* Shape of a TensorShapeProto: rank -1 if unknown, -1 free dims; false if it is not sound. */
 bool tf_shape(const Tf__Shape *pb, neo_shape *out);
 
-/* ---- tensorflow_flow.c ---- */
+/* ---- tensorflow_loop.c ---- */
 /* If the node leaves a loop frame: the texts that its evaluation needs first. */
 bool tf_is_exit(const Tf__Node *pb);
 int tf_exit_deps(tf_import *im, const tf_graph *g, int node, const char *const **out);
