@@ -356,6 +356,145 @@ static void keras_weights_not_there(void **state) {
   }
 }
 
+/* ---- TFLite, SavedModel --------------------------------------------------------------------- */
+
+/* Place of a field of a flatbuffer's table; 0: it has none. */
+static size_t fb_field(const neo_buf *file, size_t at, int number) {
+  int32_t back;
+  uint16_t size, offset = 0;
+  memcpy(&back, file->data + at, sizeof back);
+  size_t vtable = (size_t)((int64_t)at - back);
+  memcpy(&size, file->data + vtable, sizeof size);
+  if (4 + 2 * number + 2 <= size)
+    memcpy(&offset, file->data + vtable + 4 + 2 * (size_t)number, sizeof offset);
+  return offset ? at + offset : 0;
+}
+
+static size_t fb_follow(const neo_buf *file, size_t at) {
+  uint32_t offset;
+  memcpy(&offset, file->data + at, sizeof offset);
+  return at + offset;
+}
+
+/* Every tensor in turn says that its first dimension is of 2^31 - 1 rows. */
+static void tflite_shapes(void **state) {
+  (void)state;
+  static const char *const models[] = {"attention/model.tflite", "signal/model.tflite",
+                                       "extents/model.tflite"};
+  int damaged = 0;
+  for (int m = 0; m < NEO_COUNT(models); m++) {
+    neo_buf file = {0};
+    hostile_load("tests/data/tflite/", models[m], &file);
+    size_t graphs = fb_follow(&file, fb_field(&file, fb_follow(&file, 0), 2));
+    size_t tensors = fb_follow(&file, fb_field(&file, fb_follow(&file, graphs + 4), 0));
+    uint32_t n, rank, whole;
+    memcpy(&n, file.data + tensors, sizeof n);
+    for (uint32_t i = 0; i < n && i < 40; i++) {
+      size_t at = fb_field(&file, fb_follow(&file, tensors + 4 + 4 * (size_t)i), 0);
+      size_t shape = at ? fb_follow(&file, at) : 0;
+      memcpy(&rank, file.data + shape, sizeof rank);
+      if (!shape || rank == 0)
+        continue;
+      memcpy(&whole, file.data + shape + 4, sizeof whole);
+      memcpy(file.data + shape + 4, "\xff\xff\xff\x7f", 4);
+      bounded_bytes(file.data, file.size, "");
+      memcpy(file.data + shape + 4, &whole, sizeof whole);
+      damaged++;
+    }
+    neo_buf_fini(&file);
+  }
+  assert_true(damaged > 30);
+}
+
+/* A field of a TensorFlow file: { value 5: 1.0, shape 2: { 2^20, 2^15 } }, one number for all. */
+static neo_buf repeated_tensor(void) {
+  neo_buf tensor = {0}, shape = {0};
+  for (int d = 0; d < 2; d++) {
+    neo_buf dim = {0};
+    put_int(&dim, 1, d ? 1 << 15 : 1 << 20);
+    put_message(&shape, 2, &dim);
+  }
+  put_int(&tensor, 1, 1);
+  put_message(&tensor, 2, &shape);
+  put_bytes(&tensor, 5, "\0\0\x80\x3f", 4);
+  return tensor;
+}
+
+static void put_attr(neo_buf *node, const char *name, neo_buf *value) {
+  neo_buf entry = {0};
+  put_text(&entry, 1, name);
+  put_message(&entry, 2, value);
+  put_message(node, 5, &entry);
+}
+
+static void write_saved(const neo_buf *saved) {
+  char path[300];
+  snprintf(path, sizeof path, "%s/saved/saved_model.pb", hostile_folder);
+  assert_int_equal(neo_file_write(&hostile_ctx, path, saved->data, saved->size), NEO_OK);
+  snprintf(path, sizeof path, "%s/saved", hostile_folder);
+  bounded(path, (int64_t)saved->size, "max_model_bytes");
+}
+
+/* A SavedModel whose graph has such a constant, and gives it out. */
+static void saved_model_constant(void **state) {
+  (void)state;
+  neo_buf saved = {0}, meta = {0}, info = {0}, graph = {0}, node = {0}, value = {0};
+  neo_buf entry = {0}, signature = {0}, output = {0}, place = {0}, tensor = repeated_tensor();
+  char path[300];
+  put_text(&node, 1, "c");
+  put_text(&node, 2, "Const");
+  put_message(&value, 8, &tensor);
+  put_attr(&node, "value", &value);
+  put_message(&graph, 1, &node);
+  put_text(&info, 4, "serve");
+  put_text(&place, 1, "c:0");
+  put_int(&place, 2, 1);
+  put_text(&output, 1, "y");
+  put_message(&output, 2, &place);
+  put_message(&signature, 2, &output);
+  put_text(&signature, 3, "tensorflow/serving/predict");
+  put_text(&entry, 1, "serving_default");
+  put_message(&entry, 2, &signature);
+  put_message(&meta, 1, &info);
+  put_message(&meta, 2, &graph);
+  put_message(&meta, 5, &entry);
+  put_int(&saved, 1, 1);
+  put_message(&saved, 2, &meta);
+  snprintf(path, sizeof path, "%s/saved", hostile_folder);
+  assert_int_equal(neo_dir_create(&hostile_ctx, path), NEO_OK);
+  write_saved(&saved);
+  neo_buf_fini(&saved);
+}
+
+/* Four bytes of the index of variables are 0xff, here and there: sizes, shapes, offsets. */
+static void saved_model_index(void **state) {
+  (void)state;
+  neo_buf file = {0}, index = {0};
+  char to[400], folder[300];
+  snprintf(folder, sizeof folder, "%s/bundle", hostile_folder);
+  snprintf(to, sizeof to, "%s/variables", folder);
+  assert_int_equal(neo_dir_create(&hostile_ctx, to), NEO_OK);
+  static const char *const names[] = {"saved_model.pb", "variables/variables.data-00000-of-00001",
+                                      "variables/variables.index"};
+  int64_t size = 0;
+  for (int i = 0; i < NEO_COUNT(names); i++) {
+    neo_buf_clear(&file);
+    hostile_load("tests/data/tensorflow/savedmodel_mnist_cnn_tf1/saved_model/", names[i], &file);
+    snprintf(to, sizeof to, "%s/%s", folder, names[i]);
+    assert_int_equal(neo_file_write(&hostile_ctx, to, file.data, file.size), NEO_OK);
+    size += (int64_t)file.size;
+  }
+  neo_buf_append(&index, file.data, file.size);
+  for (size_t at = 0; at < index.size; at += 1 + index.size / 80) {
+    memcpy(file.data, index.data, index.size);
+    memset(file.data + at, 0xff, index.size - at < 4 ? index.size - at : 4);
+    assert_int_equal(neo_file_write(&hostile_ctx, to, file.data, file.size), NEO_OK);
+    bounded(folder, size, "");
+  }
+  neo_buf_fini(&index);
+  neo_buf_fini(&file);
+}
+
 static void mxnet_arrays(void **state) {
   (void)state;
   static const char symbol[] =
@@ -424,7 +563,8 @@ int main(void) {
       cmocka_unit_test(a_repeated_value),        cmocka_unit_test(torch_programs),
       cmocka_unit_test(empty_messages),          cmocka_unit_test(json_of_small_values),
       cmocka_unit_test(keras_weights_not_there), cmocka_unit_test(mxnet_arrays),
-      cmocka_unit_test(xgboost_counts),
+      cmocka_unit_test(tflite_shapes),           cmocka_unit_test(saved_model_constant),
+      cmocka_unit_test(saved_model_index),       cmocka_unit_test(xgboost_counts),
   };
   return cmocka_run_group_tests_name("reader memory", tests, hostile_start, hostile_stop);
 }
