@@ -221,6 +221,18 @@ static int follow_gather(const neo_graph *graph, const neo_node *node, int k, in
   return d == axis ? -1 : d < axis ? d : d - 1 + graph->value[node->input[1]].shape.rank;
 }
 
+/* As many elements as there are indices. */
+static int follow_gather_nd(const neo_graph *graph, const neo_node *node, int k, int d) {
+  int rank = graph->value[node->input[1]].shape.rank;
+  return k == 1 && d < rank - 1 && neo_node_int(node, "batch_dims", 0) == 0 ? d : -1;
+}
+
+/* Parts along another dimension. */
+static int follow_split(const neo_graph *graph, const neo_node *node, int k, int d) {
+  int rank = graph->value[node->input[0]].shape.rank, axis = (int)neo_node_int(node, "axis", 0);
+  return k == 0 && d != (axis < 0 ? axis + rank : axis) ? d : -1;
+}
+
 /* The dimension is left as it is. */
 static int follow_slice(const neo_graph *graph, const neo_node *node, int k, int d) {
   const neo_shape *in = &graph->value[node->input[0]].shape;
@@ -324,6 +336,8 @@ static follow_fn *find_follow(const neo_node *node) {
     const char *op;
     follow_fn *follow;
   } rows[] = {{"gather", follow_gather},
+              {"gather_nd", follow_gather_nd},
+              {"split", follow_split},
               {"slice", follow_slice},
               {"transpose", follow_transpose},
               {"text_case", follow_same},
@@ -411,11 +425,13 @@ neo_status neo_node_bounds(neo_ctx *ctx, neo_graph *graph, const neo_node *node)
       continue;
     follow_fn *follow = find_follow(node);
     int at = follow ? follow(graph, node, k, in->bounded - 1) : -1;
-    neo_value *out = &graph->value[node->output[0]];
-    if (at < 0 || (out->bounded && (out->bounded != at + 1 || out->count != in->count)))
-      return refuse(ctx, graph, node, node->input[k]);
-    out->bounded = at + 1;
-    out->count = in->count;
+    for (int o = 0; o < (neo_op_is(node, "split") ? node->n_outputs : 1); o++) {
+      neo_value *out = &graph->value[node->output[o]];
+      if (at < 0 || (out->bounded && (out->bounded != at + 1 || out->count != in->count)))
+        return refuse(ctx, graph, node, node->input[k]);
+      out->bounded = at + 1;
+      out->count = in->count;
+    }
   }
   return NEO_OK;
 }

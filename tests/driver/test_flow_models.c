@@ -129,8 +129,14 @@ static const flow_case cases[] = {
      "%6 \"c\" i64 [35] = gather(%4, %2) {axis=0} \"c\"\n"
      "%7 \"r\" f32 [5,35] = gather(%0, %6) {axis=1} \"r\"\n"
      "%8 \"s\" f32 [5,35] = sin(%7) \"s\"\n"
+     "%9 \"t\" i64 [35,2] = transpose(%4) {perm=[1,0]} \"t\"\n"
+     "%10 \"g\" f32 [35] = gather_nd(%0, %9) \"g\"\n"
+     "%11 \"u\" f32 [2,35], %12 \"v\" f32 [3,35] = split(%8) {axis=0, split=[2,3]} \"p\"\n"
+     "%13 \"w\" f32 [3,35] = exp(%12) \"w\"\n"
      "output %5 \"f\"\n"
-     "output %8 \"s\"\n",
+     "output %8 \"s\"\n"
+     "output %10 \"g\"\n"
+     "output %13 \"w\"\n",
      0, 0},
     /* k is an input; rows of what is found go through products, norms and reductions */
     {"top",
