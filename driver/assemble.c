@@ -302,6 +302,7 @@ static neo_status te_step(assembly *a, const neo_group *group, int task) {
     step->launch[l] = (neo_plan_launch){.function = (uint32_t)(a->first_function[task] + l),
                                         .grid = nest->launch[l].grid};
   step->scratch_bytes = nest->scratch_bytes;
+  step->device = neo_target_is_gpu(&a->project->target);
   add_workspace(a, at, nest->work_bytes);
   return NEO_OK;
 }

@@ -77,7 +77,8 @@ static neo_status print_sources(neo_ctx *ctx, const neo_project *project, const 
 }
 
 static neo_status write_artifact(neo_ctx *ctx, const neo_family *family, const neo_built *built,
-                                 neo_params *params, const neo_compile_options *options) {
+                                 neo_params *params, const neo_compile_options *options,
+                                 const char *codegen) {
   const neo_project *project = &family->member[0].project;
   neo_arena arena;
   neo_arena_init(&arena);
@@ -95,7 +96,7 @@ static neo_status write_artifact(neo_ctx *ctx, const neo_family *family, const n
     status = neo_plan_encode(ctx, &made->plan, &binary);
   if (status == NEO_OK) {
     neo_describe_model(&json, &made->plan);
-    neo_describe_meta(&meta, family, built, params, options->codegen ? options->codegen : "llvm");
+    neo_describe_meta(&meta, family, built, params, codegen);
     neo_artifact artifact = {.object = objects,
                              .n_objects = project->n_tasks,
                              .function = made->functions,
@@ -137,10 +138,8 @@ static neo_status choose(neo_ctx *ctx, const neo_project *project, neo_db *db,
 neo_status neo_compile_family(neo_ctx *ctx, const neo_family *family, neo_db *db,
                               const neo_compile_options *options, neo_compile_result *out) {
   const neo_project *project = &family->member[0].project;
-  const neo_codegen *codegen = neo_codegen_find(options->codegen ? options->codegen : "llvm");
-  if (!codegen)
-    return neo_fail(ctx, NEO_USAGE, "code generator '%s' is not known; use llvm or c",
-                    options->codegen);
+  const neo_codegen *codegen = NULL;
+  NEO_TRY(neo_codegen_choose(ctx, options->codegen, &project->target, &codegen));
   if (options->sources && strcmp(codegen->name, "c") != 0)
     return neo_fail(ctx, NEO_USAGE, "sources are C: say --codegen c --sources");
   neo_cores cores;
@@ -157,7 +156,7 @@ neo_status neo_compile_family(neo_ctx *ctx, const neo_family *family, neo_db *db
   if (status == NEO_OK && options->table)
     print_table(options->table, project, built);
   if (status == NEO_OK)
-    status = write_artifact(ctx, family, built, &params, options);
+    status = write_artifact(ctx, family, built, &params, options, codegen->name);
   if (status == NEO_OK)
     summarise(project, built, &params, out);
   neo_params_fini(&params);

@@ -147,7 +147,7 @@ neo_status neo_choose(neo_ctx *ctx, const neo_project *project, neo_db *db, neo_
 
 typedef struct neo_compile_options {
   const char *output;        /* artifact directory */
-  const char *codegen;       /* NULL: llvm */
+  const char *codegen;       /* NULL: the target's */
   bool sources;              /* C text of the kernels, too, in output/sources; codegen: c */
   int jobs;                  /* build threads; 0: one per core */
   neo_choice *const *choice; /* by task, as neo_choose made them; NULL: it is called here */

@@ -88,6 +88,12 @@ static void identify(neo_build *build) {
 void neo_build_run(neo_ctx *ctx, neo_build *build, const neo_codegen *codegen,
                    const neo_target *target) {
   uint64_t start = neo_now_ns(ctx);
+  neo_target processor = *target;
+  if (build->for_processor && neo_target_is_gpu(target)) {
+    processor.gpu = (neo_gpu){{0}};
+    target = &processor;
+    codegen = neo_codegen_find("llvm");
+  }
   snprintf(build->phase, sizeof build->phase, "lower");
   neo_status status =
       neo_schedule_rewrite(ctx, &build->te, &build->schedule, &build->arena, &build->rewritten);

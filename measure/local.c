@@ -324,13 +324,10 @@ neo_status neo_local_open(neo_ctx *ctx, const neo_emulation *emulation,
   neo_cores_affinity(&self->affinity);
   pthread_mutex_init(&self->mutex, NULL);
   pthread_cond_init(&self->changed, NULL);
-  self->codegen = neo_codegen_find(options->codegen ? options->codegen : "llvm");
   neo_cores cores;
   neo_hello hello = {0};
   int n_measure = 1, n_build = 1;
-  neo_status status = self->codegen ? NEO_OK
-                                    : neo_fail(ctx, NEO_USAGE, "code generator '%s' is not known",
-                                               options->codegen);
+  neo_status status = neo_codegen_choose(ctx, options->codegen, target, &self->codegen);
   if (status == NEO_OK)
     status = neo_cores_detect(ctx, NULL, &cores);
   if (status == NEO_OK && !remote)
@@ -357,7 +354,7 @@ neo_status neo_local_open(neo_ctx *ctx, const neo_emulation *emulation,
     status = neo_local_start_board(ctx, self, &hello);
   if (status == NEO_OK) {
     snprintf(self->base.facts.cpu_model, sizeof self->base.facts.cpu_model, "%s", hello.cpu_model);
-    if (!self->base.counts) {
+    if (!self->base.counts && !neo_target_is_gpu(target)) { /* of the processor, both of them */
       self->base.facts.bandwidth = hello.bandwidth;
       status = neo_local_measure_peak(ctx, self);
     }

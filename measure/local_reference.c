@@ -248,6 +248,8 @@ static neo_status check_quick(neo_ctx *ctx, neo_local *self, neo_local_task *tas
 static neo_build *build_one(neo_ctx *ctx, neo_local *self, const neo_te *wide,
                             const neo_schedule *schedule) {
   neo_build *build = neo_build_create(ctx, 0, 0, wide, schedule);
+  if (build)
+    build->for_processor = true;
   return build ? neo_builder_run(self->builder, build) : NULL;
 }
 

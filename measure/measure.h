@@ -63,7 +63,7 @@ typedef struct neo_measure_options {
   int run_timeout_ms;   /* verify + time of one candidate; 0: 5000 plus what the reference's speed
                            says */
   const char *board_program; /* path of neo-board; NULL: beside the running executable */
-  const char *codegen;       /* NULL: llvm */
+  const char *codegen;       /* NULL: the target's */
   uint64_t seed;             /* of the data */
 } neo_measure_options;
 

@@ -48,7 +48,8 @@ typedef struct neo_build {
   const neo_allocator *allocator;
   uint64_t id;
   int task;
-  neo_te te; /* a copy: a build that is given up may outlive its task */
+  bool for_processor; /* also where the target is a GPU: references */
+  neo_te te;          /* a copy: a build that is given up may outlive its task */
   neo_schedule schedule;
   neo_arena arena; /* owns te, nest, rewritten te and packing */
   neo_te rewritten;

@@ -56,9 +56,10 @@ neo_board_shared *neo_board_share(const neo_board_options *options);
 void neo_board_unshare(neo_board_shared *shared);
 /* Runs the job in a process of its own; whatever happens to that is an outcome. */
 void neo_board_process(neo_ctx *ctx, const neo_board_job *job, neo_job_result *out);
-/* In that process, before foreign code runs: limits, blobs read-only, no descriptor but the pipe.
- */
+/* In that process: blobs read-only, no descriptor but the pipe. */
 void neo_board_disposable(const neo_board_job *job, int pipe_fd);
+/* In that process, before foreign code runs in it: limits of memory, files and time. */
+void neo_board_limit(const neo_job *job);
 
 /* ---- board.c ---- */
 /* Makes *out the outcome of a job that gave no result itself; the phase is the one it is in. */

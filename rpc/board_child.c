@@ -21,6 +21,8 @@ enum { BORROW = 8 << 20 };
 typedef struct loaded_kernel {
   neo_loaded *object;
   neo_kernel_fn fn[NEO_JOB_MAX_LAUNCHES];
+  neo_device_function *function[NEO_JOB_MAX_LAUNCHES]; /* of a GPU: instead of fn */
+  bool on_device;
   neo_harness_memory *memory;
   neo_verify_case cases[NEO_JOB_MAX_CASES];
 } loaded_kernel;
@@ -30,7 +32,9 @@ typedef struct child {
   const neo_board_job *job;
   int pipe_fd;
   neo_pool *pool;
-  bool ready; /* the parent knows that setting up is over */
+  neo_device *device; /* NULL: no kernel is for a GPU */
+  bool limited;       /* memory and files */
+  bool ready;         /* the parent knows that setting up is over */
   loaded_kernel kernel, incumbent;
   loaded_kernel counted; /* the kernel again: the emulator is slow where it counts */
   neo_job_result result;
@@ -80,6 +84,36 @@ static neo_status judge(child *c) {
   return outcome(c, NEO_OUTCOME_VERDICT, text);
 }
 
+/* ---- limits; GPUs ------------------------------------------------------------------------------- */
+
+/* Before any foreign code runs. Not for a GPU's kernels: their code does not run in this process,
+ * and drivers map, write caches and have threads as they like. */
+static void limit_kernel(child *c) {
+  if (c->limited || c->device)
+    return;
+  c->limited = true;
+  neo_board_limit(c->job->job);
+}
+
+/* Compiles launch i, which is no function, for the GPU; *out_found: it is a kernel for one. */
+static neo_status find_device_function(child *c, loaded_kernel *k, uint32_t i, const char *name,
+                                       bool *out_found) {
+  const neo_device_kernel *kernel = neo_object_device_kernel(k->object, name);
+  char api[sizeof(kernel->api) + 1] = "";
+  *out_found = kernel != NULL;
+  if (!kernel)
+    return NEO_OK;
+  memcpy(api, kernel->api, sizeof(kernel->api));
+  k->on_device = true;
+  if (kernel->n_args != c->job->job->kernel.n_buffers + 1)
+    return outcome(c, NEO_OUTCOME_LOAD, "the kernel has not as many arguments as buffers");
+  if (!c->device && neo_device_open(c->ctx, api, &c->device) != NEO_OK)
+    return failure(c, NEO_OUTCOME_BOARD);
+  if (neo_device_load(c->ctx, c->device, kernel, &k->function[i]) != NEO_OK)
+    return failure(c, NEO_OUTCOME_LOAD);
+  return NEO_OK;
+}
+
 /* ---- loading ------------------------------------------------------------------------------------------ */
 
 static neo_status find_functions(child *c, const neo_job_kernel *job, loaded_kernel *k) {
@@ -87,7 +121,10 @@ static neo_status find_functions(child *c, const neo_job_kernel *job, loaded_ker
     char name[80], text[160];
     snprintf(name, sizeof(name), "%s_%u", job->symbol, (unsigned)i);
     k->fn[i] = neo_object_symbol(k->object, name);
-    if (k->fn[i])
+    bool found = k->fn[i] && !k->on_device;
+    if (!k->fn[i] && (i == 0 || k->on_device))
+      NEO_TRY(find_device_function(c, k, i, name, &found));
+    if (found)
       continue;
     snprintf(text, sizeof(text), "object has no function '%s'", name);
     return outcome(c, NEO_OUTCOME_LOAD, text);
@@ -101,14 +138,17 @@ static neo_status load_kernel(child *c, const neo_board_kernel *from, loaded_ker
   if (neo_object_load(c->ctx, from->object, from->object_size, &k->object) != NEO_OK)
     return failure(c, NEO_OUTCOME_LOAD);
   NEO_TRY(find_functions(c, job, k));
+  limit_kernel(c);
   const neo_harness_kernel kernel = {.n_launches = (int)job->n_launches,
                                      .fn = k->fn,
                                      .grid = job->grid,
                                      .n_buffers = (int)job->n_buffers,
                                      .bytes = job->bytes,
                                      .role = job->role,
-                                     .borrow = c->job->counters ? 0 : BORROW,
-                                     .beside = beside,
+                                     .borrow = c->job->counters || k->on_device ? 0 : BORROW,
+                                     .beside = k->on_device ? NULL : beside,
+                                     .device = k->on_device ? c->device : NULL,
+                                     .function = k->function,
                                      .work_bytes = job->work_bytes,
                                      .scratch_bytes = job->scratch_bytes};
   if (neo_harness_memory_create(c->ctx, &kernel, (int)c->job->job->threads, &k->memory) != NEO_OK)

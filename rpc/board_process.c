@@ -205,6 +205,12 @@ static void limit_memory(const neo_job *job) {
           mapped + 8 * own + 4 * scratch + (int64_t)job->threads * (16 << 20) + (512 << 20));
 }
 
+void neo_board_limit(const neo_job *job) {
+  limit(RLIMIT_FSIZE, 0);
+  limit(RLIMIT_CPU, ((int64_t)job->timeout_ms / 1000 + 20) * job->threads + 2);
+  limit_memory(job);
+}
+
 void neo_board_disposable(const neo_board_job *job, int pipe_fd) {
   static const int signals[] = {SIGINT, SIGTERM, SIGPIPE, SIGSEGV, SIGBUS,
                                 SIGILL, SIGFPE,  SIGABRT, SIGTRAP, SIGXCPU};
@@ -213,9 +219,6 @@ void neo_board_disposable(const neo_board_job *job, int pipe_fd) {
   for (int i = 0; i < NEO_COUNT(signals); i++)
     signal(signals[i], SIG_DFL);
   limit(RLIMIT_CORE, 0);
-  limit(RLIMIT_FSIZE, 0);
-  limit(RLIMIT_CPU, ((int64_t)job->job->timeout_ms / 1000 + 20) * job->job->threads + 2);
-  limit_memory(job->job);
   if (job->options->in_fd != pipe_fd)
     close(job->options->in_fd);
   if (job->options->out_fd != pipe_fd && job->options->out_fd != job->options->in_fd)

@@ -27,7 +27,15 @@ struct neo_harness_memory {
   uint8_t *work, *scratch; /* where the kernel has them: here or beside */
   int64_t scratch_stride;
   uint8_t pattern[NEO_ZONE_PATTERN];
+  neo_device_place *place; /* kernels of a GPU: by buffer, then of work; else NULL */
 };
+
+/* harness_device.c: blocks of the device for the memory's areas, zones included; they go with the
+ * memory. Runs return what neo_pool_launch does. */
+neo_status neo_harness_device_create(neo_ctx *ctx, neo_harness_memory *m);
+void neo_harness_device_destroy(neo_ctx *ctx, neo_harness_memory *m);
+int32_t neo_harness_device_run(neo_harness_memory *m);
+int32_t neo_harness_device_repeat(neo_harness_memory *m, int repeat);
 
 /* Is it a constant that is used where the case has it? */
 bool neo_harness_borrows(const neo_harness_memory *m, int buffer);

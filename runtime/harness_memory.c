@@ -46,15 +46,20 @@ static void *copy_array(neo_ctx *ctx, const void *from, size_t count, size_t siz
 static neo_status copy_kernel(neo_ctx *ctx, neo_harness_memory *m, const neo_harness_kernel *k) {
   size_t buffers = (size_t)k->n_buffers, launches = (size_t)k->n_launches;
   m->kernel = *k;
-  m->kernel.fn = copy_array(ctx, k->fn, launches, sizeof(*k->fn));
+  m->kernel.fn = NULL;
+  m->kernel.function = NULL;
+  if (k->device)
+    m->kernel.function = copy_array(ctx, (const void *)k->function, launches, sizeof(*k->function));
+  else
+    m->kernel.fn = copy_array(ctx, k->fn, launches, sizeof(*k->fn));
   m->kernel.grid = copy_array(ctx, k->grid, launches, sizeof(*k->grid));
   m->kernel.bytes = copy_array(ctx, k->bytes, buffers, sizeof(*k->bytes));
   m->kernel.role = k->role ? copy_array(ctx, k->role, buffers, 1) : neo_alloc(ctx, buffers);
   m->buf = neo_alloc(ctx, buffers * sizeof(*m->buf));
   m->n_areas = k->n_buffers + 1 + m->threads;
   m->area = neo_alloc(ctx, (size_t)m->n_areas * sizeof(*m->area));
-  if (!m->kernel.fn || !m->kernel.grid || !m->kernel.bytes || !m->kernel.role || !m->buf ||
-      !m->area)
+  if ((!m->kernel.fn && !m->kernel.function) || !m->kernel.grid || !m->kernel.bytes ||
+      !m->kernel.role || !m->buf || !m->area)
     return neo_fail(ctx, NEO_NO_MEMORY, "harness: out of memory");
   return NEO_OK;
 }
@@ -172,6 +177,8 @@ neo_status neo_harness_memory_create(neo_ctx *ctx, const neo_harness_kernel *ker
   neo_status status = copy_kernel(ctx, m, kernel);
   if (status == NEO_OK)
     status = map_areas(ctx, m);
+  if (status == NEO_OK && kernel->device)
+    status = neo_harness_device_create(ctx, m);
   if (status == NEO_OK) {
     fill_zones(m);
     *out = m;
@@ -187,8 +194,10 @@ void neo_harness_memory_destroy(neo_harness_memory *m) {
   neo_ctx ctx;
   neo_ctx_init(&ctx, 0);
   ctx.allocator = m->allocator;
+  neo_harness_device_destroy(&ctx, m);
   neo_os_pages_release(m->map, m->map_size);
   neo_free(&ctx, (void *)(uintptr_t)m->kernel.fn);
+  neo_free(&ctx, (void *)(uintptr_t)m->kernel.function);
   neo_free(&ctx, (void *)(uintptr_t)m->kernel.grid);
   neo_free(&ctx, (void *)(uintptr_t)m->kernel.bytes);
   neo_free(&ctx, (void *)(uintptr_t)m->kernel.role);
@@ -240,6 +249,8 @@ neo_status neo_harness_memory_load(neo_ctx *ctx, neo_harness_memory *m, const ui
 }
 
 int32_t neo_harness_memory_run(neo_harness_memory *m, neo_pool *pool) {
+  if (m->kernel.device)
+    return neo_harness_device_run(m);
   neo_assert(neo_pool_threads(pool) <= m->threads);
   const neo_pool_call call = {.n_launches = m->kernel.n_launches,
                               .fn = m->kernel.fn,
@@ -249,6 +260,15 @@ int32_t neo_harness_memory_run(neo_harness_memory *m, neo_pool *pool) {
                               .scratch = m->scratch,
                               .scratch_bytes = m->scratch_stride};
   return neo_pool_launch(pool, &call);
+}
+
+int32_t neo_harness_memory_repeat(neo_harness_memory *m, neo_pool *pool, int repeat) {
+  int32_t code = 0;
+  if (m->kernel.device)
+    return neo_harness_device_repeat(m, repeat);
+  for (int i = 0; i < repeat && code == 0; i++)
+    code = neo_harness_memory_run(m, pool);
+  return code;
 }
 
 bool neo_harness_memory_intact(const neo_harness_memory *m, int *out_buffer) {

@@ -57,7 +57,10 @@ static void set_defaults(neo_timing_policy *p) {
 
 /* ---- batches ------------------------------------------------------------------------------------------ */
 
-static bool has_constants(const neo_harness_memory *m) {
+/* Are there constants in caches that this processor can empty? */
+static bool evicts(const neo_harness_memory *m) {
+  if (m->kernel.device)
+    return false;
   for (int i = 0; i < m->kernel.n_buffers; i++)
     if (m->kernel.role[i] == 2)
       return true;
@@ -73,12 +76,13 @@ static void evict_constants(const neo_harness_memory *m) {
 /* Nanoseconds per run over `repeat` runs; what evicts constants in between is not timed. */
 static neo_status batch(timer *t, side *s, int repeat, double *out_ns) {
   uint64_t total = 0, before = neo_now_ns(t->ctx);
-  for (int i = 0; i < repeat; i++) {
+  int each = s->cold ? 1 : repeat;
+  for (int i = 0; i < repeat; i += each) {
     if (s->cold) {
       evict_constants(s->memory);
       before = neo_now_ns(t->ctx);
     }
-    int32_t code = neo_harness_memory_run(s->memory, t->pool);
+    int32_t code = neo_harness_memory_repeat(s->memory, t->pool, each);
     if (code)
       return neo_fail(t->ctx, NEO_BAD_INPUT, "kernel returned %d while it was timed", (int)code);
     if (s->cold)
@@ -261,9 +265,8 @@ neo_status neo_harness_time(neo_ctx *ctx, neo_pool *pool, neo_harness_memory *ca
   neo_timing timing = {0};
   timer t = {.ctx = ctx, .pool = pool, .policy = *policy, .out = &timing, .start = neo_now_ns(ctx)};
   set_defaults(&t.policy);
-  t.candidate = (side){.memory = candidate, .cold = policy->cold && has_constants(candidate)};
-  t.incumbent =
-      (side){.memory = incumbent, .cold = policy->cold && incumbent && has_constants(incumbent)};
+  t.candidate = (side){.memory = candidate, .cold = policy->cold && evicts(candidate)};
+  t.incumbent = (side){.memory = incumbent, .cold = policy->cold && incumbent && evicts(incumbent)};
   neo_status status = measure(&t);
   if (status == NEO_OK)
     *out = timing;

@@ -52,7 +52,7 @@ typedef struct neo_plan_launch {
 
 typedef struct neo_plan_step {
   neo_plan_step_kind kind;
-  uint8_t device; /* 0: the host cpu */
+  uint8_t device; /* 0: the host cpu; 1, launches only: the GPU, functions are neo_device_kernels */
   const char *name;
   uint32_t n_args;
   uint32_t *arg; /* value ids: kernel buffers in order; copy: source, destination, and perhaps a row

@@ -345,11 +345,16 @@ static bool check_copy(const decoder *d, const neo_plan_step *s) {
   return scalar(d, s->arg[2], NEO_RT_I64) && (from == 0 ? to == 0 : to % from == 0);
 }
 
+static neo_status check_device(decoder *d, uint32_t index, const neo_plan_step *s) {
+  if (s->device <= (s->kind == NEO_PLAN_LAUNCH ? 1 : 0))
+    return NEO_OK;
+  return neo_fail(d->ctx, NEO_UNSUPPORTED, "plan: step %u is for device %u, not known here",
+                  (unsigned)index, (unsigned)s->device);
+}
+
 static neo_status check_step(decoder *d, uint32_t index, const neo_plan_step *s) {
   const neo_plan *p = d->plan;
-  if (s->device != 0)
-    return neo_fail(d->ctx, NEO_UNSUPPORTED, "plan: step %u is for device %u, only 0 is known",
-                    (unsigned)index, (unsigned)s->device);
+  NEO_TRY(check_device(d, index, s));
   if (s->work_bytes < 0 || s->work_offset < -1 || s->work_offset > p->arena_bytes ||
       (s->work_offset >= 0 &&
        (s->work_offset % 64 || s->work_bytes > p->arena_bytes - s->work_offset)))

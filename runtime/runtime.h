@@ -6,6 +6,7 @@
 
 #include "base/core.h"
 #include "neo/abi.h"
+#include "runtime/device.h"
 #include "runtime/plan.h"
 
 /* ---- small facts ------------------------------------------------------------------------------ */
@@ -85,6 +86,11 @@ typedef struct neo_harness_kernel {
      as they are, and so are work and scratch where there is room. Two kernels timed against each
      other then differ by themselves, not by where their data happen to lie. */
   const struct neo_harness_memory *beside;
+  /* A GPU's kernels: functions of this device instead of fn, which is not read. The memory here is
+     then what a run copies to the device and back; timed runs copy nothing. borrow and beside are
+     not for them. */
+  neo_device *device;
+  neo_device_function *const *function;
 } neo_harness_kernel;
 
 typedef enum neo_verdict {
@@ -134,6 +140,8 @@ neo_status neo_harness_memory_load(neo_ctx *ctx, neo_harness_memory *memory, con
                                    const neo_verify_case *from);
 /* Runs the kernel once in the memory; returns what neo_pool_launch does. */
 int32_t neo_harness_memory_run(neo_harness_memory *memory, neo_pool *pool);
+/* The same `repeat` times, to be timed: a GPU works on what its memory has, and is waited for. */
+int32_t neo_harness_memory_repeat(neo_harness_memory *memory, neo_pool *pool, int repeat);
 /* Are all red zones as they were? If not, *out_buffer is the first one damaged (n_buffers: work,
  * n_buffers + 1: scratch). */
 bool neo_harness_memory_intact(const neo_harness_memory *memory, int *out_buffer);

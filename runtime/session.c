@@ -210,7 +210,7 @@ static neo_status create(neo_ctx *ctx, neo_rt_session *s, const neo_rt_options *
   for (int k = 0; k < s->model->n_shapes; k++)
     for (uint32_t i = 0; i < s->shape[k].plan->n_steps; i++)
       s->shape[k].step[i].op.work = s->op_work;
-  return NEO_OK;
+  return neo_session_device_open(ctx, s);
 }
 
 int neo_rt_session_create(neo_rt_model *model, const neo_rt_options *options, neo_rt_session **out,
@@ -252,6 +252,7 @@ void neo_rt_session_destroy(neo_rt_session *session) {
   neo_ctx ctx;
   neo_ctx_init(&ctx, 0);
   const neo_plan *p = session->model->plan;
+  neo_session_device_close(&ctx, session);
   neo_pool_destroy(session->pool);
   for (uint32_t i = 0; session->own && i < p->n_inputs + p->n_outputs; i++)
     neo_aligned_free(&ctx, session->own[i]);
@@ -286,18 +287,27 @@ static int32_t run_copy(const session_step *step) {
   return 0;
 }
 
+static int32_t run_op(session_step *step) {
+  if (step->op.op->attempt)
+    return step->op.op->attempt(&step->op);
+  step->op.op->run(&step->op);
+  return 0;
+}
+
 /* Not control flow. */
 static int32_t run_step(neo_rt_session *s, session_step *step) {
   switch (step->plan->kind) {
   case NEO_PLAN_LAUNCH:
+    if (step->plan->device > 0)
+      return (int32_t)neo_session_device_launch(s, step);
     return neo_pool_launch(s->pool, &step->call);
   case NEO_PLAN_COPY:
-    return run_copy(step);
-  case NEO_PLAN_RUNTIME:
-    if (step->op.op->attempt)
-      return step->op.op->attempt(&step->op);
-    step->op.op->run(&step->op);
-    return 0;
+    return s->device ? (int32_t)neo_session_device_copy(s, step) : run_copy(step);
+  case NEO_PLAN_RUNTIME: {
+    int32_t result = (int32_t)neo_session_device_fetch(s, step);
+    result = result ? result : run_op(step);
+    return result ? result : (int32_t)neo_session_device_put(s, step);
+  }
   case NEO_PLAN_BRANCH:
   case NEO_PLAN_LOOP:
     return 0;
@@ -323,13 +333,25 @@ static void profile_step(run *r, uint32_t i) {
 
 static bool run_range(run *r, uint32_t at, uint32_t end);
 
+/* What a GPU's memory did for a step. */
+static bool succeeds(run *r, uint32_t at, neo_status status) {
+  r->result = (int32_t)status;
+  r->failed_step = at;
+  return status == NEO_OK;
+}
+
 static bool run_loop(run *r, uint32_t at) {
+  neo_rt_session *s = r->session;
   const session_step *step = &r->shape->step[at];
-  int64_t trips = *(const int64_t *)step->data[0];
   const uint8_t *cond = step->data[1];
+  if (!succeeds(r, at, neo_session_device_fetch(s, step)))
+    return false;
+  int64_t trips = *(const int64_t *)step->data[0];
   for (int64_t i = 0; i < trips && *cond; i++) {
     *(int64_t *)step->data[2] = i;
-    if (!run_range(r, at + 1, at + 1 + step->plan->first))
+    if (!succeeds(r, at, neo_session_device_put(s, step)) ||
+        !run_range(r, at + 1, at + 1 + step->plan->first) ||
+        !succeeds(r, at, neo_session_device_fetch(s, step)))
       return false;
   }
   return true;
@@ -345,6 +367,8 @@ static bool run_range(run *r, uint32_t at, uint32_t end) {
     if (plan->kind == NEO_PLAN_LOOP) {
       ok = run_loop(r, at);
     } else if (plan->kind == NEO_PLAN_BRANCH) {
+      if (!succeeds(r, at, neo_session_device_fetch(s, step)))
+        return false;
       bool yes = *(const uint8_t *)step->data[0] != 0;
       uint32_t from = at + 1 + (yes ? 0 : plan->first);
       ok = run_range(r, from, from + (yes ? plan->first : plan->second));
@@ -399,6 +423,8 @@ static void cut_output(neo_rt_session *s, uint32_t i) {
 
 static int failed_run(const run *r, neo_rt_error *error) {
   const char *name = r->shape->plan->step[r->failed_step].name, *why = r->session->op_message;
+  if (!why[0])
+    why = neo_session_device_error(r->session);
   if (error) {
     error->code = NEO_RT_KERNEL;
     snprintf(error->text, sizeof(error->text), "run: step '%.200s' failed with %d%s%s", name,
@@ -427,7 +453,10 @@ static int run_steps(neo_rt_session *session, neo_rt_error *error) {
     memset(session->ns, 0, (size_t)all * sizeof(*session->ns));
     r.before = neo_now_ns(&r.clock);
   }
-  if (!run_range(&r, 0, p->n_steps))
+  bool ok = !session->device || succeeds(&r, 0, neo_session_device_begin(session));
+  ok = ok && run_range(&r, 0, p->n_steps);
+  ok = ok && (!session->device || succeeds(&r, p->n_steps - 1, neo_session_device_end(session)));
+  if (!ok)
     return failed_run(&r, error);
   for (uint32_t i = 0; i < p->n_outputs; i++)
     if (p->output_bounded[i] || (p->rows && p->output_rows[i]))

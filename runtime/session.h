@@ -32,8 +32,12 @@ typedef struct session_input {
   int64_t dim[NEO_RT_MAX_RANK];
 } session_input;
 
+/* Of sessions whose kernels run on a GPU (session_device.c). */
+typedef struct neo_session_device neo_session_device;
+
 struct neo_rt_session {
   neo_rt_model *model;
+  neo_session_device *device; /* NULL: all on this processor */
   neo_pool *pool;
   session_shape *shape;
   session_input *input;
@@ -52,5 +56,19 @@ struct neo_rt_session {
 
 /* The inputs' shapes decide which shape runs; its steps then read the inputs. Allocates nothing. */
 neo_status neo_session_take_inputs(neo_ctx *ctx, neo_rt_session *session);
+
+/* Opens the device if the plan has steps for one. */
+neo_status neo_session_device_open(neo_ctx *ctx, neo_rt_session *session);
+void neo_session_device_close(neo_ctx *ctx, neo_rt_session *session);
+/* Of a run: inputs there, outputs back. Errors are told by neo_session_device_error. */
+neo_status neo_session_device_begin(neo_rt_session *session);
+neo_status neo_session_device_end(neo_rt_session *session);
+neo_status neo_session_device_launch(neo_rt_session *session, const session_step *step);
+neo_status neo_session_device_copy(neo_rt_session *session, const session_step *step);
+/* A step's arguments as the host sees them, before and after it works on them; nothing without a
+ * device. */
+neo_status neo_session_device_fetch(neo_rt_session *session, const session_step *step);
+neo_status neo_session_device_put(neo_rt_session *session, const session_step *step);
+const char *neo_session_device_error(const neo_rt_session *session); /* "": none */
 
 #endif

@@ -122,6 +122,11 @@ void neo_cost_find(const neo_variant *variant, const neo_schedule *schedule,
   neo_cost_decode(&p, schedule);
   neo_cost cost = {0};
   double launch[NEO_TE_MAX_BLOCKS] = {0};
+  if (neo_target_is_gpu(p.target)) {
+    neo_cost_find_gpu(&p, &cost);
+    *out = cost;
+    return;
+  }
   find_cycles(&p, launch, &cost);
   cost.ns = cycles_to_ns(p.target, cost.compute / p.threads);
   if (options->limit > 0 && cost.ns > options->limit) {

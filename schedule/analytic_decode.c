@@ -33,6 +33,9 @@ static void decode_instr(neo_cost_plan *p, const neo_instr *instr) {
   case NEO_INSTR_PARALLEL:
     b->grid = instr->arg[0];
     break;
+  case NEO_INSTR_GROUP:
+    b->group = instr->arg[0];
+    break;
   case NEO_INSTR_VECTOR:
     b->vector_axis = instr->axis;
     break;

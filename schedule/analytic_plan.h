@@ -23,7 +23,7 @@ typedef struct neo_cost_body {
   int32_t factor[NEO_TE_MAX_AXES][3];
   uint8_t unrolled[NEO_TE_MAX_AXES]; /* bit per level */
   uint32_t peeled;                   /* bit per axis */
-  int vector_axis, at, depth, scope, grid;
+  int vector_axis, at, depth, scope, grid, group;
   int row, tensor_axis, tensor_level; /* tensorized loop; row -1: none */
   int64_t extent[NEO_TE_MAX_AXES];    /* of the region that one run covers */
   double runs;
@@ -79,6 +79,10 @@ neo_cost_part neo_cost_part_of(const neo_cost_plan *p, const neo_access *access,
 
 /* Of all runs of block k, on one core, data in L1; the terms are added to *cost. */
 double neo_cost_block_cycles(const neo_cost_plan *p, int k, neo_cost *cost);
+
+/* ---- GPUs (analytic_gpu.c) ------------------------------------------------------------------- */
+
+void neo_cost_find_gpu(const neo_cost_plan *p, neo_cost *cost);
 
 /* ---- memory of one launch (analytic_memory.c) ------------------------------------------------ */
 

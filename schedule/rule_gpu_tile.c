@@ -19,7 +19,7 @@
 #define MAX_SUMS 64
 #define MAX_ITEMS 64 /* of one axis, where both are split */
 #define MAX_BLOCK 32
-#define MAX_CODE 512 /* multiply-adds of one unrolled step */
+#define MAX_CODE 128 /* multiply-adds of one unrolled step */
 
 typedef struct tile {
   neo_builder *b;

@@ -311,6 +311,10 @@ static LONG CALLBACK on_exception(EXCEPTION_POINTERS *info) {
   return EXCEPTION_CONTINUE_SEARCH;
 }
 
+void neo_board_limit(const neo_job *job) {
+  (void)job; /* the job object of the process has them */
+}
+
 void neo_board_disposable(const neo_board_job *job, int pipe_fd) {
   (void)pipe_fd;
   SetErrorMode(SEM_FAILCRITICALERRORS | SEM_NOGPFAULTERRORBOX | SEM_NOOPENFILEERRORBOX);

@@ -1,3 +1,15 @@
 add_dependencies(test_tune_local tampering-board neo-board)
 neo_needs_emulated_boards(test_tune_emulated)
 add_dependencies(test_image_models neo_rt_image)
+# The same tests for a GPU; skipped where its driver is not installed.
+foreach(name test_models test_flow_models)
+  add_executable(${name}_opencl ${CMAKE_CURRENT_LIST_DIR}/${name}.c)
+  target_link_libraries(${name}_opencl neo_driver PkgConfig::CMOCKA m)
+  set_target_properties(${name}_opencl PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  target_compile_definitions(${name}_opencl PRIVATE MODEL_CASE_TARGET="opencl" NEO_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
+                             NEO_BINARY_DIR="${CMAKE_BINARY_DIR}")
+  add_test(NAME driver/${name}_opencl COMMAND ${name}_opencl WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  set_tests_properties(driver/${name}_opencl PROPERTIES TIMEOUT 600 LABELS driver SKIP_RETURN_CODE 77)
+endforeach()
+add_dependencies(test_tune_opencl neo-board)
+set_tests_properties(driver/test_tune_opencl PROPERTIES SKIP_RETURN_CODE 77)

@@ -17,12 +17,35 @@
 #include "base/host.h"
 #include "driver/driver.h"
 #include "neo/neo_rt.h"
+#include "runtime/device.h"
+
+/* A GPU's row of target/gpus.def, where a test is built for one; "": this machine. */
+#ifndef MODEL_CASE_TARGET
+#define MODEL_CASE_TARGET ""
+#endif
 
 typedef struct model_case {
   char model[600], input_name[80];
   neo_tensor input, want;
   double rtol, atol;
 } model_case;
+
+static inline const char *case_target(void) {
+  return MODEL_CASE_TARGET[0] ? MODEL_CASE_TARGET : NULL;
+}
+
+/* 0; or 77, with a message, if the test needs a GPU's driver that is not here. */
+static inline int case_missing(void) {
+  neo_ctx ctx;
+  neo_device *device = NULL;
+  neo_ctx_init(&ctx, 1);
+  if (!case_target() || neo_device_open(&ctx, MODEL_CASE_TARGET, &device) == NEO_OK) {
+    neo_device_close(device);
+    return 0;
+  }
+  print_message("skipped: %s\n", ctx.message);
+  return 77;
+}
 
 static inline void must(neo_ctx *ctx, neo_status status) {
   if (status != NEO_OK)
@@ -79,6 +102,7 @@ static inline void case_project(neo_ctx *ctx, const model_case *c, int threads, 
     binding.shape.dim[0] = batch;
   neo_project_options options = {
       .model = c->model, .n_bindings = 1, .bindings = &binding, .threads = threads};
+  options.target = case_target();
   must(ctx, neo_project_open(ctx, &options, out));
 }
 

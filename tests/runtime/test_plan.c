@@ -239,7 +239,7 @@ static void refuses_what_is_out_of_range(void **state) {
   REFUSED(c.launch[1].function = FUNCTIONS, "function");
   REFUSED(c.launch[1].grid = -1, "grid");
   REFUSED(c.step[0].n_launches = 0, "launches");
-  REFUSED(c.step[0].device = 1, "device");
+  REFUSED(c.step[0].device = 2, "device");
   REFUSED(c.step[0].kind = (neo_plan_step_kind)6, "kind");
   REFUSED(c.step[0].kind = NEO_PLAN_LOOP, "launches");
   REFUSED(c.step[3].first = 3, "owned");

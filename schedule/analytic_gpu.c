@@ -1,0 +1,179 @@
+/* The analytic model of GPUs: predicted time of a schedule in closed form.
+ *
+ * How: per launch, groups run in waves over the compute units, the work-items of a group in steps
+ * of the device's width; a work-item's cycles are its arithmetic (one multiply-add a cycle) and its
+ * accesses. An access of the device's memory costs the lines that the work-items in step touch with
+ * it: one where they read the same element, as many as there are work-items where they are far
+ * apart. What a group shares costs one cycle. The launch takes no less than its bytes at the
+ * memory's speed, and a fixed time to begin.
+ *
+ * The constants are round figures of integrated GPUs: no device has been measured. What matters is
+ * the order: enough groups, full widths, neighbours reading neighbours, operands used more than
+ * once. */
+#include "schedule/analytic.h"
+
+#include "schedule/analytic_plan.h"
+
+#include <math.h>
+#include <string.h>
+
+#define LAUNCH_NS 8000.0
+#define LINE_CYCLES 4.0 /* one line from the first cache */
+#define DRAM_BYTES_PER_CYCLE 16.0
+#define LANE_OVERHEAD 2.0 /* cycles of index arithmetic and branches of one step of the loops */
+#define BARRIER_CYCLES 30.0
+#define RESIDENT 8.0  /* groups' worth of work-items in step that hide latency */
+#define LATENCY 200.0 /* cycles of an access that nothing hides */
+
+typedef struct shape {
+  double groups, items,
+      width;     /* width: of neighbouring work-items along the innermost group loop */
+  int near_axis; /* of that loop, in the root */
+} shape;
+
+static shape shape_of(const neo_cost_body *root) {
+  shape s = {1, 1, 1, -1};
+  for (int i = 0; i < root->n_loops && i < root->grid + root->group; i++)
+    *(i < root->grid ? &s.groups : &s.items) *= (double)root->loops[i].trip;
+  if (root->group > 0 && root->grid + root->group <= root->n_loops) {
+    const neo_cost_loop *near_loop = &root->loops[root->grid + root->group - 1];
+    s.near_axis = near_loop->axis;
+    s.width = (double)near_loop->trip;
+  }
+  return s;
+}
+
+/* The axis of `block` that moves with the root's; blocks inside a root read it axis for axis. */
+static int axis_inside(const neo_cost_plan *p, int block, int root, int root_axis) {
+  if (block == root || root_axis < 0)
+    return root_axis;
+  const neo_block_facts *facts = p->block[root].facts;
+  for (int i = 1; i < facts->n_access; i++) {
+    const neo_access *read = &facts->access[i];
+    if (read->buffer != p->block[block].te->buffer)
+      continue;
+    for (int d = 0; d < read->rank && d < p->block[block].te->n_spatial; d++)
+      if (read->coef[d][root_axis] == 1)
+        return d;
+  }
+  return -1;
+}
+
+/* Elements between what neighbouring work-items access. */
+static double neighbour_stride(const neo_cost_plan *p, const neo_access *access, int axis,
+                               double tile) {
+  if (axis < 0 || !neo_access_uses(access, axis))
+    return 0;
+  int64_t stride = neo_access_stride(access, &p->variant->te, p->layout[access->buffer], axis, 1);
+  return stride == NEO_STRIDE_ODD ? 64 : fabs((double)stride) * tile;
+}
+
+static bool is_shared(const neo_cost_plan *p, int buffer) {
+  int writer = p->variant->facts.writer[buffer];
+  return writer >= 0 && p->block[writer].at >= 0 && p->block[writer].scope == NEO_SCOPE_SHARED;
+}
+
+static bool is_register(const neo_cost_plan *p, int buffer) {
+  int writer = p->variant->facts.writer[buffer];
+  return writer >= 0 && p->block[writer].at >= 0 && p->block[writer].scope == NEO_SCOPE_REG;
+}
+
+/* What one work-item covers of each axis, from loop `from` of the body inwards. */
+static void tile_of(const neo_cost_body *b, int from, double *tile) {
+  for (int a = 0; a < neo_cost_axes(b); a++)
+    tile[a] = 1;
+  for (int i = from; i < b->n_loops; i++)
+    tile[b->loops[i].axis] *= (double)b->loops[i].trip;
+}
+
+typedef struct work {
+  double cycles, accesses, bytes, fmas, barriers;
+} work;
+
+/* Of one work-item in block k of the root's launch. */
+static void add_block(const neo_cost_plan *p, int k, int root, const shape *s, work *out) {
+  const neo_cost_body *b = &p->block[k];
+  double points = 1, tile[NEO_TE_MAX_AXES];
+  bool shared = b->at >= 0 && b->scope == NEO_SCOPE_SHARED;
+  int from = k == root ? b->grid + b->group : 0, near = axis_inside(p, k, root, s->near_axis);
+  for (int i = from; i < b->n_loops; i++)
+    points *= (double)b->loops[i].trip;
+  tile_of(b, from, tile);
+  double runs = k == root ? 1 : b->runs / s->groups / s->items;
+  double steps = points * runs / (shared ? s->items : 1);
+  out->barriers += shared ? runs : 0;
+  out->cycles += steps * fmax(1, b->facts->ops / 2) + LANE_OVERHEAD * steps / 4;
+  out->fmas += b->facts->contraction ? steps : 0;
+  for (int i = 0; i < b->facts->n_access; i++) {
+    const neo_access *access = &b->facts->access[i];
+    double uses = steps, reused = 1;
+    if (is_register(p, access->buffer) || (i == 0 && b->te->n_reduce > 0 && k != root))
+      continue;
+    for (int a = 0; a < b->te->n_spatial && b->te->n_reduce > 0; a++)
+      reused *= neo_access_uses(access, a) ? 1 : tile[a];
+    if (i == 0)
+      for (int a = b->te->n_spatial; a < neo_cost_axes(b); a++)
+        reused *= tile[a];
+    uses /= reused;
+    if (is_shared(p, access->buffer)) {
+      out->cycles += uses;
+      continue;
+    }
+    double bytes = (double)neo_dtype_size(p->variant->te.buffer[access->buffer].dtype);
+    double stride = neighbour_stride(p, access, near, shared || near < 0 ? 1 : tile[near]);
+    double lines = fmin(fmax(stride * bytes / NEO_COST_LINE, 1.0 / p->target->gpu.simd), 1);
+    if (stride == 0)
+      lines = 1.0 / p->target->gpu.simd;
+    out->cycles += uses * LINE_CYCLES * lines * 2;
+    out->accesses += uses;
+    out->bytes += uses * bytes * fmax(lines, 1.0 / p->target->gpu.simd) / 4;
+  }
+}
+
+static void add_launch(const neo_cost_plan *p, int root, neo_cost *cost) {
+  const neo_gpu *gpu = &p->target->gpu;
+  shape s = shape_of(&p->block[root]);
+  work w = {0};
+  for (int k = 0; k <= root; k++)
+    if (neo_cost_is_inside(p, k, root))
+      add_block(p, k, root, &s, &w);
+  double in_step = ceil(s.items / gpu->simd), waves = ceil(s.groups / gpu->units);
+  double group = in_step * w.cycles + w.barriers * BARRIER_CYCLES;
+  double resident = fmin(in_step * ceil(s.groups / gpu->units), RESIDENT);
+  double exposed = w.accesses * LATENCY / 8 * (1 - resident / (RESIDENT + 1)) * waves;
+  double total = s.groups * s.items;
+  double memory = w.bytes * total / DRAM_BYTES_PER_CYCLE;
+  double cycles = fmax(waves * group + exposed, memory);
+  double ghz = p->target->ghz > 0 ? p->target->ghz : 1;
+  cost->ns += LAUNCH_NS + cycles / ghz;
+  cost->compute += w.cycles * total;
+  cost->fma += w.fmas * total;
+  cost->ideal += w.fmas * total / gpu->simd;
+  cost->dram_bytes += w.bytes * total;
+  cost->overhead += w.barriers * total;
+  cost->launches++;
+  if (s.groups > cost->grid) {
+    cost->grid = s.groups;
+    cost->balance = s.groups / (waves * gpu->units) * s.items / (in_step * gpu->simd);
+    cost->tile_v = s.width;
+    cost->tile_1 = s.items;
+  }
+}
+
+void neo_cost_find_gpu(const neo_cost_plan *p, neo_cost *cost) {
+  const neo_te *te = &p->variant->te;
+  for (int k = 0; k < te->n_blocks; k++) {
+    const neo_cost_body *b = &p->block[k];
+    if (b->at < 0) {
+      add_launch(p, k, cost);
+      continue;
+    }
+    double sums = 1;
+    for (int a = 0; a < te->block[k].n_spatial; a++)
+      sums *= (double)b->extent[a];
+    if (b->scope == NEO_SCOPE_SHARED)
+      cost->scratch_bytes += sums * 4;
+    else
+      cost->accumulators = fmax(cost->accumulators, sums);
+  }
+}
