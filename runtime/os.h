@@ -30,6 +30,8 @@ void *neo_os_pages_reserve(size_t size);
 bool neo_os_pages_commit(void *begin, size_t size);
 /* Page faults now and not later: a hint. */
 void neo_os_pages_present(void *begin, size_t size);
+/* The first `code` bytes become code that may be run, the rest read-only. */
+bool neo_os_pages_execute(void *begin, size_t size, size_t code);
 void neo_os_pages_release(void *begin, size_t size); /* as reserved */
 
 /* Memory that is shared with processes forked later, all there and all zero; NULL: none. */

@@ -93,6 +93,15 @@ void neo_os_pages_present(void *begin, size_t size) {
 #endif
 }
 
+bool neo_os_pages_execute(void *begin, size_t size, size_t code) {
+  char *at = begin;
+  if (mprotect(at, code, PROT_READ | PROT_EXEC) != 0 ||
+      (size > code && mprotect(at + code, size - code, PROT_READ) != 0))
+    return false;
+  __builtin___clear_cache(at, at + code);
+  return true;
+}
+
 void neo_os_pages_release(void *begin, size_t size) {
   if (begin)
     munmap(begin, size);

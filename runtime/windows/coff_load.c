@@ -11,13 +11,23 @@
  *    before it is used; work is bounded by the object's size.
  * 2. A symbol that neo_object_symbol returns lies in the executable part. */
 #include <string.h>
-#include <windows.h>
 
 #include "runtime/os.h"
 #include "runtime/runtime.h"
 
 enum { HEADER = 20, SECTION = 40, SYMBOL = 18, RELOCATION = 10, AMD64 = 0x8664 };
 enum { MAX_LOADED = 256 << 20, EXTERNAL = 2 };
+enum {
+  CONTAINS_CODE = 0x20,
+  CONTAINS_DATA = 0x40,
+  CONTAINS_ZEROS = 0x80,
+  LINKER_INFO = 0x200,
+  LINKER_REMOVES = 0x800,
+  MANY_RELOCATIONS = 0x1000000,
+  DISCARDABLE = 0x2000000,
+  EXECUTABLE = 0x20000000,
+};
+#define WRITABLE 0x80000000u
 enum { TYPE_ABSOLUTE = 0, TYPE_ADDR64 = 1, TYPE_REL32 = 4, TYPE_REL32_5 = 9 };
 
 typedef struct entry_point {
@@ -89,22 +99,16 @@ static neo_status read_section(object *o, size_t i) {
                  .n_relocations = u16_at(h + 32),
                  .flags = u32_at(h + 36)};
   bool unwind = memcmp(h, ".pdata", 6) == 0 || memcmp(h, ".xdata", 6) == 0;
-  bool contents = s->flags & (IMAGE_SCN_CNT_CODE | IMAGE_SCN_CNT_INITIALIZED_DATA);
-  if (s->flags & (IMAGE_SCN_LNK_INFO | IMAGE_SCN_LNK_REMOVE | IMAGE_SCN_MEM_DISCARDABLE) ||
-      unwind || (s->size == 0 && u32_at(h + 8) == 0))
+  if (unwind || s->size == 0 || s->flags & (LINKER_INFO | LINKER_REMOVES | DISCARDABLE))
     return NEO_OK;
-  if (s->flags & IMAGE_SCN_MEM_WRITE || s->flags & IMAGE_SCN_CNT_UNINITIALIZED_DATA) {
-    bool empty = s->size == 0 || s->at == 0;
-    return empty && s->size == 0
-               ? NEO_OK
-               : neo_fail(o->ctx, NEO_UNSUPPORTED,
-                          "object: section '%.8s' is writable data: kernels keep no state",
-                          (const char *)h);
-  }
-  if (!contents)
+  if (s->flags & (WRITABLE | CONTAINS_ZEROS))
+    return neo_fail(o->ctx, NEO_UNSUPPORTED,
+                    "object: section '%.8s' is writable data: kernels keep no state",
+                    (const char *)h);
+  if (!(s->flags & (CONTAINS_CODE | CONTAINS_DATA)))
     return NEO_OK;
   if (!in_file(o, s->at, s->size) || !in_file(o, s->relocations, s->n_relocations * RELOCATION) ||
-      s->flags & IMAGE_SCN_LNK_NRELOC_OVFL)
+      s->flags & MANY_RELOCATIONS)
     return bad(o, "section lies outside the file", i);
   s->loaded = true;
   return NEO_OK;
@@ -113,7 +117,7 @@ static neo_status read_section(object *o, size_t i) {
 static neo_status place_group(object *o, bool code, size_t *at) {
   for (size_t i = 0; i < o->n_sections; i++) {
     section *s = &o->section[i];
-    if (!s->loaded || !!(s->flags & IMAGE_SCN_MEM_EXECUTE) != code)
+    if (!s->loaded || !!(s->flags & EXECUTABLE) != code)
       continue;
     uint32_t power = s->flags >> 20 & 15; /* 1: one byte, 14: 8192 */
     size_t align = power ? (size_t)1 << (power - 1) : 16;
@@ -137,8 +141,8 @@ static neo_status place_sections(object *o) {
   at = l->code_size = (at + page - 1) / page * page;
   NEO_TRY(place_group(o, false, &at));
   l->size = (at + page - 1) / page * page;
-  l->memory = VirtualAlloc(NULL, l->size, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
-  if (!l->memory)
+  l->memory = neo_os_pages_reserve(l->size);
+  if (!l->memory || !neo_os_pages_commit(l->memory, l->size))
     return neo_fail(o->ctx, NEO_NO_MEMORY, "object: %zu bytes cannot be mapped", l->size);
   for (size_t i = 0; i < o->n_sections; i++)
     if (o->section[i].loaded)
@@ -218,8 +222,7 @@ static neo_status collect_symbols(object *o) {
     const uint8_t *symbol = o->data + o->symbols + i * SYMBOL;
     uint32_t number = u16_at(symbol + 12), value = u32_at(symbol + 8);
     const section *s = number > 0 && number <= o->n_sections ? &o->section[number - 1] : NULL;
-    if (symbol[16] == EXTERNAL && s && s->loaded && s->flags & IMAGE_SCN_MEM_EXECUTE &&
-        value < s->size) {
+    if (symbol[16] == EXTERNAL && s && s->loaded && s->flags & EXECUTABLE && value < s->size) {
       entry_point *entry = &l->symbol[l->n_symbols++];
       symbol_name(o, symbol, entry->name, sizeof(entry->name));
       entry->offset = s->offset + value;
@@ -231,13 +234,9 @@ static neo_status collect_symbols(object *o) {
 
 static neo_status protect(object *o) {
   neo_loaded *l = o->loaded;
-  DWORD before;
-  if (!VirtualProtect(l->memory, l->code_size, PAGE_EXECUTE_READ, &before) ||
-      (l->size > l->code_size &&
-       !VirtualProtect(l->memory + l->code_size, l->size - l->code_size, PAGE_READONLY, &before)))
-    return neo_fail(o->ctx, NEO_UNSUPPORTED, "object: this system refuses executable memory");
-  FlushInstructionCache(GetCurrentProcess(), l->memory, l->code_size);
-  return NEO_OK;
+  return neo_os_pages_execute(l->memory, l->size, l->code_size)
+             ? NEO_OK
+             : neo_fail(o->ctx, NEO_UNSUPPORTED, "object: this system refuses executable memory");
 }
 
 static neo_status load(object *o) {
@@ -288,8 +287,7 @@ void neo_object_unload(neo_loaded *loaded) {
   neo_ctx ctx;
   neo_ctx_init(&ctx, 0);
   ctx.allocator = loaded->allocator;
-  if (loaded->memory)
-    VirtualFree(loaded->memory, 0, MEM_RELEASE);
+  neo_os_pages_release(loaded->memory, loaded->size);
   neo_free(&ctx, loaded->symbol);
   neo_free(&ctx, loaded);
 }

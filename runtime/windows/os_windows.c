@@ -112,6 +112,16 @@ void neo_os_pages_present(void *begin, size_t size) {
     page[at] = 0;
 }
 
+bool neo_os_pages_execute(void *begin, size_t size, size_t code) {
+  char *at = begin;
+  DWORD before;
+  if (!VirtualProtect(at, code, PAGE_EXECUTE_READ, &before) ||
+      (size > code && !VirtualProtect(at + code, size - code, PAGE_READONLY, &before)))
+    return false;
+  FlushInstructionCache(GetCurrentProcess(), at, code);
+  return true;
+}
+
 void neo_os_pages_release(void *begin, size_t size) {
   (void)size;
   if (begin)

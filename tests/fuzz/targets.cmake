@@ -24,6 +24,7 @@ set(neo_fuzz_targets
     plan          runtime    plan          20000
     params        runtime    params        3000
     elf           runtime    elf           3000
+    coff          runtime    coff          3000
     frame         rpc        frame         20000
     records       tuning_db  records       300
     cost_model    search     cost_model    3000
