@@ -1,5 +1,6 @@
-/* frontends/tensorflow_convert_special.c: rows of tensorflow_ops.def that count, number and mirror.
- */
+/* frontends/tensorflow_convert_special.c: rows of tensorflow_ops.def that count, number,
+ * mirror and suppress. */
+#include "frontends/suppression.h"
 #include "frontends/tensorflow_convert.h"
 
 #include <string.h>
@@ -111,5 +112,40 @@ neo_status tf_unique(tf_import *im, tf_node *node) {
   tf_set(node, 0, y);
   tf_set(node, 1, neo_emit_cast(im->e, inverse, to));
   tf_set(node, 2, neo_emit_cast(im->e, counts, to));
+  return NEO_OK;
+}
+
+/* NonMaxSuppression(boxes, scores, most), V2: (.., iou), V3, V4: (.., least score), V5: (.., sigma)
+ * -> indices, (V5) their scores, (V4, V5) how many. */
+neo_status tf_suppression(tf_import *im, tf_node *node) {
+  neo_emitter *e = im->e;
+  const neo_shape *boxes = neo_emit_shape(e, tf_in(node, 0));
+  int64_t most, n = boxes && boxes->rank == 2 ? boxes->dim[0] : -1;
+  const neo_tensor *sigma = node->n_inputs > 5 ? tf_const(im, node, 5) : NULL;
+  bool soft = *node->row->arg == 's', filled = tf_bool(node, "pad_to_max_output_size", false);
+  if (!tf_const_int(im, node, 2, &most))
+    return NEO_OK;
+  if (n < 0)
+    return tf_unknown(im, node, "the number of boxes is not known");
+  if (most < 0 || (node->n_inputs > 5 && (!sigma || neo_tensor_get_f64(sigma, 0) != 0)))
+    return tf_unsupported(im, node, "of %lld boxes, or with a sigma that is not 0",
+                          (long long)most);
+  neo_suppression in = {tf_in(node, 0), tf_in(node, 1), tf_in(node, 2), tf_in(node, 3),
+                        tf_in(node, 4)};
+  if (in.iou == NEO_NO_VALUE)
+    in.iou = neo_emit_scalar(e, NEO_F32, tf_float(node, "iou_threshold", 0.5));
+  neo_suppressed picked = neo_emit_suppression(e, &in);
+  int64_t m = neo_min_i64(most, n);
+  neo_node *made = neo_emit_node(e, "gather", 2, (int[]){in.scores, picked.index}, 1);
+  neo_node_set_int(e->graph, made, "axis", 0);
+  int scores = made->output[0];
+  if (filled) {
+    picked.index = neo_emit_filled(e, picked.index, picked.count, m, most);
+    scores = soft ? neo_emit_filled(e, scores, picked.count, m, most) : scores;
+  }
+  tf_set(node, 0, neo_emit_cast(e, picked.index, NEO_I32));
+  if (soft)
+    tf_set(node, 1, scores);
+  tf_set(node, soft ? 2 : 1, neo_emit_cast(e, picked.count, NEO_I32));
   return NEO_OK;
 }

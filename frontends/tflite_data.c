@@ -1,5 +1,6 @@
 /* frontends/tflite_data.c: TFLite's operators whose results have an extent by their data: non-max
  * suppression (whose results are filled up), unique, slices up to a computed count. */
+#include "frontends/suppression.h"
 #include "frontends/tflite_import.h"
 
 #include <string.h>
@@ -10,49 +11,29 @@ static void set_typed(tfl_op *op, int k, int value) {
     tfl_set_raw(op, k, neo_emit_cast(&op->im->e, value, t->dtype));
 }
 
-/* The first `count` of x [m], then zeros up to n. */
-static int filled(tfl_op *op, int x, int count, int64_t m, int64_t n) {
-  neo_emitter *e = &op->im->e;
-  neo_node *node = tfl_node(op, "uncut", 2, (int[]){x, count});
-  neo_node_set_int(e->graph, node, "axis", 0);
-  x = node->output[0];
-  if (m >= n)
-    return x;
-  node = tfl_node(op, "pad", 1, &x);
-  neo_node_set_ints(e->graph, node, "pads", 2, (int64_t[]){0, n - m});
-  return node->output[0];
-}
-
 /* boxes [n, 4], scores [n], most, iou and score thresholds, (V5) sigma -> indices [most], (V5)
  * their scores, how many. */
 void tfl_suppression(tfl_op *op) {
   neo_emitter *e = &op->im->e;
   double most, sigma = 0;
   bool soft = op->outputs.n > 2;
-  int64_t n = tfl_dim(op, 0, 0), zero = 0;
+  int64_t n = tfl_dim(op, 0, 0);
   if (!tfl_scalar(op, 2, &most) || (op->inputs.n > 5 && !tfl_scalar(op, 5, &sigma)))
     return;
   if (sigma != 0 || n < 0 || most < 0 || most > INT32_MAX) {
     tfl_unsupported(op, "sigma %g, up to %g of %d boxes", sigma, most, (int)n);
     return;
   }
-  int scores = tfl_in(op, 1), all = neo_emit_ints(e, 1, &zero);
-  int in[5] = {neo_emit_binary(e, "unsqueeze", tfl_in(op, 0), all), NEO_NO_VALUE, tfl_raw(op, 2),
-               tfl_in(op, 3), tfl_in(op, 4)};
-  in[1] = neo_emit_binary(e, "unsqueeze", scores, neo_emit_ints(e, 2, (int64_t[]){0, 1}));
-  neo_node *node = neo_emit_node(e, "non_max_suppression", 5, in, 2);
-  int picked = node->output[0], count = node->output[1];
+  neo_suppression in = {tfl_in(op, 0), tfl_in(op, 1), tfl_raw(op, 2), tfl_in(op, 3), tfl_in(op, 4)};
+  neo_suppressed picked = neo_emit_suppression(e, &in);
   int64_t m = neo_min_i64((int64_t)most, n);
-  node = tfl_node(op, "gather", 2, (int[]){picked, neo_emit_int(e, 2)});
-  neo_node_set_int(e->graph, node, "axis", 1);
-  int index = node->output[0];
-  set_typed(op, 0, filled(op, index, count, m, (int64_t)most));
+  set_typed(op, 0, neo_emit_filled(e, picked.index, picked.count, m, (int64_t)most));
   if (soft) {
-    node = tfl_node(op, "gather", 2, (int[]){scores, index});
+    neo_node *node = tfl_node(op, "gather", 2, (int[]){in.scores, picked.index});
     neo_node_set_int(e->graph, node, "axis", 0);
-    set_typed(op, 1, filled(op, node->output[0], count, m, (int64_t)most));
+    set_typed(op, 1, neo_emit_filled(e, node->output[0], picked.count, m, (int64_t)most));
   }
-  set_typed(op, soft ? 2 : 1, count);
+  set_typed(op, soft ? 2 : 1, picked.count);
 }
 
 /* In the order of their first appearance. */

@@ -87,8 +87,10 @@ static void run(neo_graph *graph, const values *input, const values *output, con
     in[i] = input->tensor[find(input, graph->value[graph->input[i]].name)];
   check(neo_graph_interpret(&ctx, graph, in, out));
   for (int i = 0; i < graph->n_outputs; i++) {
-    compare(&out[i], &output->tensor[find(output, graph->output_name[i])],
-            json_number_value(json_object_get(meta, "rtol")),
+    const neo_tensor *want = &output->tensor[find(output, graph->output_name[i])];
+    if (graph->value[graph->output[i]].bounded == 1 && out[i].shape.dim[0] > want->shape.dim[0])
+      out[i].shape.dim[0] = want->shape.dim[0]; /* behind the count is nobody's */
+    compare(&out[i], want, json_number_value(json_object_get(meta, "rtol")),
             json_number_value(json_object_get(meta, "atol")));
     neo_tensor_free(&ctx, &out[i]);
   }
@@ -133,6 +135,7 @@ static void rarer_operators(void **state) {
   (void)state;
   agrees("own_gd_special");
   agrees("own_gd_signal");
+  agrees("own_gd_extents");
 }
 
 static void functional_control_flow(void **state) {
