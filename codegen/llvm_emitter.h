@@ -164,6 +164,9 @@ void llvm_weave_open(llvm_emitter *em, int buffer); /* before a store to memory 
 void llvm_weave_close(llvm_emitter *em);            /* after it */
 void llvm_weave_end(llvm_emitter *em);              /* what is left, at the end of a function */
 
+/* ---- llvm_lanes.c ---- */
+void llvm_join_lanes(llvm_emitter *em); /* of a function that is complete */
+
 /* ---- llvm_rows.c ---- */
 void llvm_find_rows(llvm_emitter *em, const neo_stmt *body);
 

@@ -1,13 +1,15 @@
 /* The emulated measurer: the local one, with a board of another architecture under qemu-user, and
  * counts in place of times.
  *
- * url "emulated:ARCH", a row below. Why: whole tuning runs for a processor that is not there, as
- * tests. Costs: rpc/counters.h says what they are; they stand where times stand, as so many
- * nanoseconds, and are the same for the same code on every run. There is nothing to race and no
- * noise, so there is no incumbent on the board; one build thread keeps the order of candidates. */
+ * url "emulated:ARCH[?miss=COST]", a row below. Why: whole tuning runs for a processor that is not
+ * there, as tests. Costs: rpc/counters.h says what they are; they stand where times stand, as so
+ * many nanoseconds, and are the same for the same code on every run. There is nothing to race and
+ * no noise, so there is no incumbent on the board; one build thread keeps the order of candidates.
+ */
 #include <string.h>
 
 #include "measure/local.h"
+#include "rpc/counters.h"
 
 typedef struct emulated_row {
   const char *arch, *emulator;
@@ -38,14 +40,33 @@ static const emulated_row *find_row(const char *arch, uint64_t features) {
   return NULL;
 }
 
-static neo_status emulated_open(neo_ctx *ctx, const char *rest, const neo_target *target,
+/* ARCH[?miss=COST] */
+static bool parse_url(const char *rest, char *arch, size_t size, int64_t *miss_cost) {
+  size_t length = strcspn(rest, "?");
+  neo_scan scan;
+  *miss_cost = NEO_MISS_COST;
+  snprintf(arch, size, "%.*s", (int)length, rest);
+  if (length >= size || !rest[length])
+    return length < size;
+  if (strncmp(rest + length, "?miss=", 6) != 0)
+    return false;
+  neo_scan_init(&scan, rest + length + 6);
+  return neo_scan_int(&scan, miss_cost) && neo_scan_end(&scan) && *miss_cost >= 0 &&
+         *miss_cost <= 1000000;
+}
+
+static neo_status emulated_open(neo_ctx *ctx, const char *url, const neo_target *target,
                                 const neo_measure_options *options, neo_measurer **out) {
-  const emulated_row *row = find_row(rest, 0);
+  char rest[32];
+  int64_t miss_cost;
+  bool good = parse_url(url, rest, sizeof rest, &miss_cost);
+  const emulated_row *row = good ? find_row(rest, 0) : NULL;
   if (!row)
-    return neo_fail(ctx, NEO_USAGE,
-                    "measurer 'emulated:%s' is not known; use emulated:aarch64, emulated:armv7 or "
-                    "emulated:riscv64",
-                    rest);
+    return neo_fail(
+        ctx, NEO_USAGE,
+        "measurer 'emulated:%s' is not known; use emulated:aarch64, emulated:armv7 or "
+        "emulated:riscv64, with ?miss=COST behind it for another cost of a cache miss than 10",
+        url);
   if (strcmp(target->arch, row->arch) != 0)
     return neo_fail(ctx, NEO_USAGE,
                     "measurer 'emulated:%s' runs no code for %s: name such a target (--target %s)",
@@ -58,7 +79,7 @@ static neo_status emulated_open(neo_ctx *ctx, const char *rest, const neo_target
   if (!row)
     return neo_fail(ctx, NEO_UNSUPPORTED,
                     "measurer 'emulated:%s': no emulated processor has it all", rest);
-  neo_emulation emulation = {.emulator = row->emulator, .cpu = row->cpu};
+  neo_emulation emulation = {.emulator = row->emulator, .cpu = row->cpu, .miss_cost = miss_cost};
   snprintf(emulation.program, sizeof emulation.program, "neo-board-%s", row->arch);
   neo_measure_options own = *options;
   own.build_threads = 1;

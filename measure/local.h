@@ -57,6 +57,7 @@ typedef struct neo_emulation {
   char program[32]; /* the board's file name; "": the native one */
   const char *emulator;
   const char *cpu; /* NULL: nothing is emulated but the system, and times are times */
+  int64_t miss_cost;
   char dir[256];   /* private, for the counters; "" until opened */
 } neo_emulation;
 

@@ -19,8 +19,8 @@ static neo_status start_emulated(neo_ctx *ctx, neo_local *self) {
   int dir = name ? (int)(name - self->board_program) + 1 : 0;
   char plugin[1000], counters[300];
   snprintf(counters, sizeof counters, "%s/counters", e->dir);
-  snprintf(plugin, sizeof plugin, "%.*sneo-count.so,counters=%s,l1=%lld", dir, self->board_program,
-           counters, (long long)self->target.l1d);
+  snprintf(plugin, sizeof plugin, "%.*sneo-count.so,counters=%s,l1=%lld,miss=%lld", dir,
+           self->board_program, counters, (long long)self->target.l1d, (long long)e->miss_cost);
   const char *argv[] = {e->emulator,         "-cpu",    e->cpu,       "-plugin", plugin,
                         self->board_program, "--stdio", "--counters", counters,  NULL};
   return neo_process_spawn(ctx, argv, false, &self->board);

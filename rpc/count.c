@@ -52,7 +52,7 @@ neo_status neo_count_run(neo_ctx *ctx, neo_counters *counters, neo_pool *pool,
     return neo_fail(ctx, NEO_BAD_INPUT, "kernel returned %d while it was counted", (int)code);
   if (live->instructions == 0)
     return neo_fail(ctx, NEO_INTERNAL, "nothing was counted: is the emulator's plugin loaded?");
-  double cost = (double)live->instructions + NEO_MISS_COST * (double)live->misses;
+  double cost = (double)live->instructions + (double)live->miss_cost * (double)live->misses;
   *out = (neo_timing){.n = 1, .ns = {cost}, .typical = cost};
   return NEO_OK;
 }

@@ -1,5 +1,6 @@
-/* A TCG plugin of qemu-user (-plugin FILE,counters=PATH,l1=BYTES): counts the instructions of one
- * region of the guest's code, and the misses of its accesses to its data in a simulated cache.
+/* A TCG plugin of qemu-user (-plugin FILE,counters=PATH,l1=BYTES,miss=COST): counts the
+ * instructions of one region of the guest's code, and the misses of its accesses to its data in a
+ * simulated cache.
  *
  * Why: time means nothing under emulation, and a virtual machine has no hardware counters; these
  * counts are the same on every run, so that whole tuning runs can be repeated.
@@ -104,16 +105,20 @@ static bool map_counters(const char *path) {
 }
 
 int qemu_plugin_install(uint64_t plugin, const void *info, int argc, char **argv) {
+  uint64_t miss = NEO_MISS_COST;
   (void)info;
   for (int i = 0; i < argc; i++) {
     if (strncmp(argv[i], "counters=", 9) == 0 && !map_counters(argv[i] + 9))
       return 1;
     if (strncmp(argv[i], "l1=", 3) == 0)
       ways = (unsigned)(strtoul(argv[i] + 3, NULL, 10) >> LINE_BITS) / SETS;
+    if (strncmp(argv[i], "miss=", 5) == 0)
+      miss = strtoul(argv[i] + 5, NULL, 10);
   }
   ways = ways < 1 ? 1 : ways > MOST_WAYS ? MOST_WAYS : ways;
   if (!counters)
     return 1;
+  counters->miss_cost = miss;
   qemu_plugin_register_vcpu_tb_trans_cb(plugin, on_translate);
   return 0;
 }

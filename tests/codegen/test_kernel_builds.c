@@ -158,6 +158,32 @@ static void test_large_tile_stays_in_registers(void **state) {
   neo_buf_fini(&out);
 }
 
+/* Four rows by one vector: 64-bit Arm takes the factors from the lanes of four vectors, each loaded
+ * once for four steps; with stores between the steps every scalar is loaded by itself. */
+static void test_scalars_are_loaded_together(void **state) {
+  (void)state;
+  neo_nest *nest = neo_arena_alloc(&arena, sizeof *nest);
+  neo_target target = kernel_target("cortex-a72");
+  static const char *const forms[] = {"", "        b2.x4[i3*4] = b1.x4[0]\n"};
+  for (int k = 0; k < NEO_COUNT(forms); k++) {
+    neo_buf out = {0};
+    const char *text = neo_arena_printf(
+        &arena,
+        "nest 1\nb0 param f32 64\nb1 param f32 64\nb2 param out f32 16\nb3 reg f32 16 x4\n"
+        "launch i0 1\n  for i1 4 unroll\n    b3.x4[i1*4] = bcast.x4(f32:0)\n  for i2 4\n"
+        "    for i3 4 unroll\n      for i4 4 unroll\n        b3.x4[i4*4] = "
+        "fma(bcast.x4(b0[i4*16+i2*4+i3]), b1.x4[i2*16+i3*4], b3.x4[i4*4])\n%s"
+        "  for i5 4 unroll\n    b2.x4[i5*4] = b3.x4[i5*4]\n",
+        forms[k]);
+    if (neo_nest_parse(&ctx, &arena, text, nest) != NEO_OK ||
+        neo_codegen_find("llvm")->text(&ctx, nest, &target, "sym", &out) != NEO_OK)
+      fail_msg("%s", ctx.message);
+    assert_true((strstr(out.data, ".s[3]") != NULL) == (k == 0));
+    assert_null(strstr(out.data, "Spill"));
+    neo_buf_fini(&out);
+  }
+}
+
 /* The assembly of row `row` with `lanes` lanes on the target, into out. */
 static void row_text(const char *target_name, const char *row, int lanes, neo_buf *out) {
   neo_nest *nest = neo_arena_alloc(&arena, sizeof *nest);
@@ -312,6 +338,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_other_targets, setup, teardown),
       cmocka_unit_test_setup_teardown(test_avx512, setup, teardown),
       cmocka_unit_test_setup_teardown(test_large_tile_stays_in_registers, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_scalars_are_loaded_together, setup, teardown),
       cmocka_unit_test_setup_teardown(test_intrinsics, setup, teardown),
       cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
       cmocka_unit_test_setup_teardown(test_library_calls_are_found, setup, teardown),

@@ -131,6 +131,8 @@ static void expect_refusal(fixture *f, const char *url, int threads, const char 
 static void what_cannot_be_counted_is_refused(void **state) {
   fixture *f = *state;
   expect_refusal(f, "emulated:vax", 1, "emulated:aarch64");
+  expect_refusal(f, "emulated:aarch64?miss=-1", 1, "?miss=COST");
+  expect_refusal(f, "emulated:aarch64?cost=1", 1, "?miss=COST");
   expect_refusal(f, "emulated:aarch64", 2, "--threads 1");
   must(&f->ctx, neo_target_find(&f->ctx, "x86-64-v3", &f->project.target));
   expect_refusal(f, "emulated:aarch64", 1, "x86_64");
