@@ -58,7 +58,7 @@ typedef struct neo_emulation {
   const char *emulator;
   const char *cpu; /* NULL: nothing is emulated but the system, and times are times */
   int64_t miss_cost;
-  char dir[256];   /* private, for the counters; "" until opened */
+  char dir[256]; /* private, for the counters; "" until opened */
 } neo_emulation;
 
 /* A board that is leased: rpc/hub.c. */
