@@ -134,6 +134,7 @@ static void switch_and_merge(void **state) {
 static void rarer_operators(void **state) {
   (void)state;
   agrees("own_gd_special");
+  agrees("own_gd_more");
   agrees("own_gd_signal");
   agrees("own_gd_extents");
 }

@@ -197,6 +197,39 @@ def write_tensorflow(root):
                   [(frozen.outputs[0].name, special(x, y).numpy())], share=1e-5)
 
 
+def write_tensorflow_more(root):
+    """Rows of tensorflow_convert_more.c: one vector of what they make, and the boxes that are kept."""
+    os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="")
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    @tf.function(input_signature=[tf.TensorSpec([4, 6], tf.float32), tf.TensorSpec([4, 6], tf.float32), tf.TensorSpec([1, 5, 7, 2], tf.float32)])
+    def more(x, y, image):
+        square, raw = x[:, :4], tf.raw_ops
+        pictures = [tf.image.crop_and_resize(image, [[0.1, 0.2, 0.7, 0.9], [-0.1, 0.0, 1.2, 0.6]], [0, 0], [4, 3], extrapolation_value=0.5),
+                    tf.image.crop_and_resize(image, [[0.1, 0.2, 0.7, 0.9]], [0], [1, 4], method="nearest"), tf.image.adjust_contrast(image, 1.5),
+                    tf.image.extract_patches(image, [1, 2, 3, 1], [1, 2, 1, 1], [1, 1, 2, 1], "VALID"),
+                    tf.image.extract_patches(image, [1, 2, 3, 1], [1, 2, 3, 1], [1, 1, 1, 1], "SAME")]
+        order = [raw.Bucketize(input=x, boundaries=[-0.5, 0.0, 0.5]), tf.math.cumprod(x, 1, exclusive=True, reverse=True), tf.math.in_top_k([1, 2, 0, 5], x, 2),
+                 tf.searchsorted(tf.sort(x), y), tf.searchsorted(tf.sort(x), x, side="right"), tf.dynamic_stitch([[0, 3], [1], [2]], [x[:2], y[:1], x[2:3]])]
+        matrices = [tf.linalg.cross(x[:, :3], y[:, :3]), tf.linalg.det(square), tf.linalg.diag(x, k=1), tf.linalg.diag_part(x, k=-1), tf.linalg.set_diag(square, y[0, :4])]
+        parts = [tf.math.segment_sum(x, [0, 0, 2, 2]), tf.math.segment_mean(x, [0, 0, 1, 3]), tf.math.segment_max(x, [0, 2, 2, 2]), tf.math.segment_min(x, [0, 0, 0, 1]),
+                 tf.math.unsorted_segment_mean(x, [1, 0, 1, 1], 3), tf.math.unsorted_segment_max(x, [1, 0, 1, 0], 2), tf.math.unsorted_segment_prod(x, [1, 0, 1, 1], 3),
+                 tf.tensor_scatter_nd_max(x, [[1, 1]], [5.0]), tf.tensor_scatter_nd_sub(x, [[1, 1]], [5.0])]
+        losses = [raw.SoftmaxCrossEntropyWithLogits(features=x, labels=tf.nn.softmax(y)).loss, raw.SparseSoftmaxCrossEntropyWithLogits(features=x, labels=[1, 2, 0, 5]).backprop]
+        boxes = tf.concat([x[:, :2], x[:, :2] + 1.0], 1)
+        flat = tf.concat([tf.reshape(tf.cast(p, tf.float32), [-1]) for p in pictures + order + matrices + parts + losses], 0)
+        return flat, tf.image.non_max_suppression(boxes, y[:, 0], 2, 0.9)
+
+    x, y = inputs()
+    image = np.random.default_rng(4).normal(size=(1, 5, 7, 2)).astype(np.float32)
+    frozen = convert_variables_to_constants_v2(more.get_concrete_function())
+    with open(os.path.join(zoo_case.folder(root, "tensorflow", "more"), "model.pb"), "wb") as file:
+        file.write(frozen.graph.as_graph_def().SerializeToString())
+    zoo_case.save(root, "tensorflow", "more", ["model.pb"], list(zip([t.name for t in frozen.inputs], (x, y, image))),
+                  [(t.name, v.numpy()) for t, v in zip(frozen.outputs, more(x, y, image))], share=1e-5)
+
+
 def write_mxnet(root):
     os.environ["MXNET_SUBGRAPH_BACKEND"] = "NONE"
     import mxnet as mx
