@@ -153,6 +153,52 @@ neo_status tf_if(tf_import *im, tf_node *node) {
   return kept_if(im, node, yes, no);
 }
 
+/* Results of one branch instead of those so far, where the index is k; false: said. */
+static bool choose(tf_import *im, tf_node *node, int64_t k, const tf_value *result) {
+  int index = neo_emit_cast(im->e, tf_in(node, 0), NEO_I64);
+  int own = neo_emit_binary(im->e, "equal", index, neo_emit_int(im->e, k));
+  for (int i = 0; i < node->n_outputs; i++) {
+    const tf_value *so_far = &node->out[i];
+    if (so_far->kind != TF_TENSOR || result[i].kind != TF_TENSOR) {
+      tf_unsupported(im, node, "a branch gives something else than tensors");
+      return false;
+    }
+    const neo_shape *a = neo_emit_shape(im->e, so_far->id),
+                    *b = neo_emit_shape(im->e, result[i].id);
+    if (a && b && !neo_shape_equal(a, b)) {
+      tf_unsupported(im, node, "its branches give different shapes");
+      return false;
+    }
+    int in[3] = {own, result[i].id, so_far->id};
+    tf_set(node, i, neo_emit_node(im->e, "where", 3, in, 1)->output[0]);
+  }
+  return true;
+}
+
+/* Case(index, inputs..) of several branches: all are computed, and one is chosen; an index outside
+ * is that of the last. */
+neo_status tf_case(tf_import *im, tf_node *node) {
+  const Tf__Value *attr = tf_attr(node, "branches");
+  size_t n = attr && attr->list ? attr->list->n_func : 0;
+  if (n < 1 || node->n_inputs < 1 || node->in[0].kind != TF_TENSOR)
+    return tf_bad(im, node, "%zu branches", n);
+  for (size_t k = n; k-- > 0;) {
+    const tf_graph *f = NULL;
+    if (attr->list->func[k]->name)
+      NEO_TRY(tf_function(im, attr->list->func[k]->name, &f));
+    if (!f || (k + 1 < n && tf_result_count(f) != node->n_outputs))
+      return tf_bad(im, node, "branch %zu is no function, or gives other results", k);
+    if (k + 1 == n)
+      tf_outputs(im, node, tf_result_count(f));
+    tf_value *result = neo_arena_alloc(&im->arena, sizeof *result * (size_t)(node->n_outputs + 1));
+    NEO_TRY(tf_call(im, f, node->scope, node->n_inputs - 1, node->in + 1,
+                    k + 1 == n ? node->out : result));
+    if (k + 1 < n && !choose(im, node, (int64_t)k, result))
+      return NEO_OK;
+  }
+  return NEO_OK;
+}
+
 /* ---- Switch, Merge ----------------------------------------------------------------------------------- */
 
 /* Switch(data, predicate) -> false, true */

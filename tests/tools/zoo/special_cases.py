@@ -224,10 +224,28 @@ def write_tensorflow_more(root):
     x, y = inputs()
     image = np.random.default_rng(4).normal(size=(1, 5, 7, 2)).astype(np.float32)
     frozen = convert_variables_to_constants_v2(more.get_concrete_function())
-    with open(os.path.join(zoo_case.folder(root, "tensorflow", "more"), "model.pb"), "wb") as file:
+    with open(os.path.join(zoo_case.folder(root, "tensorflow", "own_gd_more"), "model.pb"), "wb") as file:
         file.write(frozen.graph.as_graph_def().SerializeToString())
-    zoo_case.save(root, "tensorflow", "more", ["model.pb"], list(zip([t.name for t in frozen.inputs], (x, y, image))),
+    zoo_case.save(root, "tensorflow", "own_gd_more", ["model.pb"], list(zip([t.name for t in frozen.inputs], (x, y, image))),
                   [(t.name, v.numpy()) for t, v in zip(frozen.outputs, more(x, y, image))], share=1e-5)
+
+
+def write_tensorflow_case(root):
+    """tf.switch_case, whose branches are a list of functions."""
+    os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="")
+    import tensorflow as tf
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.int32), tf.TensorSpec([4, 6], tf.float32)])
+    def choice(k, x):
+        return tf.switch_case(k, [lambda: (x, x[0]), lambda: (x * 2, x[1] + 1), lambda: (tf.tanh(x), x[2])])
+
+    x, _ = inputs()
+    plain = choice.get_concrete_function()  # freezing it would write Switch and Merge
+    with open(os.path.join(zoo_case.folder(root, "tensorflow", "own_gd_case"), "model.pb"), "wb") as file:
+        file.write(plain.graph.as_graph_def().SerializeToString())
+    k = np.array(1, np.int32)
+    zoo_case.save(root, "tensorflow", "own_gd_case", ["model.pb"], list(zip([t.name for t in plain.inputs], (k, x))),
+                  [(t.name, v.numpy()) for t, v in zip(plain.outputs, choice(k, x))], share=1e-5)
 
 
 def write_mxnet(root):
