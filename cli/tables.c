@@ -6,7 +6,7 @@ static const cli_option compile_options[] = {
     {"-o", "DIR", "the same", false},
     CLI_DB_OPTION,
     CLI_MODEL_OPTIONS,
-    {"--codegen", "NAME", "code generator: llvm, c, or opencl; default: the target's", false},
+    {"--codegen", "NAME", "code generator: llvm, c, opencl or cuda; default: the target's", false},
     {"--sources", NULL,
      "with --codegen c: the kernels as C files, too, in DIR/sources, for other compilers", false},
     {"--jobs", "N", "build threads; default: one per core", false},

@@ -19,9 +19,9 @@ typedef struct neo_object {
 
 void neo_object_fini(neo_object *object);
 
-/* Rows of codegen/generators.def: llvm, c, opencl. build may be called from several threads at
- * once, each with its own ctx. The nest needs neo_nest_expand_math first (build does it on a copy
- * if needed: no; the caller does). */
+/* Rows of codegen/generators.def: llvm, c, opencl, cuda. build may be called from several threads
+ * at once, each with its own ctx. The nest needs neo_nest_expand_math first (build does it on a
+ * copy if needed: no; the caller does). */
 typedef struct neo_codegen {
   const char *name;
   neo_status (*build)(neo_ctx *ctx, const neo_nest *nest, const neo_target *target,

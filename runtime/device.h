@@ -1,4 +1,4 @@
-/* runtime/device.h: GPUs: memory, kernels, launches. One vtable, rows opencl (and cuda), each the
+/* runtime/device.h: GPUs: memory, kernels, launches. One vtable, rows opencl and cuda, each the
  * thin layer over a driver's library that is loaded when a device is first opened, so that nothing
  * here needs it to be installed.
  *

@@ -9,4 +9,6 @@ cd "$(dirname "$0")/.."
 
 preset=${1:-release}
 scripts/build.sh "$preset"
+# For the tests that compile CUDA, into build/lib of the release preset; without it they are skipped.
+[ "$preset" != release ] || scripts/nvrtc.sh || echo "test.sh: no NVRTC: tests of CUDA kernels will be skipped" >&2
 ctest --preset "$preset" </dev/null

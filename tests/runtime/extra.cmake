@@ -65,3 +65,9 @@ if(NOT NEO_SANITIZE) # a preloaded malloc and the sanitizers' exclude each other
     endforeach()
   endforeach()
 endif()
+# A libcuda that checks all arguments; the test finds it where the system's would be.
+add_library(fake_cuda SHARED ${CMAKE_CURRENT_LIST_DIR}/cuda/fake_cuda.c)
+set_target_properties(fake_cuda PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests/cuda OUTPUT_NAME cuda SOVERSION 1)
+add_dependencies(test_device_cuda fake_cuda)
+target_link_libraries(test_device_cuda ${CMAKE_DL_LIBS})
+set_tests_properties(runtime/test_device_cuda PROPERTIES ENVIRONMENT "LD_LIBRARY_PATH=${CMAKE_BINARY_DIR}/tests/cuda;ASAN_OPTIONS=allocator_may_return_null=1")
