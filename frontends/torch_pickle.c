@@ -67,7 +67,7 @@ static int pop_mark(machine *m, tv **items) {
     return 0;
   }
   int from = m->mark[--m->n_marks], n = m->n - from;
-  *items = m->stack + from;
+  *items = m->stack ? m->stack + from : NULL;
   m->n = from;
   return n;
 }
@@ -78,7 +78,7 @@ static void push_seq(machine *m, tv_kind kind, int n) {
     return;
   }
   m->n -= n;
-  push(m, torch_seq_new(m->t, kind, n, m->stack + m->n));
+  push(m, torch_seq_new(m->t, kind, n, m->stack ? m->stack + m->n : NULL));
 }
 
 static void mark_seq(machine *m, tv_kind kind) {
