@@ -61,13 +61,37 @@ static void print_target(void *self, const char *name, const char *about,
   neo_buf_fini(&text);
 }
 
+static void collect_feature(void *self, const char *name) {
+  json_array_append_new(self, json_string(name));
+}
+
+/* Its parts, for programs; the text is what the rest of Neo goes by. */
+static void describe_target(json_t *row, const char *name, const neo_target *target) {
+  json_t *features = json_array();
+  bool gpu = neo_target_is_gpu(target);
+  neo_target_visit_features(target, collect_feature, features);
+  json_object_set_new(row, "arch", json_string(target->arch));
+  json_object_set_new(row, "triple", json_string(target->triple));
+  json_object_set_new(row, "cpu", json_string(target->cpu));
+  json_object_set_new(row, "features", features);
+  json_object_set_new(row, "vector",
+                      json_pack("{s:i, s:i}", "bytes", target->vector_bytes, "registers",
+                                target->vector_registers));
+  json_object_set_new(row, "caches",
+                      json_pack("{s:I, s:I, s:I}", "l1d", (json_int_t)target->l1d, "l2",
+                                (json_int_t)target->l2, "l3", (json_int_t)target->l3));
+  json_object_set_new(row, "used", json_string(gpu ? target->gpu.api : "cpu"));
+  json_object_set_new(row, "accelerators", json_string(neo_target_accelerators(name)));
+}
+
 static void collect_target(void *self, const char *name, const char *about,
                            const neo_target *target) {
   neo_buf text = {0};
   neo_target_print(&text, target);
-  json_array_append_new(self,
-                        json_pack("{s:s, s:s, s:s, s:b}", "name", name, "about", about, "target",
-                                  text.data, "runs_here", neo_target_runs_here(target)));
+  json_t *row = json_pack("{s:s, s:s, s:s, s:b}", "name", name, "about", about, "target", text.data,
+                          "runs_here", neo_target_runs_here(target));
+  describe_target(row, name, target);
+  json_array_append_new(self, row);
   neo_buf_fini(&text);
 }
 

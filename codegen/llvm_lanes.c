@@ -163,8 +163,9 @@ static void join_block(region *r, LLVMBasicBlockRef block) {
 }
 
 void llvm_join_lanes(llvm_emitter *em) {
-  bool by_lane =
-      neo_target_has(em->target, NEO_ISA_NEON) && neo_target_pointer_bytes(em->target) == 8;
+  bool by_lane = neo_target_has(em->target, NEO_ISA_NEON) &&
+                 neo_target_pointer_bytes(em->target) == 8 &&
+                 !neo_target_has(em->target, NEO_ISA_SVE256); /* lanes of its own 16 bytes only */
   if (!by_lane || em->status != NEO_OK)
     return;
   region *r = neo_arena_alloc(&em->arena, sizeof *r);

@@ -319,6 +319,18 @@ static const char *tuning_cpu(const neo_target *target) {
   return target->cpu[0] && strncmp(target->cpu, "x86-64", 6) != 0 ? target->cpu : "generic";
 }
 
+/* Scalable vectors are at least as long as the target's: code for vectors of that size uses them.
+ */
+static void declare_vectors(llvm_emitter *em) {
+  const uint64_t unit = 16, longest = 16;
+  unsigned range = LLVMGetEnumAttributeKindForName("vscale_range", 12);
+  if (neo_target_has(em->target, NEO_ISA_SVE256))
+    LLVMAddAttributeAtIndex(
+        em->function, LLVMAttributeFunctionIndex,
+        LLVMCreateEnumAttribute(em->lc, range,
+                                (uint64_t)em->target->vector_bytes / unit << 32 | longest));
+}
+
 static void declare(llvm_emitter *em, int k, const char *symbol) {
   char name[256];
   snprintf(name, sizeof name, "%s_%d", symbol, k);
@@ -328,6 +340,7 @@ static void declare(llvm_emitter *em, int k, const char *symbol) {
   LLVMAddAttributeAtIndex(em->function, LLVMAttributeFunctionIndex,
                           LLVMCreateEnumAttribute(em->lc, nounwind, 0));
   add_attribute(em, "no-builtins", "");
+  declare_vectors(em);
   if (strcmp(em->target->arch, "x86_64") == 0)
     add_attribute(em, "tune-cpu", tuning_cpu(em->target));
   em->env = LLVMGetParam(em->function, 0);

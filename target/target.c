@@ -65,6 +65,7 @@ typedef struct target_row {
   int64_t l1d, l2, l3;
   double ghz;
   const char *cpu;
+  const char *accelerators; /* NULL: none */
 } target_row;
 
 static const target_row rows[] = {
@@ -104,6 +105,13 @@ static bool set_os(neo_target *target, const char *os, size_t size) {
     return true;
   }
   return false;
+}
+
+const char *neo_target_accelerators(const char *name) {
+  for (int i = 0; i < NEO_COUNT(rows); i++)
+    if (strcmp(rows[i].name, name) == 0 && rows[i].accelerators)
+      return rows[i].accelerators;
+  return "";
 }
 
 static neo_target row_target(const target_row *row) {
@@ -411,6 +419,13 @@ bool neo_target_is_gpu(const neo_target *target) {
 
 bool neo_target_has(const neo_target *target, neo_isa isa) {
   return target->isa >> isa & 1;
+}
+
+void neo_target_visit_features(const neo_target *target, void (*fn)(void *self, const char *name),
+                               void *self) {
+  for (int i = 0; i < NEO_ISA_COUNT; i++)
+    if (neo_target_has(target, (neo_isa)i))
+      fn(self, feature_names[i]);
 }
 
 bool neo_target_fuses(const neo_target *target) {

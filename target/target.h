@@ -81,6 +81,11 @@ int neo_target_fma_ports(const neo_target *target, int bytes);
 /* Can this process run code for the target? (its features are a subset of the host's, its operating
  * system is this one; whether a GPU is there, only its library knows) */
 bool neo_target_runs_here(const neo_target *target);
+/* What else is on the board of a row, and not used: "GPU Mali-T764"; "" if nothing is known. */
+const char *neo_target_accelerators(const char *name);
+/* Feature names, as in the canonical text; visits those of the target in order. */
+void neo_target_visit_features(const neo_target *target, void (*fn)(void *self, const char *name),
+                               void *self);
 /* Rows for `neo targets`: calls fn(self, name, description, target) for each. */
 void neo_target_visit(void (*fn)(void *self, const char *name, const char *about,
                                  const neo_target *target),

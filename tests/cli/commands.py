@@ -152,6 +152,18 @@ def broken_artifact(d):
     return d("broken")
 
 
+def targets_as_json(d):
+    out, _ = run("neo", "targets", "--json")
+    rows = {row["name"]: row for row in json.loads(out)}
+    board = rows["rk3288"]
+    check(board["arch"] == "armv7" and board["features"] == ["neon", "vfp4"] and board["used"] == "cpu"
+          and board["caches"]["l2"] == 1 << 20 and board["vector"]["bytes"] == 16 and "Mali" in board["accelerators"]
+          and board["triple"].endswith("gnueabihf"), f"rk3288 is {board}")
+    for row in rows.values():
+        missing = {"arch", "triple", "features", "caches", "vector", "accelerators", "used"} - set(row)
+        check(not missing, f"{row['name']} lacks {missing}")
+
+
 def exit_codes(d):
     db = ["--db", d("none.db")]
     for code, argv in [
@@ -193,7 +205,7 @@ def shell(d):
 
 
 def main():
-    for part in (exit_codes, odd_names, shapes, threads, interrupted, shell):
+    for part in (targets_as_json, exit_codes, odd_names, shapes, threads, interrupted, shell):
         with Scratch() as d:
             part(d)
         print(part.__name__, "ok", flush=True)

@@ -19,6 +19,7 @@ import time
 TARGETS = [
     ("rasp4b", "aarch64", "qemu-aarch64", "cortex-a72", "/usr/aarch64-linux-gnu"),
     ("rasp5", "aarch64", "qemu-aarch64", "neoverse-n1", "/usr/aarch64-linux-gnu"),
+    ("graviton3", "aarch64", "qemu-aarch64", "max,sve256=on", "/usr/aarch64-linux-gnu"),
     ("cortex-a9", "armv7", "qemu-arm", "cortex-a9", "/usr/arm-linux-gnueabihf"),
     ("cortex-a15", "armv7", "qemu-arm", "cortex-a15", "/usr/arm-linux-gnueabihf"),
     ("riscv64", "riscv64", "qemu-riscv64", "rv64", "/usr/riscv64-linux-gnu"),

@@ -146,6 +146,21 @@ static void test_avx512(void **state) {
   neo_buf_fini(&out);
 }
 
+/* Registers as long as the target says, and code for longer ones all the same. */
+static void test_scalable_vectors(void **state) {
+  (void)state;
+  neo_target target = kernel_target("graviton3"), rvv = kernel_target("riscv64-v");
+  neo_buf out = {0}, riscv = {0};
+  const neo_codegen *llvm = neo_codegen_find("llvm");
+  assert_int_equal(llvm->text(&ctx, read_nest("tile_14x2"), &target, "sym", &out), NEO_OK);
+  assert_non_null(strstr(out.data, "fmla\tz"));
+  assert_non_null(strstr(out.data, "vscale_range(2,16)"));
+  assert_int_equal(llvm->text(&ctx, read_nest("matmul_reg"), &rvv, "sym", &riscv), NEO_OK);
+  assert_non_null(strstr(riscv.data, "vfmacc."));
+  neo_buf_fini(&out);
+  neo_buf_fini(&riscv);
+}
+
 /* Loads of all unrolled steps used to move in front of the first: 64 spills, half the speed. */
 static void test_large_tile_stays_in_registers(void **state) {
   (void)state;
@@ -337,6 +352,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_hash_is_of_the_code, setup, teardown),
       cmocka_unit_test_setup_teardown(test_other_targets, setup, teardown),
       cmocka_unit_test_setup_teardown(test_avx512, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_scalable_vectors, setup, teardown),
       cmocka_unit_test_setup_teardown(test_large_tile_stays_in_registers, setup, teardown),
       cmocka_unit_test_setup_teardown(test_scalars_are_loaded_together, setup, teardown),
       cmocka_unit_test_setup_teardown(test_intrinsics, setup, teardown),

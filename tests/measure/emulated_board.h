@@ -16,6 +16,7 @@ typedef struct emulated_target {
 static const emulated_target emulated_targets[] = {
     {"aarch64", "aarch64", "qemu-aarch64", "cortex-a72"},
     {"neoverse-n1", "aarch64", "qemu-aarch64", "neoverse-n1"},
+    {"graviton3", "aarch64", "qemu-aarch64", "max,sve256=on"},
     {"cortex-a9", "armv7", "qemu-arm", "cortex-a9"},
     {"cortex-a15", "armv7", "qemu-arm", "cortex-a15"},
     {"riscv64", "riscv64", "qemu-riscv64", "rv64"},
