@@ -101,6 +101,20 @@ static const struct {
     {"zeros_like", "ZerosLike"},
     {"ones_like", "OnesLike"},
     {"one_hot", "OneHot"},
+    {"math.reduce_any", "Any"},
+    {"math.reduce_all", "All"},
+    {"math.top_k", "TopK"},
+    {"math.cumprod", "Cumprod"},
+    {"math.tan", "Tan"},
+    {"math.divide_no_nan", "DivideNoNan"},
+    {"norm", "Norm"},
+    {"pad", "Pad"},
+    {"roll", "Roll"},
+    {"repeat", "Repeat"},
+    {"unstack", "Unstack"},
+    {"nn.depth_to_space", "DepthToSpace"},
+    {"nn.space_to_depth", "SpaceToDepth"},
+    {"image.resize", "Resize"},
 };
 
 static const struct {
@@ -114,6 +128,8 @@ static const struct {
     {"alpha", "negative_slope"},
     {"multiples", "repeats"},
     {"depth", "num_classes"},
+    {"method", "interpolation"},
+    {"paddings", "pad_width"},
 };
 
 bool keras_is_lambda(const char *class_name) {
@@ -170,9 +186,17 @@ static json_t *slices_of(const json_t *spec) {
 
 /* Arguments that no function of Keras 3 has: what they ask for would be left out. */
 static void refuse_arguments(keras_call *c, const json_t *kwargs) {
-  static const char *const names[] = {"transpose_a", "transpose_b", "adjoint_a", "adjoint_b",
-                                      "batch_dims",  "exclusive",   "reverse",   "on_value",
-                                      "off_value",   "squeeze_dims"};
+  static const char *const names[] = {"transpose_a",
+                                      "transpose_b",
+                                      "adjoint_a",
+                                      "adjoint_b",
+                                      "batch_dims",
+                                      "exclusive",
+                                      "reverse",
+                                      "on_value",
+                                      "off_value",
+                                      "squeeze_dims",
+                                      "preserve_aspect_ratio"};
   for (int i = 0; i < NEO_COUNT(names); i++) {
     const json_t *v = json_object_get(kwargs, names[i]);
     if (json_is_true(v) || json_is_array(v) || (json_is_number(v) && json_number_value(v) != 0))

@@ -177,7 +177,8 @@ static void give(keras_call *c, const cell *r, const int *out) {
   bool sequence = keras_bool(c, "return_sequences", false);
   int mask = keras_mask(c);
   keras_out(c, !sequence ? out[1] : r->reverse ? turn_around(c, out[0]) : out[0], sequence ? 3 : 2);
-  if (sequence && mask != NEO_NO_VALUE && !r->reverse) {
+  /* Keras 2 hands it on even where the sequence is turned around */
+  if (sequence && mask != NEO_NO_VALUE && (!r->reverse || !keras_is_3(c))) {
     c->output[0].masked = true;
     c->output[0].mask = mask;
   }

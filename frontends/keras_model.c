@@ -266,11 +266,10 @@ static int64_t flatten_numbers(const json_t *v, double *out, int64_t n, int64_t 
   return n;
 }
 
-/* {"value": nested lists, "dtype": ...}: an array among the arguments. */
-static void add_array(call_inputs *in, const json_t *config, const char *keyword) {
+/* Nested lists of numbers among the arguments, as an array of this type. */
+static void add_array(call_inputs *in, const json_t *v, const char *dtype, const char *keyword) {
   keras_call *c = in->c;
-  const json_t *v = json_object_get(config, "value"), *at = v;
-  const char *dtype = json_string_value(json_object_get(config, "dtype"));
+  const json_t *at = v;
   neo_tensor t = {.dtype = NEO_F32};
   int64_t n = 0;
   for (; json_is_array(at) && t.shape.rank < NEO_MAX_RANK; at = json_array_get(at, 0))
@@ -284,15 +283,15 @@ static void add_array(call_inputs *in, const json_t *config, const char *keyword
     keras_bad(c, "an array whose rows are not of one length");
     return;
   }
+  neo_emitter *e = in->run->im->e;
   double *values = neo_arena_alloc(in->run->im->arena, sizeof *values * (size_t)(n + 1));
   flatten_numbers(v, values, 0, n, 0);
-  neo_shape shape = t.shape;
-  int value =
-      neo_emit_cast(in->run->im->e, neo_emit_floats(in->run->im->e, (int)n, values), t.dtype);
+  int value = neo_emit_cast(e, neo_emit_floats(e, (int)n, values), t.dtype);
   c->keyword[c->n_inputs] = keyword;
-  c->input[c->n_inputs++] = (keras_tensor){.value = keras_reshape(c, value, shape.rank, shape.dim),
-                                           .rank = shape.rank,
-                                           .dtype = t.dtype};
+  c->input[c->n_inputs++] =
+      (keras_tensor){.value = keras_reshape(c, value, t.shape.rank, t.shape.dim),
+                     .rank = t.shape.rank,
+                     .dtype = t.dtype};
 }
 
 /* A list of numbers is one operand, not several. */
@@ -344,7 +343,9 @@ static void add_arguments(call_inputs *in, const json_t *v, const char *keyword,
   }
   if (class_name &&
       (strcmp(class_name, "__numpy__") == 0 || strcmp(class_name, "__tensor__") == 0)) {
-    add_array(in, json_object_get(v, "config"), keyword);
+    const json_t *config = json_object_get(v, "config");
+    add_array(in, json_object_get(config, "value"),
+              json_string_value(json_object_get(config, "dtype")), keyword);
     return;
   }
   if (class_name && in->c->function) /* a slice or a type: the function reads it */
@@ -407,9 +408,13 @@ static void read_call(call_inputs *in, const json_t *node) {
     }
 }
 
-/* A number among the operands of a function of TensorFlow. */
+/* A number, or an array of them, among the operands of a function of TensorFlow. */
 static void add_number(call_inputs *in, const json_t *v) {
   keras_call *c = in->c;
+  if (json_is_array(v)) {
+    add_array(in, v, NULL, NULL);
+    return;
+  }
   if (!json_is_number(v) || c->n_inputs == KERAS_MAX_INPUTS) {
     in->foreign = true;
     return;
@@ -444,7 +449,7 @@ static json_t *read_function(call_inputs *in, const json_t *node) {
   json_object_foreach((json_t *)(uintptr_t)kwargs, key, item) {
     if (read_history(item, &h))
       add_input(in, &h, NULL);
-    else if (json_is_number(item) && keras_lambda_operand(key))
+    else if ((json_is_number(item) || json_is_array(item)) && keras_lambda_operand(key))
       add_number(in, item);
   }
   return in->missing ? NULL : keras_lambda_open(in->c, kwargs);

@@ -4,6 +4,7 @@
  * What a function needs to know of extents it takes from the shape of its input, which must then be
  * bound (--input). */
 #include <string.h>
+#include <strings.h>
 
 #include "frontends/keras_ops.h"
 
@@ -94,7 +95,7 @@ void keras_op_pad(keras_call *c, const char *op) {
   const char *mode = keras_text(c, "mode", "constant");
   (void)op;
   if (!keras_ints(c, "pad_width", 2 * rank, given) ||
-      (strcmp(mode, "constant") != 0 && strcmp(mode, "reflect") != 0)) {
+      (strcasecmp(mode, "constant") != 0 && strcasecmp(mode, "reflect") != 0)) {
     keras_unsupported(c, "its pad_width or mode '%.32s'", mode);
     return;
   }
@@ -103,7 +104,11 @@ void keras_op_pad(keras_call *c, const char *op) {
     pads[rank + d] = given[2 * d + 1];
   }
   double value = json_number_value(json_object_get(c->kwargs, "constant_values"));
-  keras_out(c, padded(c, pads, mode, value), rank);
+  bool reflect = mode[0] == 'r' || mode[0] == 'R';
+  keras_out(
+      c,
+      padded(c, pads, reflect ? "reflect" : "constant", keras_number(c, "constant_values", value)),
+      rank);
 }
 
 /* op: 1 pads, -1 crops, at the edges that the configuration names */
@@ -436,7 +441,8 @@ void keras_op_norm(keras_call *c, const char *op) {
   (void)op;
   if (n < 0)
     return;
-  if (!json_is_null(order) &&
+  const char *named = json_string_value(order);
+  if (order && !json_is_null(order) && !(named && strcmp(named, "euclidean") == 0) &&
       (n > 1 || !(one || (json_is_integer(order) && json_integer_value(order) == 2)))) {
     keras_unsupported(c, "an order other than 1 and 2 of one axis");
     return;

@@ -91,7 +91,11 @@ static void find_v3(keras_import *im, keras_place *place, const char *parts, ker
   c->weights.path = neo_arena_alloc(im->arena, sizeof(char *) * MAX_WEIGHTS);
   for (const char *at = parts ? parts : "vars"; group && *at;) {
     size_t length = strcspn(at, " ");
-    add_part(im, &c->weights, neo_arena_printf(im->arena, "%s/%.*s", group, (int)length, at));
+    const char *part = neo_arena_printf(im->arena, "%s/%.*s", group, (int)length, at);
+    if (!keras_h5_exists(im->file,
+                         part)) /* Keras 2.15 names those of attention by private members */
+      part = neo_arena_printf(im->arena, "%s/_%.*s", group, (int)length, at);
+    add_part(im, &c->weights, part);
     at += length + (at[length] == ' ');
   }
 }
@@ -146,6 +150,9 @@ static void find_h5(keras_import *im, const keras_place *place, keras_call *c) {
   for (int i = 0; i < place->n_within; i++)
     if (has_component(place->within[i], c->name))
       w->path[w->n++] = place->within[i];
+  if (w->n == 0 && keras_is_model(c->class_name)) /* its layers' names may stand without its own */
+    for (; w->n < place->n_within; w->n++)
+      w->path[w->n] = place->within[w->n];
 }
 
 /* A wrapper's parts are those of the layer inside. */

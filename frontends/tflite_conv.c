@@ -230,9 +230,9 @@ void tfl_fully_connected(tfl_op *op) {
   tfl_set_active(op, 0, y, TFL_FC_ACTIVATION);
 }
 
-static int matrix(tfl_op *op, int k, int adjoint) {
+static int matrix(tfl_op *op, int k, int adjoint, bool bytes) {
   int64_t perm[NEO_MAX_RANK];
-  int value = tfl_in(op, k), rank = tfl_rank(op, k);
+  int value = bytes ? tfl_raw(op, k) : tfl_in(op, k), rank = tfl_rank(op, k);
   if (!tfl_option(op, adjoint, NEO_FB_U8, 0) || rank < 2)
     return value;
   for (int d = 0; d < rank; d++)
@@ -243,8 +243,12 @@ static int matrix(tfl_op *op, int k, int adjoint) {
 }
 
 void tfl_batch_matmul(tfl_op *op) {
-  int a = matrix(op, 0, 0), b = matrix(op, 1, 1);
-  tfl_set(op, 0, neo_emit_binary(&op->im->e, "matmul", a, b));
+  bool bytes = tfl_bytes(op, 0) && tfl_bytes(op, 1);
+  int a = matrix(op, 0, 0, bytes), b = matrix(op, 1, 1, bytes);
+  if (bytes)
+    tfl_integer_matmul(op, a, b);
+  else
+    tfl_set(op, 0, neo_emit_binary(&op->im->e, "matmul", a, b));
 }
 
 /* Row `ids` of a table. */
@@ -269,9 +273,11 @@ static neo_node *resize(tfl_op *op, const char *mode) {
 }
 
 void tfl_resize_bilinear(tfl_op *op) {
-  neo_node *node = resize(op, "linear");
   bool align = tfl_option(op, TFL_BILINEAR_ALIGN, NEO_FB_U8, 0) != 0,
        half = tfl_option(op, TFL_BILINEAR_HALF, NEO_FB_U8, 0) != 0;
+  if (tfl_integer_bilinear(op, align, half))
+    return;
+  neo_node *node = resize(op, "linear");
   if (!node)
     return;
   neo_node_set_string(op->im->e.graph, node, "coordinate_transformation_mode",

@@ -276,6 +276,149 @@ void tfl_integer_leaky_relu(tfl_op *op, double alpha) {
   tfl_set_raw(op, 0, stored(op, y, -1));
 }
 
+/* mul.cc: the factor is made in f32. */
+void tfl_integer_mul(tfl_op *op) {
+  float scale = (float)scale_of(tfl_input(op, 0), 0) * (float)scale_of(tfl_input(op, 1), 0) /
+                (float)scale_of(tfl_output(op, 0), 0);
+  int product = neo_emit_binary(&op->im->e, "mul", centred(op, 0), centred(op, 1));
+  tfl_set_raw(op, 0, stored(op, times(op, product, (double)scale), 0));
+}
+
+/* squared_difference.cc: both inputs on a common scale with seven more bits, then the square's
+ * factor. */
+void tfl_integer_squared_difference(tfl_op *op) {
+  neo_emitter *e = &op->im->e;
+  double a = scale_of(tfl_input(op, 0), 0), b = scale_of(tfl_input(op, 1), 0),
+         twice = 2 * fmax(a, b);
+  int side[2];
+  for (int k = 0; k < 2; k++) {
+    int shifted = neo_emit_binary(e, "mul", centred(op, k), neo_emit_scalar(e, NEO_I32, 128));
+    side[k] = times(op, shifted, (k ? b : a) / twice);
+  }
+  int d = neo_emit_cast(e, neo_emit_binary(e, "sub", side[0], side[1]), NEO_I32);
+  double scale = twice * twice / (16384.0 * scale_of(tfl_output(op, 0), 0));
+  tfl_set_raw(op, 0, stored(op, times(op, neo_emit_binary(e, "mul", d, d), scale), -1));
+}
+
+/* a, b: what is stored, transposed as the operator says. */
+void tfl_integer_matmul(tfl_op *op, int a, int b) {
+  neo_emitter *e = &op->im->e;
+  const tfl_tensor *x = tfl_input(op, 0), *y = tfl_input(op, 1);
+  int zero[2] = {neo_emit_scalar(e, x->dtype, (double)zero_of(x)),
+                 neo_emit_scalar(e, y->dtype, (double)zero_of(y))};
+  int sum = tfl_node(op, "matmul_integer", 4, (int[]){a, b, zero[0], zero[1]})->output[0], exponent;
+  float scale = (float)scale_of(x, 0) * (float)scale_of(y, 0);
+  factors f = make_factors(op, 1);
+  int64_t m = quantised_multiplier((double)scale / scale_of(tfl_output(op, 0), 0), &exponent);
+  set_factor(&f, 0, m, exponent);
+  tfl_set_raw(op, 0, stored(op, rescale(op, sum, &f, 0), -1));
+}
+
+/* ---- hard swish (reference_ops, HardSwish): 16-bit fixed point, so a table of 256 ------------------------- */
+
+static int64_t clamp16(int64_t v) {
+  return v < INT16_MIN ? INT16_MIN : v > INT16_MAX ? INT16_MAX : v;
+}
+
+/* a * b / 2^15, to the nearest, halves away from zero. */
+static int64_t high_product(int64_t a, int64_t b) {
+  int64_t p = a * b;
+  return clamp16((p + (p >= 0 ? 1 << 14 : 1 - (1 << 14))) / (1 << 15));
+}
+
+/* v / 2^n, halves away from zero. */
+static int64_t divided(int64_t v, int n) {
+  int64_t mask = (INT64_C(1) << n) - 1, rest = v & mask;
+  return (v >> n) + (rest > (mask >> 1) + (v < 0));
+}
+
+typedef struct factor16 {
+  int64_t m;
+  int e;
+} factor16;
+
+static factor16 make_factor16(double scale) {
+  factor16 f;
+  int64_t m = quantised_multiplier(scale, &f.e);
+  f.m = m >= INT32_MAX - (1 << 15) ? INT16_MAX : (m + (1 << 15)) >> 16;
+  return f;
+}
+
+static int64_t hard_swish_of(int64_t centred_x, factor16 out, factor16 gate) {
+  int64_t hires = clamp16(centred_x * 128), g = hires, scaled = high_product(hires, out.m);
+  if (gate.e > 0)
+    g = clamp16(g * (INT64_C(1) << (gate.e - 1)));
+  g = high_product(g, gate.m);
+  if (gate.e > 0)
+    g = clamp16(2 * g);
+  else if (gate.e < 0)
+    g = divided(g, -gate.e);
+  g = (g + (1 << 15)) >> 1;
+  return divided(clamp16(g * scaled / (1 << 15)), out.e < 0 ? -out.e : 0);
+}
+
+void tfl_hard_swish(tfl_op *op) {
+  neo_emitter *e = &op->im->e;
+  const tfl_tensor *x = tfl_input(op, 0), *y = tfl_output(op, 0);
+  double fine = tfl_bytes(op, 0) ? scale_of(x, 0) / 128 : 0;
+  factor16 out = make_factor16(fine > 0 ? fine / scale_of(y, 0) : 1),
+           gate = make_factor16(fine > 0 ? fine / (3.0 / 32768) : 1);
+  if (!(fine > 0) || out.e > 0 || out.e < -30 || gate.e > 15 || gate.e < -30 ||
+      x->type != y->type) {
+    tfl_unary(op);
+    return;
+  }
+  int low = x->type == TFL_INT8 ? -128 : 0;
+  neo_tensor table = {x->dtype, {1, {256}}, NULL, 256};
+  table.data = neo_arena_alloc(e->graph->arena, table.size + 16);
+  for (int i = 0; i < 256; i++) {
+    int64_t v = hard_swish_of(i + low - zero_of(x), out, gate) + zero_of(y);
+    neo_tensor_set_i64(&table, i, v < low ? low : v > low + 255 ? low + 255 : v);
+  }
+  int place = neo_emit_cast(e, tfl_raw(op, 0), NEO_I32);
+  if (low)
+    place = neo_emit_binary(e, "add", place, neo_emit_scalar(e, NEO_I32, -low));
+  tfl_set_raw(op, 0,
+              tfl_node(op, "gather", 2, (int[]){neo_emit_tensor(e, "hard_swish", &table), place})
+                  ->output[0]);
+}
+
+/* v + half, or v - half if it is not above zero: what a truncating division then rounds. */
+static int nudged(neo_emitter *e, int v, double half) {
+  int above = neo_emit_binary(e, "greater", v, neo_emit_scalar(e, NEO_I32, 0));
+  int input[3] = {above, neo_emit_scalar(e, NEO_I32, half), neo_emit_scalar(e, NEO_I32, -half)};
+  return neo_emit_binary(e, "add", v, neo_emit_node(e, "where", 3, input, 1)->output[0]);
+}
+
+/* Height and width of a [n, h, w, c] that stay as ones have a kernel of their own
+ * (optimized/integer_ops/mean.h): the sum of what is stored is rescaled, sixteen channels at a time
+ * by a vector kernel, and both zero points are one integer, rounded. */
+static bool is_image_mean(tfl_op *op, int n_axes, const int64_t *axes, bool keep) {
+  int64_t a = n_axes == 2 ? tfl_axis(op, axes[0], 4) : 0,
+          b = n_axes == 2 ? tfl_axis(op, axes[1], 4) : 0;
+  return keep && tfl_rank(op, 0) == 4 && ((a == 1 && b == 2) || (a == 2 && b == 1));
+}
+
+static void image_mean(tfl_op *op, int64_t n) {
+  neo_emitter *e = &op->im->e;
+  const tfl_tensor *x = tfl_input(op, 0), *y = tfl_output(op, 0);
+  float from = (float)scale_of(x, 0), to = (float)scale_of(y, 0),
+        shift = (float)zero_of(x) * from / to;
+  factors f = make_factors(op, 1);
+  int exponent, value = neo_emit_cast(e, tfl_raw(op, 0), NEO_I32);
+  int64_t m = quantised_multiplier((double)(from / ((float)n * to)), &exponent);
+  set_factor(&f, 0, m, exponent);
+  f.channels = tfl_dim(op, 0, 3);
+  f.scalar_from = f.channels - f.channels % 16;
+  neo_node *node = tfl_node(op, "reduce_sum", 1, &value);
+  neo_node_set_ints(e->graph, node, "axes", 2, (int64_t[]){1, 2});
+  neo_node_set_int(e->graph, node, "keepdims", 1);
+  value = rescale(op, node->output[0], &f, 0);
+  double whole = -(double)(int32_t)(shift > 0 ? shift + 0.5F : shift - 0.5F);
+  value = neo_emit_binary(e, "add", value, neo_emit_scalar(e, NEO_F32, whole));
+  tfl_set_raw(op, 0, stored(op, value, -1));
+}
+
 /* The division by n goes into the multiplier (reduce.h, QuantizedMeanOrSum). */
 bool tfl_integer_mean(tfl_op *op, int n_axes, const int64_t *axes, bool keep) {
   neo_emitter *e = &op->im->e;
@@ -286,6 +429,10 @@ bool tfl_integer_mean(tfl_op *op, int n_axes, const int64_t *axes, bool keep) {
     if (extent < 1 || extent > INT32_MAX / n)
       return false;
     n *= extent;
+  }
+  if (is_image_mean(op, n_axes, axes, keep)) {
+    image_mean(op, n);
+    return true;
   }
   int64_t m = quantised_multiplier(ratio(op), &exponent);
   while (n >> (shift + 1) > 0)
@@ -307,4 +454,65 @@ bool tfl_integer_mean(tfl_op *op, int n_axes, const int64_t *axes, bool keep) {
 /* Of stored values: the zero points are the same. */
 void tfl_store_average(tfl_op *op, int mean, int option) {
   tfl_set_raw(op, 0, stored(op, round_away(&op->im->e, mean), option));
+}
+
+/* ---- bilinear resizing (reference_ops, ResizeBilinearInteger) ---------------------------------------------- */
+
+/* Rows of an axis and what they weigh, for every row of the result; positions and weights in
+ * 1/1024. */
+typedef struct rows {
+  int low, high;               /* i64 [out]: places for gather */
+  int low_weight, high_weight; /* i32 [out, 1..] */
+} rows;
+
+static rows find_rows(tfl_op *op, int64_t in, int64_t out, int after, bool align, bool half) {
+  neo_emitter *e = &op->im->e;
+  neo_tensor part[4];
+  for (int k = 0; k < 4; k++) {
+    neo_dtype dtype = k < 2 ? NEO_I64 : NEO_I32;
+    part[k] = (neo_tensor){
+        dtype, {k < 2 ? 1 : 1 + after, {out, 1, 1, 1}}, NULL, neo_dtype_size(dtype) * (size_t)out};
+    part[k].data = neo_arena_alloc(e->graph->arena, part[k].size + 16);
+  }
+  bool corners = align && out > 1;
+  int64_t step =
+      corners ? (1024 * (in - 1) + (out - 1) / 2) / (out - 1) : (1024 * in + out / 2) / out;
+  for (int64_t i = 0; i < out; i++) {
+    int64_t at = half ? i * step + step / 2 - 512 : i * step;
+    int64_t low = neo_max_i64(at / 1024, 0), high = neo_min_i64((at + 1023) / 1024, in - 1);
+    low = neo_min_i64(low, in - 1);
+    neo_tensor_set_i64(&part[0], i, low);
+    neo_tensor_set_i64(&part[1], i, high);
+    neo_tensor_set_i64(&part[2], i, 1024 - (at - 1024 * low));
+    neo_tensor_set_i64(&part[3], i, at - 1024 * low);
+  }
+  return (rows){neo_emit_tensor(e, "low", &part[0]), neo_emit_tensor(e, "high", &part[1]),
+                neo_emit_tensor(e, "low_weight", &part[2]),
+                neo_emit_tensor(e, "high_weight", &part[3])};
+}
+
+static int weigh_rows(tfl_op *op, int x, int axis, const rows *r) {
+  neo_emitter *e = &op->im->e;
+  int side[2] = {r->low, r->high}, weight[2] = {r->low_weight, r->high_weight}, sum[2];
+  for (int k = 0; k < 2; k++) {
+    neo_node *node = tfl_node(op, "gather", 2, (int[]){x, side[k]});
+    neo_node_set_int(e->graph, node, "axis", axis);
+    sum[k] = neo_emit_binary(e, "mul", node->output[0], weight[k]);
+  }
+  return neo_emit_binary(e, "add", sum[0], sum[1]);
+}
+
+bool tfl_integer_bilinear(tfl_op *op, bool align, bool half) {
+  neo_emitter *e = &op->im->e;
+  int64_t size[2], height = tfl_dim(op, 0, 1), width = tfl_dim(op, 0, 2);
+  if (!tfl_bytes(op, 0) || tfl_rank(op, 0) != 4 || tfl_ints(op, 1, size, 2) != 2 || height < 1 ||
+      width < 1 || size[0] < 1 || size[1] < 1 || size[0] > INT32_MAX || size[1] > INT32_MAX)
+    return false;
+  rows down = find_rows(op, height, size[0], 2, align, half),
+       across = find_rows(op, width, size[1], 1, align, half);
+  int x = neo_emit_cast(e, tfl_raw(op, 0), NEO_I32);
+  x = weigh_rows(op, weigh_rows(op, x, 1, &down), 2, &across);
+  x = neo_emit_binary(e, "div", nudged(e, x, 1 << 19), neo_emit_scalar(e, NEO_I32, 1 << 20));
+  tfl_set_raw(op, 0, stored(op, x, -1));
+  return true;
 }

@@ -158,6 +158,12 @@ int tfl_centred_weights(tfl_op *op);
  */
 int tfl_finish_product(tfl_op *op, int sum, int axis, int after, int option);
 void tfl_requantise(tfl_op *op);
+/* tfl_bytes holds for both inputs; a and b are what is stored, transposed as the operator says */
+void tfl_integer_mul(tfl_op *op);
+void tfl_integer_squared_difference(tfl_op *op);
+void tfl_integer_matmul(tfl_op *op, int a, int b);
+/* false: not of bytes, or of unknown extent */
+bool tfl_integer_bilinear(tfl_op *op, bool align, bool half);
 void tfl_integer_leaky_relu(tfl_op *op, double alpha);
 bool tfl_integer_mean(tfl_op *op, int n_axes, const int64_t *axes, bool keep);
 void tfl_store_average(tfl_op *op, int mean, int option);

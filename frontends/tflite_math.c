@@ -17,6 +17,10 @@ void tfl_binary(tfl_op *op) {
 }
 
 void tfl_arithmetic(tfl_op *op) {
+  if (op->row->code == 18 && tfl_bytes(op, 0) && tfl_bytes(op, 1)) {
+    tfl_integer_mul(op);
+    return;
+  }
   tfl_set_active(op, 0, binary(op, op->row->op), 0);
 }
 
@@ -69,6 +73,10 @@ void tfl_square(tfl_op *op) {
 }
 
 void tfl_squared_difference(tfl_op *op) {
+  if (tfl_bytes(op, 0) && tfl_bytes(op, 1)) {
+    tfl_integer_squared_difference(op);
+    return;
+  }
   int d = binary(op, "sub");
   tfl_set(op, 0, neo_emit_binary(&op->im->e, "mul", d, d));
 }

@@ -7,7 +7,8 @@ static const char *const cases[] = {
     "v3_two_inputs",     "v3_attention",     "h5_rnn_cells",     "v3_rnn_cells",   "v3_rnn_masked",
     "v3_rnn_masking",    "v3_bidir_states",  "v3_convlstm",      "v3_transformer", "v3_gqa",
     "v3_attn_layers",    "v3_ops_funcs",     "v3_nested",        "v3_category",    "v3_preproc",
-    "v3_layernorm_axes", "v3_lambda_free",   "h5_tf_functions",  "v3_functions",   "h5_functions",
+    "v3_layernorm_axes", "v3_lambda_free",   "h5_tf_functions",  "h5_masked_k2",   "h5_nested_k2",
+    "h5_transformer_k2", "h5_tf_more",       "v3_vit_k2",        "v3_functions",   "h5_functions",
     "v3_rare_layers",    "h5_rare_layers_k2"};
 
 static void computes_as_keras(void **state) {

@@ -5,8 +5,9 @@
 static neo_ctx ctx;
 
 static const rows_case cases[] = {
-    {"tflite", "mnist_seq", 2}, {"tflite", "mnist_seq_int8", 2}, {"tflite", "lstm_text", 1},
-    {"tflite", "attention", 1}, {"tflite", "signal", 0},         {"tflite", "detector_int8", 1},
+    {"tflite", "mnist_seq", 2},     {"tflite", "mnist_seq_int8", 2}, {"tflite", "lstm_text", 1},
+    {"tflite", "attention", 1},     {"tflite", "signal", 0},         {"tflite", "exact_bytes", 0},
+    {"tflite", "detector_int8", 1},
 };
 
 static void stored_cases(void **state) {

@@ -372,4 +372,35 @@ def write_keras_layers(root):
     zoo_case.save(root, "keras", name, [file], list(zip(("x", "image", "ids"), x)), [("output_0", made)], share=1e-5)
 
 
+def write_tflite(root):
+    """Operators between 8-bit tensors to the last bit, twenty channels for vector kernels and their scalar rests."""
+    os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="")
+    import tensorflow as tf
+    rng, shape = np.random.default_rng(3), (1, 6, 7, 20)
+
+    @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32)])
+    def special(x):
+        return (x * tf.tanh(x), tf.reduce_mean(x, [1, 2], keepdims=True), tf.reduce_mean(x, [1, 2]), x * tf.nn.relu6(x + 3) * np.float32(1 / 6),
+                tf.compat.v1.image.resize_bilinear(x, [11, 5], half_pixel_centers=True), tf.compat.v1.image.resize_bilinear(x, [9, 13], align_corners=True),
+                tf.matmul(x, x, transpose_b=True), tf.math.squared_difference(x, tf.reduce_mean(x, 3, keepdims=True)))
+
+    data = [1.5 * rng.normal(size=shape).astype("f4") for _ in range(8)]
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([special.get_concrete_function()])
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([d] for d in data)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = tf.int8
+    content = converter.convert()
+    plain = tf.lite.experimental.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    interpreter = tf.lite.Interpreter(model_content=content, experimental_op_resolver_type=plain)
+    interpreter.allocate_tensors()
+    given, x = interpreter.get_input_details()[0], rng.integers(-128, 128, size=shape).astype("i1")
+    interpreter.set_tensor(given["index"], x)
+    interpreter.invoke()
+    with open(os.path.join(zoo_case.folder(root, "tflite", "exact_bytes"), "model.tflite"), "wb") as file:
+        file.write(content)
+    zoo_case.save(root, "tflite", "exact_bytes", ["model.tflite"], [(given["name"], x)],
+                  [(d["name"], interpreter.get_tensor(d["index"])) for d in interpreter.get_output_details()], rtol=0, share=0.5 / 128)
+
+
 globals()["write_" + sys.argv[1]](sys.argv[2])
