@@ -11,7 +11,7 @@
 
 #include "tests/measure/emulated_board.h"
 
-enum { EACH = 12, FEW = 2, WAIT_MS = 60000 };
+enum { EACH = 12, FEW = 1, WAIT_MS = 60000 };
 
 typedef struct emulated {
   neo_process board;
