@@ -101,11 +101,22 @@ static void widen(lowerer *l, const lower_frame *readers, int n, lower_frame *ou
     memcpy(out->span, out->wide, sizeof(out->span));
 }
 
+/* Does the block read what one of the consumer's SHARED blocks at this depth makes? */
+static bool reads_shared(const lowerer *l, const lower_block *b) {
+  for (int x = 0; x < b->index; x++) {
+    const lower_block *made = &l->block[x];
+    if (!made->inlined && made->consumer == b->consumer && made->depth == b->depth &&
+        made->scope == NEO_SCOPE_SHARED && lower_reads(b->te, made->te->buffer))
+      return true;
+  }
+  return false;
+}
+
 /* Work-items read what others have written only behind a barrier, and overwrite it only behind one.
  */
 static bool emit_one_attached(lowerer *l, lower_frame *f, bool *open, lower_list *out) {
   bool shared = f->block->scope == NEO_SCOPE_SHARED;
-  if (shared != *open)
+  if (shared != *open || (shared && reads_shared(l, f->block)))
     lower_list_add(out, neo_nest_barrier(l->arena));
   *open = shared;
   return bind_local(l, f) && (shared ? lower_shared(l, f, out) : emit(l, f, 0, LOWER_MAIN, out));

@@ -37,6 +37,19 @@ static const char map[] = "te 1\n"
                           "B0 b1[i0, i1] s[5,37]\n"
                           "  exp(b0[i0, i1])\n";
 
+/* A copy of a copy: elements that other work-items have copied are copied once more. */
+static const char chain[] = "te 1\n"
+                            "b0 in f32 [8,16]\n"
+                            "b1 tmp f32 [8,16]\n"
+                            "b2 tmp f32 [8,16]\n"
+                            "b3 out f32 [8,16]\n"
+                            "B0 b1[i0, i1] s[8,16]\n"
+                            "  mul(b0[i0, i1], f32:2)\n"
+                            "B1 b2[i0, i1] s[8,16]\n"
+                            "  add(b1[i0, -i1+15], f32:1)\n"
+                            "B2 b3[i0, i1] s[8,16]\n"
+                            "  max(b2[i0, -i1+15], f32:0)\n";
+
 #define TILE                                                                                       \
   "split B3.0 4 2; split B3.1 4 4; order B3 0.0 1.0 0.1 1.1 0.2 1.2; parallel B3 2; group B3 2; "  \
   "vector B3.1.2; at B2 B3 4 reg; vector B2.1.1; "
@@ -72,7 +85,15 @@ static void computes(void **state) {
       "vector B0.1.2",
       "s1; alg direct; parallel B0 0; group B0 2",
   };
+  static const char *const chains[] = {
+      "s1; alg direct; order B2 0 1; parallel B2 1; group B2 1; at B0 B2 2 shared; "
+      "at B1 B2 2 shared",
+  };
   schedule_testing t;
+  schedule_testing_begin(&t, chain, 4);
+  for (int k = 0; k < NEO_COUNT(chains); k++)
+    schedule_testing_check(&t, chains[k], 1e-5);
+  schedule_testing_end(&t);
   schedule_testing_begin(&t, gemm, 1);
   for (int k = 0; k < NEO_COUNT(gemms); k++)
     schedule_testing_check(&t, gemms[k], 1e-5);
@@ -108,6 +129,11 @@ static void refuses(void **state) {
        "s1; alg stage; split B3.0 5 2; order B3 0.0 0.1 1 0.2; parallel B3 1; group B3 2; "
        "at B2 B3 3 reg; order B2 2 0 1; at B0 B2 1 shared",
        "not all work-items reach"},
+      /* what work-items copy together is not computed by one of them */
+      {chain,
+       "s1; alg direct; order B2 0 1; parallel B2 1; group B2 1; at B0 B1 0 stack; "
+       "at B1 B2 2 shared",
+       "read before anything computes it"},
       {conv, "s1; alg direct; group B1 4", "1536 work-items, 1024 at"},
   };
   for (int k = 0; k < NEO_COUNT(rows); k++) {
