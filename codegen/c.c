@@ -117,8 +117,15 @@ static void print_store(c_printer *p, neo_buf *out, const neo_stmt *s) {
   neo_buf_fini(&value);
 }
 
+static void note_range(c_printer *p, int var, const neo_expr *e, int64_t below) {
+  neo_range r = {0, INT32_MAX};
+  neo_expr_range(e, p->range, p->nest->n_vars, &r);
+  p->range[var] = (neo_range){below ? 0 : r.lo, r.hi - below};
+}
+
 static void print_for(c_printer *p, neo_buf *out, const neo_stmt *s) {
   int var = s->u.loop.var;
+  note_range(p, var, s->u.loop.extent, 1);
   c_indent(p, out);
   if (s->u.loop.unrolled && p->dialect->unroll) {
     neo_buf_text(out, "#pragma unroll\n");
@@ -154,6 +161,7 @@ static void print_if(c_printer *p, neo_buf *out, const neo_stmt *s) {
 static void print_let(c_printer *p, neo_buf *out, const neo_stmt *s) {
   neo_buf body = {0};
   int var = s->u.let.var;
+  note_range(p, var, s->u.let.value, 0);
   print_list(p, &body, s->u.let.body);
   if (p->var_used[var]) {
     c_indent(p, out);
@@ -242,9 +250,13 @@ static void print_function(c_printer *p, neo_buf *out, int k, const char *symbol
 
 static void print_launch(c_printer *p, int k, const char *symbol) {
   neo_buf body = {0};
+  const neo_launch *launch = &p->nest->launch[k];
   memset(p->buffer_used, 0, sizeof p->buffer_used);
   p->depth = 2;
-  print_list(p, &body, p->nest->launch[k].body);
+  p->range[launch->var] = (neo_range){0, launch->grid - 1};
+  if (launch->lanes > 1)
+    p->range[launch->lane_var] = (neo_range){0, launch->lanes - 1};
+  print_list(p, &body, launch->body);
   p->dialect->function(p, &p->out, k, symbol, &body);
   neo_buf_fini(&body);
 }
@@ -263,7 +275,13 @@ static const char prologue[] = "#include <math.h>\n"
 
 static const c_dialect plain_c = {.name = "c", .prologue = prologue, .function = print_function};
 
-/* Of every variable and offset, with room for the last of a masked vector's lanes. */
+static void print_launches(c_printer *p, const char *symbol) {
+  for (int k = 0; k < p->nest->n_launches && p->status == NEO_OK; k++)
+    print_launch(p, k, symbol);
+}
+
+/* Of every variable and offset, with room for the last of a masked vector's lanes. What is on the
+ * way to an offset, as the flat index of a view, may still be larger: print_index finds that. */
 static neo_dtype index_type(const neo_nest *nest, const c_dialect *dialect) {
   const int64_t most = INT32_MAX / 2;
   bool narrow = dialect->narrow;
@@ -284,12 +302,18 @@ neo_status c_print_nest(neo_ctx *ctx, const neo_nest *nest, const c_dialect *dia
   p->dialect = dialect;
   p->index = index_type(nest, dialect);
   p->var_used = neo_alloc(ctx, (size_t)nest->n_vars + 1);
+  p->range = neo_alloc(ctx, ((size_t)nest->n_vars + 1) * sizeof *p->range);
   neo_arena_init(&p->arena);
-  if (!p->var_used)
+  if (!p->var_used || !p->range)
     p->status = neo_fail(ctx, NEO_NO_MEMORY, "c: no memory for %d variables", nest->n_vars);
   find_shared(p);
-  for (int k = 0; k < nest->n_launches && p->status == NEO_OK; k++)
-    print_launch(p, k, symbol);
+  print_launches(p, symbol);
+  if (p->too_wide) {
+    p->index = NEO_I64;
+    neo_buf_fini(&p->out);
+    memset(p->used, 0, sizeof p->used);
+    print_launches(p, symbol);
+  }
   neo_status status = p->status;
   if (status == NEO_OK) {
     neo_buf_text(out, dialect->prologue);
@@ -301,6 +325,7 @@ neo_status c_print_nest(neo_ctx *ctx, const neo_nest *nest, const c_dialect *dia
   neo_buf_fini(&p->out);
   neo_arena_fini(&p->arena);
   neo_free(ctx, p->var_used);
+  neo_free(ctx, p->range);
   neo_free(ctx, p);
   return status;
 }

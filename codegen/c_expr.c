@@ -242,7 +242,23 @@ static void print_index(c_printer *p, neo_buf *out, const neo_expr *e, int prec)
   neo_buf_text(out, parens ? ")" : "");
 }
 
+/* Do the index and all that it is computed from have so few bits? What is loaded need not, even
+ * where it is clamped. */
+static bool is_narrow(const c_printer *p, const neo_expr *e) {
+  const int64_t most = INT32_MAX / 2;
+  neo_range r;
+  if (e->dtype == NEO_I64 &&
+      (!neo_expr_range(e, p->range, p->nest->n_vars, &r) || r.lo < -most || r.hi > most))
+    return false;
+  for (int k = 0; k < e->n_args && e->op != NEO_EXPR_LOAD; k++)
+    if (!is_narrow(p, e->arg[k]))
+      return false;
+  return true;
+}
+
 void c_print_index(c_printer *p, neo_buf *out, const neo_expr *e) {
+  if (p->index == NEO_I32 && !is_narrow(p, e))
+    p->too_wide = true;
   print_index(p, out, e, PREC_SUM);
 }
 

@@ -53,7 +53,7 @@ typedef struct c_dialect {
   const char *prologue;
   const char *barrier; /* a statement; NULL: there are no groups of work-items */
   bool unroll;         /* loops that should be unrolled say so */
-  bool narrow;         /* index variables have 32 bits where all buffers allow that */
+  bool narrow;         /* index variables have 32 bits where that is enough */
   /* Appends the function of launch k around its body, which stands at depth 2. */
   void (*function)(c_printer *p, neo_buf *out, int k, const char *symbol, const neo_buf *body);
 } c_dialect;
@@ -62,7 +62,9 @@ struct c_printer {
   neo_ctx *ctx;
   const neo_nest *nest;
   const c_dialect *dialect;
-  neo_dtype index; /* I64 or I32: of variables, offsets and extents */
+  neo_dtype index;  /* I64 or I32: of variables, offsets and extents */
+  bool too_wide;    /* an index needs more bits than that */
+  neo_range *range; /* of variables */
   neo_arena arena;
   neo_status status;
   neo_buf out; /* the functions, before the helpers they need are known */

@@ -43,6 +43,7 @@ static void run_files(void *state, kernel_case *c) {
   run_file(state, c, "matmul_reg", 0);
   run_file(state, c, "two_launches", 0);
   run_file(state, c, "vector_tail", 0);
+  run_file(state, c, "wide_index", 0);
   run_file(state, c, "woven", 0);
   run_file(state, c, "matmul_group", 0);
 }
