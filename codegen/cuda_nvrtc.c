@@ -1,9 +1,9 @@
 /* codegen/cuda_nvrtc.c: CUDA C to cubins and PTX by NVRTC, loaded at run time.
  *
  * Why no header: Neo is built where there is no CUDA; the few functions are declared here as
- * NVRTC's documentation has them. The library is looked for as the system does, then beside the
- * programs, in
- * ../lib of the one that runs, where scripts/nvrtc.sh puts it. It is loaded once and stays. */
+ * NVRTC's documentation has them. The library is looked for beside the programs, in ../lib of the
+ * one that runs, where scripts/nvrtc.sh puts it, then as the system does. It is loaded once and
+ * stays. */
 #include <dlfcn.h>
 #include <pthread.h>
 #include <string.h>
@@ -117,8 +117,7 @@ neo_status cuda_nvrtc_compile(neo_ctx *ctx, const char *source, const char *mode
                     model);
   snprintf(architecture, sizeof architecture, "--gpu-architecture=%s", model);
   const char *const options[] = {architecture, "--fmad=false",
-                                 "--device-as-default-execution-space", "--std=c++17",
-                                 "--restrict"};
+                                 "--device-as-default-execution-space", "--std=c++17"};
   int code = f->CreateProgram(&program, source, "nest.cu", 0, NULL, NULL);
   if (code)
     return neo_fail(ctx, NEO_INTERNAL, "cuda: nvrtcCreateProgram failed with %d", code);

@@ -2,7 +2,8 @@
  *
  * Statements and expressions are those of the C generator. A group is a work-group (block) of one
  * dimension; SHARED buffers are the group's, STACK and REG buffers a work-item's arrays. A kernel's
- * arguments are blocks of memory with offsets (neo/abi.h). */
+ * arguments are blocks of memory with offsets (neo/abi.h); a result that may have an input's memory
+ * is not `restrict`, nor is the input. */
 #include "codegen/device_c.h"
 
 static const device_dialect *dialect_of(const c_printer *p) {
@@ -17,7 +18,7 @@ static void print_buffer(c_printer *p, neo_buf *out, int k) {
   switch (b->scope) {
   case NEO_SCOPE_PARAM:
     neo_buf_printf(out, "  %s%s%s *%sb%d = (%s%s%s *)(m%d + o%d);\n", d->global, constant, type,
-                   d->restricted, k, d->global, constant, type, k, k);
+                   p->shares[k] ? "" : d->restricted, k, d->global, constant, type, k, k);
     break;
   case NEO_SCOPE_WORK:
     neo_buf_printf(out, "  %s%s *b%d = (%s%s *)(m%d + o%d + %lld);\n", d->global, type, k,
@@ -43,9 +44,9 @@ void device_print_function(c_printer *p, neo_buf *out, int k, const char *symbol
   neo_buf_printf(out, d->head, launch->lanes);
   neo_buf_printf(out, "%s_%d(", symbol, k);
   for (int b = 0; b <= p->nest->n_params; b++)
-    neo_buf_printf(out, "%s%s%schar *m%d, %so%d", b ? ",\n    " : "", d->global,
-                   b < p->nest->n_params && !p->nest->buffer[b].writable ? "const " : "", b,
-                   d->offset, b);
+    neo_buf_printf(out, "%s%s%schar *%sm%d, %so%d", b ? ",\n    " : "", d->global,
+                   b < p->nest->n_params && !p->nest->buffer[b].writable ? "const " : "",
+                   b < p->nest->n_params && p->shares[b] ? "" : d->restricted, b, d->offset, b);
   neo_buf_text(out, ") {\n");
   for (int b = 0; b < p->nest->n_buffers; b++)
     if (p->buffer_used[b])
