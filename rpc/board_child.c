@@ -86,8 +86,8 @@ static neo_status judge(child *c) {
 
 /* ---- limits; GPUs ------------------------------------------------------------------------------- */
 
-/* Before any foreign code runs. Not for a GPU's kernels: their code does not run in this process,
- * and drivers map, write caches and have threads as they like. */
+/* Before any foreign code runs. Not for a GPU's kernels: drivers map, write caches and have threads
+ * as they like. What a driver that runs kernels here (PoCL) lets them do, this process suffers. */
 static void limit_kernel(child *c) {
   if (c->limited || c->device)
     return;
@@ -116,6 +116,8 @@ static neo_status find_device_function(child *c, loaded_kernel *k, uint32_t i, c
 
 /* ---- loading ------------------------------------------------------------------------------------------ */
 
+/* All kernels of a job are for the GPU, or none is: where one was, the others' code would run
+ * without limits. */
 static neo_status find_functions(child *c, const neo_job_kernel *job, loaded_kernel *k) {
   for (uint32_t i = 0; i < job->n_launches; i++) {
     char name[80], text[160];
@@ -124,8 +126,10 @@ static neo_status find_functions(child *c, const neo_job_kernel *job, loaded_ker
     bool found = k->fn[i] && !k->on_device;
     if (!k->fn[i] && (i == 0 || k->on_device))
       NEO_TRY(find_device_function(c, k, i, name, &found));
-    if (found)
+    if (found && k->on_device == (c->device != NULL))
       continue;
+    if (found)
+      return outcome(c, NEO_OUTCOME_LOAD, "one kernel is for the GPU, the other is not");
     snprintf(text, sizeof(text), "object has no function '%s'", name);
     return outcome(c, NEO_OUTCOME_LOAD, text);
   }

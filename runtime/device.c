@@ -70,7 +70,9 @@ neo_status neo_device_load(neo_ctx *ctx, neo_device *device, const neo_device_ke
 
 neo_status neo_device_launch(neo_ctx *ctx, neo_device *device, neo_device_function *function,
                              int64_t groups, const neo_device_place *args) {
-  return device->row->launch(ctx, device, function, groups, args);
+  if (groups < 0 || groups > INT32_MAX)
+    return neo_fail(ctx, NEO_UNSUPPORTED, "device: a grid of %lld groups", (long long)groups);
+  return groups ? device->row->launch(ctx, device, function, groups, args) : NEO_OK;
 }
 
 neo_status neo_device_finish(neo_ctx *ctx, neo_device *device) {

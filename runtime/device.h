@@ -63,7 +63,7 @@ neo_status neo_device_copy(neo_ctx *ctx, neo_device *device, const neo_device_pl
 /* Compiles the kernel; equal programs are compiled once. The function is the device's. */
 neo_status neo_device_load(neo_ctx *ctx, neo_device *device, const neo_device_kernel *kernel,
                            neo_device_function **out);
-/* args: kernel->n_args places. */
+/* groups: 0 to INT32_MAX, what every GPU takes; args: kernel->n_args places. */
 neo_status neo_device_launch(neo_ctx *ctx, neo_device *device, neo_device_function *function,
                              int64_t groups, const neo_device_place *args);
 neo_status neo_device_finish(neo_ctx *ctx, neo_device *device);

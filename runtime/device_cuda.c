@@ -266,8 +266,6 @@ static neo_status launch(neo_ctx *ctx, neo_device *device, neo_device_function *
   cuda_pointer at[MAX_ARGS];
   uint64_t offset[MAX_ARGS];
   void *params[2 * MAX_ARGS];
-  if (groups < 1 || groups > INT32_MAX)
-    return neo_fail(ctx, NEO_UNSUPPORTED, "cuda: a grid of %lld groups", (long long)groups);
   for (uint32_t k = 0; k < function->n_args; k++) {
     at[k] = args[k].memory->at;
     offset[k] = args[k].offset;

@@ -34,6 +34,8 @@ struct neo_harness_memory {
  * memory. Runs return what neo_pool_launch does. */
 neo_status neo_harness_device_create(neo_ctx *ctx, neo_harness_memory *m);
 void neo_harness_device_destroy(neo_ctx *ctx, neo_harness_memory *m);
+/* Copies all areas there, as a run does. */
+neo_status neo_harness_device_load(neo_ctx *ctx, neo_harness_memory *m);
 int32_t neo_harness_device_run(neo_harness_memory *m);
 int32_t neo_harness_device_repeat(neo_harness_memory *m, int repeat);
 

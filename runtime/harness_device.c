@@ -2,7 +2,8 @@
  *
  * Why: all that is checked of a kernel (red zones, inputs, poison, references) is checked on memory
  * of this process; so a run copies it all to the device, zones included, launches, and copies it
- * back: the checks do not know of devices. Timed runs only launch, on what the last run left there.
+ * back: the checks do not know of devices. Timed runs only launch, on what the last run left or
+ * what was loaded behind it.
  *
  * The device has one block per buffer and one for work, each with the red zones of its area. A code
  * of 1000 plus a status stands for a driver's failure. */
@@ -57,6 +58,10 @@ static neo_status move_areas(neo_ctx *ctx, neo_harness_memory *m, bool to_device
       NEO_TRY(neo_device_read(ctx, m->kernel.device, &start, begin_of(a), size_of(a)));
   }
   return NEO_OK;
+}
+
+neo_status neo_harness_device_load(neo_ctx *ctx, neo_harness_memory *m) {
+  return move_areas(ctx, m, true);
 }
 
 static neo_status run(neo_ctx *ctx, neo_harness_memory *m) {

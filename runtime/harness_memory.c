@@ -245,7 +245,7 @@ neo_status neo_harness_memory_load(neo_ctx *ctx, neo_harness_memory *m, const ui
                       i, from->size[i], bytes);
     neo_harness_load(m, i, from->data[i]);
   }
-  return NEO_OK;
+  return m->kernel.device ? neo_harness_device_load(ctx, m) : NEO_OK;
 }
 
 int32_t neo_harness_memory_run(neo_harness_memory *m, neo_pool *pool) {

@@ -105,9 +105,9 @@ static neo_status load_functions(neo_ctx *ctx, neo_rt_session *s, neo_session_de
     const neo_plan_step *step = &p->step[i];
     for (uint32_t l = 0; on_device(step) && l < step->n_launches; l++) {
       const neo_device_kernel *kernel = kernel_of(s, &step->launch[l]);
-      if (d->function[step->launch[l].function])
-        continue;
-      NEO_TRY(neo_device_load(ctx, d->device, kernel, &d->function[step->launch[l].function]));
+      neo_device_function **function = &d->function[step->launch[l].function];
+      if (!*function)
+        NEO_TRY(neo_device_load(ctx, d->device, kernel, function));
       if (kernel->n_args != step->n_args + 1)
         return neo_fail(ctx, NEO_BAD_INPUT, "step '%.128s': a kernel of %u buffers for %u",
                         step->name, (unsigned)kernel->n_args - 1, (unsigned)step->n_args);

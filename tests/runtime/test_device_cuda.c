@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/device.h"
+#include "neo/neo_rt.h"
+#include "runtime/harness.h"
 
 enum { N = 96, ITEMS = 32 };
 
@@ -91,6 +92,10 @@ static void launches_what_it_should(void **state) {
   neo_ctx_clear(&ctx);
   assert_int_equal(neo_device_launch(&ctx, device, function, INT64_C(1) << 40, place),
                    NEO_UNSUPPORTED);
+  neo_ctx_clear(&ctx);
+  assert_int_equal(neo_device_launch(&ctx, device, function, -1, place), NEO_UNSUPPORTED);
+  neo_ctx_clear(&ctx);
+  must(&ctx, neo_device_launch(&ctx, device, function, 0, place)); /* nothing */
   for (int k = 0; k < 4; k++)
     neo_device_free(device, place[k].memory);
   neo_device_close(device);
@@ -131,6 +136,64 @@ static void refuses(void **state) {
   assert_int_equal(left, 0);
 }
 
+/* An incumbent is timed without a run before: its kernel works on what was loaded all the same, not
+ * on what the device's memory happened to hold. */
+static void timed_kernels_have_their_data(void **state) {
+  (void)state;
+  neo_ctx ctx;
+  neo_device *device = NULL;
+  neo_device_function *function;
+  neo_harness_memory *memory[2];
+  neo_timing timing;
+  image_kernel add;
+  float a[N], b[N], c[N];
+  neo_ctx_init(&ctx, 1);
+  must(&ctx, neo_device_open(&ctx, "cuda", &device));
+  make_kernel(&add, "add", image);
+  must(&ctx, neo_device_load(&ctx, device, &add.kernel, &function));
+  for (int i = 0; i < N; i++) {
+    a[i] = (float)i;
+    b[i] = 0.25f;
+  }
+  const int64_t grid = N / ITEMS, bytes[3] = {sizeof a, sizeof b, sizeof c};
+  const uint8_t role[3] = {0, 2, 1};
+  const void *data[3] = {a, b, NULL};
+  const size_t size[3] = {sizeof a, sizeof b, 0};
+  const neo_verify_case from = {data, size};
+  const neo_harness_kernel kernel = {.n_launches = 1,
+                                     .grid = &grid,
+                                     .n_buffers = 3,
+                                     .bytes = bytes,
+                                     .role = role,
+                                     .device = device,
+                                     .function = &function};
+  for (int k = 0; k < 2; k++) {
+    must(&ctx, neo_harness_memory_create(&ctx, &kernel, 1, &memory[k]));
+    must(&ctx, neo_harness_memory_load(&ctx, memory[k], role, &from));
+  }
+  const neo_timing_policy policy = {.min_batch_ns = 1, .max_batches = 2, .max_total_ns = 1e6};
+  must(&ctx, neo_harness_time(&ctx, NULL, memory[0], memory[1], &policy, &timing));
+  for (int k = 0; k < 2; k++) {
+    must(&ctx, neo_device_read(&ctx, device, &memory[k]->place[2], c, sizeof c));
+    for (int i = 0; i < N; i++)
+      assert_true(c[i] == (float)i + 0.25f);
+    neo_harness_memory_destroy(memory[k]);
+  }
+  neo_device_close(device);
+}
+
+/* Each step that launches a kernel has as many buffers as it takes, not only the first. */
+static void steps_fit_their_kernels(void **state) {
+  (void)state;
+  neo_rt_model *model = NULL;
+  neo_rt_session *session = NULL;
+  neo_rt_error error;
+  assert_int_equal(neo_rt_load(NEO_BINARY_DIR "/tests/tiny/device", &model, &error), 0);
+  assert_int_not_equal(neo_rt_session_create(model, NULL, &session, &error), 0);
+  assert_non_null(strstr(error.text, "a kernel of 4 buffers for 2"));
+  neo_rt_unload(model);
+}
+
 /* The fake would not let mistakes pass: one of each that the driver must not make. */
 static void the_fake_sees_mistakes(void **state) {
   (void)state;
@@ -162,8 +225,9 @@ static void the_fake_sees_mistakes(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(launches_what_it_should),
-                                     cmocka_unit_test(refuses),
-                                     cmocka_unit_test(the_fake_sees_mistakes)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(launches_what_it_should), cmocka_unit_test(refuses),
+      cmocka_unit_test(timed_kernels_have_their_data), cmocka_unit_test(steps_fit_their_kernels),
+      cmocka_unit_test(the_fake_sees_mistakes)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

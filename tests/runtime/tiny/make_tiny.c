@@ -6,7 +6,8 @@
  *   best = arg_max(y, axis 1)
  *
  * variants: good; foreign (another architecture); isa (a feature that no processor has); nan_op (an
- * unknown runtime op); shapes (x f32[4,3], also for 3 rows, and x f32[2,3]). */
+ * unknown runtime op); shapes (x f32[4,3], also for 3 rows, and x f32[2,3]); device (both steps are
+ * launches of one GPU's kernel, which is made for the first one's buffers). */
 #include <stdio.h>
 #include <string.h>
 
@@ -134,6 +135,14 @@ int main(int argc, char **argv) {
     plan.isa = (uint64_t)1 << 40;
   if (strcmp(variant, "nan_op") == 0)
     steps[2].runtime = "no_such_op";
+  static neo_plan_launch device_launches[] = {{0, 2}, {0, 2}};
+  if (strcmp(variant, "device") == 0)
+    for (int i = 0; i < 2; i++) {
+      steps[i].kind = NEO_PLAN_LAUNCH;
+      steps[i].device = 1;
+      steps[i].n_launches = 1;
+      steps[i].launch = &device_launches[i];
+    }
   neo_plan more = plan;
   if (strcmp(variant, "shapes") == 0) {
     with_rows(&plan, 4);

@@ -34,7 +34,19 @@ static int32_t multiply(const neo_kernel_env *env, void *const *buf, const int64
   return 0;
 }
 
+#ifdef TINY_DEVICE
+/* Of four buffers; the program is for tests/runtime/cuda/fake_cuda.c. */
+static const struct {
+  neo_device_kernel kernel;
+  char name[8], program[32];
+} device_kernel = {
+    {NEO_DEVICE_MAGIC, 32, "cuda", 5, sizeof(neo_device_kernel), sizeof(neo_device_kernel) + 8, 20},
+    "none",
+    "FAKE\nnone 32 5 none\n"};
+static const neo_kernel_fn functions[2] = {(neo_kernel_fn)&device_kernel, multiply};
+#else
 static const neo_kernel_fn functions[2] = {add, multiply};
+#endif
 static const uint8_t plan[] = {
 #include "tiny_plan.inc"
 };
