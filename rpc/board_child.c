@@ -116,8 +116,6 @@ static neo_status find_device_function(child *c, loaded_kernel *k, uint32_t i, c
 
 /* ---- loading ------------------------------------------------------------------------------------------ */
 
-/* All kernels of a job are for the GPU, or none is: where one was, the others' code would run
- * without limits. */
 static neo_status find_functions(child *c, const neo_job_kernel *job, loaded_kernel *k) {
   for (uint32_t i = 0; i < job->n_launches; i++) {
     char name[80], text[160];
@@ -126,10 +124,8 @@ static neo_status find_functions(child *c, const neo_job_kernel *job, loaded_ker
     bool found = k->fn[i] && !k->on_device;
     if (!k->fn[i] && (i == 0 || k->on_device))
       NEO_TRY(find_device_function(c, k, i, name, &found));
-    if (found && k->on_device == (c->device != NULL))
-      continue;
     if (found)
-      return outcome(c, NEO_OUTCOME_LOAD, "one kernel is for the GPU, the other is not");
+      continue;
     snprintf(text, sizeof(text), "object has no function '%s'", name);
     return outcome(c, NEO_OUTCOME_LOAD, text);
   }
@@ -142,6 +138,8 @@ static neo_status load_kernel(child *c, const neo_board_kernel *from, loaded_ker
   if (neo_object_load(c->ctx, from->object, from->object_size, &k->object) != NEO_OK)
     return failure(c, NEO_OUTCOME_LOAD);
   NEO_TRY(find_functions(c, job, k));
+  if (k->on_device != c->kernel.on_device) /* the other's code would run without limits */
+    return outcome(c, NEO_OUTCOME_LOAD, "one kernel is for the GPU, the other is not");
   limit_kernel(c);
   const neo_harness_kernel kernel = {.n_launches = (int)job->n_launches,
                                      .fn = k->fn,
