@@ -241,7 +241,7 @@ static bool body_outputs(mx_import *im, const json_t *json, int n, int *out, boo
 
 static bool convert_body(mx_import *im, const json_t *json, int n, const int *args) {
   const json_t *nodes = json_object_get(json, "nodes");
-  im->expanded += (int64_t)json_array_size(nodes);
+  im->expanded += (int64_t)json_array_size(nodes) + 4 * n; /* a step moves its arguments, too */
   if (im->depth > MAX_DEPTH || im->expanded > MAX_NODES || json_array_size(nodes) == 0) {
     im->status =
         broken(im, "bodies of control flow come to more than %d nodes, or to none", MAX_NODES);

@@ -50,8 +50,10 @@ static int truth(mx_node *node, int value) {
 }
 
 static bool sane(mx_node *node, int n_data, int n_out) {
-  if (node->n_inputs > MAX_ARGS || n_data < 0 || n_data > n_out || n_out != node->n_outputs)
-    mx_unsupported(node, "%d inputs, %d of %d outputs with data", node->n_inputs, n_data, n_out);
+  if (node->n_inputs > MAX_ARGS || n_data < 0 || n_data > n_out || n_out != node->n_outputs ||
+      n_out > MAX_ARGS)
+    mx_unsupported(node, "%d inputs, %d of %d outputs with data, %d are known", node->n_inputs,
+                   n_data, node->n_outputs, MAX_ARGS);
   else
     return true;
   return false;
@@ -62,7 +64,8 @@ static bool sane(mx_node *node, int n_data, int n_out) {
 void mx_foreach(mx_node *node) {
   int64_t at[3][MAX_ARGS];
   static const char *const names[] = {"in_data_locs", "in_state_locs", "remain_locs"};
-  int n[3], args[MAX_ARGS], out[MAX_ARGS], n_data = (int)mx_int(node, "num_out_data", 0);
+  int n[3], args[MAX_ARGS], out[MAX_ARGS],
+      n_data = (int)neo_min_i64(mx_int(node, "num_out_data", 0), MAX_ARGS + 1);
   for (int k = 0; k < 3; k++)
     if ((n[k] = locations(node, names[k], at[k], node->n_inputs)) < 0)
       return;
@@ -133,7 +136,7 @@ static bool loop_step(mx_node *node, loop *l, int active, int *kept, int64_t ste
 void mx_while_loop(mx_node *node) {
   loop *l = neo_arena_alloc(node->im->e.graph->arena, sizeof *l);
   int64_t steps = mx_int(node, "max_iterations", 0);
-  l->n_data = (int)mx_int(node, "num_out_data", 0);
+  l->n_data = (int)neo_min_i64(mx_int(node, "num_out_data", 0), MAX_ARGS + 1);
   l->n_cond = locations(node, "cond_input_locs", l->cond, node->n_inputs);
   l->n_func = locations(node, "func_input_locs", l->func, node->n_inputs);
   l->n_var = l->n_func < 0 ? -1 : locations(node, "func_var_locs", l->var, l->n_func);
@@ -167,7 +170,7 @@ void mx_cond(mx_node *node) {
   static const char *const names[] = {"cond_input_locs", "then_input_locs", "else_input_locs"};
   int64_t at[MAX_ARGS];
   int args[MAX_ARGS], out[3][MAX_ARGS], chosen = NEO_NO_VALUE;
-  if (!sane(node, 0, node->n_outputs) || node->n_outputs > MAX_ARGS)
+  if (!sane(node, 0, node->n_outputs))
     return;
   for (int k = 0; k < 3; k++) {
     int n = locations(node, names[k], at, node->n_inputs);

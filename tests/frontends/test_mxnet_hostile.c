@@ -133,6 +133,38 @@ static void bad_bodies(void **state) {
   expect(FOREACH("(0,)", BODY("[0]", "[]")), NEO_BAD_INPUT, "0 outputs, 1 are wanted");
 }
 
+/* A body that gives many more outputs than a loop may have; every one of them is node 0. */
+static void too_many_outputs(void **state) {
+  static const char *const ops[] = {"_foreach", "_while_loop", "_cond"};
+  enum { N = 5000 };
+  (void)state;
+  neo_buf heads = {0}, json = {0};
+  for (int k = 0; k < N; k++)
+    neo_buf_printf(&heads, "%s[0,0]", k ? "," : "");
+  for (int k = 0; k < NEO_COUNT(ops); k++) {
+    const char *body = "{\"nodes\": [{\"op\": \"null\", \"name\": \"x\", \"inputs\": []}], "
+                       "\"arg_nodes\": [0], \"heads\": [";
+    neo_buf_clear(&json);
+    neo_buf_printf(&json,
+                   "{\"nodes\": [{\"op\": \"null\", \"name\": \"data\", \"inputs\": []}, {\"op\": "
+                   "\"%s\", \"name\": \"f\", \"attrs\": {\"num_outputs\": \"%d\", "
+                   "\"num_out_data\": \"%d\", \"max_iterations\": \"2\", \"in_data_locs\": "
+                   "\"(0,)\", \"in_state_locs\": \"()\", \"remain_locs\": \"()\", "
+                   "\"cond_input_locs\": \"(0,)\", \"func_input_locs\": \"(0,)\", "
+                   "\"then_input_locs\": \"(0,)\", \"else_input_locs\": \"(0,)\", "
+                   "\"func_var_locs\": \"()\"}, \"inputs\": [[0,0]], \"subgraphs\": [",
+                   ops[k], N, N);
+    if (k > 0) /* the condition */
+      neo_buf_printf(&json, "%s[0,0]]},", body);
+    for (int i = 0; i < (k == 2 ? 2 : 1); i++)
+      neo_buf_printf(&json, "%s%s%s]}", i ? "," : "", body, heads.data);
+    neo_buf_printf(&json, "]}], \"arg_nodes\": [0], \"heads\": [[1,0]]}");
+    expect(json.data, NEO_UNSUPPORTED, "of 5000 outputs");
+  }
+  neo_buf_fini(&heads);
+  neo_buf_fini(&json);
+}
+
 static void an_array_of_impossible_size(void **state) {
   (void)state;
   char copy[4096];
@@ -150,11 +182,9 @@ static void an_array_of_impossible_size(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_sound_model_is_read),
-      cmocka_unit_test(truncated),
-      cmocka_unit_test(bad_symbols),
-      cmocka_unit_test(bad_bodies),
-      cmocka_unit_test(an_array_of_impossible_size),
+      cmocka_unit_test(a_sound_model_is_read), cmocka_unit_test(truncated),
+      cmocka_unit_test(bad_symbols),           cmocka_unit_test(bad_bodies),
+      cmocka_unit_test(too_many_outputs),      cmocka_unit_test(an_array_of_impossible_size),
   };
   return cmocka_run_group_tests(tests, start, stop);
 }
