@@ -111,16 +111,16 @@ int neo_complex_abs(neo_emitter *e, neo_complex z) {
   return neo_emit_unary(e, "sqrt", sum);
 }
 
-/* atan(im / re), turned by half a circle where re < 0: up, or where im < 0 down; where re is 0 the
- * quotient is infinite, and of 0 / 0 the angle is 0. */
+/* atan(im / re), turned by half a circle where re < 0: up, or where im < 0 down; where re is 0, of
+ * either sign, a quarter of a circle to im's side, and of 0 / 0 the angle is 0. */
 int neo_complex_angle(neo_emitter *e, neo_complex z) {
   int im = neo_complex_imaginary(e, z);
-  int nothing = two(e, "and", with(e, "equal", z.re, 0), with(e, "equal", im, 0));
+  int upright = with(e, "mul", neo_emit_unary(e, "sign", im), pi / 2);
   int slope = neo_emit_unary(e, "atan", two(e, "div", im, z.re));
   int down = with(e, "sub", slope, pi), up = with(e, "add", slope, pi);
   int turned = select_of(e, with(e, "less", im, 0), down, up);
   int angle = select_of(e, with(e, "less", z.re, 0), turned, slope);
-  return select_of(e, nothing, with(e, "mul", im, 0), angle);
+  return select_of(e, with(e, "equal", z.re, 0), upright, angle);
 }
 
 /* ---- parts side by side ----------------------------------------------------------------------- */

@@ -31,7 +31,7 @@ neo_complex neo_complex_conj(neo_emitter *e, neo_complex z);
 neo_complex neo_complex_exp(neo_emitter *e, neo_complex z);
 neo_complex neo_complex_polar(neo_emitter *e, int size, int angle);
 int neo_complex_abs(neo_emitter *e, neo_complex z);
-int neo_complex_angle(neo_emitter *e, neo_complex z); /* atan2(im, re) */
+int neo_complex_angle(neo_emitter *e, neo_complex z); /* atan2(im, re), but zeros have no sign */
 /* The parts along a new last dimension, as files and frameworks store them; and back. */
 int neo_complex_pack(neo_emitter *e, neo_complex z);
 neo_complex neo_complex_unpack(neo_emitter *e, int packed);

@@ -142,6 +142,7 @@ static void complex_numbers(void **state) {
   (void)state;
   reads_runs_agrees(&(model){.folder = "torch_export/signal", .file = "model.pt2"});
   reads_runs_agrees(&(model){.folder = "torchscript/signal", .file = "model.pt"});
+  reads_runs_agrees(&(model){.folder = "torchscript/angle", .file = "model.pt"});
 }
 
 static void exported_unet(void **state) {

@@ -100,5 +100,14 @@ def write_torch(root):
     for kind, file in (("torchscript", "model.pt"), ("torch_export", "model.pt2")):
         zoo_case.save(root, kind, "signal", [file], [("x", x)], [("out%d" % k, v.numpy()) for k, v in enumerate(made)], share=2e-5)
 
+    class Angle(torch.nn.Module):
+        def forward(self, re, im):
+            return torch.angle(torch.complex(re, im))
+
+    on_axes = [np.array(v, "f4") for v in ([0, -0.0, 1, -1, 0, -0.0, 1, -1, 0, 1, -1], [1, 1, 1, 1, -1, -1, -1, -1, 0, 0, 0])]
+    args = tuple(torch.from_numpy(v) for v in on_axes)
+    torch.jit.trace(Angle(), args).save(os.path.join(zoo_case.folder(root, "torchscript", "angle"), "model.pt"))
+    zoo_case.save(root, "torchscript", "angle", ["model.pt"], list(zip("ab", on_axes)), [("out0", torch.angle(torch.complex(*args)).numpy())], share=1e-5)
+
 
 {"torch": write_torch, "tensorflow": write_tensorflow}[sys.argv[1]](sys.argv[2])
