@@ -130,6 +130,10 @@ static const struct {
     {"depth", "num_classes"},
     {"method", "interpolation"},
     {"paddings", "pad_width"},
+    {"dim", "axis"}, /* these are compat.v1's */
+    {"dimension", "axis"},
+    {"reduction_indices", "axis"},
+    {"keep_dims", "keepdims"},
 };
 
 bool keras_is_lambda(const char *class_name) {
@@ -144,12 +148,23 @@ bool keras_lambda_operand(const char *argument) {
   return false;
 }
 
-/* Sizes to where the parts end. */
+/* Sizes to where the parts end; behind a size of -1, which takes what is left, counted from the
+ * end. */
 static json_t *ends_of(const json_t *sizes) {
   json_t *ends = json_array();
+  size_t n = json_array_size(sizes);
   json_int_t at = 0;
-  for (size_t i = 0; i + 1 < json_array_size(sizes); i++) {
-    at += json_integer_value(json_array_get(sizes, i));
+  bool left = false;
+  for (size_t i = 0; i + 1 < n; i++) {
+    json_int_t size = json_integer_value(json_array_get(sizes, i));
+    if (size < 0 && !left) {
+      left = true;
+      at = 0;
+      for (size_t k = i + 1; k < n; k++)
+        at -= json_integer_value(json_array_get(sizes, k));
+    } else {
+      at += size;
+    }
     json_array_append_new(ends, json_integer(at));
   }
   return ends;
@@ -159,6 +174,8 @@ static void set_argument(json_t *config, const char *name, json_t *value) {
   for (int i = 0; i < NEO_COUNT(arguments); i++)
     if (strcmp(arguments[i].tf, name) == 0)
       name = arguments[i].keras;
+  if (json_is_null(value) && json_object_get(config, name))
+    return; /* of two names for one argument this one was not given */
   if (strcmp(name, "indices_or_sections") == 0 && json_is_array(value))
     json_object_set_new(config, name, ends_of(value));
   else
@@ -170,7 +187,7 @@ static json_t *slices_of(const json_t *spec) {
   json_t *list = json_array(), *args = json_array();
   for (size_t i = 0; i < json_array_size(spec); i++) {
     json_t *item = json_array_get(spec, i);
-    if (!json_is_object(item)) {
+    if (!json_is_object(item) || json_object_get(item, "class_name")) { /* a class: "..." */
       json_array_append(list, item);
       continue;
     }
@@ -196,12 +213,29 @@ static void refuse_arguments(keras_call *c, const json_t *kwargs) {
                                       "on_value",
                                       "off_value",
                                       "squeeze_dims",
+                                      "a_is_sparse",
+                                      "b_is_sparse",
                                       "preserve_aspect_ratio"};
   for (int i = 0; i < NEO_COUNT(names); i++) {
     const json_t *v = json_object_get(kwargs, names[i]);
     if (json_is_true(v) || json_is_array(v) || (json_is_number(v) && json_number_value(v) != 0))
       keras_unsupported(c, "argument '%s'", names[i]);
   }
+}
+
+/* What a function does where the call does not say it, and Keras 3's does something else. */
+static void set_defaults(const keras_call *c, json_t *config) {
+  static const char *const first_axis[] = {"Argmax", "Argmin", "Cumsum", "Cumprod", "Take"};
+  bool none = json_is_null(json_object_get(config, "axis")) || !json_object_get(config, "axis");
+  for (int i = 0; i < NEO_COUNT(first_axis) && none; i++)
+    if (strcmp(first_axis[i], c->class_name) == 0)
+      json_object_set_new(config, "axis", json_integer(0));
+  if (strcmp(c->class_name, "Repeat") == 0 && none)
+    json_object_set_new(config, "axis", json_null());
+  if (strcmp(c->class_name, "Softmax") == 0 && none)
+    json_object_del(config, "axis");
+  if (strcmp(c->class_name, "Gelu") == 0 && !json_object_get(config, "approximate"))
+    json_object_set_new(config, "approximate", json_false());
 }
 
 json_t *keras_lambda_open(keras_call *c, const json_t *kwargs) {
@@ -222,10 +256,7 @@ json_t *keras_lambda_open(keras_call *c, const json_t *kwargs) {
       if (strcmp(rows[i].function, function) == 0)
         c->class_name = rows[i].class_name;
   }
-  if (strcmp(c->class_name, "Softmax") == 0 && json_is_null(json_object_get(config, "axis")))
-    json_object_del(config, "axis");
-  if (strcmp(c->class_name, "Gelu") == 0 && !json_object_get(config, "approximate"))
-    json_object_set_new(config, "approximate", json_false()); /* as tf.nn.gelu has it */
+  set_defaults(c, config);
   c->config = config;
   refuse_arguments(c, kwargs);
   return config;

@@ -249,72 +249,88 @@ static void add_input(call_inputs *in, const history *named, const char *keyword
   c->keyword[c->n_inputs++] = keyword;
 }
 
-/* The numbers of nested lists in order (out may be NULL), at most `cap` of them; how many, or -1
- * for anything else. */
-static int64_t flatten_numbers(const json_t *v, double *out, int64_t n, int64_t cap, int depth) {
-  if (json_is_number(v) || json_is_boolean(v)) {
-    if (n == cap)
-      return -1;
-    if (out)
-      out[n] = json_is_boolean(v) ? json_is_true(v) : json_number_value(v);
-    return n + 1;
+/* Numbers of nested lists, in order; whole and real may be NULL to count only. */
+typedef struct list_numbers {
+  neo_shape shape;
+  int64_t n;
+  int64_t *whole;
+  double *real;
+  bool fraction;
+} list_numbers;
+
+/* v: at depth d; false: rows of other lengths, or something that is no number. */
+static bool read_numbers(const json_t *v, list_numbers *out, int d) {
+  if (d < out->shape.rank) {
+    bool good = json_is_array(v) && (int64_t)json_array_size(v) == out->shape.dim[d];
+    for (size_t i = 0; good && i < json_array_size(v); i++)
+      good = read_numbers(json_array_get(v, i), out, d + 1);
+    return good;
   }
-  if (!json_is_array(v) || depth == NEO_MAX_RANK)
-    return -1;
-  for (size_t i = 0; i < json_array_size(v) && n >= 0; i++)
-    n = flatten_numbers(json_array_get(v, i), out, n, cap, depth + 1);
-  return n;
+  if (!json_is_number(v) && !json_is_boolean(v))
+    return false;
+  if (out->whole) {
+    out->whole[out->n] = json_is_boolean(v) ? json_is_true(v) : json_integer_value(v);
+    out->real[out->n] = json_is_boolean(v) ? json_is_true(v) : json_number_value(v);
+  }
+  out->fraction = out->fraction || json_is_real(v);
+  out->n++;
+  return true;
+}
+
+static bool count_numbers(const json_t *v, list_numbers *out) {
+  *out = (list_numbers){.n = 0};
+  for (const json_t *at = v; json_is_array(at) && out->shape.rank < NEO_MAX_RANK;
+       at = json_array_get(at, 0))
+    out->shape.dim[out->shape.rank++] = (int64_t)json_array_size(at);
+  return read_numbers(v, out, 0) && out->n <= INT32_MAX;
 }
 
 /* Nested lists of numbers among the arguments, as an array of this type. */
-static void add_array(call_inputs *in, const json_t *v, const char *dtype, const char *keyword) {
+static void add_array(call_inputs *in, const json_t *v, const char *type, const char *keyword) {
   keras_call *c = in->c;
-  const json_t *at = v;
-  neo_tensor t = {.dtype = NEO_F32};
-  int64_t n = 0;
-  for (; json_is_array(at) && t.shape.rank < NEO_MAX_RANK; at = json_array_get(at, 0))
-    t.shape.dim[t.shape.rank++] = (int64_t)json_array_size(at);
-  if ((dtype && !neo_dtype_find(dtype, &t.dtype)) || !neo_shape_elements(&t.shape, &n) ||
-      c->n_inputs == KERAS_MAX_INPUTS) {
+  neo_dtype dtype = NEO_F32;
+  list_numbers list;
+  if ((type && !neo_dtype_find(type, &dtype)) || c->n_inputs == KERAS_MAX_INPUTS) {
     in->foreign = true;
     return;
   }
-  if (n > INT32_MAX || flatten_numbers(v, NULL, 0, n, 0) != n) {
-    keras_bad(c, "an array whose rows are not of one length");
+  if (!count_numbers(v, &list)) {
+    keras_bad(c, "an array whose rows are not numbers, or not of one length");
     return;
   }
   neo_emitter *e = in->run->im->e;
-  double *values = neo_arena_alloc(in->run->im->arena, sizeof *values * (size_t)(n + 1));
-  flatten_numbers(v, values, 0, n, 0);
-  int value = neo_emit_cast(e, neo_emit_floats(e, (int)n, values), t.dtype);
+  int n = (int)list.n;
+  list.whole = neo_arena_alloc(in->run->im->arena, sizeof *list.whole * ((size_t)n + 1));
+  list.real = neo_arena_alloc(in->run->im->arena, sizeof *list.real * ((size_t)n + 1));
+  list.n = 0;
+  read_numbers(v, &list, 0);
+  int value = list.fraction || neo_dtype_class(dtype) == 'f' ? neo_emit_floats(e, n, list.real)
+                                                             : neo_emit_ints(e, n, list.whole);
   c->keyword[c->n_inputs] = keyword;
-  c->input[c->n_inputs++] =
-      (keras_tensor){.value = keras_reshape(c, value, t.shape.rank, t.shape.dim),
-                     .rank = t.shape.rank,
-                     .dtype = t.dtype};
+  c->input[c->n_inputs++] = (keras_tensor){
+      .value = keras_reshape(c, neo_emit_cast(e, value, dtype), list.shape.rank, list.shape.dim),
+      .rank = list.shape.rank,
+      .dtype = dtype};
 }
 
-/* A list of numbers is one operand, not several. */
+/* Lists of numbers are one operand, not several. */
 static bool add_list(call_inputs *in, const json_t *v, const char *keyword) {
-  keras_call *c = in->c;
-  neo_emitter *e = in->run->im->e;
-  int64_t n = (int64_t)json_array_size(v);
-  double *values = neo_arena_alloc(in->run->im->arena, sizeof *values * (size_t)(n + 1));
-  bool whole = true;
-  if (n < 1 || n > INT32_MAX || c->n_inputs == KERAS_MAX_INPUTS)
+  list_numbers list;
+  if (!count_numbers(v, &list) || list.n == 0)
     return false;
-  for (int64_t i = 0; i < n; i++) {
-    const json_t *item = json_array_get(v, (size_t)i);
-    if (!json_is_number(item))
-      return false;
-    whole = whole && json_is_integer(item);
-    values[i] = json_number_value(item);
-  }
-  neo_dtype dtype = whole ? NEO_I64 : NEO_F32;
-  int value = neo_emit_cast(e, neo_emit_floats(e, (int)n, values), dtype);
-  c->keyword[c->n_inputs] = keyword;
-  c->input[c->n_inputs++] = (keras_tensor){.value = value, .rank = 1, .dtype = dtype};
+  add_array(in, v, list.fraction ? "float32" : "int64", keyword);
   return true;
+}
+
+/* A plain number: its type is that of the tensors that it meets. */
+static void add_scalar(call_inputs *in, const json_t *v) {
+  keras_call *c = in->c;
+  double number = json_number_value(v);
+  bool exact = !json_is_integer(v) || (number >= -(1 << 24) && number <= 1 << 24);
+  int value = exact ? neo_emit_scalar(in->run->im->e, NEO_F32, number)
+                    : neo_emit_int(in->run->im->e, json_integer_value(v));
+  c->keyword[c->n_inputs] = NULL;
+  c->input[c->n_inputs++] = (keras_tensor){.value = value, .dtype = NEO_DTYPE_COUNT};
 }
 
 /* __keras_tensor__: an output of a call before. */
@@ -358,9 +374,7 @@ static void add_arguments(call_inputs *in, const json_t *v, const char *keyword,
     json_object_foreach((json_t *)(uintptr_t)v, key, item)
         add_arguments(in, item, keyword, depth + 1);
   } else if (json_is_number(v) && !keyword && in->c->n_inputs < KERAS_MAX_INPUTS) {
-    int value = neo_emit_scalar(in->run->im->e, NEO_F32, json_number_value(v));
-    in->c->keyword[in->c->n_inputs] = NULL;
-    in->c->input[in->c->n_inputs++] = (keras_tensor){.value = value, .dtype = NEO_DTYPE_COUNT};
+    add_scalar(in, v);
   } else if (!json_is_array(v) && !keyword && !json_is_null(v) && !in->c->function) {
     in->foreign = true;
   }
@@ -419,9 +433,7 @@ static void add_number(call_inputs *in, const json_t *v) {
     in->foreign = true;
     return;
   }
-  int value = neo_emit_scalar(in->run->im->e, NEO_F32, json_number_value(v));
-  c->keyword[c->n_inputs] = NULL;
-  c->input[c->n_inputs++] = (keras_tensor){.value = value, .dtype = NEO_DTYPE_COUNT};
+  add_scalar(in, v);
 }
 
 /* ["layer", 0, 0, {..}] or ["_CONSTANT_VALUE", -1, number, {..}]; returns the arguments by name. */

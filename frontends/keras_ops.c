@@ -43,6 +43,11 @@ int keras_operand(keras_call *c, int i, neo_dtype dtype) {
                                     : neo_emit_cast(c->im->e, c->input[i].value, dtype);
 }
 
+int keras_as_asked(keras_call *c, int x) {
+  neo_dtype dtype;
+  return neo_dtype_find(keras_text(c, "dtype", ""), &dtype) ? neo_emit_cast(c->im->e, x, dtype) : x;
+}
+
 int keras_highest_rank(const keras_call *c) {
   int rank = 0;
   for (int i = 0; i < c->n_inputs; i++)
@@ -63,6 +68,20 @@ void keras_op_unary(keras_call *c, const char *op) {
   keras_out(c, neo_emit_unary(c->im->e, op, c->input[0].value), c->input[0].rank);
 }
 
+/* elu and celu: the name is the operator's, too */
+void keras_op_alpha(keras_call *c, const char *op) {
+  neo_node *node = keras_node(c, op, 1, &c->input[0].value, 1);
+  neo_node_set_float(c->im->e->graph, node, "alpha", keras_number(c, "alpha", 1));
+  keras_out(c, node->output[0], c->input[0].rank);
+}
+
+void keras_op_round(keras_call *c, const char *op) {
+  if (keras_int(c, "decimals", 0) != 0)
+    keras_unsupported(c, "decimals");
+  else
+    keras_op_unary(c, op);
+}
+
 void keras_op_activation(keras_call *c, const char *op) {
   keras_out(c, keras_activation(c, op, c->input[0].value, c->input[0].rank), c->input[0].rank);
 }
@@ -80,6 +99,13 @@ void keras_op_leaky_relu(keras_call *c, const char *op) {
   neo_node *node = keras_node(c, "leaky_relu", 1, &c->input[0].value, 1);
   neo_node_set_float(c->im->e->graph, node, "alpha", keras_number(c, "negative_slope", 0.2));
   keras_out(c, node->output[0], c->input[0].rank);
+}
+
+void keras_op_silu(keras_call *c, const char *op) {
+  if (keras_number(c, "beta", 1) != 1)
+    keras_unsupported(c, "a beta other than 1");
+  else
+    keras_op_activation(c, op);
 }
 
 void keras_op_softmax(keras_call *c, const char *op) {
@@ -111,7 +137,8 @@ void keras_op_composed(keras_call *c, const char *op) {
   else if (strcmp(name, "Expm1") == 0)
     y = keras_binary(c, "sub", neo_emit_unary(e, "exp", x), keras_scalar(c, 1));
   else if (strcmp(name, "ZerosLike") == 0 || strcmp(name, "OnesLike") == 0)
-    y = keras_binary(c, "expand", neo_emit_scalar(e, c->input[0].dtype, name[0] == 'O'),
+    y = keras_binary(c, "expand",
+                     keras_as_asked(c, neo_emit_scalar(e, c->input[0].dtype, name[0] == 'O')),
                      neo_emit_unary(e, "shape", x));
   keras_out(c, y, c->input[0].rank);
 }
@@ -211,12 +238,30 @@ int keras_reduce(keras_call *c, const char *op, int x, int n, const int64_t *axe
   return node->output[0];
 }
 
+/* Keras 3 makes means of integers real; TensorFlow does not. */
+static int real_input(keras_call *c) {
+  return keras_is_3(c) && !is_float(c->input[0].dtype) ? keras_operand(c, 0, NEO_F32)
+                                                       : c->input[0].value;
+}
+
 void keras_op_reduce(keras_call *c, const char *op) {
   int64_t axes[NEO_MAX_RANK];
   int rank = c->input[0].rank, n = keras_axes(c, rank, axes);
-  bool keep = keras_bool(c, "keepdims", false);
-  if (n >= 0)
-    keras_out(c, keras_reduce(c, op, c->input[0].value, n, axes, keep), keep ? rank : rank - n);
+  bool keep = keras_bool(c, "keepdims", false), most = strcmp(op, "reduce_max") == 0;
+  const json_t *initial = json_object_get(c->config, "initial");
+  if (n < 0)
+    return;
+  int x = strcmp(op, "reduce_mean") == 0 ? real_input(c) : c->input[0].value;
+  int y = keras_reduce(c, op, x, n, axes, keep);
+  if (initial && !json_is_null(initial)) {
+    if (!json_is_number(initial) || (!most && strcmp(op, "reduce_min") != 0)) {
+      keras_unsupported(c, "its initial value");
+      return;
+    }
+    y = keras_binary(c, most ? "max" : "min", y,
+                     neo_emit_scalar(c->im->e, c->input[0].dtype, json_number_value(initial)));
+  }
+  keras_out(c, y, keep ? rank : rank - n);
 }
 
 void keras_op_any_all(keras_call *c, const char *op) {
@@ -249,11 +294,12 @@ void keras_op_arg(keras_call *c, const char *op) {
 
 void keras_op_variance(keras_call *c, const char *op) {
   int64_t axes[NEO_MAX_RANK];
-  int rank = c->input[0].rank, n = keras_axes(c, rank, axes), x = c->input[0].value;
+  int rank = c->input[0].rank, n = keras_axes(c, rank, axes);
   bool keep = keras_bool(c, "keepdims", false);
   (void)op;
   if (n < 0)
     return;
+  int x = real_input(c);
   int centred = keras_binary(c, "sub", x, keras_reduce(c, "reduce_mean", x, n, axes, true));
   int y = keras_reduce(c, "reduce_mean", keras_binary(c, "mul", centred, centred), n, axes, keep);
   if (c->class_name[0] == 'S')
@@ -519,15 +565,23 @@ void keras_op_take(keras_call *c, const char *op) {
   keras_out(c, node->output[0], rank + c->input[1].rank - 1);
 }
 
-void keras_op_one_hot(keras_call *c, const char *op) {
+/* Classes below zero, which the operator counts from the end, are none here. */
+int keras_classes(keras_call *c, int axis) {
   neo_emitter *e = c->im->e;
+  int64_t n = keras_int(c, "num_classes", 1);
+  int ids = keras_operand(c, 0, NEO_I64), last = neo_emit_scalar(e, NEO_I64, (double)n);
+  int below = keras_binary(c, "less", ids, neo_emit_scalar(e, NEO_I64, 0));
+  ids = keras_node(c, "where", 3, (int[]){below, last, ids}, 1)->output[0];
+  int values = neo_emit_floats(e, 2, (double[]){0, 1});
+  neo_node *node = keras_node(c, "one_hot", 3, (int[]){ids, neo_emit_int(e, n), values}, 1);
+  neo_node_set_int(e->graph, node, "axis", axis);
+  return keras_as_asked(c, node->output[0]);
+}
+
+void keras_op_one_hot(keras_call *c, const char *op) {
   int rank = c->input[0].rank + 1, axis = keras_axis(c, "axis", -1, rank);
-  int ids = keras_operand(c, 0, NEO_I64), values = neo_emit_floats(e, 2, (double[]){0, 1});
   (void)op;
-  int depth = neo_emit_int(e, keras_int(c, "num_classes", 1));
-  neo_node *node = keras_node(c, "one_hot", 3, (int[]){ids, depth, values}, 1);
-  neo_node_set_int(e->graph, node, "axis", axis < 0 ? rank - 1 : axis);
-  keras_out(c, node->output[0], rank);
+  keras_out(c, keras_classes(c, axis < 0 ? rank - 1 : axis), rank);
 }
 
 /* ---- the table -------------------------------------------------------------------------------------- */

@@ -69,13 +69,27 @@ void keras_op_take_along_axis(keras_call *c, const char *op) {
   (void)op;
   if (!keras_need(c, 2))
     return;
-  int axis = one_axis(c, "axis", -1);
-  if (axis < 0)
+  int axis = one_axis(c, "axis", -1), rank = c->input[0].rank,
+      places = keras_operand(c, 1, NEO_I64);
+  const neo_shape *shape = axis < 0 ? NULL : bound_shape(c);
+  const neo_shape *given = shape ? neo_emit_shape(c->im->e, c->input[1].value) : NULL;
+  if (!shape)
     return;
-  neo_node *node = keras_node(c, "gather_elements", 2,
-                              (int[]){c->input[0].value, keras_operand(c, 1, NEO_I64)}, 1);
+  if (!given || given->rank != rank) {
+    keras_unsupported(c, "places of another rank than its input, or of an unknown shape");
+    return;
+  }
+  int64_t to[NEO_MAX_RANK];
+  bool same = true;
+  for (int d = 0; d < rank; d++) {
+    to[d] = d == axis ? given->dim[d] : shape->dim[d];
+    same = same && to[d] == given->dim[d];
+  }
+  if (!same) /* one row of places for all */
+    places = keras_binary(c, "expand", places, neo_emit_ints(c->im->e, rank, to));
+  neo_node *node = keras_node(c, "gather_elements", 2, (int[]){c->input[0].value, places}, 1);
   neo_node_set_int(c->im->e->graph, node, "axis", axis);
-  keras_out(c, node->output[0], c->input[0].rank);
+  keras_out(c, node->output[0], rank);
 }
 
 /* ---- places ----------------------------------------------------------------------------------------------- */
@@ -289,7 +303,11 @@ void keras_op_resize(keras_call *c, const char *op) {
   int64_t sizes[4] = {shape->dim[0], shape->dim[keras_channels_first(c) ? 1 : 3], size[0], size[1]};
   int x = keras_to_channels(c, neo_emit_cast(c->im->e, c->input[0].value, NEO_F32), 4);
   x = keras_resize(c, x, NEO_NO_VALUE, neo_emit_ints(c->im->e, 4, sizes), mode);
-  keras_out(c, keras_from_channels(c, x, 4), 4);
+  x = keras_from_channels(c, x, 4);
+  neo_dtype dtype = c->input[0].dtype; /* Keras 3 gives integers back, TensorFlow does not */
+  if (keras_is_3(c) && neo_dtype_class(dtype) != 'f')
+    x = neo_emit_cast(c->im->e, unary(c, "round", x), dtype);
+  keras_out(c, x, 4);
 }
 
 /* ITU-R BT.601 */
@@ -380,7 +398,7 @@ void keras_op_full_like(keras_call *c, const char *op) {
   (void)op;
   if (keras_need(c, 2))
     keras_out(c,
-              keras_binary(c, "expand", keras_operand(c, 1, c->input[0].dtype),
+              keras_binary(c, "expand", keras_as_asked(c, keras_operand(c, 1, c->input[0].dtype)),
                            unary(c, "shape", c->input[0].value)),
               c->input[0].rank);
 }
@@ -475,7 +493,8 @@ void keras_op_layer_norm(keras_call *c, const char *op) {
   bool rms = strcmp(op, "rms_norm") == 0;
   if (axis < 0)
     return;
-  if (axis != rank - 1 || c->n_inputs < 2 || keras_bool(c, "rms_scaling", false)) {
+  if (axis != rank - 1 || c->n_inputs < 2 || json_is_null(json_array_get(c->args, 1)) ||
+      keras_bool(c, "rms_scaling", false)) {
     keras_unsupported(c, "an axis other than the last, no scale, or rms_scaling");
     return;
   }
@@ -483,8 +502,7 @@ void keras_op_layer_norm(keras_call *c, const char *op) {
                   c->n_inputs > 2 ? c->input[2].value : NEO_NO_VALUE};
   neo_node *node = keras_node(c, op, rms || c->n_inputs < 3 ? 2 : 3, input, 1);
   neo_node_set_int(c->im->e->graph, node, "axis", axis);
-  neo_node_set_float(c->im->e->graph, node, "epsilon",
-                     keras_number(c, "epsilon", rms ? 1.1920928955078125e-07 : 1e-7));
+  neo_node_set_float(c->im->e->graph, node, "epsilon", keras_number(c, "epsilon", 1e-7));
   keras_out(c, node->output[0], rank);
 }
 
@@ -531,15 +549,12 @@ void keras_op_tensordot(keras_call *c, const char *op) {
 
 /* any class that occurs along axis 1, the results' axis coming last */
 void keras_op_multi_hot(keras_call *c, const char *op) {
-  neo_emitter *e = c->im->e;
-  int rank = c->input[0].rank, ids = keras_operand(c, 0, NEO_I64),
-      values = neo_emit_floats(e, 2, (double[]){0, 1});
+  int rank = c->input[0].rank;
   (void)op;
-  if (rank < 2) {
-    keras_unsupported(c, "an input of rank %d", rank);
+  if (rank < 2 || keras_axis(c, "axis", -1, rank + 1) != rank) {
+    keras_unsupported(c, "an input of rank %d, or an axis other than the last", rank);
     return;
   }
-  neo_node *node = keras_node(
-      c, "one_hot", 3, (int[]){ids, neo_emit_int(e, keras_int(c, "num_classes", 1)), values}, 1);
-  keras_out(c, keras_reduce(c, "reduce_max", node->output[0], 1, (int64_t[]){1}, false), rank);
+  int hot = keras_classes(c, rank);
+  keras_out(c, keras_reduce(c, "reduce_max", hot, 1, (int64_t[]){1}, false), rank);
 }

@@ -372,6 +372,32 @@ def write_keras_layers(root):
     zoo_case.save(root, "keras", name, [file], list(zip(("x", "image", "ids"), x)), [("output_0", made)], share=1e-5)
 
 
+def write_keras_arguments(root):
+    """What functions do by an argument that is mostly left alone, and by its default where Keras 3 and TensorFlow differ."""
+    os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="")
+    import keras
+    rng, new = np.random.default_rng(5), keras.__version__.startswith("3")
+    i, k = keras.Input((6, 8), batch_size=2, name="x"), keras.Input((4,), batch_size=2, dtype="int32", name="ids")
+    if new:
+        ops = keras.ops
+        whole = [ops.equal(k, 16777217), k - np.array([16777217, 3, 0, 1], "i4"), ops.one_hot(ops.clip(k, -2, 4), 5, dtype="int32"),
+                 ops.full_like(i, 3.7, dtype="int32"), ops.image.resize(ops.reshape(k, (2, 2, 2, 1)), (3, 5))]
+        parts = [ops.elu(i, 0.3), ops.celu(i, 0.4), ops.max(i, axis=1, initial=0.5), ops.min(i, axis=2, initial=-0.5), ops.mean(k, axis=1), ops.std(k),
+                 ops.take_along_axis(i, np.array([[[1, 2, 0]]]), axis=2), ops.take(i, [[0, 2], [1, 1]], axis=1), ops.rms_normalization(i * 1e-3, np.arange(8.).astype("f4"))]
+        parts += [ops.cast(v, "float32") for v in whole]
+    else:
+        import tensorflow as tf
+        parts = [tf.argmax(i, axis=None, output_type=tf.int32), tf.math.cumprod(i), tf.cumsum(i), tf.gather(i, [1, 0, 1]), i[..., -1], i[:, ::2, ..., 1:3],
+                 tf.compat.v1.nn.softmax(i, dim=1), tf.compat.v1.norm(i, axis=1, keep_dims=True), *tf.split(i, [2, -1, 3], axis=-1)]
+        parts[0] = tf.cast(parts[0], tf.float32)
+    model = keras.Model([i, k], keras.layers.Concatenate(axis=0)([keras.ops.reshape(v, (-1,)) if new else tf.reshape(v, [-1]) for v in parts]))
+    x = [rng.normal(size=(2, 6, 8)).astype("f4"), np.array([[16777217, 1, -1, 16777216], [3, -7, 4, 40]], "i4")]
+    name, file = ("v3_arguments", "model.keras") if new else ("h5_arguments_k2", "model.h5")
+    made = np.asarray(model(x, training=False))
+    model.save(os.path.join(zoo_case.folder(root, "keras", name), file))
+    zoo_case.save(root, "keras", name, [file], list(zip(("x", "ids"), x)), [("output_0", made)], share=1e-9)
+
+
 def write_tflite(root):
     """Operators between 8-bit tensors to the last bit, twenty channels for vector kernels and their scalar rests."""
     os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="")
