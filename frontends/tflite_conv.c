@@ -124,13 +124,20 @@ void tfl_transpose_conv(tfl_op *op) {
     pads[2 + d] = pad[1];
     more[d] = pad[2];
   }
-  int x = tfl_to_nchw(op, tfl_in(op, 2), 4);
-  int w = neo_emit_transpose(e, tfl_in(op, 1), 4, (int64_t[]){3, 0, 1, 2});
-  neo_node *node = tfl_node(op, "conv_transpose", 3, (int[]){x, w, bias(op, 3)});
+  bool bytes = tfl_integer_transposed(op);
+  int x = tfl_to_nchw(op, bytes ? tfl_centred(op, 2) : tfl_in(op, 2), 4);
+  int w = bytes ? neo_emit_cast(e, tfl_raw(op, 1), NEO_I32) : tfl_in(op, 1);
+  w = neo_emit_transpose(e, w, 4, (int64_t[]){3, 0, 1, 2});
+  neo_node *node = tfl_node(op, "conv_transpose", bytes ? 2 : 3,
+                            (int[]){x, w, bytes ? NEO_NO_VALUE : bias(op, 3)});
   neo_node_set_ints(e->graph, node, "strides", 2, stride);
   neo_node_set_ints(e->graph, node, "pads", 4, pads);
   neo_node_set_ints(e->graph, node, "output_padding", 2, more);
-  tfl_set_active(op, 0, tfl_to_nhwc(op, node->output[0], 4), TFL_CONV_ACTIVATION);
+  int y = tfl_to_nhwc(op, node->output[0], 4);
+  if (bytes)
+    tfl_finish_transposed(op, y);
+  else
+    tfl_set_active(op, 0, y, TFL_CONV_ACTIVATION);
 }
 
 void tfl_conv3d(tfl_op *op) {

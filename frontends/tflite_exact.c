@@ -244,7 +244,7 @@ int tfl_finish_product(tfl_op *op, int sum, int axis, int after, int option) {
 }
 
 /* x - zx as i32. */
-static int centred(tfl_op *op, int k) {
+int tfl_centred(tfl_op *op, int k) {
   neo_emitter *e = &op->im->e;
   int x = neo_emit_cast(e, tfl_raw(op, k), NEO_I32);
   int64_t zero = zero_of(tfl_input(op, k));
@@ -263,13 +263,53 @@ static double ratio(tfl_op *op) {
   return scale_of(tfl_input(op, 0), 0) / scale_of(tfl_output(op, 0), 0);
 }
 
+bool tfl_integer_transposed(tfl_op *op) {
+  const tfl_tensor *x = tfl_input(op, 2), *w = tfl_input(op, 1), *b = tfl_input(op, 3),
+                   *y = tfl_output(op, 0);
+  int64_t channels = w->shape.rank == 4 ? w->shape.dim[0] : 0;
+  if (!is_byte(x) || !is_byte(y) || !is_byte(w) || !w->constant || w->sparsity.at || channels < 1 ||
+      x->scale.n != 1 || y->scale.n != 1 || !(scale_of(x, 0) > 0) || !(scale_of(y, 0) > 0) ||
+      (w->scale.n != 1 && (w->axis != 0 || w->scale.n != channels)))
+    return false;
+  for (int64_t i = 0; i < w->zero_point.n; i++)
+    if (weight_zero(w, i) != 0)
+      return false;
+  return !b || (b->constant && b->type == TFL_INT32 && b->data.n == 4 * channels);
+}
+
+void tfl_finish_transposed(tfl_op *op, int sum) {
+  const tfl_tensor *x = tfl_input(op, 2), *w = tfl_input(op, 1), *b = tfl_input(op, 3),
+                   *y = tfl_output(op, 0);
+  neo_emitter *e = &op->im->e;
+  factors f = make_factors(op, w->scale.n);
+  f.channels = w->shape.dim[0];
+  f.scalar_from =
+      f.channels - f.channels % 8; /* optimized_ops, Quantize: eight at a time by a vector kernel */
+  for (int64_t i = 0; i < f.n; i++) {
+    int exponent;
+    int64_t m = quantised_multiplier(scale_of(x, 0) * scale_of(w, i) / scale_of(y, 0), &exponent);
+    set_factor(&f, i, m, exponent);
+  }
+  if (b)
+    sum = neo_emit_binary(e, "add", sum, tfl_raw(op, 3));
+  tfl_set_raw(op, 0, stored(op, rescale(op, sum, &f, 0), b ? TFL_CONV_ACTIVATION : -1));
+}
+
 void tfl_requantise(tfl_op *op) {
-  tfl_set_raw(op, 0, stored(op, times(op, centred(op, 0), ratio(op)), -1));
+  int64_t n = 0;
+  int exponent;
+  factors f = make_factors(op, 1);
+  int64_t m = quantised_multiplier(ratio(op), &exponent);
+  set_factor(&f, 0, m, exponent);
+  if (neo_shape_elements(&tfl_input(op, 0)->shape, &n) &&
+      n >= 16) /* sixteen at a time by a vector kernel */
+    f.scalar_from = f.channels;
+  tfl_set_raw(op, 0, stored(op, rescale(op, tfl_centred(op, 0), &f, 0), -1));
 }
 
 void tfl_integer_leaky_relu(tfl_op *op, double alpha) {
   neo_emitter *e = &op->im->e;
-  int x = centred(op, 0);
+  int x = tfl_centred(op, 0);
   int below = neo_emit_binary(e, "less", x, neo_emit_scalar(e, NEO_I32, 0));
   int high = times(op, x, ratio(op)), low = times(op, x, ratio(op) * alpha);
   int y = tfl_node(op, "where", 3, (int[]){below, low, high})->output[0];
@@ -280,7 +320,7 @@ void tfl_integer_leaky_relu(tfl_op *op, double alpha) {
 void tfl_integer_mul(tfl_op *op) {
   float scale = (float)scale_of(tfl_input(op, 0), 0) * (float)scale_of(tfl_input(op, 1), 0) /
                 (float)scale_of(tfl_output(op, 0), 0);
-  int product = neo_emit_binary(&op->im->e, "mul", centred(op, 0), centred(op, 1));
+  int product = neo_emit_binary(&op->im->e, "mul", tfl_centred(op, 0), tfl_centred(op, 1));
   tfl_set_raw(op, 0, stored(op, times(op, product, (double)scale), 0));
 }
 
@@ -292,7 +332,7 @@ void tfl_integer_squared_difference(tfl_op *op) {
          twice = 2 * fmax(a, b);
   int side[2];
   for (int k = 0; k < 2; k++) {
-    int shifted = neo_emit_binary(e, "mul", centred(op, k), neo_emit_scalar(e, NEO_I32, 128));
+    int shifted = neo_emit_binary(e, "mul", tfl_centred(op, k), neo_emit_scalar(e, NEO_I32, 128));
     side[k] = times(op, shifted, (k ? b : a) / twice);
   }
   int d = neo_emit_cast(e, neo_emit_binary(e, "sub", side[0], side[1]), NEO_I32);
@@ -443,7 +483,7 @@ bool tfl_integer_mean(tfl_op *op, int n_axes, const int64_t *axes, bool keep) {
     return false;
   factors f = make_factors(op, 1);
   set_factor(&f, 0, (m << shift) / n, exponent - shift);
-  int x = centred(op, 0);
+  int x = tfl_centred(op, 0);
   neo_node *node = tfl_node(op, "reduce_sum", 1, &x);
   neo_node_set_ints(e->graph, node, "axes", n_axes, axes);
   neo_node_set_int(e->graph, node, "keepdims", keep);

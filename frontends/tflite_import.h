@@ -157,6 +157,12 @@ int tfl_centred_weights(tfl_op *op);
  * stored; the channel dimension is followed by `after` others; option names the fused activation.
  */
 int tfl_finish_product(tfl_op *op, int sum, int axis, int after, int option);
+int tfl_centred(tfl_op *op, int k); /* what is stored, its zero point taken off, as i32 */
+/* TRANSPOSE_CONV (input 2, weights 1, bias 3) between bytes with symmetric constant weights; its
+ * i32 sum [n, h, w, c] without bias
+ * -> what is stored. */
+bool tfl_integer_transposed(tfl_op *op);
+void tfl_finish_transposed(tfl_op *op, int sum);
 void tfl_requantise(tfl_op *op);
 /* tfl_bytes holds for both inputs; a and b are what is stored, transposed as the operator says */
 void tfl_integer_mul(tfl_op *op);

@@ -121,7 +121,7 @@ static neo_status read_convolution(neo_ctx *ctx, const neo_graph *graph, const n
                        "input of rank %d and weights of rank %d, 3 to 5 and equal needed", rank,
                        f->shape.rank);
   NEO_TRY(neo_op_contraction(ctx, graph, node, &c->out));
-  if (neo_dtype_class(c->out) != 'f' && (c->out != NEO_I32 || transposed))
+  if (neo_dtype_class(c->out) != 'f' && c->out != NEO_I32)
     return neo_op_fail(ctx, node, NEO_BAD_INPUT, "not defined for %s", neo_dtype_name(x->dtype));
   c->group = neo_node_int(node, "group", 1);
   int64_t channels = x->shape.dim[1], first = f->shape.dim[0], second = f->shape.dim[1];

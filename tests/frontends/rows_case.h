@@ -18,7 +18,7 @@
 #include "base/host.h"
 #include "frontends/frontends.h"
 
-#define ROWS_MAX 8
+#define ROWS_MAX 12
 
 typedef struct rows_case {
   const char *format, *name;

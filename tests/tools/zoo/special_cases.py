@@ -403,12 +403,13 @@ def write_tflite(root):
     os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="")
     import tensorflow as tf
     rng, shape = np.random.default_rng(3), (1, 6, 7, 20)
+    weights = tf.constant(rng.normal(size=(3, 3, 12, 20)).astype("f4"))
 
     @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32)])
     def special(x):
         return (x * tf.tanh(x), tf.reduce_mean(x, [1, 2], keepdims=True), tf.reduce_mean(x, [1, 2]), x * tf.nn.relu6(x + 3) * np.float32(1 / 6),
                 tf.compat.v1.image.resize_bilinear(x, [11, 5], half_pixel_centers=True), tf.compat.v1.image.resize_bilinear(x, [9, 13], align_corners=True),
-                tf.matmul(x, x, transpose_b=True), tf.math.squared_difference(x, tf.reduce_mean(x, 3, keepdims=True)))
+                tf.matmul(x, x, transpose_b=True), tf.math.squared_difference(x, tf.reduce_mean(x, 3, keepdims=True)), tf.nn.conv2d_transpose(x, weights, [1, 12, 14, 12], 2, "SAME"))
 
     data = [1.5 * rng.normal(size=shape).astype("f4") for _ in range(8)]
     converter = tf.lite.TFLiteConverter.from_concrete_functions([special.get_concrete_function()])
