@@ -409,6 +409,8 @@ static neo_status build(neo_ctx *ctx, const neo_nest *nest, const neo_target *ta
                         const char *symbol, neo_object *out) {
   char dir[256] = "";
   neo_buf source = {0}, bytes = {0};
+  if (neo_target_is_gpu(target))
+    return neo_fail(ctx, NEO_UNSUPPORTED, "c: the target is a GPU");
   if (strcmp(target->arch, host_arch) != 0 && strcmp(target->arch, "c") != 0)
     return neo_fail(ctx, NEO_UNSUPPORTED, "c: this machine's compiler makes no code for '%s'",
                     target->arch);

@@ -22,6 +22,7 @@ typedef struct _cl_object
 
 enum {
   DEVICE_TYPE_GPU = 1 << 2,
+  DEVICE_MAX_WORK_GROUP_SIZE = 0x1004,
   DEVICE_SINGLE_FP_CONFIG = 0x101B,
   DEVICE_NAME = 0x102B,
   FP_CORRECTLY_ROUNDED_DIVIDE_SQRT = 1 << 7,
@@ -86,6 +87,7 @@ typedef struct opencl_device {
 #undef X
   cl_object device, context, queue;
   bool exact_division;
+  size_t most_items; /* of a group */
   opencl_program *programs;
   opencl_function *functions;
 } opencl_device;
@@ -152,7 +154,10 @@ static neo_status choose_device(neo_ctx *ctx, opencl_device *d) {
     snprintf(d->base.name, sizeof(d->base.name), "unknown");
   d->GetDeviceInfo(d->device, DEVICE_SINGLE_FP_CONFIG, sizeof(config), &config, NULL);
   d->exact_division = config & FP_CORRECTLY_ROUNDED_DIVIDE_SQRT;
-  return NEO_OK;
+  return check(ctx,
+               d->GetDeviceInfo(d->device, DEVICE_MAX_WORK_GROUP_SIZE, sizeof(d->most_items),
+                                &d->most_items, NULL),
+               "clGetDeviceInfo");
 }
 
 static neo_status create_queue(neo_ctx *ctx, opencl_device *d) {
@@ -299,6 +304,10 @@ static neo_status load_kernel(neo_ctx *ctx, neo_device *device, const neo_device
   cl_object program = NULL;
   cl_int code = 0;
   const char *bytes = (const char *)kernel;
+  if (kernel->items > d->most_items)
+    return neo_fail(ctx, NEO_UNSUPPORTED,
+                    "opencl: a kernel has groups of %u work-items, '%s' at most %zu",
+                    (unsigned)kernel->items, d->base.name, d->most_items);
   NEO_TRY(find_program(ctx, d, bytes + kernel->program, kernel->program_size, &program));
   opencl_function *made = neo_alloc(ctx, sizeof(*made));
   if (!made)

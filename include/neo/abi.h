@@ -1,5 +1,6 @@
 /* neo/abi.h: the binary interface between generated kernels and whoever runs them. Standalone; open
- * to all: no other header of Neo is needed to call a kernel. All pointers are plain host memory.
+ * to all: no other header of Neo is needed to call a kernel. All pointers are plain host memory,
+ * but for kernels of a GPU (below).
  *
  * A built operator is an ordered list of launches {function, grid}. To run one: for each launch in
  * order, split [0, grid) into ranges, call the function once per range (any worker, any order, in

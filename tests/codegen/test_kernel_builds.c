@@ -295,6 +295,23 @@ static void test_library_calls_are_found(void **state) {
   }
 }
 
+/* A kernel of the processor where the plan says that it is a GPU's would be found when a session is
+ * created, on the device. */
+static void test_gpus_have_their_own(void **state) {
+  (void)state;
+  static const char *const generators[] = {"c", "llvm", "cuda"};
+  neo_nest *nest = neo_arena_alloc(&arena, sizeof *nest);
+  neo_target target = kernel_target("opencl");
+  const char *text = "nest 1\nb0 param f32 8\nb1 param out f32 8\nlaunch i0 8\n  b1[i0] = b0[i0]\n";
+  assert_int_equal(neo_nest_parse(&ctx, &arena, text, nest), NEO_OK);
+  for (int k = 0; k < NEO_COUNT(generators); k++) {
+    neo_object object = {0};
+    neo_ctx_clear(&ctx);
+    assert_int_equal(neo_codegen_find(generators[k])->build(&ctx, nest, &target, "sym", &object),
+                     NEO_UNSUPPORTED);
+  }
+}
+
 /* A result may have an input's memory where each element is read by the store that replaces it;
  * then no text in C must promise that they are apart. */
 static void test_restrict_is_no_lie(void **state) {
@@ -367,6 +384,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_intrinsics, setup, teardown),
       cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
       cmocka_unit_test_setup_teardown(test_library_calls_are_found, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_gpus_have_their_own, setup, teardown),
       cmocka_unit_test_setup_teardown(test_restrict_is_no_lie, setup, teardown),
       cmocka_unit_test_setup_teardown(test_large_frames_are_probed, setup, teardown),
   };
