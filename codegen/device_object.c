@@ -2,9 +2,9 @@
  *
  * Why an object: it then goes wherever kernels of a processor go (build pool, boards, artifacts)
  * without anybody there knowing. How: each launch's symbol is a constant: a neo_device_kernel, the
- * kernel's name and the program. Everything in it is an offset, so nothing is relocated. The first
- * launch holds the program; a nest of several launches repeats it, which costs bytes but no time:
- * drivers are asked to compile equal programs once. */
+ * kernel's name and the program. Everything in it is an offset, so nothing is relocated. Every
+ * launch of a nest holds the whole program, which costs bytes but no time: drivers are asked to
+ * compile equal programs once. */
 #include "codegen/device_object.h"
 
 #include <string.h>

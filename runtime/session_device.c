@@ -222,18 +222,27 @@ static neo_status move_value(neo_rt_session *s, uint32_t id, bool to_device) {
              : neo_device_read(&d->ctx, d->device, place, s->now->place[id], (size_t)value->bytes);
 }
 
-neo_status neo_session_device_fetch(neo_rt_session *s, const session_step *step) {
-  for (uint32_t j = 0; s->device && j < step->plan->n_args; j++)
+/* The step's arguments from `from` up to `end`. */
+static neo_status move_args(neo_rt_session *s, const session_step *step, uint32_t from,
+                            uint32_t end, bool to_device) {
+  for (uint32_t j = from; s->device && j < end; j++)
     if (is_foreign(&s->now->plan->value[step->plan->arg[j]]))
-      NEO_TRY(move_value(s, step->plan->arg[j], false));
+      NEO_TRY(move_value(s, step->plan->arg[j], to_device));
   return NEO_OK;
 }
 
+/* The first argument that the host may write: an operator's first output, a loop's counter. */
+static uint32_t first_written(const session_step *step) {
+  return step->plan->kind == NEO_PLAN_RUNTIME ? (uint32_t)step->op.n_inputs : 2;
+}
+
+neo_status neo_session_device_fetch(neo_rt_session *s, const session_step *step) {
+  bool runtime = step->plan->kind == NEO_PLAN_RUNTIME;
+  return move_args(s, step, 0, runtime ? first_written(step) : step->plan->n_args, false);
+}
+
 neo_status neo_session_device_put(neo_rt_session *s, const session_step *step) {
-  for (uint32_t j = 0; s->device && j < step->plan->n_args; j++)
-    if (is_foreign(&s->now->plan->value[step->plan->arg[j]]))
-      NEO_TRY(move_value(s, step->plan->arg[j], true));
-  return NEO_OK;
+  return move_args(s, step, first_written(step), step->plan->n_args, true);
 }
 
 neo_status neo_session_device_begin(neo_rt_session *s) {
