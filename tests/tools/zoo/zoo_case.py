@@ -19,7 +19,8 @@ def save(root, kind, name, models, inputs, outputs, rtol=1e-3, share=1e-4, state
     """inputs and outputs: lists of (name, array). atol: `share` of the largest output. meta.json comes last. states, name ->
     array: what else the first run is given; inputs and outputs are then of several runs, one after the other."""
     path, top = folder(root, kind, name), 0.0
-    meta = {"format": kind, "name": name, "model": models, "inputs": [], "outputs": []}
+    both = {"keras": "keras_h5" if models[0].endswith(".h5") else "keras_v3"}  # in one folder of tests/data
+    meta = {"format": both.get(kind, kind), "name": name, "model": models, "inputs": [], "outputs": []}
     for key, values in (("inputs", inputs), ("outputs", outputs)):
         for k, (label, value) in enumerate(values):
             file = f"{key[:-1]}_{k}.npy"
