@@ -376,7 +376,9 @@ static neo_status parse_gpu(neo_ctx *ctx, const char **at, neo_gpu *gpu) {
   int64_t units, simd, items;
   if (**at == '\0')
     return NEO_OK;
-  *at += strlen(" gpu=");
+  if (strncmp(*at, " gpu=", 5) != 0)
+    return neo_fail(ctx, NEO_BAD_INPUT, "target: ' gpu=' expected at '%.30s'", *at);
+  *at += 5;
   take_word(at, gpu->api, sizeof(gpu->api));
   if (strcmp(gpu->api, apis[0]) != 0 && strcmp(gpu->api, apis[1]) != 0)
     return neo_fail(ctx, NEO_BAD_INPUT, "target: gpu=%s: opencl or cuda expected", gpu->api);

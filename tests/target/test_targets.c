@@ -180,6 +180,11 @@ static void test_bad_text_is_refused(void **state) {
                  "no operating system of c");
   expect_refused("x86_64 - vec=4 regs=16 fma=1x4 l1=1 l2=2 l3=3 cpu=a os=", NEO_BAD_INPUT,
                  "no operating system");
+  expect_refused("x86_64 - vec=4 regs=16 fma=1x4 l1=1 l2=2 l3=3 cpu=a os=windows x", NEO_BAD_INPUT,
+                 "' gpu=' expected");
+  expect_refused("x86_64 - vec=4 regs=16 fma=1x4 l1=1 l2=2 l3=3 cpu=a os=windows abc=opencl "
+                 "units=1 simd=1 items=1 shared=1 model=-",
+                 NEO_BAD_INPUT, "' gpu=' expected");
 }
 
 /* Whatever is accepted prints canonically; the sanitizers watch the rest. */
