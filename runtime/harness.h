@@ -34,8 +34,9 @@ struct neo_harness_memory {
  * memory. Runs return what neo_pool_launch does. */
 neo_status neo_harness_device_create(neo_ctx *ctx, neo_harness_memory *m);
 void neo_harness_device_destroy(neo_ctx *ctx, neo_harness_memory *m);
-/* Copies all areas there, as a run does. */
+/* Copies all areas there, as a run does; or back, so that what timed runs did can be checked. */
 neo_status neo_harness_device_load(neo_ctx *ctx, neo_harness_memory *m);
+neo_status neo_harness_device_fetch(neo_ctx *ctx, neo_harness_memory *m);
 int32_t neo_harness_device_run(neo_harness_memory *m);
 int32_t neo_harness_device_repeat(neo_harness_memory *m, int repeat);
 

@@ -64,6 +64,10 @@ neo_status neo_harness_device_load(neo_ctx *ctx, neo_harness_memory *m) {
   return move_areas(ctx, m, true);
 }
 
+neo_status neo_harness_device_fetch(neo_ctx *ctx, neo_harness_memory *m) {
+  return move_areas(ctx, m, false);
+}
+
 static neo_status run(neo_ctx *ctx, neo_harness_memory *m) {
   NEO_TRY(move_areas(ctx, m, true));
   NEO_TRY(launch(ctx, m));

@@ -268,6 +268,8 @@ neo_status neo_harness_time(neo_ctx *ctx, neo_pool *pool, neo_harness_memory *ca
   t.candidate = (side){.memory = candidate, .cold = policy->cold && evicts(candidate)};
   t.incumbent = (side){.memory = incumbent, .cold = policy->cold && incumbent && evicts(incumbent)};
   neo_status status = measure(&t);
+  if (status == NEO_OK && candidate->kernel.device)
+    status = neo_harness_device_fetch(ctx, candidate);
   if (status == NEO_OK)
     *out = timing;
   return status;

@@ -2,11 +2,11 @@
  * 10 groups of 100 elements; damaged ones; and one of the processor. */
 #include "neo/abi.h"
 
-#define PROGRAM "FAKE\nadd 100 4 add\nbreak 100 4 fail\n"
+#define PROGRAM "FAKE\nadd 100 4 add\nlate 100 4 late\nbreak 100 4 fail\n"
 
 typedef struct gpu_kernel {
   neo_device_kernel kernel;
-  char name[16], program[64];
+  char name[16], program[80];
 } gpu_kernel;
 
 #define KERNEL(symbol, text, ...)                                                                  \
@@ -24,6 +24,7 @@ typedef struct gpu_kernel {
                                       PROGRAM};
 
 KERNEL(good, "add", )
+KERNEL(late, "late", )
 KERNEL(broken, "break", )
 KERNEL(absent, "no_such", )
 KERNEL(endless_name, "0123456789abcdef", )

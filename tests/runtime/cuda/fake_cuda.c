@@ -6,9 +6,9 @@
  * Memory is the process's own, at addresses that nothing else has, so it can be told from the
  * host's. A module's image is text: "FAKE\n", then a line "NAME ITEMS BUFFERS OP" per kernel. A
  * launch of OP `add` computes, for element e = group * ITEMS + item, buffer 2 = buffer 0 + buffer 1
- * in floats; `fail` returns an error. Cubins and PTX load, too: their kernels compute
- * nothing, and of their parameters only the first two are looked at, since nobody here knows how
- * many there are. */
+ * in floats; `late` does, too, and writes one more in the eighth launch of all; `fail` returns an
+ * error. Cubins and PTX load, too: their kernels compute nothing, and of their parameters only the
+ * first two are looked at, since nobody here knows how many there are. */
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -314,6 +314,7 @@ static const function *find_function(const void *given) {
 static int run(const function *f, unsigned groups, void **params) {
   float *data[3];
   size_t bytes = (size_t)groups * f->items * sizeof(float);
+  int late = strcmp(f->op, "late") == 0, adds = late || strcmp(f->op, "add") == 0;
   if (strcmp(f->op, "fail") == 0)
     return LAUNCH_FAILED;
   for (unsigned k = 0; k < f->buffers; k++) {
@@ -323,12 +324,14 @@ static int run(const function *f, unsigned groups, void **params) {
       return wrong(INVALID_VALUE, "cuLaunchKernel: argument %u is no block", k);
     if (offset > b->size)
       return wrong(INVALID_VALUE, "cuLaunchKernel: argument %u is beyond its block", k);
-    if (k < 3 && strcmp(f->op, "add") == 0 &&
+    if (k < 3 && adds &&
         !(data[k] = (float *)(void *)host_of(at + offset, bytes, "cuLaunchKernel")))
       return INVALID_VALUE;
   }
-  for (size_t e = 0; strcmp(f->op, "add") == 0 && e < bytes / sizeof(float); e++)
+  for (size_t e = 0; adds && e < bytes / sizeof(float); e++)
     data[2][e] = data[0][e] + data[1][e];
+  if (late && launches == 8)
+    data[2][bytes / sizeof(float)] = 1.0f;
   return 0;
 }
 
