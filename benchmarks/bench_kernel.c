@@ -4,7 +4,8 @@
  * times it bench_kernel [options] NEST_FILE                  times a nest given as text
  *
  *   --text   also print the generated code        --codegen NAME   llvm (default) or c
- *   --target NAME   default: host                 --repeats N      default 15
+ *   --target NAME   default: host; with --text, code of another architecture is printed only
+ *                  --repeats N      default 15
  *
  * Why: code quality is judged by GFLOP/s of the whole kernel, not by reading assembly. The peak is
  * measured in the same run with a nest of independent FMA chains in registers, compiled by the same
@@ -24,7 +25,7 @@ typedef struct bench {
   neo_ctx ctx;
   neo_target target;
   const neo_codegen *codegen;
-  bool text;
+  bool text, foreign; /* foreign: code that this machine does not run is printed only */
   int repeats, space;
   double peak; /* GFLOP/s */
 } bench;
@@ -196,6 +197,10 @@ static neo_status measure_peak(bench *b) {
 static neo_status report(bench *b, const char *name, neo_nest *nest, double flops) {
   result r = {0};
   neo_nest_count(nest);
+  if (b->foreign) {
+    neo_nest_expand_math(nest);
+    return print_text(b, nest);
+  }
   NEO_TRY(measure(b, nest, &r));
   double best = flops / r.best, median = flops / r.median;
   printf("%8.1f GFLOP/s best %6.1f %%  %8.1f median %6.1f %%  %9.1f us  build %6.2f ms  %s\n", best,
@@ -327,8 +332,12 @@ int main(int argc, char **argv) {
                     "SCHEDULES... | NEST\n");
     return NEO_USAGE;
   }
-  neo_status status = neo_target_find(&b.ctx, target, &b.target);
+  neo_target here;
+  neo_status status = neo_target_find(&b.ctx, NULL, &here);
   if (status == NEO_OK)
+    status = neo_target_find(&b.ctx, target, &b.target);
+  b.foreign = status == NEO_OK && b.text && strcmp(here.arch, b.target.arch) != 0;
+  if (status == NEO_OK && !b.foreign)
     status = measure_peak(&b);
   if (status == NEO_OK)
     status = bench_file(&b, argv[at], argc - at - 1, argv + at + 1);

@@ -6,11 +6,13 @@
  *                                               --trials N: ends it, too; --trace: prints every
  *                                               trial, "trial number seconds ns kind predicted
  *                                               schedule";
- *                                               --measure URL: local or simulated:
+ *                                               --measure URL: local, simulated: or emulated:
+ *   bench_operator [options] --once TE...       measures one schedule of each, prints "ns path"
  *   bench_operator [options] --serve TE         a worker of benchmarks/pair: nanoseconds of one run
  *   bench_operator [options] --compare TE...    GFLOP/s of all, interleaved; ratio to the first
  *
- *   --threads N   default 1               --line SCHEDULE  instead of the analytic pick
+ *   --threads N   default 1               --line SCHEDULE  instead of the analytic pick; naive: the
+ *   --target T    default: this machine                    nest that nothing was done to
  *   --row-major   inputs and outputs are row-major; default: the schedule chooses their layouts
  *   --cold        constants leave the caches before every run   --rounds N   of --compare
  *
@@ -19,9 +21,9 @@
  * alone, as libraries time their operators with layouts of their own choice.
  *
  * How: a measurement is a batch of runs that lasts 2 ms or more, warm but for --cold, where only
- * the runs themselves count. --tune goes through measure/ as neo-tune does: verified, interleaved
- * with the incumbent. --compare measures all kernels once per round, so that a change of the
- * machine's speed meets all of them. */
+ * the runs themselves count. --tune and --once go through measure/ as neo-tune does: verified,
+ * interleaved with the incumbent. --compare measures all kernels once per round, so that a change
+ * of the machine's speed meets all of them. */
 #include "base/host.h"
 #include "codegen/codegen.h"
 #include "measure/measure.h"
@@ -36,7 +38,7 @@
 
 enum { MAX_KERNELS = 32, MAX_ROUNDS = 101, ROUND = 16 };
 
-typedef enum mode { NONE, PICK, TUNE, SERVE, COMPARE } mode;
+typedef enum mode { NONE, PICK, TUNE, ONCE, SERVE, COMPARE } mode;
 
 typedef struct bench {
   neo_ctx ctx;
@@ -50,7 +52,7 @@ typedef struct bench {
   bool row_major, cold;
   int trials; /* of --tune; 0: as many as there is time for */
   bool trace;
-  const char *measurer;
+  const char *measurer, *target_name;
 } bench;
 
 typedef struct kernel {
@@ -92,6 +94,10 @@ static neo_status open_space(bench *b, const char *path, kernel *k) {
 }
 
 static neo_status choose(bench *b, kernel *k) {
+  if (b->line && strcmp(b->line, "naive") == 0) {
+    neo_schedule_naive(&k->line);
+    return NEO_OK;
+  }
   if (b->line)
     return neo_schedule_parse(&b->ctx, b->line, &k->line);
   neo_candidate *pick = neo_arena_alloc(&b->arena, sizeof *pick);
@@ -342,10 +348,12 @@ static neo_status print_best(bench *b, const kernel *k, const tuning *t) {
   return NEO_OK;
 }
 
-static neo_status open_measurer(bench *b, const kernel *k, tuning *t) {
-  char folder[512], board[600], key[33];
+static neo_status open_measurer(bench *b, neo_measurer **out) {
+  char folder[512], board[600];
+  bool emulated = strncmp(b->measurer, "emulated:", 9) == 0;
   NEO_TRY(neo_self_dir(&b->ctx, folder));
-  snprintf(board, sizeof board, "%s/../bin/neo-board", folder);
+  snprintf(board, sizeof board, "%s/../bin/neo-board%s%s", folder, emulated ? "-" : "",
+           emulated ? b->target.arch : "");
   neo_measure_options options = {.threads = b->threads, .board_program = board, .seed = 1};
   options.timing = (neo_timing_policy){.race_factor = 3,
                                        .max_total_ns = 15e6,
@@ -353,9 +361,13 @@ static neo_status open_measurer(bench *b, const kernel *k, tuning *t) {
                                        .max_batches = 12,
                                        .settled = 0.99,
                                        .cold = b->cold};
-  NEO_TRY(neo_measurer_open(&b->ctx, b->measurer, &b->target, &options, &t->measurer));
+  return neo_measurer_open(&b->ctx, b->measurer, &b->target, &options, out);
+}
+
+static neo_status add_task(bench *b, const kernel *k, neo_measurer *measurer, int task) {
+  char key[33];
   neo_te_key(k->te, key);
-  return neo_measurer_task(&b->ctx, t->measurer, 0, k->te, key);
+  return neo_measurer_task(&b->ctx, measurer, task, k->te, key);
 }
 
 static neo_status tune(bench *b, const char *path) {
@@ -370,7 +382,9 @@ static neo_status tune(bench *b, const char *path) {
   if (status == NEO_OK)
     status = neo_search_create(&b->ctx, k.space, &options, &t.search);
   if (status == NEO_OK)
-    status = open_measurer(b, &k, &t);
+    status = open_measurer(b, &t.measurer);
+  if (status == NEO_OK)
+    status = add_task(b, &k, t.measurer, 0);
   int n = 1;
   while (status == NEO_OK && n > 0 && (double)(neo_now_ns(&b->ctx) - t.start) < b->seconds * 1e9) {
     status = tune_round(b, &k, &t, &n);
@@ -386,6 +400,37 @@ static neo_status tune(bench *b, const char *path) {
   return status;
 }
 
+static neo_status measure_line(bench *b, const kernel *k, neo_measurer *measurer, int task) {
+  neo_trial_result result;
+  bool got = false;
+  NEO_TRY(add_task(b, k, measurer, task));
+  NEO_TRY(neo_measurer_submit(&b->ctx, measurer, 0, task, &k->line));
+  while (!got)
+    NEO_TRY(neo_measurer_poll(&b->ctx, measurer, 1000, &result, &got));
+  neo_measurer_drop(measurer, task);
+  if (!neo_trial_usable(result.kind))
+    return neo_fail(&b->ctx, NEO_NOTHING_MEASURED, "%s: %s: %s", k->path,
+                    neo_trial_kind_name(result.kind), result.text);
+  printf("%.0f\t%s\n", result.ns, k->path);
+  return NEO_OK;
+}
+
+static neo_status measure_once(bench *b, int n, char **paths) {
+  neo_measurer *measurer = NULL;
+  neo_status status = open_measurer(b, &measurer);
+  for (int i = 0; status == NEO_OK && i < n; i++) {
+    kernel k = {0};
+    status = open_space(b, paths[i], &k);
+    if (status == NEO_OK)
+      status = choose(b, &k);
+    if (status == NEO_OK)
+      status = measure_line(b, &k, measurer, i);
+    release(b, &k);
+  }
+  neo_measurer_close(measurer);
+  return status;
+}
+
 /* ---- command line --------------------------------------------------------------------------------- */
 
 /* The number of arguments that the option takes; -1: there is no such option. */
@@ -393,7 +438,11 @@ static int parse_option(bench *b, const char *name, const char *value) {
   static const struct {
     const char *name;
     mode mode;
-  } modes[] = {{"--pick", PICK}, {"--tune", TUNE}, {"--serve", SERVE}, {"--compare", COMPARE}};
+  } modes[] = {{"--pick", PICK},
+               {"--tune", TUNE},
+               {"--once", ONCE},
+               {"--serve", SERVE},
+               {"--compare", COMPARE}};
   for (int i = 0; i < NEO_COUNT(modes); i++)
     if (strcmp(name, modes[i].name) == 0)
       b->mode = modes[i].mode;
@@ -415,16 +464,18 @@ static int parse_option(bench *b, const char *name, const char *value) {
     return b->rounds = (int)strtol(value, NULL, 10), 1;
   else if (strcmp(name, "--line") == 0)
     return b->line = value, 1;
-  else if (strcmp(name, "--pick") != 0 && strcmp(name, "--serve") != 0 &&
-           strcmp(name, "--compare") != 0)
+  else if (strcmp(name, "--target") == 0)
+    return b->target_name = value, 1;
+  else if (strcmp(name, "--pick") != 0 && strcmp(name, "--once") != 0 &&
+           strcmp(name, "--serve") != 0 && strcmp(name, "--compare") != 0)
     return -1;
   return 0;
 }
 
 static int usage(void) {
   fprintf(stderr, "usage: bench_operator [--threads N] [--row-major] [--cold] [--line SCHEDULE] "
-                  "[--rounds N] [--trials N] [--trace] [--measure URL] --pick|--tune "
-                  "SECONDS|--serve|--compare TE...\n");
+                  "[--rounds N] [--trials N] [--trace] [--measure URL] [--target T] "
+                  "--pick|--tune SECONDS|--once|--serve|--compare TE...\n");
   return NEO_USAGE;
 }
 
@@ -441,13 +492,15 @@ int main(int argc, char **argv) {
     return usage();
   neo_ctx_init(&b.ctx, 1);
   neo_arena_init(&b.arena);
-  neo_status status = neo_target_find(&b.ctx, NULL, &b.target);
+  neo_status status = neo_target_find(&b.ctx, b.target_name, &b.target);
   if (status == NEO_OK)
     status = neo_pool_create(&b.ctx, NEO_POOL_DEFAULT, b.threads, NULL, &b.pool);
   if (status == NEO_OK && b.mode == PICK)
     status = pick(&b, argv[at]);
   else if (status == NEO_OK && b.mode == TUNE)
     status = tune(&b, argv[at]);
+  else if (status == NEO_OK && b.mode == ONCE)
+    status = measure_once(&b, argc - at, argv + at);
   else if (status == NEO_OK && b.mode == SERVE)
     status = serve(&b, argv[at]);
   else if (status == NEO_OK)
