@@ -1,9 +1,11 @@
 /* codegen/llvm_expr.c: expressions of a nest as LLVM IR.
  *
  * What an operation means is neo_expr_apply's business (ir/expr_eval.c); here is the same, lane by
- * lane. min and max are written as the compare and select that one x86 instruction does. f32 FMA is
- * the instruction where the target has it and otherwise a multiplication and an addition (llvm.fma
- * would become a call of fmaf).
+ * lane. min and max are written as the compare and select that one x86 instruction does; 64-bit Arm
+ * has an instruction that differs from them in NaNs of the second operand and in the sign of a
+ * zero, so it serves where that operand is a constant. There, too, a sum starts with a product
+ * instead of a zero to add to. f32 FMA is the instruction where the target has it and otherwise a
+ * multiplication and an addition (llvm.fma would become a call of fmaf).
  *
  * Every node goes through the table of llvm_scope.c, so equal nodes are emitted once per scope and
  * index arithmetic leaves the loops it does not depend on. Nodes may be shared (DAGs): `memo`
@@ -144,11 +146,35 @@ static LLVMValueRef float_unary(llvm_emitter *em, const neo_expr *e, LLVMValueRe
   return LLVMGetPoison(LLVMTypeOf(a));
 }
 
+static bool is_arm64(const llvm_emitter *em) {
+  return neo_target_has(em->target, NEO_ISA_NEON) && neo_target_pointer_bytes(em->target) == 8;
+}
+
 /* x[0] * x[1] + x[2], rounded once where the target can. */
 LLVMValueRef llvm_multiply_add(llvm_emitter *em, LLVMValueRef *x) {
+  if (is_arm64(em) && LLVMIsConstant(x[2]) && LLVMIsNull(x[2]))
+    return LLVMBuildFMul(em->builder, x[0], x[1], "");
   if (neo_target_fuses(em->target))
     return llvm_call_same(em, "llvm.fma", 3, x);
   return LLVMBuildFAdd(em->builder, LLVMBuildFMul(em->builder, x[0], x[1], ""), x[2], "");
+}
+
+static bool is_number(LLVMValueRef v) {
+  LLVMBool lossy;
+  if (!LLVMIsConstant(v) || LLVMIsNull(v))
+    return LLVMIsConstant(v);
+  if (LLVMGetTypeKind(LLVMTypeOf(v)) == LLVMVectorTypeKind)
+    v = LLVMGetAggregateElement(v, 0); /* constants are splats */
+  return v && LLVMIsAConstantFP(v) && !isnan(LLVMConstRealGetDouble(v, &lossy));
+}
+
+static LLVMValueRef float_extreme(llvm_emitter *em, bool most, LLVMValueRef x, LLVMValueRef y) {
+  LLVMValueRef both[2] = {x, y};
+  if (is_arm64(em) && is_number(y) && !LLVMIsConstant(x))
+    return llvm_call_same(em, most ? "llvm.maximum" : "llvm.minimum", 2, both);
+  LLVMValueRef less = most ? LLVMBuildFCmp(em->builder, LLVMRealOLT, x, y, "")
+                           : LLVMBuildFCmp(em->builder, LLVMRealOLT, y, x, "");
+  return llvm_select(em, less, y, x);
 }
 
 /* floor(a / b) of the exact quotient's double, as the interpreter has it. */
@@ -202,9 +228,9 @@ static LLVMValueRef float_binary(llvm_emitter *em, const neo_expr *e, LLVMValueR
   case NEO_EXPR_FLOORMOD:
     return float_mod(em, e, x, y);
   case NEO_EXPR_MIN:
-    return llvm_select(em, LLVMBuildFCmp(b, LLVMRealOLT, y, x, ""), y, x);
+    return float_extreme(em, false, x, y);
   case NEO_EXPR_MAX:
-    return llvm_select(em, LLVMBuildFCmp(b, LLVMRealOLT, x, y, ""), y, x);
+    return float_extreme(em, true, x, y);
   default:
     llvm_fail(em, NEO_UNSUPPORTED, "operation '%s' was not expanded", neo_expr_op_name(e->op));
     return LLVMGetPoison(LLVMTypeOf(x));

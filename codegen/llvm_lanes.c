@@ -30,6 +30,7 @@ typedef struct quad {
 typedef struct region {
   llvm_emitter *em;
   int n, n_fmas, n_accumulators;
+  int n_starts; /* accumulators that begin with a product here */
   scalar load[MOST];
 } region;
 
@@ -112,7 +113,8 @@ static void join_quad(llvm_emitter *em, const quad *q) {
 /* Registers that the tile leaves: those of the accumulators and of one step's vectors are taken. */
 static int budget(const region *r) {
   int vectors = r->n ? (r->n_fmas + r->n - 1) / r->n : 0;
-  return REGISTERS - SPARE - r->n_accumulators - vectors;
+  int accumulators = r->n_accumulators > r->n_starts ? r->n_accumulators : r->n_starts;
+  return REGISTERS - SPARE - accumulators - vectors;
 }
 
 static void close_region(region *r) {
@@ -127,7 +129,7 @@ static void close_region(region *r) {
         join_quad(r->em, &quads[k]);
         break;
       }
-  r->n = r->n_fmas = 0;
+  r->n = r->n_fmas = r->n_starts = 0;
 }
 
 static bool is_vector(LLVMValueRef v) {
@@ -135,8 +137,9 @@ static bool is_vector(LLVMValueRef v) {
 }
 
 static void join_block(region *r, LLVMBasicBlockRef block) {
+  unsigned fma = LLVMLookupIntrinsicID("llvm.fma", 8);
   int at = 0;
-  r->n = r->n_fmas = r->n_accumulators = 0;
+  r->n = r->n_fmas = r->n_starts = r->n_accumulators = 0;
   for (LLVMValueRef next, v = LLVMGetFirstInstruction(block); v; v = next, at++) {
     next = LLVMGetNextInstruction(v);
     scalar s = {.load = v, .at = at};
@@ -145,7 +148,11 @@ static void join_block(region *r, LLVMBasicBlockRef block) {
       r->n_accumulators += is_vector(v);
       break;
     case LLVMCall:
+      r->n_fmas += is_vector(v) && LLVMGetIntrinsicID(LLVMGetCalledValue(v)) == fma;
+      break;
+    case LLVMFMul:
       r->n_fmas += is_vector(v);
+      r->n_starts += is_vector(v);
       break;
     case LLVMStore:
       close_region(r);

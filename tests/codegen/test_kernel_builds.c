@@ -199,6 +199,40 @@ static void test_scalars_are_loaded_together(void **state) {
   }
 }
 
+/* A constant bound is one instruction, as the NaN stays; where the second operand may be a NaN,
+ * which must not win, it is a compare and a select. A sum starts with a product. */
+static void test_short_forms_of_arm64(void **state) {
+  (void)state;
+  static const struct {
+    const char *expression, *has, *has_not;
+  } cases[] = {
+      {"min(max(b0.x4[0], bcast.x4(f32:0)), bcast.x4(f32:6))", "fmax\tv", "fcm"},
+      {"min(max(b0.x4[0], bcast.x4(f32:0)), bcast.x4(f32:6))", "fmin\tv", "fcm"},
+      {"max(b0.x4[0], b0.x4[4])", "fcm", "fmax\tv"},
+      {"max(bcast.x4(f32:0), b0.x4[0])", "fmaxnm\tv", "fmax\tv"},
+      {"max(b0.x4[0], bcast.x4(f32:nan))", "str\tq", "fmax\tv"},
+      {"fma(b0.x4[0], b0.x4[4], bcast.x4(f32:0))", "fmul\tv", "fmla"},
+      {"fma(b0.x4[0], b0.x4[4], bcast.x4(f32:1))", "fmla\tv", "fmul"},
+  };
+  neo_nest *nest = neo_arena_alloc(&arena, sizeof *nest);
+  neo_target target = kernel_target("cortex-a72");
+  for (int k = 0; k < NEO_COUNT(cases); k++) {
+    neo_buf out = {0};
+    const char *text = neo_arena_printf(
+        &arena, "nest 1\nb0 param f32 8\nb1 param out f32 4\nlaunch i0 1\n  b1.x4[0] = %s\n",
+        cases[k].expression);
+    if (neo_nest_parse(&ctx, &arena, text, nest) != NEO_OK ||
+        neo_codegen_find("llvm")->text(&ctx, nest, &target, "sym", &out) != NEO_OK)
+      fail_msg("%s: %s", cases[k].expression, ctx.message);
+    const char *code = strstr(out.data, "\t.text");
+    assert_non_null(code);
+    if (!strstr(code, cases[k].has) || strstr(code, cases[k].has_not))
+      fail_msg("%s: '%s' expected, '%s' not: %s", cases[k].expression, cases[k].has,
+               cases[k].has_not, code);
+    neo_buf_fini(&out);
+  }
+}
+
 /* The assembly of row `row` with `lanes` lanes on the target, into out. */
 static void row_text(const char *target_name, const char *row, int lanes, neo_buf *out) {
   neo_nest *nest = neo_arena_alloc(&arena, sizeof *nest);
@@ -381,6 +415,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_scalable_vectors, setup, teardown),
       cmocka_unit_test_setup_teardown(test_large_tile_stays_in_registers, setup, teardown),
       cmocka_unit_test_setup_teardown(test_scalars_are_loaded_together, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_short_forms_of_arm64, setup, teardown),
       cmocka_unit_test_setup_teardown(test_intrinsics, setup, teardown),
       cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
       cmocka_unit_test_setup_teardown(test_library_calls_are_found, setup, teardown),
