@@ -122,6 +122,9 @@ static void read_quantisation(tfl_import *im, const neo_fb_table *table, tfl_ten
       (t->axis < 0 || t->axis >= t->shape.rank || t->shape.dim[t->axis] != t->scale.n))
     tfl_broken(im, "tensor '%s' has %" PRId64 " scales along dimension %d", t->name, t->scale.n,
                t->axis);
+  if (t->zero_point.n > 1 && t->scale.n > 0 && t->zero_point.n != t->scale.n)
+    tfl_broken(im, "tensor '%s' has %" PRId64 " zero points for %" PRId64 " scales", t->name,
+               t->zero_point.n, t->scale.n);
 }
 
 tfl_tensor *tfl_tensor_at(tfl_import *im, tfl_scope *scope, int64_t index) {

@@ -500,6 +500,8 @@ void tfl_store_average(tfl_op *op, int mean, int option) {
 
 /* Rows of an axis and what they weigh, for every row of the result; positions and weights in
  * 1/1024. */
+enum { MAX_ROWS = 1 << 16 };
+
 typedef struct rows {
   int low, high;               /* i64 [out]: places for gather */
   int low_weight, high_weight; /* i32 [out, 1..] */
@@ -546,7 +548,7 @@ bool tfl_integer_bilinear(tfl_op *op, bool align, bool half) {
   neo_emitter *e = &op->im->e;
   int64_t size[2], height = tfl_dim(op, 0, 1), width = tfl_dim(op, 0, 2);
   if (!tfl_bytes(op, 0) || tfl_rank(op, 0) != 4 || tfl_ints(op, 1, size, 2) != 2 || height < 1 ||
-      width < 1 || size[0] < 1 || size[1] < 1 || size[0] > INT32_MAX || size[1] > INT32_MAX)
+      width < 1 || size[0] < 1 || size[1] < 1 || size[0] > MAX_ROWS || size[1] > MAX_ROWS)
     return false;
   rows down = find_rows(op, height, size[0], 2, align, half),
        across = find_rows(op, width, size[1], 1, align, half);

@@ -51,9 +51,11 @@ typedef struct outcome {
   char message[512];
 } outcome;
 
+static int n_bindings = 1; /* 0: the model has no input x, and would be refused for that */
+
 static neo_status read_and_fold(neo_ctx *ctx, const char *path) {
   neo_binding binding = {.name = "x", .shape = {2, {2, 3}}};
-  neo_import_options options = {1, &binding, ALLOWED};
+  neo_import_options options = {n_bindings, &binding, ALLOWED};
   neo_graph *graph = NULL;
   NEO_TRY(neo_import(ctx, path, &options, &graph));
   neo_status status = neo_pass_bind(ctx, graph, 0, NULL);
@@ -382,6 +384,7 @@ static void tflite_shapes(void **state) {
   static const char *const models[] = {"attention/model.tflite", "signal/model.tflite",
                                        "extents/model.tflite"};
   int damaged = 0;
+  n_bindings = 0;
   for (int m = 0; m < NEO_COUNT(models); m++) {
     neo_buf file = {0};
     hostile_load("tests/data/tflite/", models[m], &file);
@@ -404,6 +407,30 @@ static void tflite_shapes(void **state) {
     neo_buf_fini(&file);
   }
   assert_true(damaged > 30);
+  n_bindings = 1;
+}
+
+/* Images of 8 bits are to have 2^30 rows, or columns: their places and weights are tables. */
+static void tflite_resizing(void **state) {
+  (void)state;
+  static const int32_t sizes[2] = {11, 5}, large[2][2] = {{1 << 30, 5}, {11, 1 << 30}};
+  neo_buf file = {0};
+  int damaged = 0;
+  n_bindings = 0;
+  hostile_load("tests/data/tflite/", "exact_bytes/model.tflite", &file);
+  for (size_t at = 0; at + sizeof sizes <= file.size; at += 4) {
+    if (memcmp(file.data + at, sizes, sizeof sizes) != 0)
+      continue;
+    for (int k = 0; k < 2; k++) {
+      memcpy(file.data + at, large[k], sizeof sizes);
+      bounded_bytes(file.data, file.size, "");
+      damaged++;
+    }
+    memcpy(file.data + at, sizes, sizeof sizes);
+  }
+  assert_true(damaged > 0);
+  neo_buf_fini(&file);
+  n_bindings = 1;
 }
 
 /* A field of a TensorFlow file: { value 5: 1.0, shape 2: { 2^20, 2^15 } }, one number for all. */
@@ -563,8 +590,9 @@ int main(void) {
       cmocka_unit_test(a_repeated_value),        cmocka_unit_test(torch_programs),
       cmocka_unit_test(empty_messages),          cmocka_unit_test(json_of_small_values),
       cmocka_unit_test(keras_weights_not_there), cmocka_unit_test(mxnet_arrays),
-      cmocka_unit_test(tflite_shapes),           cmocka_unit_test(saved_model_constant),
-      cmocka_unit_test(saved_model_index),       cmocka_unit_test(xgboost_counts),
+      cmocka_unit_test(tflite_shapes),           cmocka_unit_test(tflite_resizing),
+      cmocka_unit_test(saved_model_constant),    cmocka_unit_test(saved_model_index),
+      cmocka_unit_test(xgboost_counts),
   };
   return cmocka_run_group_tests_name("reader memory", tests, hostile_start, hostile_stop);
 }

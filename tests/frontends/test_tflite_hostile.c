@@ -133,6 +133,34 @@ static void a_loop_that_calls_itself(void **state) {
   neo_buf_fini(&file);
 }
 
+/* One scale, many zero points, along a dimension that does not exist: weights that are centred
+ * would be told a rank of 104. */
+static void zero_points_without_scales(void **state) {
+  (void)state;
+  neo_buf file = {0};
+  int changed = 0;
+  hostile_load(DATA, SMALL, &file);
+  size_t subgraphs = follow(&file, field(&file, follow(&file, 0), 2));
+  size_t tensors = follow(&file, field(&file, follow(&file, subgraphs + 4), 0));
+  for (uint32_t i = 0; i < u32(&file, tensors); i++) {
+    size_t tensor = follow(&file, tensors + 4 + 4 * (size_t)i);
+    size_t quant = follow(&file, field(&file, tensor, 4)), vtable = vtable_of(&file, quant);
+    uint16_t size, axis = 0;
+    memcpy(&size, file.data + vtable, sizeof size);
+    if (size >= 4 + 2 * 7)
+      memcpy(&axis, file.data + vtable + 4 + 2 * 6, sizeof axis);
+    if (!axis || u32(&file, follow(&file, field(&file, quant, 2))) < 2)
+      continue;
+    set(&file, follow(&file, field(&file, quant, 2)), 1);
+    set(&file, follow(&file, field(&file, quant, 3)) + 4, 5);
+    set(&file, quant + axis, (uint32_t)-100);
+    changed++;
+  }
+  assert_true(changed > 0);
+  hostile_expect(file.data, file.size, NEO_BAD_INPUT, "12 zero points for 1 scales");
+  neo_buf_fini(&file);
+}
+
 static void every_offset_is_checked(void **state) {
   (void)state;
   static const uint8_t bytes[] = {16, 0, 0, 0, 'T', 'E', 'S', 'T', 6, 0, 8, 0,
@@ -159,6 +187,7 @@ int main(void) {
       cmocka_unit_test(an_operator_we_lack_is_named),
       cmocka_unit_test(another_schema),
       cmocka_unit_test(a_loop_that_calls_itself),
+      cmocka_unit_test(zero_points_without_scales),
       cmocka_unit_test(every_offset_is_checked),
   };
   return cmocka_run_group_tests(tests, hostile_start, hostile_stop);
