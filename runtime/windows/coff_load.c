@@ -53,7 +53,7 @@ typedef struct section {
 typedef struct object {
   neo_ctx *ctx;
   const uint8_t *data;
-  size_t size, symbols, n_symbols, n_sections;
+  size_t size, symbols, n_symbols, n_sections, n_relocations;
   section *section;
   neo_loaded *loaded;
 } object;
@@ -110,6 +110,9 @@ static neo_status read_section(object *o, size_t i) {
   if (!in_file(o, s->at, s->size) || !in_file(o, s->relocations, s->n_relocations * RELOCATION) ||
       s->flags & MANY_RELOCATIONS)
     return bad(o, "section lies outside the file", i);
+  o->n_relocations += s->n_relocations;
+  if (o->n_relocations > o->size / RELOCATION)
+    return bad(o, "more relocations than there is room for", i);
   s->loaded = true;
   return NEO_OK;
 }
@@ -156,8 +159,9 @@ static void symbol_name(const object *o, const uint8_t *symbol, char *out, size_
   out[0] = '\0';
   if (u32_at(symbol) != 0)
     snprintf(out, size, "%.8s", (const char *)symbol);
-  else if (at < o->size && memchr(o->data + at, 0, o->size - at))
-    snprintf(out, size, "%s", (const char *)o->data + at);
+  else if (at < o->size)
+    snprintf(out, size, "%.*s", (int)(o->size - at < size ? o->size - at : size),
+             (const char *)o->data + at);
 }
 
 /* Where symbol `index` is in the mapping. */
