@@ -305,8 +305,15 @@ static int rotate(onnx_import *im, onnx_node *node, const int in[4], int64_t n, 
   return made->output[0];
 }
 
+enum { MAX_POSITIONS = 1 << 22 };
+
 /* first, first + 1, .. for every sequence, i64 [batch, n]. */
 static int positions(onnx_import *im, onnx_node *node, int64_t batch, int64_t n, int64_t first) {
+  if (batch < 1 || n < 1 || n > MAX_POSITIONS / batch) {
+    onnx_unsupported(im, node, "%lld sequences of %lld positions, up to %d are known",
+                     (long long)batch, (long long)n, MAX_POSITIONS);
+    batch = n = 1;
+  }
   int64_t *at = neo_arena_alloc(im->e.graph->arena, sizeof *at * (size_t)(batch * n + 1));
   for (int64_t k = 0; k < batch * n; k++)
     at[k] = first + k % n;

@@ -210,6 +210,33 @@ static void constants_that_grow(void **state) {
   folding_bomb("Range", "start limit delta");
 }
 
+/* A past of two positions and two thousand million in all: masks are made of all positions. */
+static void attention_of_many_positions(void **state) {
+  (void)state;
+  static const float values[64];
+  static const int32_t total = INT32_MAX, end = 1;
+  static const int64_t dims[2] = {2, 3}, now[3] = {1, 1, 8}, past[4] = {1, 1, 2, 8};
+  onnx_build m = {0};
+  add_opset(&m, "", 13);
+  add_opset(&m, "com.microsoft", 1);
+  add_input(&m, "x", 2, dims);
+  for (int i = 0; i < 3; i++)
+    add_tensor(&m, build_tensor((const char *[]){"q", "k", "v"}[i], 1, 3, now, values, 32));
+  for (int i = 0; i < 2; i++)
+    add_tensor(&m, build_tensor((const char *[]){"pk", "pv"}[i], 1, 4, past, values, 64));
+  add_tensor(&m, build_tensor("end", 6, 1, (int64_t[]){1}, &end, sizeof end));
+  add_tensor(&m, build_tensor("total", 6, 0, NULL, &total, sizeof total));
+  neo_buf heads = build_attr_int("num_heads", 1), shared = build_attr_int("kv_num_heads", 1);
+  neo_buf node = build_node("GroupQueryAttention", "gqa", "q k v pk pv end total", "y", &heads);
+  put_message(&node, 5, &shared);
+  put_text(&node, 7, "com.microsoft");
+  put_message(&m.graph, 1, &node);
+  add_output(&m, "y");
+  finish_model(&m);
+  bounded_bytes(m.model.data, m.model.size, "2147483647 positions");
+  build_fini(&m);
+}
+
 /* Many of 200 KB, small enough to be evaluated while shapes are inferred. */
 static void many_small_constants(void **state) {
   (void)state;
@@ -585,13 +612,21 @@ static void xgboost_counts(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(archives_that_expand),    cmocka_unit_test(archives_that_lie),
-      cmocka_unit_test(constants_that_grow),     cmocka_unit_test(many_small_constants),
-      cmocka_unit_test(a_repeated_value),        cmocka_unit_test(torch_programs),
-      cmocka_unit_test(empty_messages),          cmocka_unit_test(json_of_small_values),
-      cmocka_unit_test(keras_weights_not_there), cmocka_unit_test(mxnet_arrays),
-      cmocka_unit_test(tflite_shapes),           cmocka_unit_test(tflite_resizing),
-      cmocka_unit_test(saved_model_constant),    cmocka_unit_test(saved_model_index),
+      cmocka_unit_test(archives_that_expand),
+      cmocka_unit_test(archives_that_lie),
+      cmocka_unit_test(constants_that_grow),
+      cmocka_unit_test(many_small_constants),
+      cmocka_unit_test(a_repeated_value),
+      cmocka_unit_test(torch_programs),
+      cmocka_unit_test(empty_messages),
+      cmocka_unit_test(json_of_small_values),
+      cmocka_unit_test(keras_weights_not_there),
+      cmocka_unit_test(mxnet_arrays),
+      cmocka_unit_test(attention_of_many_positions),
+      cmocka_unit_test(tflite_shapes),
+      cmocka_unit_test(tflite_resizing),
+      cmocka_unit_test(saved_model_constant),
+      cmocka_unit_test(saved_model_index),
       cmocka_unit_test(xgboost_counts),
   };
   return cmocka_run_group_tests_name("reader memory", tests, hostile_start, hostile_stop);
