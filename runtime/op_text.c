@@ -287,8 +287,10 @@ static int32_t parse_run(const neo_op_call *call) {
   for (int64_t i = 0, n = count_of(call->value[0]); i < n; i++) {
     const char *text = element(call, 0, i);
     if (real ? !neo_text_to_real(text, (double *)call->data[1] + i)
-             : !neo_text_to_int(text, (int64_t *)call->data[1] + i))
+             : !neo_text_to_int(text, (int64_t *)call->data[1] + i)) {
+      snprintf(call->message, NEO_OP_MESSAGE_BYTES, "'%.60s' is no number", text);
       return NEO_BAD_INPUT;
+    }
   }
   return 0;
 }

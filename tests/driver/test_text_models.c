@@ -113,25 +113,36 @@ static const char *const want[] = {
     "|bb|abc|abc12|\na|b|c|d|||\n3|1|\n-1|0|1|\n-1|0|1|\n-0.5|0.5|1.5|\n",
 };
 
-static void strings_run(void **state) {
-  char scratch[256], dir[300], path[300];
-  neo_graph *graph = NULL;
-  neo_rt_model *model = NULL;
-  neo_rt_session *session = NULL;
+#define SIMPLE                                                                                     \
+  "graph 1 \"g\"\n"                                                                                \
+  "%0 input \"x\" str [2]\n%1 \"n\" ? ? = text_parse(%0) {to=\"f64\"} \"n\"\noutput %1 \"n\"\n"
+
+/* Compiles a graph's text into an artifact and makes a session of it. */
+static void open_session(const char *scratch, const char *graph, neo_rt_model **model,
+                         neo_rt_session **session) {
+  char dir[300], path[300];
   neo_rt_error error = {0};
   neo_project project;
   neo_compile_result result;
-  (void)state;
-  scratch_create(&ctx, scratch);
   snprintf(dir, sizeof dir, "%s/artifact", scratch);
   snprintf(path, sizeof path, "%s/text.graph", scratch);
-  must(&ctx, neo_file_write(&ctx, path, text, strlen(text)));
+  must(&ctx, neo_file_write(&ctx, path, graph, strlen(graph)));
   neo_project_options options = {.model = path, .threads = 1};
   must(&ctx, neo_project_open(&ctx, &options, &project));
   must(&ctx, neo_compile(&ctx, &project, NULL, &(neo_compile_options){.output = dir}, &result));
   neo_project_close(&project);
-  rt_must(neo_rt_load(dir, &model, &error), &error);
-  rt_must(neo_rt_session_create(model, NULL, &session, &error), &error);
+  rt_must(neo_rt_load(dir, model, &error), &error);
+  rt_must(neo_rt_session_create(*model, NULL, session, &error), &error);
+}
+
+static void strings_run(void **state) {
+  char scratch[256];
+  neo_graph *graph = NULL;
+  neo_rt_model *model = NULL;
+  neo_rt_session *session = NULL;
+  (void)state;
+  scratch_create(&ctx, scratch);
+  open_session(scratch, text, &model, &session);
   for (int k = 0; k < 2 * NEO_COUNT(cases); k++) { /* twice: texts of a run are let go */
     neo_buf got = {0};
     run(session, &cases[k % NEO_COUNT(cases)], &got);
@@ -147,6 +158,23 @@ static void strings_run(void **state) {
   assert_non_null(strstr(got.data, strchr(want[0], '\n')));
   neo_buf_fini(&got);
   neo_graph_destroy(graph);
+  scratch_remove(&ctx, scratch);
+}
+
+static void what_is_no_number_is_said(void **state) {
+  char scratch[256];
+  const char *words[2] = {"7", "ten"};
+  neo_rt_model *model = NULL;
+  neo_rt_session *session = NULL;
+  neo_rt_error error = {0};
+  (void)state;
+  scratch_create(&ctx, scratch);
+  open_session(scratch, SIMPLE, &model, &session);
+  rt_must(neo_rt_set_input(session, "x", words, sizeof words, &error), &error);
+  assert_int_not_equal(neo_rt_run(session, &error), 0);
+  assert_non_null(strstr(error.text, "'ten' is no number"));
+  neo_rt_session_destroy(session);
+  neo_rt_unload(model);
   scratch_remove(&ctx, scratch);
 }
 
@@ -248,6 +276,7 @@ static void strings_need_64_bits(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(strings_run),
+      cmocka_unit_test(what_is_no_number_is_said),
       cmocka_unit_test(strings_need_64_bits),
       cmocka_unit_test(texts_are_printed_and_parsed),
       cmocka_unit_test(strings_are_no_numbers),
