@@ -136,7 +136,7 @@ static neo_status read_masks(bmp *b) {
   return NEO_OK;
 }
 
-/* The bits of a mask as a sample of eight bits. */
+/* The bits of a mask as a sample of eight bits, rounded down as Pillow does. */
 static uint8_t masked(uint32_t pixel, uint32_t mask) {
   if (!mask)
     return 0;
@@ -144,7 +144,7 @@ static uint8_t masked(uint32_t pixel, uint32_t mask) {
   while (!(mask >> shift & 1))
     shift++;
   uint64_t most = mask >> shift, v = (pixel & mask) >> shift;
-  return (uint8_t)((v * 255 + most / 2) / most);
+  return (uint8_t)(v * 255 / most);
 }
 
 static void unpack(const bmp *b, const uint8_t *from, uint8_t *rgb) {

@@ -47,6 +47,62 @@ static OPJ_BOOL jp2_seek(OPJ_OFF_T to, void *self) {
   return OPJ_TRUE;
 }
 
+static uint64_t big_endian(const uint8_t *at, int n) {
+  uint64_t v = 0;
+  for (int i = 0; i < n; i++)
+    v = v << 8 | at[i];
+  return v;
+}
+
+/* The code stream: all of the source, or what is in a file's box jp2c. NULL: there is none. */
+static const uint8_t *code_stream(const neo_image_source *source, size_t *size) {
+  size_t at = 0;
+  *size = source->size;
+  if (!is_file(source))
+    return source->bytes;
+  while (source->size - at >= 8) {
+    const uint8_t *box = source->bytes + at;
+    uint64_t length = big_endian(box, 4), head = 8;
+    if (length == 1 && source->size - at >= 16) {
+      length = big_endian(box + 8, 8);
+      head = 16;
+    }
+    if (memcmp(box + 4, "jp2c", 4) == 0) {
+      *size = source->size - at - (size_t)head;
+      return box + head;
+    }
+    if (length < head || length > source->size - at)
+      break;
+    at += (size_t)length;
+  }
+  return NULL;
+}
+
+/* OpenJPEG takes some 10 KB for every tile that the header speaks of, and 1 KB for each of its
+ * components, before anybody is asked. Of the segment SIZ: 8 u32 width, height, 24 of a tile, 32
+ * where tiles begin, 40 u16 components. */
+static neo_status check_tiles(neo_ctx *ctx, const neo_image_source *source) {
+  enum { MAX_TILES = 4096, END = 42 };
+  size_t size = 0;
+  const uint8_t *at = code_stream(source, &size);
+  uint64_t tiles = 1;
+  if (!at || size < END || memcmp(at, "\xff\x4f\xff\x51", 4) != 0)
+    return neo_fail(ctx, NEO_BAD_INPUT, "its header is damaged");
+  for (int d = 0; d < 2; d++) {
+    uint64_t extent = big_endian(at + 8 + 4 * d, 4), tile = big_endian(at + 24 + 4 * d, 4),
+             first = big_endian(at + 32 + 4 * d, 4);
+    if (tile == 0 || first >= extent)
+      return neo_fail(ctx, NEO_BAD_INPUT, "its header is damaged");
+    tiles *= (extent - first + tile - 1) / tile;
+    if (tiles > MAX_TILES)
+      return neo_fail(ctx, NEO_UNSUPPORTED, "more than %d tiles", MAX_TILES);
+  }
+  if (big_endian(at + 40, 2) > 4)
+    return neo_fail(ctx, NEO_UNSUPPORTED, "%u components, up to 4 expected",
+                    (unsigned)big_endian(at + 40, 2));
+  return NEO_OK;
+}
+
 static void jp2_error(const char *text, void *self) {
   size_t length = strcspn(text, "\n");
   neo_fail(((jp2_memory *)self)->ctx, NEO_BAD_INPUT, "%.*s", length < 160 ? (int)length : 160,
@@ -71,6 +127,7 @@ static void jp2_close(jp2_reader *r) {
 
 static neo_status jp2_open(neo_ctx *ctx, const neo_image_source *source, jp2_reader *r) {
   *r = (jp2_reader){.memory = {ctx, source, 0}};
+  NEO_TRY(check_tiles(ctx, source));
   r->stream = opj_stream_default_create(OPJ_TRUE);
   r->codec = opj_create_decompress(is_file(source) ? OPJ_CODEC_JP2 : OPJ_CODEC_J2K);
   if (!r->stream || !r->codec)

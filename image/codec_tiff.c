@@ -1,5 +1,5 @@
 /* TIFF, its first picture, by libtiff's RGBA interface: whatever photometric interpretation and
- * compression that knows.
+ * compression that knows. Transparency is dropped.
  *
  * libtiff reads through functions, from memory here, and may take no block larger than what a
  * picture of the target's size can need. */
@@ -107,11 +107,26 @@ static neo_status tiff_size(neo_ctx *ctx, const neo_image_source *source, int64_
   return status;
 }
 
+/* Where colours are not multiplied by their opacity libtiff would do that: it is told that they
+ * are. */
+static void keep_colours(TIFF *tiff) {
+  enum { MOST = 16 };
+  uint16_t n = 0, kinds[MOST] = {EXTRASAMPLE_ASSOCALPHA};
+  const uint16_t *given = NULL;
+  if (!TIFFGetField(tiff, TIFFTAG_EXTRASAMPLES, &n, &given) || n < 1 || n > MOST ||
+      given[0] != EXTRASAMPLE_UNASSALPHA)
+    return;
+  for (int i = 1; i < n; i++)
+    kinds[i] = given[i];
+  TIFFSetField(tiff, TIFFTAG_EXTRASAMPLES, (int)n, kinds);
+}
+
 /* libtiff's pixels are words of 32 bits: red is in the lowest byte. */
 static neo_status tiff_pixels(neo_ctx *ctx, TIFF *tiff, const neo_image_target *target) {
   int64_t width = 0, height = 0;
   NEO_TRY(tiff_header(ctx, tiff, &width, &height));
   NEO_TRY(neo_image_fits(ctx, target, width, height));
+  keep_colours(tiff);
   uint32_t *pixels = neo_alloc(ctx, 4 * (size_t)(width * height));
   uint8_t *row = neo_alloc(ctx, 3 * (size_t)width);
   neo_status status = NEO_OK;
