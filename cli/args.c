@@ -93,8 +93,9 @@ static neo_status take_option(neo_ctx *ctx, cli_args *args, int *at) {
   size_t length = strcspn(text, "=");
   const cli_option *option = find_option(args->command, text, length);
   if (!option)
-    return neo_fail(ctx, NEO_USAGE, "option %.*s is not known; see %s %s --help", (int)length, text,
-                    args->program->name, args->command->name ? args->command->name : "");
+    return neo_fail(ctx, NEO_USAGE, "option %.*s is not known; see %s%s%s --help", (int)length,
+                    text, args->program->name, args->command->name ? " " : "",
+                    args->command->name ? args->command->name : "");
   const char *value = NULL;
   if (option->value && text[length] == '=')
     value = text + length + 1;
@@ -128,8 +129,9 @@ static neo_status parse(neo_ctx *ctx, cli_args *args, int first) {
   }
   if (args->n_arguments < args->command->min_arguments ||
       args->n_arguments > args->command->max_arguments)
-    return neo_fail(ctx, NEO_USAGE, "usage: %s %s %s [options]; see --help", args->program->name,
-                    args->command->name ? args->command->name : "", args->command->arguments);
+    return neo_fail(ctx, NEO_USAGE, "usage: %s%s%s%s%s [options]; see --help", args->program->name,
+                    args->command->name ? " " : "", args->command->name ? args->command->name : "",
+                    args->command->arguments[0] ? " " : "", args->command->arguments);
   return NEO_OK;
 }
 
@@ -187,9 +189,17 @@ static bool asks_for_help(int argc, char **argv) {
   return false;
 }
 
+/* What was said must have arrived. ferror: of what did not fit into the buffer. */
+static neo_status finish_output(const cli_program *program, neo_status status) {
+  if ((fflush(stdout) == 0 && !ferror(stdout)) || status != NEO_OK)
+    return status;
+  fprintf(stderr, "%s: standard output cannot be written\n", program->name);
+  return NEO_IO;
+}
+
 int cli_main(const cli_program *program, int argc, char **argv) {
   if (special(program, argc, argv))
-    return NEO_OK;
+    return finish_output(program, NEO_OK);
   neo_ctx ctx;
   neo_ctx_init(&ctx, 1);
   ctx.log = log_to_stderr;
@@ -198,7 +208,7 @@ int cli_main(const cli_program *program, int argc, char **argv) {
   if (asks_for_help(argc, argv)) {
     int first = 1;
     cli_print_help(stdout, program, find_command(program, argc, argv, &first));
-    return NEO_OK;
+    return finish_output(program, NEO_OK);
   }
   status = cli_parse(&ctx, &args);
   if (status == NEO_OK)
@@ -206,9 +216,5 @@ int cli_main(const cli_program *program, int argc, char **argv) {
   if (status != NEO_OK)
     fprintf(stderr, "%s: %s\n", program->name,
             ctx.message[0] ? ctx.message : neo_status_name(status));
-  if (fflush(stdout) != 0 && status == NEO_OK) {
-    fprintf(stderr, "%s: standard output cannot be written\n", program->name);
-    status = NEO_IO;
-  }
-  return status;
+  return finish_output(program, status);
 }

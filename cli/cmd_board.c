@@ -103,6 +103,16 @@ static void log_to_stdout(void *self, neo_log_level level, const char *text) {
   }
 }
 
+/* Questions about a board are for those who asked for one and got no answer. */
+static const char *advice(const cli_args *args, neo_status status, const char *of_hop) {
+  const char *measure = cli_value(args, "--measure", "local");
+  if (status == NEO_UNSUPPORTED && strcmp(measure, "local") == 0)
+    return "--measure rpc://HOST:PORT?key-file=FILE for boards, emulated:ARCH or wine here";
+  if (status == NEO_USAGE && strncmp(measure, "rpc:", 4) == 0)
+    return "--measure rpc://HOST:PORT?key-file=FILE is its form";
+  return of_hop;
+}
+
 neo_status cli_doctor(neo_ctx *ctx, const cli_args *args) {
   static const struct {
     const char *name, *advice;
@@ -128,7 +138,8 @@ neo_status cli_doctor(neo_ctx *ctx, const cli_args *args) {
     if (status == NEO_OK)
       printf("ok     %-10s%s (%.0f ms)\n", hops[h].name, d.detail, ms);
     else
-      printf("FAILED %-10s%s\n       %s\n", hops[h].name, ctx->message, hops[h].advice);
+      printf("FAILED %-10s%s\n       %s\n", hops[h].name, ctx->message,
+             advice(args, status, hops[h].advice));
     fflush(stdout);
   }
   neo_measurer_close(d.measurer);
@@ -261,6 +272,18 @@ static neo_status find_agent(neo_ctx *ctx, const cli_args *args, neo_arena *aren
                         *out);
 }
 
+/* An agent without it would be started, and end, where nobody sees its message. */
+static neo_status check_port(neo_ctx *ctx, const char *address) {
+  const char *colon = strrchr(address, ':');
+  neo_scan scan;
+  int64_t port = 0;
+  neo_scan_init(&scan, colon ? colon + 1 : "");
+  if (!colon || colon == address || !neo_scan_int(&scan, &port) || !neo_scan_end(&scan) ||
+      port < 1 || port > 65535)
+    return neo_fail(ctx, NEO_USAGE, "--connect %s: write HOST:PORT, e.g. desk:9190", address);
+  return NEO_OK;
+}
+
 neo_status cli_board_install(neo_ctx *ctx, const cli_args *args) {
   install_steps steps = {0};
   const char *host = args->argument[0], *board = NULL;
@@ -271,6 +294,7 @@ neo_status cli_board_install(neo_ctx *ctx, const cli_args *args) {
     return neo_fail(ctx, NEO_USAGE, "--via %s: ssh or adb", via);
   NEO_TRY(check_word(ctx, "the board's host", host));
   NEO_TRY(check_word(ctx, "--connect", address));
+  NEO_TRY(check_port(ctx, address));
   NEO_TRY(check_word(ctx, "--name", name));
   NEO_TRY(check_word(ctx, "--key-file", key));
   if (!neo_net_name_ok(name))

@@ -161,10 +161,26 @@ static neo_status print_tasks(neo_ctx *ctx, const cli_args *args, const neo_proj
   return status;
 }
 
+/* What only a model or only an artifact can show is not passed over in silence. */
+static neo_status refuse_options(neo_ctx *ctx, const cli_args *args, bool artifact) {
+  static const char *const of_models[] = {"--tasks", "--passes", "--space"};
+  for (int k = 0; artifact && k < NEO_COUNT(of_models); k++)
+    if (cli_has(args, of_models[k]))
+      return neo_fail(ctx, NEO_USAGE, "%s is of a model; %s is an artifact: --schedule shows its",
+                      of_models[k], args->argument[0]);
+  if (!artifact && cli_has(args, "--schedule"))
+    return neo_fail(ctx, NEO_USAGE,
+                    "--schedule is of an artifact that `neo compile` made; --space shows what a "
+                    "model's tasks may have");
+  return NEO_OK;
+}
+
 neo_status cli_inspect(neo_ctx *ctx, const cli_args *args) {
   char meta[1100];
   snprintf(meta, sizeof meta, "%s/compiled.meta", args->argument[0]);
-  if (neo_file_exists(meta))
+  bool artifact = neo_file_exists(meta);
+  NEO_TRY(refuse_options(ctx, args, artifact));
+  if (artifact)
     return inspect_artifact(ctx, args, args->argument[0]);
   neo_arena arena;
   neo_arena_init(&arena);

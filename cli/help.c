@@ -20,8 +20,8 @@ static void print_lines(FILE *out, const char *text, const char *indent) {
 }
 
 static void print_command(FILE *out, const cli_program *program, const cli_command *command) {
-  fprintf(out, "usage: %s%s%s %s [options]\n\n", program->name, command->name ? " " : "",
-          command->name ? command->name : "", command->arguments);
+  fprintf(out, "usage: %s%s%s%s%s [options]\n\n", program->name, command->name ? " " : "",
+          command->name ? command->name : "", command->arguments[0] ? " " : "", command->arguments);
   print_lines(out, command->about, "");
   if (command->options->name)
     fprintf(out, "\noptions:\n");

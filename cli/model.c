@@ -196,7 +196,8 @@ static neo_status default_path(neo_ctx *ctx, char *out, size_t size, bool create
     snprintf(dir, sizeof dir, "%s/.local/share/neo", home);
   else
     return neo_fail(ctx, NEO_USAGE,
-                    "neither HOME nor XDG_DATA_HOME is set: name the database with --db PATH");
+                    "neither HOME nor XDG_DATA_HOME is set: name the database with --db PATH (for "
+                    "`neo compile` without records: --db none)");
   if (create)
     NEO_TRY(neo_dir_create(ctx, dir));
   snprintf(out, size, "%s/tuning.db", dir);
@@ -206,6 +207,7 @@ static neo_status default_path(neo_ctx *ctx, char *out, size_t size, bool create
 neo_status cli_database(neo_ctx *ctx, const cli_args *args, bool read_only, neo_db **out) {
   const char *url = cli_value(args, "--db", NULL), *environment = getenv("NEO_DB");
   char path[512];
+  bool given = url != NULL;
   *out = NULL;
   if (!url && environment && environment[0])
     url = environment;
@@ -217,6 +219,12 @@ neo_status cli_database(neo_ctx *ctx, const cli_args *args, bool read_only, neo_
       return NEO_OK;
     url = path;
   }
+  const char *file = strncmp(url, "sqlite:", 7) == 0 ? url + 7 : url;
+  if (read_only && !strstr(file, "://") && !neo_file_exists(file))
+    return neo_fail(ctx, NEO_UNREACHABLE,
+                    "database %s: there is no such file%s; neo-tune makes it, --db none does "
+                    "without records",
+                    file, given ? "" : " ($NEO_DB names it)");
   return neo_db_open(ctx, url, read_only, out);
 }
 

@@ -78,7 +78,11 @@ static const cli_command neo_commands[] = {
      "in it that is\nunsupported (exit code 4); sizes that are not given are taken as 1.",
      "neo inspect resnet50.onnx --tasks\nneo inspect out/ --schedule", 1, 1, inspect_options,
      cli_inspect},
-    {"targets", "", "devices to compile for", "Lists the devices by name, this machine first.",
+    {"targets", "", "devices to compile for",
+     "Lists the devices by name, this machine first. Any x86-64 name (host, too) with -windows "
+     "behind "
+     "it is that\nprocessor under Windows, any 64-bit Arm name with -android behind it under "
+     "Android.",
      "neo targets --json", 0, 0, targets_options, cli_targets},
     {"board-install", "HOST", "bring the agent to a board",
      "Prints the steps that copy neo-board and a key to a board, by ssh or adb, and start it "

@@ -390,6 +390,15 @@ static void remove_stale(neo_ctx *ctx, const char *fresh) {
     closedir(d);
 }
 
+neo_status neo_artifact_check_output(neo_ctx *ctx, const char *dir) {
+  char fresh[PATH_SIZE];
+  bool exists = false;
+  NEO_TRY(sibling(ctx, dir, fresh));
+  NEO_TRY(check_replaceable(ctx, dir, &exists));
+  NEO_TRY(neo_dir_create(ctx, fresh));
+  return neo_dir_remove(ctx, fresh);
+}
+
 neo_status neo_artifact_write(neo_ctx *ctx, const char *dir, const neo_target *target,
                               const neo_artifact *artifact) {
   char fresh[PATH_SIZE];

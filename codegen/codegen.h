@@ -59,6 +59,8 @@ typedef struct neo_artifact {
  * Never half an artifact under the final name. */
 neo_status neo_artifact_write(neo_ctx *ctx, const char *dir, const neo_target *target,
                               const neo_artifact *artifact);
+/* Whether an artifact may get the name `dir`: asked before minutes go into making it. */
+neo_status neo_artifact_check_output(neo_ctx *ctx, const char *dir);
 /* crc-checked header bytes for compiled.params are written by neo_artifact_write. */
 
 #endif

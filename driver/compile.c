@@ -142,6 +142,7 @@ neo_status neo_compile_family(neo_ctx *ctx, const neo_family *family, neo_db *db
   NEO_TRY(neo_codegen_choose(ctx, options->codegen, &project->target, &codegen));
   if (options->sources && strcmp(codegen->name, "c") != 0)
     return neo_fail(ctx, NEO_USAGE, "sources are C: say --codegen c --sources");
+  NEO_TRY(neo_artifact_check_output(ctx, options->output));
   neo_cores cores;
   NEO_TRY(neo_cores_detect(ctx, NULL, &cores));
   neo_built *built = calloc((size_t)project->n_tasks + 1, sizeof *built);

@@ -22,6 +22,7 @@
 neo_status neo_tuner_init(neo_ctx *ctx, neo_tuner *tuner, const neo_project *project, neo_db *db,
                           uint64_t seed, const char *strategy) {
   memset(tuner, 0, sizeof *tuner);
+  NEO_TRY(neo_search_check_strategy(ctx, strategy));
   tuner->project = project;
   tuner->db = db;
   tuner->seed = seed;

@@ -163,6 +163,25 @@ static int set_zeros(neo_rt_session *session, const neo_rt_tensor_info *info) {
   return code ? fail(code, info->name, error.text) : 0;
 }
 
+/* An argument that is neither an option nor NAME=FILE of an input would change nothing. */
+static int check_arguments(neo_rt_model *model, int argc, char **argv) {
+  for (int k = 2; k < argc; k++) {
+    int known = strcmp(argv[k], "-o") == 0 || strcmp(argv[k], "-n") == 0;
+    k += known;
+    for (int i = 0; i < neo_rt_inputs(model) && !known; i++) {
+      const char *name = neo_rt_input_info(model, i)->name;
+      known = strncmp(argv[k], name, strlen(name)) == 0 && argv[k][strlen(name)] == '=';
+    }
+    if (known)
+      continue;
+    fail(NEO_RT_USAGE, argv[k], "neither an option nor NAME=FILE.npy of an input; inputs are:");
+    for (int i = 0; i < neo_rt_inputs(model); i++)
+      fprintf(stderr, "  %s\n", neo_rt_input_info(model, i)->name);
+    return NEO_RT_USAGE;
+  }
+  return 0;
+}
+
 static int set_inputs(neo_rt_model *model, neo_rt_session *session, int argc, char **argv) {
   for (int i = 0; i < neo_rt_inputs(model); i++) {
     const neo_rt_tensor_info *info = neo_rt_input_info(model, i);
@@ -209,7 +228,9 @@ static int run(neo_rt_model *model, neo_rt_session *session, int argc, char **ar
   neo_rt_error error = {0};
   const char *times = value_of(argc, argv, "-n");
   long runs = times ? strtol(times, NULL, 10) : 0;
-  int code = set_inputs(model, session, argc, argv);
+  int code = check_arguments(model, argc, argv);
+  if (!code)
+    code = set_inputs(model, session, argc, argv);
   if (!code && neo_rt_run(session, &error))
     code = fail(error.code, argv[1], error.text);
   double start = now_ms();

@@ -40,6 +40,25 @@ static int read_argument(int argc, char **argv, const char *name, void *data, si
   return 0;
 }
 
+/* An argument that names no input would change nothing. */
+static int check_arguments(neo_rt_model *model, int argc, char **argv) {
+  for (int k = 2; k < argc; k++) {
+    int known = strcmp(argv[k], "-o") == 0;
+    k += known;
+    for (int i = 0; i < neo_rt_inputs(model) && !known; i++) {
+      const char *name = neo_rt_input_info(model, i)->name;
+      known = strncmp(argv[k], name, strlen(name)) == 0 && argv[k][strlen(name)] == '=';
+    }
+    if (known)
+      continue;
+    fprintf(stderr, "run_model: %s: no NAME=FILE of an input; inputs are:\n", argv[k]);
+    for (int i = 0; i < neo_rt_inputs(model); i++)
+      fprintf(stderr, "  %s\n", neo_rt_input_info(model, i)->name);
+    return NEO_RT_USAGE;
+  }
+  return 0;
+}
+
 static int set_inputs(neo_rt_model *model, neo_rt_session *session, int argc, char **argv) {
   neo_rt_error error;
   for (int i = 0; i < neo_rt_inputs(model); i++) {
@@ -89,7 +108,9 @@ static int write_output(neo_rt_session *session, int i, const char *prefix) {
 
 static int run(neo_rt_model *model, neo_rt_session *session, int argc, char **argv) {
   neo_rt_error error;
-  int code = set_inputs(model, session, argc, argv);
+  int code = check_arguments(model, argc, argv);
+  if (!code)
+    code = set_inputs(model, session, argc, argv);
   if (code)
     return code;
   struct timespec start, end;
@@ -110,7 +131,7 @@ static int run(neo_rt_model *model, neo_rt_session *session, int argc, char **ar
 }
 
 int main(int argc, char **argv) {
-  if (argc < 2) {
+  if (argc < 2 || argv[1][0] == '-') {
     fprintf(stderr, "usage: run_model DIR [NAME=FILE ...] [-o PREFIX]\n");
     return NEO_RT_USAGE;
   }

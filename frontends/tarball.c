@@ -151,7 +151,8 @@ static void find_below(finder *f, const char *path, int depth) {
   if (f->is_model(f->self, path)) {
     if (f->found++ == 0)
       snprintf(f->path, 1024, "%s", path);
-    neo_buf_printf(&f->list, "%s%s", f->list.size ? ", " : "", path + f->root);
+    neo_buf_printf(&f->list, "%s%s", f->list.size ? ", " : "",
+                   path + f->root + (path[f->root] == '/'));
     return;
   }
   int n = depth < MAX_DEPTH && neo_dir_exists(path) ? scandir(path, &entry, visible, alphasort) : 0;
@@ -171,10 +172,11 @@ neo_status neo_tarball_find(neo_ctx *ctx, const char *archive, const char *folde
   find_below(&f, folder, 0);
   neo_status status = NEO_OK;
   if (f.found != 1)
-    status = neo_fail(ctx, NEO_BAD_INPUT, "%s: %s%.600s", archive,
-                      f.found ? "holds more than one model, unpack it and name one: "
-                              : "holds no model in a format that Neo reads",
-                      f.list.data ? f.list.data : "");
+    status = neo_fail(
+        ctx, NEO_BAD_INPUT, "%s: %s%.600s", archive,
+        f.found ? "holds more than one model; name one of them (of an archive: unpack it): "
+                : "holds no model in a format that Neo reads",
+        f.list.data ? f.list.data : "");
   neo_buf_fini(&f.list);
   return status;
 }

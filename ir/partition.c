@@ -269,11 +269,25 @@ static void add_te_args(partitioner *p, neo_group *group, const int *value, cons
   }
 }
 
+/* Kernels are made for loops that run at least once. */
+static neo_status refuse_empty(const partitioner *p, int id, const neo_te *te) {
+  const neo_node *node = &p->graph->node[id];
+  for (int k = 0; k < te->n_buffers; k++)
+    for (int d = 0; d < te->buffer[k].shape.rank; d++)
+      if (te->buffer[k].shape.dim[d] == 0)
+        return neo_fail(p->ctx, NEO_UNSUPPORTED,
+                        "node '%s' (%s): dimension %d of a tensor is 0: there is no code for empty "
+                        "tensors",
+                        node->name, node->op->name, d);
+  return NEO_OK;
+}
+
 static neo_status te_group(partitioner *p, int id) {
   region *r = &p->work[0];
   int order[NEO_TE_MAX_BUFFERS];
   const neo_node *node = &p->graph->node[id];
   NEO_TRY(lower_node(p, id, &r->te, r->value));
+  NEO_TRY(refuse_empty(p, id, &r->te));
   r->node[0] = id;
   r->n = 1;
   if (strchr("ecm", node->op->fuse) && node->n_outputs == 1)

@@ -51,6 +51,9 @@ int neo_te_ranges(const neo_te_block *block, neo_range *range) {
 int64_t neo_te_volume(const neo_te_block *block) {
   const int64_t limit = INT64_C(1) << 62;
   int64_t v = 1;
+  for (int k = 0; k < block->n_spatial + block->n_reduce; k++)
+    if (block->extent[k] == 0)
+      return 0;
   for (int k = 0; k < block->n_spatial + block->n_reduce; k++) {
     if (v > limit / block->extent[k])
       return limit;

@@ -375,7 +375,9 @@ static neo_status local_open(neo_ctx *ctx, const char *rest, const neo_target *t
   (void)rest;
   if (!neo_target_runs_here(target))
     return neo_fail(ctx, NEO_UNSUPPORTED,
-                    "this machine cannot run code for the target: measure on a board that can");
+                    "this machine cannot run code for %s: measure where that runs, with --measure "
+                    "(`neo-tune --help`)",
+                    target->arch);
   return neo_local_open(ctx, NULL, NULL, target, options, out);
 }
 

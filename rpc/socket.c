@@ -8,11 +8,19 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 enum { BACKLOG = 64, MAX_HOST = 256 };
+
+/* getaddrinfo takes 99999 for 34463. */
+static bool is_port(const char *text) {
+  size_t n = strspn(text, "0123456789");
+  long port = n > 0 && n <= 5 && !text[n] ? strtol(text, NULL, 10) : -1;
+  return port >= 0 && port <= UINT16_MAX;
+}
 
 static neo_status split(neo_ctx *ctx, const char *address, char host[MAX_HOST], const char **port) {
   const char *colon = strrchr(address, ':');
@@ -22,6 +30,9 @@ static neo_status split(neo_ctx *ctx, const char *address, char host[MAX_HOST], 
   length -= bracketed ? 2 : 0;
   if (!colon || !colon[1] || length == 0 || length >= MAX_HOST)
     return neo_fail(ctx, NEO_USAGE, "'%s' is no address: HOST:PORT is expected", address);
+  if (!is_port(colon + 1))
+    return neo_fail(ctx, NEO_USAGE, "address '%s': '%s' is no port: 0 to %d is expected", address,
+                    colon + 1, UINT16_MAX);
   memcpy(host, name, length);
   host[length] = '\0';
   *port = colon + 1;

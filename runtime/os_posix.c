@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -11,17 +12,58 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "runtime/cpu.h"
+
 _Static_assert(sizeof(cpu_set_t) <= sizeof(((neo_os_affinity *)0)->set), "a set of cpus fits");
 
 const char neo_os_library_name[] = "compiled.so";
+
+/* Where an ELF file names a processor that is known and not this one: its name. dlopen says "No
+ * such file or directory" then. */
+static const char *other_processor(const ElfW(Ehdr) * head) {
+  static const struct {
+    int machine;
+    const char *arch;
+  } rows[] = {
+      {EM_X86_64, "x86_64"}, {EM_AARCH64, "aarch64"}, {EM_ARM, "armv7"}, {EM_RISCV, "riscv64"}};
+  const char *theirs = NULL;
+  bool known = false;
+  for (int k = 0; k < NEO_COUNT(rows); k++) {
+    if (head->e_machine == rows[k].machine)
+      theirs = rows[k].arch;
+    known = known || strcmp(rows[k].arch, neo_cpu_arch()) == 0;
+  }
+  return known && theirs && strcmp(theirs, neo_cpu_arch()) != 0 ? theirs : NULL;
+}
+
+/* What would end in SIGBUS or in a message that says something else. A copy that was cut off lacks
+ * pages; linkers put the section headers last. What is no ELF file at all is left to dlopen. */
+static neo_status check_library(neo_ctx *ctx, const char *path) {
+  ElfW(Ehdr) head;
+  struct stat info;
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0)
+    return neo_fail(ctx, NEO_IO, "%s: %s", path, strerror(errno));
+  bool elf = fstat(fd, &info) == 0 && read(fd, &head, sizeof(head)) == (ssize_t)sizeof(head) &&
+             memcmp(head.e_ident, ELFMAG, SELFMAG) == 0;
+  close(fd);
+  const char *other = elf ? other_processor(&head) : NULL;
+  if (other)
+    return neo_fail(ctx, NEO_UNSUPPORTED, "%s: compiled for %s, this machine is %s", path, other,
+                    neo_cpu_arch());
+  uint64_t headers = (uint64_t)head.e_shnum * head.e_shentsize;
+  if (elf && (head.e_shoff > (uint64_t)info.st_size ||
+              headers > (uint64_t)info.st_size - (uint64_t)head.e_shoff))
+    return neo_fail(ctx, NEO_BAD_INPUT, "%s: its end is missing: copy or compile it again", path);
+  return NEO_OK;
+}
 
 neo_status neo_os_library_open(neo_ctx *ctx, const char *path, void **out) {
   char here[4096]; /* dlopen searches names without a slash */
   int n = snprintf(here, sizeof(here), "%s%s", strchr(path, '/') ? "" : "./", path);
   if (n < 0 || (size_t)n >= sizeof(here))
     return neo_fail(ctx, NEO_USAGE, "artifact: path is longer than %zu bytes", sizeof(here) - 1);
-  if (access(here, R_OK) != 0)
-    return neo_fail(ctx, NEO_IO, "%s: %s", path, strerror(errno));
+  NEO_TRY(check_library(ctx, path));
   void *library = dlopen(here, RTLD_NOW | RTLD_LOCAL);
   if (!library) {
     const char *why = dlerror();

@@ -142,6 +142,10 @@ static const neo_strategy *find_strategy(neo_ctx *ctx, const char *name) {
   return NULL;
 }
 
+neo_status neo_search_check_strategy(neo_ctx *ctx, const char *name) {
+  return find_strategy(ctx, name) ? NEO_OK : NEO_USAGE;
+}
+
 neo_status neo_search_create(neo_ctx *ctx, const neo_space *space,
                              const neo_search_options *options, neo_search **out) {
   const neo_strategy *strategy = find_strategy(ctx, options->strategy);

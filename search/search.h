@@ -74,6 +74,8 @@ typedef struct neo_search_options {
   int group;            /* this task's number in the model */
 } neo_search_options;
 
+/* Whether there is a strategy of that name; NULL is the default. */
+neo_status neo_search_check_strategy(neo_ctx *ctx, const char *name);
 neo_status neo_search_create(neo_ctx *ctx, const neo_space *space,
                              const neo_search_options *options, neo_search **out);
 void neo_search_destroy(neo_search *search);

@@ -4,7 +4,8 @@
  * the process; so every write of Neo goes through neo_file_write.
  *
  * Design: write to PATH.tmp.PID, fsync, rename, fsync the directory. A crash leaves at most the
- * temporary file, never a torn one under the final name. */
+ * temporary file, never a torn one under the final name. What is no regular file is written into.
+ */
 #include "base/host.h"
 
 #include <errno.h>
@@ -110,8 +111,30 @@ static void sync_parent(const char *path) {
   close(fd);
 }
 
+/* A device or a pipe: a rename would put a file in its place. */
+static bool is_special(const char *path) {
+  struct stat info;
+  return stat(path, &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode);
+}
+
+static neo_status write_into(neo_ctx *ctx, const char *path, const void *data, size_t size) {
+  int fd = open(path, O_WRONLY | O_CLOEXEC);
+  if (fd < 0)
+    return fail_errno(ctx, path, "open");
+  bool written = write_all(fd, data, size);
+  int error = errno;
+  if (close(fd) != 0 && written) {
+    written = false;
+    error = errno;
+  }
+  errno = error;
+  return written ? NEO_OK : fail_errno(ctx, path, "write");
+}
+
 neo_status neo_file_write(neo_ctx *ctx, const char *path, const void *data, size_t size) {
   char temp[PATH_MAX];
+  if (is_special(path))
+    return write_into(ctx, path, data, size);
   int length = snprintf(temp, sizeof(temp), "%s.tmp.%ld", path, (long)getpid());
   if (length < 0 || (size_t)length >= sizeof(temp))
     return neo_fail(ctx, NEO_IO, "%.80s...: path is longer than %d bytes", path, PATH_MAX);

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,6 +82,33 @@ static void test_failed_write_leaves_the_old_file(void **state) {
   assert_int_equal(status, 0);
   expect_content(in_dir("a"), "old");
   assert_int_equal(count_entries(), 1);
+}
+
+/* A pipe, behind a link, as /dev/stdout is: written into; a file that took its name would harm. */
+static void test_what_is_no_file_is_written_into(void **state) {
+  (void)state;
+  char pipe_path[512], got[8] = "";
+  struct stat info;
+  snprintf(pipe_path, sizeof(pipe_path), "%s/pipe", dir);
+  assert_int_equal(mkfifo(pipe_path, 0600), 0);
+  assert_int_equal(symlink(pipe_path, in_dir("link")), 0);
+  int fd = open(pipe_path, O_RDONLY | O_NONBLOCK);
+  assert_true(fd >= 0);
+  assert_int_equal(neo_file_write(&ctx, in_dir("link"), "text", 4), NEO_OK);
+  assert_int_equal(read(fd, got, sizeof(got)), 4);
+  assert_string_equal(got, "text");
+  close(fd);
+  assert_int_equal(lstat(pipe_path, &info), 0);
+  assert_true(S_ISFIFO(info.st_mode));
+  assert_int_equal(lstat(in_dir("link"), &info), 0);
+  assert_true(S_ISLNK(info.st_mode));
+  assert_int_equal(symlink("/dev/full", in_dir("full")), 0);
+  assert_int_equal(neo_file_write(&ctx, in_dir("full"), "text", 4), NEO_IO);
+  assert_non_null(strstr(ctx.message, "/full: cannot write: No space"));
+  assert_int_equal(lstat(in_dir("full"), &info), 0);
+  assert_true(S_ISLNK(info.st_mode));
+  assert_int_equal(count_entries(), 3);
+  neo_ctx_clear(&ctx);
 }
 
 static void expect_failure(neo_status got, neo_status wanted, const char *named) {
@@ -207,6 +235,7 @@ static void test_json_quote_is_always_valid(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       WITH_DIR(test_write_then_read),
+      WITH_DIR(test_what_is_no_file_is_written_into),
       WITH_DIR(test_failed_write_leaves_the_old_file),
       WITH_DIR(test_errors_name_the_path),
       WITH_DIR(test_directories),

@@ -188,6 +188,45 @@ def exit_codes(d):
     check(not os.path.exists(d("no")), "an artifact appeared")
 
 
+def refused_early(d):
+    """Said at once and by name: what would else fail late, in silence, or with a signal."""
+    model = ["neo", "compile", MODEL, "--input", "x=1,1,28,28", "--threads", "1"]
+    os.mkdir(d("mine"))
+    write(d("mine", "letter"), b"kept")
+    art = d("art")
+    run(*model, "--db", "none", "-o", art)
+    size = os.path.getsize(art + "/compiled.so")
+    shutil.copytree(art, d("cut"))
+    os.truncate(d("cut", "compiled.so"), size - 1)
+    shutil.copytree(art, d("short"))
+    os.truncate(d("short", "compiled.so"), 1000)
+    run(*model, "--db", "none", "--target", "cortex-a72", "-o", d("arm"))
+    tune = ["neo-tune", MODEL, *ONE, "--db", d("t.db"), "--measure", "simulated:", "--trials", "1"]
+    for code, text, argv in [
+            (4, "empty tensors", [*model[:3], "--input", "x=0,1,28,28", "--db", "none", "-o", d("no")]),
+            (6, "--db none", [*model, "--db", d("absent.db"), "-o", d("no")]),
+            (6, "absent.db", ["neo-tune", "runs", "--db", d("absent.db")]),
+            (2, "letter", [*model, "--db", "none", "-o", d("mine")]),
+            (2, "no strategy 'guess'", [*tune, "--strategy", "guess"]),
+            (2, "'99999' is no port", ["neo-tune", MODEL, *ONE, "--db", d("t.db"), "--measure", "rpc://127.0.0.1:99999"]),
+            (2, "HOST:PORT", ["neo", "board-install", "pi@pi4", "--name", "b", "--key-file", d("key"), "--connect", "desk"]),
+            (2, "--space", ["neo", "inspect", MODEL, "--schedule"]), (2, "--tasks", ["neo", "inspect", art, "--tasks"]),
+            (3, "its end is missing", ["neo", "run", d("cut")]), (3, "its end is missing", ["neo", "run", d("short")]),
+            (4, "compiled for aarch64, this machine is x86_64", ["neo", "run", d("arm")]),
+            (2, "inputs are:", ["run_model", art, "y=" + MODEL]), (2, "inputs are:", ["neo-run", art, "y=" + MODEL])]:
+        if "aarch64" in text and os.uname().machine != "x86_64":
+            skip("the artifact of another processor is one of this machine here")
+            continue
+        out, err = run(*argv, expect=code)
+        check(text in err and "\nschedule" not in "\n" + out, f"{argv}: {text} is not said (at once): {out}{err}")
+    check(not os.path.exists(d("no")) and os.listdir(d("mine")) == ["letter"], "an artifact appeared")
+    check(not os.path.exists(d("key")) and not os.path.exists(d("absent.db")), "a key or a database appeared")
+    out, _ = run("neo-tune", "runs", "--db", d("t.db"))
+    check(out == "", "a run that never began is listed: " + out)
+    _, err = run(*model, "-o", d("no"), expect=6, env=dict(os.environ, NEO_DB=d("absent.db")))
+    check("$NEO_DB" in err, "where the name came from is not said: " + err)
+
+
 def shell(d):
     for name in ("neo", "neo-tune"):
         completion, _ = run(name, "--completion")
@@ -205,7 +244,7 @@ def shell(d):
 
 
 def main():
-    for part in (targets_as_json, exit_codes, odd_names, shapes, threads, interrupted, shell):
+    for part in (targets_as_json, exit_codes, refused_early, cost_model, odd_names, shapes, threads, interrupted, shell):
         with Scratch() as d:
             part(d)
         print(part.__name__, "ok", flush=True)

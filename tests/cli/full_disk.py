@@ -88,8 +88,10 @@ def no_permission(d):
 
 def full_output():
     with open("/dev/full", "wb") as full:
-        done = subprocess.run([program("neo"), "targets"], stdout=full, stderr=subprocess.PIPE, text=True)
-    check(done.returncode == 8 and "standard output" in done.stderr, f"/dev/full: {done.returncode} {done.stderr}")
+        for words in (["targets"], ["targets", "--json"], ["--help"], ["compile", "--help"]):
+            done = subprocess.run([program("neo"), *words], stdout=full, stderr=subprocess.PIPE, text=True)
+            check(done.returncode == 8 and "standard output" in done.stderr,
+                  f"{words} to /dev/full: {done.returncode} {done.stderr}")
 
 
 def main():
