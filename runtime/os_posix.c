@@ -43,7 +43,8 @@ static neo_status check_library(neo_ctx *ctx, const char *path) {
   struct stat info;
   int fd = open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0)
-    return neo_fail(ctx, NEO_IO, "%s: %s", path, strerror(errno));
+    return neo_fail(ctx, NEO_IO, "%s: %s%s", path, strerror(errno),
+                    errno == ENOENT ? ": no artifact for this system is there" : "");
   bool elf = fstat(fd, &info) == 0 && read(fd, &head, sizeof(head)) == (ssize_t)sizeof(head) &&
              memcmp(head.e_ident, ELFMAG, SELFMAG) == 0;
   close(fd);

@@ -66,6 +66,8 @@ def inspect_all(d):
             kind = meta.get("format", "tensorflow")
             if kind == "tensorflow":
                 kind = "tf_savedmodel" if file == "saved_model" else "tf_graphdef"
+            elif kind == "keras":
+                kind = "keras_h5" if file.endswith(".h5") else "keras_v3"
             seen.add(kind)
             check(got["format"] == FORMATS[kind], f"{name}: read as {got['format']}")
             check(got["unsupported"] == [], f"{name}: {got['unsupported']}")
@@ -115,7 +117,7 @@ def two_models(d):
     for k in (1, 2):
         shutil.copytree(d("one", "xgboost-softmax"), d("two", str(k)))
     _, err = run("neo", "compile", d("two"), "-o", d("no"), "--db", "none", expect=3)
-    check("more than one model" in err and "/1/export" in err and "/2/export" in err, err)
+    check("more than one model" in err and " 1/export" in err and " 2/export" in err, err)
     os.makedirs(d("empty"))
     _, err = run("neo", "compile", d("empty"), "-o", d("no"), "--db", "none", expect=3)
     check("holds no model" in err, err)

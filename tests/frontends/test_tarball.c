@@ -108,7 +108,7 @@ static void none_or_two_models(void **state) {
   pack(1, members);
   expect(NEO_BAD_INPUT, "no model", NULL);
   pack(3, members);
-  expect(NEO_BAD_INPUT, "/a.onnx, /b.onnx", NULL);
+  expect(NEO_BAD_INPUT, "it): a.onnx, b.onnx", NULL);
 }
 
 static void hostile_archives(void **state) {
