@@ -305,12 +305,15 @@ static neo_status write_files(neo_ctx *ctx, const char *dir, const neo_target *t
   return write_part(ctx, dir, "compiled.meta", artifact->meta, strlen(artifact->meta));
 }
 
+/* An artifact's file, or what neo_file_write left of one when it was killed. */
 static bool is_ours(const char *name) {
   if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
     return true;
-  for (int k = 0; k < NEO_COUNT(file_names); k++)
-    if (strcmp(name, file_names[k]) == 0)
+  for (int k = 0; k < NEO_COUNT(file_names); k++) {
+    size_t n = strlen(file_names[k]);
+    if (strncmp(name, file_names[k], n) == 0 && (!name[n] || strncmp(name + n, ".tmp.", 5) == 0))
       return true;
+  }
   return false;
 }
 

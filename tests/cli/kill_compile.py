@@ -43,6 +43,10 @@ def main():
             check(sorted(os.listdir(d("artifact"))) == FILES, f"half an artifact: {os.listdir(d('artifact'))}")
             got = output_of(d)
             check(all(abs(a - b) <= 3e-3 + 1e-3 * abs(b) for a, b in zip(got, want)), "the artifact is wrong")
+        dead = subprocess.Popen(["true"])
+        dead.wait()
+        os.mkdir(d(f"artifact.tmp.{dead.pid}"))  # killed while a file was being written
+        write(d(f"artifact.tmp.{dead.pid}", f"compiled.so.tmp.{dead.pid}"), b"half")
         subprocess.run(command(d, 2), check=True)
         check(sorted(os.listdir(d("artifact"))) == FILES, "no artifact at the end")
         left = [name for name in os.listdir(d()) if name.startswith("artifact.tmp.")]
