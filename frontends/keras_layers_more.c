@@ -158,9 +158,9 @@ void keras_discretization(keras_call *c) {
 /* The place of an integer in the vocabulary, behind the mask's and those of the unknown ones. */
 void keras_integer_lookup(keras_call *c) {
   neo_emitter *e = c->im->e;
-  double *entry = neo_arena_alloc(c->im->arena, sizeof *entry * MAX_ENTRIES);
   int64_t *key = neo_arena_alloc(c->im->arena, sizeof *key * MAX_ENTRIES), last = -1;
-  int n = numbers_of(json_object_get(c->config, "vocabulary"), entry, MAX_ENTRIES);
+  const json_t *entries = json_object_get(c->config, "vocabulary");
+  int n = json_array_size(entries) <= MAX_ENTRIES ? (int)json_array_size(entries) : -1;
   bool masked = json_is_integer(json_object_get(c->config, "mask_token"));
   if (n < 1 || keras_int(c, "num_oov_indices", 1) != 1 || keras_bool(c, "invert", false) ||
       strcmp(keras_text(c, "output_mode", "int"), "int") != 0) {
@@ -168,8 +168,14 @@ void keras_integer_lookup(keras_call *c) {
                          "invert or output_mode");
     return;
   }
-  for (int i = 0; i < n; i++)
-    key[i] = (int64_t)entry[i];
+  for (int i = 0; i < n; i++) {
+    const json_t *entry = json_array_get(entries, (size_t)i);
+    if (!json_is_integer(entry)) {
+      keras_unsupported(c, "a vocabulary of other things than integers");
+      return;
+    }
+    key[i] = json_integer_value(entry);
+  }
   int x = neo_emit_cast(e, c->input[0].value, NEO_I64);
   int wide = neo_emit_binary(e, "unsqueeze", x, neo_emit_ints(e, 1, &last));
   int hit = neo_emit_cast(e, neo_emit_binary(e, "equal", wide, neo_emit_ints(e, n, key)), NEO_I64);

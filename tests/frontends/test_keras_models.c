@@ -3,13 +3,15 @@
 #include "tests/frontends/stored_case.h"
 
 static const char *const cases[] = {
-    "h5_lstm_text_k2",   "h5_mnist_cnn_tf1",  "h5_two_inputs_k2", "v3_lstm_text",   "v3_mnist_seq",
-    "v3_two_inputs",     "v3_attention",      "h5_rnn_cells",     "v3_rnn_cells",   "v3_rnn_masked",
-    "v3_rnn_masking",    "v3_bidir_states",   "v3_convlstm",      "v3_transformer", "v3_gqa",
-    "v3_attn_layers",    "v3_ops_funcs",      "v3_nested",        "v3_category",    "v3_preproc",
-    "v3_layernorm_axes", "v3_lambda_free",    "h5_tf_functions",  "h5_masked_k2",   "h5_nested_k2",
-    "h5_transformer_k2", "h5_tf_more",        "v3_vit_k2",        "v3_functions",   "h5_functions",
-    "v3_rare_layers",    "h5_rare_layers_k2", "v3_arguments",     "h5_arguments_k2"};
+    "h5_lstm_text_k2",   "h5_mnist_cnn_tf1",  "h5_two_inputs_k2", "v3_lstm_text",
+    "v3_mnist_seq",      "v3_two_inputs",     "v3_attention",     "h5_rnn_cells",
+    "v3_rnn_cells",      "v3_rnn_masked",     "v3_rnn_masking",   "v3_bidir_states",
+    "v3_convlstm",       "v3_transformer",    "v3_gqa",           "v3_attn_layers",
+    "v3_ops_funcs",      "v3_nested",         "v3_category",      "v3_preproc",
+    "v3_layernorm_axes", "v3_lambda_free",    "h5_tf_functions",  "h5_masked_k2",
+    "h5_nested_k2",      "h5_transformer_k2", "h5_tf_more",       "v3_vit_k2",
+    "v3_functions",      "h5_functions",      "v3_rare_layers",   "h5_rare_layers_k2",
+    "v3_arguments",      "h5_arguments_k2",   "v3_lookup"};
 
 static void computes_as_keras(void **state) {
   neo_ctx ctx;
