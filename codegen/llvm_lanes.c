@@ -14,7 +14,7 @@
 
 #include <stdlib.h>
 
-enum { LANES = 4, MOST = 1024, REGISTERS = 32, SPARE = 1 };
+enum { LANES = 4, MOST = 1024, REGISTERS = 32, SPARE = 1, SPARE_UNROLLED = 3 };
 
 typedef struct scalar {
   LLVMValueRef load, base;
@@ -114,7 +114,8 @@ static void join_quad(llvm_emitter *em, const quad *q) {
 static int budget(const region *r) {
   int vectors = r->n ? (r->n_fmas + r->n - 1) / r->n : 0;
   int accumulators = r->n_accumulators > r->n_starts ? r->n_accumulators : r->n_starts;
-  return REGISTERS - SPARE - accumulators - vectors;
+  int spare = r->n_starts > 0 ? SPARE_UNROLLED : SPARE;
+  return REGISTERS - spare - accumulators - vectors;
 }
 
 static void close_region(region *r) {

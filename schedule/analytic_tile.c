@@ -5,7 +5,8 @@
  * weighted over full and tail tiles; blocks without accumulators in registers stream. What is
  * around a tile (its stores, the epilogue) hides behind other tiles as far as they fit the reorder
  * buffer together: with 16 input channels, tiles of 4 accumulators run at the FMA peak, tiles of 30
- * at 0.85 of it. */
+ * at 0.85 of it. On 64-bit Arm four neighbouring scalars are one load (codegen/llvm_lanes.c); cores
+ * with one vector FMA a cycle look less far ahead, and what is no FMA takes some of their issue. */
 #include "schedule/analytic_plan.h"
 #include "schedule/intrinsic.h"
 
@@ -28,6 +29,10 @@
   4096 /* of a first-level cache: one page, so that its index needs no translation */
 #define MISS_CYCLES 4.0   /* a line that comes from the second level, one after another */
 #define BORDER_CYCLES 7.0 /* of a step with a row that a guard excludes at some taps */
+#define SCALARS 4         /* that one load of 64-bit Arm takes together */
+#define SMALL_WINDOW 0.1  /* of OVERLAPPED and APART, that a small core's reorder buffer holds */
+#define SMALL_LOOP 4      /* cycles of loop control and addresses there */
+#define SMALL_SLOT 0.3    /* cycles that a load takes from a small core's FMAs */
 #define MAX_ROWS 64
 #define PAGE_BYTES 4096
 #define TLB_PAGES 64.0 /* that translation finds at once */
@@ -50,6 +55,14 @@ static double fma_ports(const neo_cost_plan *p, const neo_cost_body *b, int lane
     widest = size > widest ? size : widest;
   }
   return neo_target_fma_ports(p->target, lanes * (int)widest);
+}
+
+static bool is_arm64(const neo_target *target) {
+  return neo_target_has(target, NEO_ISA_NEON) && neo_target_pointer_bytes(target) == 8;
+}
+
+static bool is_small_core(const neo_target *target) {
+  return is_arm64(target) && target->fma_ports == 1;
 }
 
 /* Load slots of a vector: where two halves make one FMA, two halves make one load. */
@@ -293,6 +306,23 @@ static double page_cycles(const micro *m, const int64_t *size) {
   return pages > TLB_PAGES ? pages * TLB_CYCLES : 0;
 }
 
+/* Load slots of `count` scalars that the tile multiplies by: unrolled over neighbours, as many as
+ * leave it registers are loaded four at a time. */
+static double scalar_slots(const micro *m, const int64_t *size, const neo_access *load,
+                           double count) {
+  const neo_target *target = m->plan->target;
+  int64_t unroll = (int64_t)m->unroll;
+  if (!is_arm64(target) || neo_target_has(target, NEO_ISA_SVE256) || m->long_axis < 0 ||
+      unroll % SCALARS != 0 || count < 1 ||
+      neo_access_stride(load, &m->plan->variant->te, m->plan->layout[load->buffer], m->long_axis,
+                        SCALARS) != 1)
+    return BROADCAST;
+  double along = (double)neo_ceil_div(size[m->b->vector_axis], m->lanes);
+  double spare = target->vector_registers - 1 - vectors_of(m, size, NULL) - along;
+  double share = fmin(1, fmax(0, spare / count));
+  return BROADCAST * (1 - share) + share / SCALARS;
+}
+
 static void add_operand(const micro *m, const int64_t *size, const neo_access *load,
                         operands *sum) {
   const neo_cost_body *b = m->b;
@@ -306,6 +336,8 @@ static void add_operand(const micro *m, const int64_t *size, const neo_access *l
     bool uniform = b->vector_axis < 0 || !(load->guard_axes >> b->vector_axis & 1);
     slots = access_slots(m->plan, b, load, m->lanes, &sum->scattered);
     slots -= load->guarded && uniform ? UNIFORM_GUARD : 0;
+    if (b->vector_axis >= 0 && !moves && !load->guarded)
+      slots = scalar_slots(m, size, load, count);
   }
   sum->slots += count * (slots + guard_slots(m, load));
   sum->misses += evicted_lines(m, size, load);
@@ -363,7 +395,9 @@ static tile_work work_of(const micro *m, const int64_t *size) {
 static double exposure(const micro *m, const tile_work *w) {
   double operations = m->steps * (w->issued + w->in.slots);
   bool simple = m->b->at < 0 || m->plan->block[m->b->at].facts->ops < LONG_CHAIN;
-  return simple ? fmin(1, fmax(0, (operations - OVERLAPPED) / (APART - OVERLAPPED))) : 1;
+  double window = is_small_core(m->plan->target) ? SMALL_WINDOW : 1;
+  double over = operations / window - OVERLAPPED;
+  return simple ? fmin(1, fmax(0, over / (APART - OVERLAPPED))) : 1;
 }
 
 static double tile_cycles(const micro *m, const int64_t *size, neo_cost *cost, double weight) {
@@ -373,7 +407,10 @@ static double tile_cycles(const micro *m, const int64_t *size, neo_cost *cost, d
   double issue = (w.issued + w.in.slots) / ISSUE_WIDTH;
   double step = fmax(fmax(fma, load), fmax(latency, issue)) + spill_cycles(m, w.acc, &w.in);
   step = fmax(step, w.in.misses * MISS_CYCLES) + w.in.border;
-  double around = m->steps / m->unroll + 4 * m->middle + (2 * w.acc + 14) * exposure(m, &w);
+  step += is_small_core(m->plan->target) ? w.in.slots * SMALL_SLOT : 0;
+  double control = is_small_core(m->plan->target) ? SMALL_LOOP : 1;
+  double around =
+      control * m->steps / m->unroll + 4 * m->middle + (2 * w.acc + 14) * exposure(m, &w);
   cost->fma += weight * m->steps * fma;
   cost->load += weight * m->steps * load;
   cost->latency += weight * m->steps * latency;

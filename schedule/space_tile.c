@@ -28,6 +28,9 @@
 #include <string.h>
 
 #define MAX_CODE 144 /* vector operations of one unrolled step */
+#define LANE_CODE                                                                                  \
+  256 /* where scalars are lanes of joined loads, eight steps of 32 accumulators                   \
+       */
 #define MAX_PLANS 12
 
 typedef struct tile {
@@ -484,7 +487,11 @@ static void add_decisions(tile *t) {
   t->unroll = neo_builder_decision(b, "unroll", false);
   neo_builder_divisors(b, t->unroll, neo_ceil_div(extent(t, t->long_axis), t->group), 8);
   int code[4] = {t->unroll, t->d2, t->d1, t->nv};
-  neo_builder_limit(b, NEO_LIMIT_PRODUCT, expanded ? 6 : 1, MAX_CODE, 4, code);
+  const neo_target *target = &b->space->target;
+  bool by_lane = neo_target_has(target, NEO_ISA_NEON) && neo_target_pointer_bytes(target) == 8 &&
+                 !neo_target_has(target, NEO_ISA_SVE256);
+  neo_builder_limit(b, NEO_LIMIT_PRODUCT, expanded ? 6 : 1, by_lane ? LANE_CODE : MAX_CODE, 4,
+                    code);
   t->walk = -1;
   const neo_te_block *red = &t->te->block[t->red];
   for (int a = red->n_spatial; a < red->n_spatial + red->n_reduce; a++)

@@ -161,11 +161,44 @@ static void rows_of_a_window_are_no_stream(void **state) {
   close_pair(&p);
 }
 
+/* The pick summed six channels at a time of blocks of four: each scalar was a load of its own. */
+static void four_neighbours_are_one_load_on_arm64(void **state) {
+  (void)state;
+  pair p;
+  neo_candidate pick;
+  neo_schedule line;
+  neo_buf text = {0};
+  int64_t unroll = 0;
+  neo_scan scan;
+  open_pair(&p);
+  assert_int_equal(neo_target_find(&p.ctx, "cortex-a72", &p.target), NEO_OK);
+  open_space(&p, 0,
+             "te 1\nb0 in f32 [2,96,12,12]\nb1 in f32 [2,16,12,12]\nb2 const f32 [16,96,1,1]\n"
+             "b3 tmp f32 [2,16,12,12]\nb4 out f32 [2,16,12,12]\n"
+             "B0 b3[i0, i1, i2, i3] s[2,16,12,12] r[96,1,1] add f32:0\n"
+             "  mul(b0[i0, i4, i2, i3], b2[i1, i4, 0, 0])\n"
+             "B1 b4[i0, i1, i2, i3] s[2,16,12,12]\n  add(b3[i0, i1, i2, i3], b1[i0, i1, i2, "
+             "i3])\n",
+             "0,1/4,2,3,1%4");
+  assert_int_equal(neo_space_analytic(p.space[0], 1, &pick), 1);
+  neo_space_schedule(p.space[0], &pick, &line);
+  neo_schedule_print(&text, &line);
+  print_message("%s\n", text.data);
+  const char *split = strstr(text.data, "split B0.4 ");
+  assert_non_null(split);
+  neo_scan_init(&scan, split + strlen("split B0.4 "));
+  assert_true(neo_scan_int(&scan, &unroll));
+  assert_int_equal(unroll % 4, 0);
+  neo_buf_fini(&text);
+  close_pair(&p);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(rows_that_share_a_set_are_slow),
       cmocka_unit_test(tiles_at_borders_are_slower),
       cmocka_unit_test(rows_of_a_window_are_no_stream),
+      cmocka_unit_test(four_neighbours_are_one_load_on_arm64),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
