@@ -467,8 +467,10 @@ static neo_status add_outputs(tf_import *im, tf_scope *scope, const Tf__MetaGrap
 static neo_status convert_signature(tf_import *im, const Tf__MetaGraph *meta,
                                     const Tf__SignatureDef *signature) {
   tf_scope scope;
-  qsort(signature->inputs, signature->n_inputs, sizeof *signature->inputs, by_key);
-  qsort(signature->outputs, signature->n_outputs, sizeof *signature->outputs, by_key);
+  if (signature->n_inputs > 1) /* none: no array */
+    qsort(signature->inputs, signature->n_inputs, sizeof *signature->inputs, by_key);
+  if (signature->n_outputs > 1)
+    qsort(signature->outputs, signature->n_outputs, sizeof *signature->outputs, by_key);
   tf_scope_init(&scope, &im->main, 0);
   neo_status status = add_inputs(im, &scope, meta, signature);
   if (status == NEO_OK)
