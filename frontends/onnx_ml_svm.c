@@ -177,8 +177,10 @@ static neo_status machines(onnx_import *im, onnx_node *node, const svm *s, int x
   neo_arena *arena = im->e.graph->arena;
   const double none[3] = {0, 0, 3};
   size_t table = sizeof(double) * (size_t)(s->classes * s->pairs);
-  if (s->pairs > (1 << 24) / s->classes || s->pairs > (1 << 28) / s->total)
-    return onnx_unsupported(im, node, "%lld classes", (long long)s->classes);
+  if (s->pairs > (1 << 20) / s->classes || s->pairs > (1 << 22) / s->total)
+    return onnx_unsupported(im, node,
+                            "%lld classes with %lld support vectors: their table is too large",
+                            (long long)s->classes, (long long)s->total);
   double *weights = neo_arena_alloc(arena, sizeof(double) * (size_t)(s->pairs * s->total));
   double *above = neo_arena_alloc(arena, table), *below = neo_arena_alloc(arena, table);
   spread(s, weights, above, below);

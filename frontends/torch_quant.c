@@ -433,8 +433,11 @@ static bool any_quantised(const tv *v) {
   return false;
 }
 
+/* A list may be empty, and a hostile one its own first element. */
 static const tv *first_quantised(const tv *v) {
-  return is_object(v, QUANTISED) || !torch_is_seq(v) ? v : first_quantised(&v->seq->item[0]);
+  for (int depth = 0; depth < 64 && torch_is_seq(v) && v->seq->n > 0; depth++)
+    v = &v->seq->item[0];
+  return v;
 }
 
 /* Operators whose results have values of their first input. */
