@@ -243,11 +243,14 @@ neo_status tf_function(tf_import *im, const char *name, const tf_graph **out) {
                       name);
   }
   g = neo_arena_alloc(&im->arena, sizeof *g);
-  NEO_TRY(tf_graph_index(im, g, f->n_node, f->node, f));
-  if (!neo_map_put(&im->functions, name, g))
-    return neo_fail(im->ctx, NEO_NO_MEMORY, "tensorflow: out of memory");
-  *out = g;
-  return NEO_OK;
+  neo_status status = tf_graph_index(im, g, f->n_node, f->node, f);
+  if (status == NEO_OK && !neo_map_put(&im->functions, name, g))
+    status = neo_fail(im->ctx, NEO_NO_MEMORY, "tensorflow: out of memory");
+  if (status == NEO_OK)
+    *out = g;
+  else
+    tf_graph_fini(g);
+  return status;
 }
 
 neo_status tf_result_text(tf_import *im, const tf_graph *f, int k, const char **out) {

@@ -141,7 +141,7 @@ static bool note_shared(runner *r, int buffer, int64_t offset, int active, bool 
     toucher *e = &t[offset + i];
     bool written = e->write_epoch == r->epoch, read = e->read_epoch == r->epoch;
     if ((written && e->writer != r->lane) || (write && read && e->reader != r->lane))
-      return fail(r, NEO_INTERNAL, "work-items race for an element of shared buffer", buffer);
+      return fail(r, NEO_BAD_INPUT, "work-items race for an element of shared buffer", buffer);
     if (write) {
       e->write_epoch = r->epoch;
       e->writer = r->lane;

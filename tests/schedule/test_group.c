@@ -197,7 +197,7 @@ static void races_are_caught(void **state) {
   for (int i = 0; i < 12; i++)
     assert_true(out[i] == (float)(i / 4 * 4 + 3 - i % 4));
   assert_int_equal(parse(&ctx, &arena, REVERSE(""), &nest), NEO_OK);
-  assert_int_equal(neo_nest_interpret(&ctx, nest, params), NEO_INTERNAL);
+  assert_int_equal(neo_nest_interpret(&ctx, nest, params), NEO_BAD_INPUT);
   assert_non_null(strstr(ctx.message, "race"));
   neo_buf_fini(&text);
   neo_arena_fini(&arena);
