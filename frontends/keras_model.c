@@ -480,8 +480,8 @@ static const char *layer_name(const json_t *layer) {
   return name ? name : json_string_value(json_object_get(json_object_get(layer, "config"), "name"));
 }
 
-/* .keras names the module of a function; .h5 does not, but a function, unlike a layer, has no dtype
- * in its configuration and is called in Keras 3's way. */
+/* .keras names the module of a function; .h5 does not, but a function, unlike a layer, is not
+ * "trainable" in its configuration and is called in Keras 3's way. */
 static bool is_function(const json_t *layer, const char *class_name) {
   static const char prefix[] = "keras.src.ops.";
   const char *module = json_string_value(json_object_get(layer, "module"));
