@@ -157,6 +157,26 @@ void neo_cpu_model(char *out, size_t size) {
   snprintf(out, size, "riscv64");
 }
 
+#elif defined(__hexagon__)
+
+const char *neo_cpu_arch(void) {
+  return "hexagon";
+}
+
+/* No instruction that a program may use tells; what was built with vectors is for such processors.
+ */
+uint64_t neo_cpu_isa(void) {
+#ifdef __HVX__
+  return BIT(HVX);
+#else
+  return 0;
+#endif
+}
+
+void neo_cpu_model(char *out, size_t size) {
+  snprintf(out, size, "hexagon");
+}
+
 #else
 
 const char *neo_cpu_arch(void) {

@@ -21,7 +21,8 @@
   X(VFP4, "vfp4")                                                                                  \
   X(RVV, "rvv")                                                                                    \
   X(RVV256, "rvv256")                                                                              \
-  X(SVE256, "sve256")
+  X(SVE256, "sve256")                                                                              \
+  X(HVX, "hvx")
 
 typedef enum neo_cpu_feature {
 #define X(name, text) NEO_CPU_##name,

@@ -433,6 +433,8 @@ neo_status neo_object_load_for(neo_ctx *ctx, const neo_elf_machine *machine, con
 #define HOST_MACHINE neo_elf_arm
 #elif defined(__riscv)
 #define HOST_MACHINE neo_elf_riscv
+#elif defined(__hexagon__)
+#define HOST_MACHINE neo_elf_hexagon
 #else
 #define HOST_MACHINE neo_elf_x86_64
 #endif

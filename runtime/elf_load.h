@@ -26,7 +26,8 @@ typedef struct neo_elf_machine {
   neo_status (*relocate)(neo_ctx *ctx, const neo_reloc *reloc);
 } neo_elf_machine;
 
-extern const neo_elf_machine neo_elf_x86_64, neo_elf_aarch64, neo_elf_arm, neo_elf_riscv;
+extern const neo_elf_machine neo_elf_x86_64, neo_elf_aarch64, neo_elf_arm, neo_elf_riscv,
+    neo_elf_hexagon;
 
 /* ---- for elf_MACHINE.c ---- */
 /* Little-endian, checked against the room. */

@@ -24,8 +24,11 @@ static const char *other_processor(const ElfW(Ehdr) * head) {
   static const struct {
     int machine;
     const char *arch;
-  } rows[] = {
-      {EM_X86_64, "x86_64"}, {EM_AARCH64, "aarch64"}, {EM_ARM, "armv7"}, {EM_RISCV, "riscv64"}};
+  } rows[] = {{EM_X86_64, "x86_64"},
+              {EM_AARCH64, "aarch64"},
+              {EM_ARM, "armv7"},
+              {EM_RISCV, "riscv64"},
+              {EM_QDSP6, "hexagon"}};
   const char *theirs = NULL;
   bool known = false;
   for (int k = 0; k < NEO_COUNT(rows); k++) {

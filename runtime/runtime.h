@@ -18,7 +18,7 @@ size_t neo_rt_dtype_size(int dtype);
 bool neo_rt_dtype_is_text(int dtype);
 /* "AMD EPYC 9R14" or "unknown". */
 void neo_cpu_model(char *out, size_t size);
-/* What code this process runs: "x86_64", "aarch64", "armv7", "riscv64", "other". */
+/* What code this process runs: "x86_64", "aarch64", "armv7", "riscv64", "hexagon", "other". */
 const char *neo_cpu_arch(void);
 
 /* ---- worker pools: one vtable, rows pthread and openmp -----------------------------------------

@@ -38,6 +38,7 @@ static const architecture architectures[] = {
     {"armv7", "armv7-unknown-linux-gnueabihf", NEO_BIT(NEON) | NEO_BIT(VFP4), NEO_BIT(VFP4), false,
      4},
     {"riscv64", "riscv64-unknown-linux-gnu", NEO_BIT(RVV) | NEO_BIT(RVV256), 0, true, 8},
+    {"hexagon", "hexagon-unknown-none-elf", NEO_BIT(HVX), 0, true, 4},
     {"c", "", 0, 0, false, 8},
 };
 
@@ -271,9 +272,10 @@ static neo_status parse_arch(neo_ctx *ctx, const char **at, neo_target *target,
   take_word(at, target->arch, sizeof(target->arch));
   const architecture *arch = find_architecture(target->arch);
   if (!arch)
-    return neo_fail(ctx, NEO_BAD_INPUT,
-                    "target: architecture '%s' is unknown; known: x86_64 aarch64 armv7 riscv64 c",
-                    target->arch);
+    return neo_fail(
+        ctx, NEO_BAD_INPUT,
+        "target: architecture '%s' is unknown; known: x86_64 aarch64 armv7 riscv64 hexagon c",
+        target->arch);
   snprintf(target->triple, sizeof(target->triple), "%s", arch->triple);
   *out_arch = arch;
   return NEO_OK;

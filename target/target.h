@@ -24,7 +24,8 @@
   X(VFP4, "vfp4") /* 32-bit Arm: fused multiply-add, half floats, integer division */              \
   X(RVV, "rvv")   /* RISC-V vectors of 16 bytes or more */                                         \
   X(RVV256, "rvv256")                                                                              \
-  X(SVE256, "sve256") /* Arm's scalable vectors, of 32 bytes or more */
+  X(SVE256, "sve256") /* Arm's scalable vectors, of 32 bytes or more */                            \
+  X(HVX, "hvx")       /* Hexagon's vectors of 128 bytes: of integers, v65 or later */
 
 typedef enum neo_isa {
 #define X(name, text) NEO_ISA_##name,
@@ -45,7 +46,7 @@ typedef struct neo_gpu {
 } neo_gpu;
 
 typedef struct neo_target {
-  char arch[16];    /* x86_64, aarch64, armv7, riscv64, c (portable C, scalar) */
+  char arch[16];    /* x86_64, aarch64, armv7, riscv64, hexagon, c (portable C, scalar) */
   char os[16];      /* "": Linux; else windows, android: calling convention and file format */
   char triple[64];  /* LLVM triple */
   char cpu[32];     /* LLVM scheduling model: generic, znver3, ... ; not part of correctness */

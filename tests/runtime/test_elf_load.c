@@ -305,6 +305,31 @@ static void riscv_relocations(void **state) {
   patched(9999, 0, 1, pc, NEO_UNSUPPORTED);
 }
 
+/* Expected words from LLVM's assembler; the second word of a packet has the addend 4. */
+static void hexagon_relocations(void **state) {
+  enum { B22 = 1, B15, B7, LO16, HI16, WORD, B9 = 15, B32_X, B22_X = 18, WORD_PCREL = 31 };
+  enum { ADD_PC_X = 65 };
+  (void)state;
+  const uint64_t pc = 0x10000;
+  patching = &neo_elf_hexagon;
+  assert_int_equal(patched(B22, 0x5a00c000, pc + 0x1000, pc, NEO_OK), 0x5a00c800);
+  assert_int_equal(patched(B22, 0x5800c000, pc - 0x24, pc, NEO_OK), 0x59ffffee);
+  assert_int_equal(patched(B15, 0x5c00c000, pc + 0xff8, pc, NEO_OK), 0x5c03e0fc);
+  assert_int_equal(patched(B9, 0x2402e000, pc + 0x2c, pc, NEO_OK), 0x2402e016);
+  assert_int_equal(patched(B7, 0x6900c003, pc + 4, pc, NEO_OK), 0x6900c00b);
+  patched(B22, 0x5a00c000, pc + (1 << 23), pc, NEO_BAD_INPUT);
+  patched(B22, 0x5a00c000, pc + 2, pc, NEO_BAD_INPUT);
+  patched(B7, 0x6900c003, pc + 256, pc, NEO_BAD_INPUT);
+  assert_int_equal(patched(B32_X, 0x00004000, pc + 0x12345678, pc, NEO_OK), 0x01235159);
+  assert_int_equal(patched(ADD_PC_X, 0x6a49c000, pc + 0x1234567c, pc + 4, NEO_OK), 0x6a49dc00);
+  assert_int_equal(patched(B22_X, 0x5a00c000, pc + 0x1234567c, pc + 4, NEO_OK), 0x5a00c070);
+  assert_int_equal(patched(LO16, 0x7121c000, 0x12345678, pc, NEO_OK), 0x7161d678);
+  assert_int_equal(patched(HI16, 0x7221c000, 0x12345678, pc, NEO_OK), 0x7221d234);
+  assert_int_equal(patched(WORD, 0, 0x12345678, pc, NEO_OK), 0x12345678);
+  assert_int_equal(patched(WORD_PCREL, 0, pc - 16, pc, NEO_OK), 0xfffffff0);
+  patched(9999, 0, 1, pc, NEO_UNSUPPORTED);
+}
+
 /* Objects of clang for aarch64: they cannot run here, but they load, each with the functions it
  * exports. */
 static void aarch64_objects_load(void **state) {
@@ -354,6 +379,7 @@ int main(void) {
       cmocka_unit_test(aarch64_relocations),
       cmocka_unit_test(arm_relocations),
       cmocka_unit_test(riscv_relocations),
+      cmocka_unit_test(hexagon_relocations),
       cmocka_unit_test(aarch64_objects_load),
       cmocka_unit_test(other_machine_is_refused),
   };

@@ -44,6 +44,9 @@ static void test_canonical_text(void **state) {
   expect_text(&target,
               "riscv64 rvv,rvv256 vec=32 regs=32 fma=1x5 l1=32768 l2=524288 l3=0 cpu=generic");
   assert_true(neo_target_fuses(&target));
+  target = find("hexagon-hvx");
+  expect_text(&target,
+              "hexagon hvx vec=128 regs=32 fma=1x4 l1=32768 l2=524288 l3=0 cpu=hexagonv65");
   target = find("znver4");
   assert_true(neo_target_has(&target, NEO_ISA_AVX512) && target.vector_bytes == 64);
   assert_string_equal(target.triple, "x86_64-unknown-linux-gnu");
@@ -77,8 +80,10 @@ static void check_row(void *self, const char *name, const char *about, const neo
       avx2 || neo_target_has(target, NEO_ISA_RVV256) || neo_target_has(target, NEO_ISA_SVE256);
   bool vectors = neo_target_has(target, NEO_ISA_NEON) || neo_target_has(target, NEO_ISA_SSE42) ||
                  neo_target_has(target, NEO_ISA_RVV) || neo_target_is_gpu(target);
-  assert_int_equal(target->vector_bytes, wide ? 64 : half ? 32 : vectors ? 16 : 4);
-  assert_int_equal(neo_target_pointer_bytes(target), strcmp(target->arch, "armv7") == 0 ? 4 : 8);
+  int widest = wide ? 64 : half ? 32 : vectors ? 16 : 4;
+  assert_int_equal(target->vector_bytes, neo_target_has(target, NEO_ISA_HVX) ? 128 : widest);
+  bool narrow = strcmp(target->arch, "armv7") == 0 || strcmp(target->arch, "hexagon") == 0;
+  assert_int_equal(neo_target_pointer_bytes(target), narrow ? 4 : 8);
   assert_true(target->fma_ports >= 1 && target->fma_latency >= 3);
   assert_true(target->l1d >= 16384 && target->l1d < target->l2);
   assert_true(target->ghz > 0.5 && target->ghz < 6);
