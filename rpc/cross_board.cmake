@@ -28,26 +28,13 @@ function(neo_cross_board arch)
     return()
   endif()
   set(dir ${CMAKE_BINARY_DIR}/cross/${arch})
-  set(flags -std=c17 -O2 -Wall -Wextra -Wno-missing-field-initializers -D_GNU_SOURCE -ffunction-sections -fdata-sections
+  set(flags -std=c17 -O2 -Wall -Wextra -Wno-missing-field-initializers -D_GNU_SOURCE -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables
       -I${CMAKE_SOURCE_DIR} -I${CMAKE_SOURCE_DIR}/include ${ARGN})
-  # Debian's archives of that architecture (libmbedtls-dev:ARCH); without them the board has no TLS, only tunnels.
   set(tls)
-  foreach(name mbedtls mbedx509 mbedcrypto)
-    find_library(CROSS_${name}_${arch} NAMES lib${name}.a PATHS /usr/lib/${tuple} NO_DEFAULT_PATH)
-    if(CROSS_${name}_${arch})
-      list(APPEND tls ${CROSS_${name}_${arch}})
-    endif()
-  endforeach()
-  # musl has a quarter of glibc's size. Its compiler does not look into /usr/include, and Debian's archives ask for glibc's
-  # checked functions.
-  set(beside)
-  if(CROSS_CC_${arch} MATCHES "musl-gcc$")
-    find_path(MBEDTLS_INCLUDE mbedtls/ssl.h REQUIRED)
-    file(MAKE_DIRECTORY ${dir}/include)
-    file(CREATE_LINK ${MBEDTLS_INCLUDE}/mbedtls ${dir}/include/mbedtls SYMBOLIC)
-    list(APPEND flags -isystem ${dir}/include)
-    set(beside rpc/absent/fortify_absent.c)
-    file(MAKE_DIRECTORY ${dir}/rpc/absent)
+  set(tls_flags)
+  if(NEO_MBEDTLS_SOURCE)
+    neo_mbedtls_objects(tls ${dir}/mbedtls ${CROSS_CC_${arch}} ${flags})
+    set(tls_flags ${NEO_MBEDTLS_FLAGS})
   endif()
   set(objects)
   foreach(folder base/core runtime rpc)
@@ -63,32 +50,25 @@ function(neo_cross_board arch)
       list(REMOVE_ITEM sources rpc/tls.c)
       list(APPEND sources rpc/absent/tls_absent.c)
       file(MAKE_DIRECTORY ${dir}/rpc/absent)
-      message(STATUS "neo-board-${arch}: without TLS, libmbedtls-dev for ${arch} is missing")
-    endif()
-    if(folder STREQUAL rpc)
-      list(APPEND sources ${beside})
     endif()
     foreach(source ${sources})
       add_custom_command(OUTPUT ${dir}/${source}.o
-        COMMAND ${CMAKE_C_COMPILER_LAUNCHER} ${CROSS_CC_${arch}} ${flags} -MD -MF ${dir}/${source}.d
+        COMMAND ${CMAKE_C_COMPILER_LAUNCHER} ${CROSS_CC_${arch}} ${flags} ${tls_flags} -MD -MF ${dir}/${source}.d
                 -c ${CMAKE_SOURCE_DIR}/${source} -o ${dir}/${source}.o
         DEPENDS ${CMAKE_SOURCE_DIR}/${source} DEPFILE ${dir}/${source}.d VERBATIM)
       list(APPEND objects ${dir}/${source}.o)
     endforeach()
   endforeach()
   set(main ${dir}/rpc/board_main.c.o)
-  foreach(source ${beside})
-    list(APPEND main ${dir}/${source}.o)
-  endforeach()
-  set(library ${objects})
+  set(library ${objects} ${tls})
   list(REMOVE_ITEM library ${main})
   set(program ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/neo-board-${arch})
   add_custom_command(OUTPUT ${program}
     COMMAND ${CMAKE_COMMAND} -E rm -f ${dir}/libboard.a
     COMMAND ${CROSS_AR_${arch}} rcs ${dir}/libboard.a ${library}
     COMMAND ${CROSS_CC_${arch}} -static -s -Wl,--gc-sections -Wl,--no-warnings -Wl,-z,stack-size=1048576
-            ${main} ${dir}/libboard.a ${tls} -lm -o ${program}
-    DEPENDS ${objects} VERBATIM)
+            ${main} ${dir}/libboard.a -lm -o ${program}
+    DEPENDS ${objects} ${tls} VERBATIM)
   add_custom_target(neo-board-${arch} ALL DEPENDS ${program})
   if(NOT CROSS_CC_${arch} MATCHES "musl-gcc$")
     neo_cross_run(${arch} ${dir} ${CROSS_CC_${arch}} "${flags}")

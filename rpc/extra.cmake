@@ -5,6 +5,7 @@ set_property(TARGET neo_rpc PROPERTY SOURCES ${neo_rpc_sources})
 add_executable(neo-board ${CMAKE_SOURCE_DIR}/rpc/board_main.c)
 target_link_libraries(neo-board PRIVATE neo_rpc)
 
+include(${CMAKE_CURRENT_LIST_DIR}/mbedtls.cmake)
 include(${CMAKE_CURRENT_LIST_DIR}/cross_board.cmake)
 neo_cross_board(aarch64)
 neo_cross_board(armv7 arm-linux-gnueabihf -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64)

@@ -10,8 +10,8 @@
 #include "rpc/tls.h"
 
 #include <errno.h>
-#include <mbedtls/ctr_drbg.h>
 #include <mbedtls/entropy.h>
+#include <mbedtls/hmac_drbg.h>
 #include <mbedtls/platform_util.h>
 #include <mbedtls/ssl.h>
 #include <string.h>
@@ -21,7 +21,7 @@ struct neo_tls_end {
   const neo_allocator *allocator;
   neo_net_keys keys;
   mbedtls_entropy_context entropy;
-  mbedtls_ctr_drbg_context random;
+  mbedtls_hmac_drbg_context random;
   mbedtls_ssl_config config;
 };
 
@@ -75,13 +75,14 @@ static int configure(neo_tls_end *end, const char *name) {
   static const mbedtls_ecp_group_id curves[] = {MBEDTLS_ECP_DP_CURVE25519, MBEDTLS_ECP_DP_SECP256R1,
                                                 MBEDTLS_ECP_DP_NONE};
   mbedtls_ssl_config *config = &end->config;
-  int code = mbedtls_ctr_drbg_seed(&end->random, mbedtls_entropy_func, &end->entropy, NULL, 0);
+  int code = mbedtls_hmac_drbg_seed(&end->random, mbedtls_md_info_from_type(MBEDTLS_MD_SHA256),
+                                    mbedtls_entropy_func, &end->entropy, NULL, 0);
   if (code == 0)
     code = mbedtls_ssl_config_defaults(config, name ? MBEDTLS_SSL_IS_CLIENT : MBEDTLS_SSL_IS_SERVER,
                                        MBEDTLS_SSL_TRANSPORT_STREAM, MBEDTLS_SSL_PRESET_DEFAULT);
   if (code != 0)
     return code;
-  mbedtls_ssl_conf_rng(config, mbedtls_ctr_drbg_random, &end->random);
+  mbedtls_ssl_conf_rng(config, mbedtls_hmac_drbg_random, &end->random);
   mbedtls_ssl_conf_min_version(config, MBEDTLS_SSL_MAJOR_VERSION_3, MBEDTLS_SSL_MINOR_VERSION_3);
   mbedtls_ssl_conf_ciphersuites(config, suites);
   mbedtls_ssl_conf_curves(config, curves);
@@ -104,7 +105,7 @@ neo_status neo_tls_end_create(neo_ctx *ctx, const neo_net_keys *keys, const char
   end->allocator = ctx->allocator;
   end->keys = *keys;
   mbedtls_entropy_init(&end->entropy);
-  mbedtls_ctr_drbg_init(&end->random);
+  mbedtls_hmac_drbg_init(&end->random);
   mbedtls_ssl_config_init(&end->config);
   int code = configure(end, name);
   if (code != 0) {
@@ -123,7 +124,7 @@ void neo_tls_end_destroy(neo_tls_end *end) {
   neo_ctx_init(&ctx, 0);
   ctx.allocator = end->allocator;
   mbedtls_ssl_config_free(&end->config);
-  mbedtls_ctr_drbg_free(&end->random);
+  mbedtls_hmac_drbg_free(&end->random);
   mbedtls_entropy_free(&end->entropy);
   mbedtls_platform_zeroize(&end->keys, sizeof(end->keys));
   neo_free(&ctx, end);

@@ -5,6 +5,9 @@
 #   scripts/install-deps.sh --check  only say what is missing; exit 1 if anything is
 #
 # Idempotent: with nothing missing it asks apt for nothing and needs no network.
+#
+# Besides packages: the sources of mbedTLS, from Debian's source package, in /usr/src/mbedtls. The agents for boards of other
+# processors and for Windows are built with them (rpc/mbedtls.cmake); without them those agents have no TLS, and that is all.
 set -euo pipefail
 
 packages=(
@@ -32,22 +35,26 @@ packages=(
   python3 python3-venv                     # gates, quickstart, benchmarks
 )
 
+sources=/usr/src/mbedtls
+
 missing=()
 for package in "${packages[@]}"; do
   state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
   [ "$state" = installed ] || missing+=("$package")
 done
 
-if [ ${#missing[@]} -eq 0 ]; then
+if [ ${#missing[@]} -eq 0 ] && [ -e $sources/library/ssl_tls.c ]; then
   echo "dependencies: all ${#packages[@]} packages are installed"
   exit 0
 fi
-echo "dependencies: missing: ${missing[*]}"
+[ ${#missing[@]} -eq 0 ] || echo "dependencies: missing: ${missing[*]}"
+[ -e $sources/library/ssl_tls.c ] || echo "dependencies: missing: mbedTLS's sources in $sources"
 [ "${1:-}" != --check ] || exit 1
 
 as_root=()
 if [ "$(id -u)" -ne 0 ]; then
   if ! command -v sudo >/dev/null; then
+    [ ${#missing[@]} -gt 0 ] || exit 0
     echo "dependencies: neither root nor sudo here; as root run:" >&2
     echo "  apt-get update && apt-get install -y --no-install-recommends ${missing[*]}" >&2
     exit 1
@@ -59,11 +66,42 @@ apt() {
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 "$@" </dev/null
 }
 
-# A failed update is no failure yet: the packages may be in a local mirror or cache.
-apt update || echo "dependencies: apt-get update failed (offline?); trying with what apt knows" >&2
-if ! apt install -y --no-install-recommends "${missing[@]}"; then
-  echo "dependencies: could not install: ${missing[*]}" >&2
-  echo "dependencies: the network, or a Debian 12 mirror in /etc/apt/sources.list, is needed once" >&2
-  exit 1
+install_packages() {
+  # A failed update is no failure yet: the packages may be in a local mirror or cache.
+  apt update || echo "dependencies: apt-get update failed (offline?); trying with what apt knows" >&2
+  if ! apt install -y --no-install-recommends "${missing[@]}"; then
+    echo "dependencies: could not install: ${missing[*]}" >&2
+    echo "dependencies: the network, or a Debian 12 mirror in /etc/apt/sources.list, is needed once" >&2
+    exit 1
+  fi
+  echo "dependencies: installed ${#missing[@]} packages"
+}
+
+# The machine's own mirrors, asked for sources: with lists of their own, so that apt's configuration stays as it is.
+fetch_sources() {
+  local work=$1 file version
+  mkdir -p "$work/parts" "$work/lists/partial"
+  for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
+    [ ! -f "$file" ] || sed -n 's/^deb /deb-src /p' "$file" >> "$work/parts/sources.list"
+  done
+  for file in /etc/apt/sources.list.d/*.sources; do
+    [ ! -f "$file" ] || sed 's/^Types:.*/Types: deb-src/' "$file" > "$work/parts/${file##*/}"
+  done
+  version=$(dpkg-query -W -f '${source:Version}' libmbedtls-dev)
+  apt=(env -C "$work" apt-get -q -o "Dir::Etc::sourcelist=/dev/null" -o "Dir::Etc::sourceparts=$work/parts"
+       -o "Dir::State::lists=$work/lists" -o APT::Sandbox::User=)
+  "${apt[@]}" update || true
+  "${apt[@]}" source "mbedtls=$version" || "${apt[@]}" source mbedtls || return 1
+  file=$(echo "$work"/mbedtls-*/library)
+  [ -e "$file/ssl_tls.c" ] || return 1
+  "${as_root[@]}" mkdir -p $sources
+  "${as_root[@]}" cp -r "${file%/library}/include" "${file%/library}/LICENSE" "$file" $sources/
+  echo "dependencies: mbedTLS's sources are in $sources"
+}
+
+[ ${#missing[@]} -eq 0 ] || install_packages
+if [ ! -e $sources/library/ssl_tls.c ]; then
+  work=$(mktemp -d)
+  fetch_sources "$work" </dev/null || echo "dependencies: no sources of mbedTLS: agents for boards will have no TLS" >&2
+  rm -rf "$work"
 fi
-echo "dependencies: installed ${#missing[@]} packages"

@@ -21,7 +21,7 @@ add_test(NAME rpc/net_faults COMMAND net_faults 5)
 set_tests_properties(rpc/net_faults PROPERTIES LABELS rpc TIMEOUT 180 RUN_SERIAL ON)
 neo_wrap_malloc(test_net_memory)
 # The same with the static agent, which must stay below 1 MB.
-if(TARGET neo-board-x86_64 AND CROSS_CC_x86_64 MATCHES "musl-gcc$")
+if(TARGET neo-board-x86_64 AND NEO_MBEDTLS_SOURCE AND CROSS_CC_x86_64 MATCHES "musl-gcc$")
   add_dependencies(test_net neo-board-x86_64)
   add_test(NAME rpc/static_board COMMAND test_net WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
   set_tests_properties(rpc/static_board PROPERTIES TIMEOUT 600 LABELS rpc

@@ -1,0 +1,117 @@
+"""The agents of other processors and of Windows, each over TLS on this machine: with its key all hops are well and a kernel
+is measured, with another key it is refused and both ends say so. They run under qemu and wine.
+
+usage: network_agents.py BIN WINE     BIN: the folder with neo-tune and the agents; WINE: the program, "" if there is none
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+
+KEY = "00112233445566778899aabbccddeeff" * 2
+WAIT_S = 60  # for what should come; it ends when that does
+MOST_BYTES = 1 << 20  # of an agent for Linux
+
+# emulator, agent, target
+AGENTS = [
+    ("qemu-aarch64", "neo-board-aarch64", "cortex-a72"),
+    ("qemu-arm", "neo-board-armv7", "armv7"),
+    ("qemu-riscv64", "neo-board-riscv64", "riscv64"),
+]
+
+
+def write_key(path, text):
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+        file.write(text + "\n")
+    return path
+
+
+class Doctor:
+    """neo-tune doctor, listening at a free port; its output line by line."""
+
+    def __init__(self, tune, target, key):
+        url = f"rpc://127.0.0.1:0?key-file={key}&wait={WAIT_S}"
+        self.process = subprocess.Popen([tune, "doctor", target, "--measure", url], text=True,
+                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.output = ""
+        self.timer = threading.Timer(2 * WAIT_S, self.process.kill)
+        self.timer.start()
+        self.port = int(self.read_until(r"listening on port (\d+)").group(1))
+
+    def read_until(self, pattern):
+        """The match of the first line that has it; None: the output ended without."""
+        for line in self.process.stdout:
+            self.output += line
+            found = re.search(pattern, line)
+            if found:
+                return found
+        return None
+
+    def close(self):
+        self.timer.cancel()
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+def meet(tune, agent, target, keys, log, pattern):
+    """A doctor and an agent, until the doctor says what is waited for: its match and all that it said; the agent's words
+    are in log."""
+    doctor = Doctor(tune, target, keys[0])
+    with open(log, "w") as file:
+        words = ["--connect", f"127.0.0.1:{doctor.port}", "--name", "b", "--back-off", "30", "--key-file", keys[1]]
+        board = subprocess.Popen(agent + words, stdout=file, stderr=file)
+    try:
+        return doctor.read_until(pattern), doctor.output
+    finally:
+        doctor.close()
+        board.terminate()
+        board.wait()
+
+
+def check(tune, agent, target, work):
+    key, wrong = f"{work}/key", f"{work}/wrong"
+    log = f"{work}/log"
+    # What was verified and timed may be implausible: an emulator makes the instructions slow that the peak is measured with.
+    found, output = meet(tune, agent, target, (key, key), log, "^ok     measure|^FAILED")
+    if not found or not re.search("^ok     measure|^FAILED measure   implausible in done", output, re.MULTILINE):
+        sys.exit(f"{agent} is not well:\n{output}\nthe agent says:\n{open(log).read()}")
+    found, output = meet(tune, agent, target, (key, wrong), log, "refused: wrong key")
+    said = open(log).read()
+    if not found or "ok     board" in output:
+        sys.exit(f"{agent} with a wrong key is not refused by name:\n{output}\nthe agent says:\n{said}")
+
+
+def main():
+    binaries, wine = os.path.abspath(sys.argv[1]), sys.argv[2]
+    tune = f"{binaries}/neo-tune"
+    done = 0
+    with tempfile.TemporaryDirectory() as work:
+        write_key(f"{work}/key", KEY)
+        write_key(f"{work}/wrong", KEY[::-1])
+        for emulator, name, target in AGENTS:
+            program = f"{binaries}/{name}"
+            if not os.path.exists(program) or not shutil.which(emulator):
+                print(f"{name}: left out, it or {emulator} is missing")
+                continue
+            with open(program, "rb") as file:
+                if b"built without TLS" in file.read():
+                    print(f"{name}: left out, it has no TLS: mbedTLS's sources are missing")
+                    continue
+            size = os.path.getsize(program)
+            if size >= MOST_BYTES:
+                sys.exit(f"{name} has {size} bytes, {MOST_BYTES} is the limit")
+            check(tune, [shutil.which(emulator), program], target, work)
+            print(f"{name}: {size} bytes, serves over TLS, refuses another key")
+            done += 1
+    if not done:
+        print("skipped: no agent: scripts/install-deps.sh installs what they need")
+        sys.exit(77)
+
+
+if __name__ == "__main__":
+    main()
