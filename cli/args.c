@@ -167,6 +167,17 @@ static void log_to_stderr(void *self, neo_log_level level, const char *text) {
     fprintf(stderr, "%s: %s\n", level == NEO_LOG_ERROR ? "error" : "warning", text);
 }
 
+static void log_information(void *self, neo_log_level level, const char *text) {
+  if (level == NEO_LOG_INFO)
+    fprintf(stderr, "%s\n", text);
+  else
+    log_to_stderr(self, level, text);
+}
+
+void cli_show_information(neo_ctx *ctx) {
+  ctx->log = log_information;
+}
+
 static bool special(const cli_program *program, int argc, char **argv) {
   const char *word = argc > 1 ? argv[1] : "--help";
   if (strcmp(word, "--version") == 0)

@@ -69,6 +69,8 @@ void cli_print_completion(FILE *out, const cli_program *program);
 extern const cli_program cli_neo;
 extern const cli_program cli_neo_tune;
 
+/* From now on what is worth knowing is printed, too: plain lines on standard error. */
+void cli_show_information(neo_ctx *ctx);
 /* True once Ctrl-C or SIGTERM arrived. */
 bool cli_interrupted(void *self);
 void cli_catch_signals(void);

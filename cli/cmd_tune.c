@@ -96,6 +96,8 @@ neo_status cli_tune(neo_ctx *ctx, const cli_args *args) {
   neo_arena_init(&arena);
   cli_catch_signals();
   neo_memory_keep();
+  if (!cli_has(args, "--quiet"))
+    cli_show_information(ctx);
   neo_status status = tune_options(ctx, args, &options);
   if (status == NEO_OK)
     status = need_database(ctx, args, false, &db);

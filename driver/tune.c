@@ -669,8 +669,11 @@ neo_status neo_tune(neo_ctx *ctx, const neo_project *project, neo_db *db,
   p->deadline = budget > 0 ? p->start + (uint64_t)(budget * 1e9) : 0;
   p->state = calloc((size_t)project->n_tasks + 1, sizeof *p->state);
   p->announced = calloc((size_t)project->n_tasks + 1, sizeof(bool));
-  neo_measure_options measure = {
-      .threads = project->threads, .board_program = options->board_program, .seed = 1};
+  neo_measure_options measure = {.threads = project->threads,
+                                 .board_program = options->board_program,
+                                 .seed = 1,
+                                 .interrupted = options->interrupted,
+                                 .self = options->self};
   measure.timing = (neo_timing_policy){.race_factor = 3,
                                        .max_total_ns = 15e6,
                                        .min_batches = 3,
@@ -696,6 +699,10 @@ neo_status neo_tune(neo_ctx *ctx, const neo_project *project, neo_db *db,
     if (project->graph->keep_idle) /* candidates run on data of their own */
       project->graph->keep_idle(project->graph->keep);
     status = run_pump(p);
+    if (status == NEO_INTERRUPTED) { /* conclude says it, with what is recorded */
+      neo_ctx_clear(ctx);
+      status = NEO_OK;
+    }
   }
   if (status == NEO_OK)
     check_model(p);

@@ -209,7 +209,7 @@ neo_status neo_local_call(neo_ctx *ctx, neo_local *self, const neo_blob_set *set
     if (status == NEO_OK)
       status = neo_board_put(ctx, self->board.fd, set->n, set->blob, PUT_MS);
     if (status == NEO_OK)
-      status = neo_board_submit(ctx, self->board.fd, 0, job, PUT_MS);
+      status = neo_board_submit(ctx, self->board.fd, 1, job, PUT_MS);
     if (status == NEO_OK)
       status = neo_board_result(ctx, self->board.fd, &id, result,
                                 (int)job->timeout_ms + neo_local_grace_ms(self));

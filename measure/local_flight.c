@@ -600,13 +600,26 @@ static void fail_for_good(neo_local *self, neo_status status, const char *text) 
   ring(self);
 }
 
+/* Nobody waits for a board any more: the flight is over without having begun. */
+static void call_off(neo_local *self) {
+  if (!self->flying)
+    return;
+  neo_build *build = self->flying;
+  neo_trial_result cancelled = neo_local_result_of(build, NEO_TRIAL_CANCELLED);
+  self->flying = NULL;
+  push_result(self, &cancelled);
+  neo_build_destroy(build);
+}
+
 static void *flight_main(void *arg) {
   neo_local *self = arg;
   neo_ctx *ctx = &self->flight_ctx;
   go_to(self, self->measure_cpu);
   while (may_go_on(self)) {
     neo_status status = step(ctx, self);
-    if (status != NEO_OK)
+    if (status == NEO_INTERRUPTED)
+      call_off(self);
+    else if (status != NEO_OK)
       fail_for_good(self, status, ctx->message);
     neo_ctx_clear(ctx);
   }

@@ -65,6 +65,10 @@ typedef struct neo_measure_options {
   const char *board_program; /* path of neo-board; NULL: beside the running executable */
   const char *codegen;       /* NULL: the target's */
   uint64_t seed;             /* of the data */
+  /* From any thread; true: nobody waits for a board any more. What is pending comes back as
+   * cancelled, and what would need a board is NEO_INTERRUPTED. NULL: never. */
+  bool (*interrupted)(void *self);
+  void *self;
 } neo_measure_options;
 
 /* url: "local" (neo-board --stdio), "rpc://..." (boards that connect, measure/remote.c),

@@ -300,6 +300,8 @@ static neo_status listen_and_wait(neo_ctx *ctx, remote *self, const char *rest) 
   NEO_TRY(parse_url(ctx, rest, &url));
   url.hub.address = url.address;
   url.hub.key_file = url.key_file[0] ? url.key_file : NULL;
+  url.hub.interrupted = self->options.interrupted;
+  url.hub.self = self->options.self;
   self->away_ms = url.hub.away_ms = (int)neo_min_i64(url.away_s * 1000, INT32_MAX);
   require_arch(&url.hub, &self->target);
   self->most_lanes = (int)url.boards;
@@ -307,7 +309,7 @@ static neo_status listen_and_wait(neo_ctx *ctx, remote *self, const char *rest) 
   NEO_TRY(neo_hub_open(&self->ctx, &url.hub, &self->hub) == NEO_OK
               ? NEO_OK
               : neo_fail(ctx, self->ctx.status, "%s", self->ctx.message));
-  neo_log(ctx, NEO_LOG_WARN, "listening on port %d for boards (neo-board --connect HOST:%d)",
+  neo_log(ctx, NEO_LOG_INFO, "listening on port %d for boards (neo-board --connect HOST:%d)",
           neo_hub_port(self->hub), neo_hub_port(self->hub));
   return open_lane(ctx, self);
 }

@@ -286,13 +286,13 @@ static neo_status serve(board *b) {
   neo_status status;
   for (;;) {
     status = neo_frame_receive(b->ctx, b->options.in_fd, &frame, 0);
-    if (status == NEO_NO_MEMORY) {
-      NEO_TRY(answer_error(b, frame.id));
-      break; /* the rest of the frame is still in the stream */
-    }
-    if (status != NEO_OK || frame.type == NEO_MESSAGE_BYE)
+    bool kept = status != NEO_NO_MEMORY;
+    if ((kept && status != NEO_OK) || frame.type == NEO_MESSAGE_BYE)
       break;
-    status = handle(b, &frame);
+    if (kept)
+      status = handle(b, &frame);
+    else /* its bytes were read and dropped: the stream is in step */
+      neo_buf_fini(&frame.payload);
     if (status == NEO_UNREACHABLE)
       break;
     if (status != NEO_OK && (status = answer_error(b, frame.id)) != NEO_OK)

@@ -7,6 +7,8 @@
 
 #include "rpc/rpc.h"
 
+enum { MAX_REFUSALS = 2 * (1 + NEO_JOB_MAX_CASES * NEO_JOB_MAX_BUFFERS) }; /* blobs of a job */
+
 static neo_status unexpected(neo_ctx *ctx, const neo_frame *frame, const char *wanted) {
   return neo_fail(ctx, NEO_UNREACHABLE, "board: answered with message type %u, %s expected",
                   (unsigned)frame->type, wanted);
@@ -24,10 +26,23 @@ static void error_text(const neo_frame *frame, char *out, size_t size) {
              neo_status_name((neo_status)status));
 }
 
+/* The next frame that is no refusal of a blob. */
+static neo_status receive(neo_ctx *ctx, int fd, neo_frame *frame, int timeout_ms) {
+  char text[512];
+  for (int n = 0; n <= MAX_REFUSALS; n++) {
+    NEO_TRY(neo_frame_receive(ctx, fd, frame, timeout_ms));
+    if (frame->type != NEO_MESSAGE_ERROR || frame->id != NEO_ID_BLOB)
+      return NEO_OK;
+    error_text(frame, text, sizeof(text));
+    neo_log(ctx, NEO_LOG_WARN, "the board refused a blob: %s", text);
+  }
+  return neo_fail(ctx, NEO_UNREACHABLE, "board: it refuses more blobs than a job has");
+}
+
 static neo_status exchange(neo_ctx *ctx, int fd, neo_frame *frame, uint16_t type, int timeout_ms) {
   char text[512];
   NEO_TRY(neo_frame_send(ctx, fd, frame, timeout_ms));
-  NEO_TRY(neo_frame_receive(ctx, fd, frame, timeout_ms));
+  NEO_TRY(receive(ctx, fd, frame, timeout_ms));
   if (frame->type == NEO_MESSAGE_ERROR) {
     error_text(frame, text, sizeof(text));
     return neo_fail(ctx, NEO_UNREACHABLE, "board: %s", text);
@@ -36,7 +51,7 @@ static neo_status exchange(neo_ctx *ctx, int fd, neo_frame *frame, uint16_t type
 }
 
 neo_status neo_board_hello(neo_ctx *ctx, int fd, neo_hello *out, int timeout_ms) {
-  neo_frame frame = {.type = NEO_MESSAGE_HELLO};
+  neo_frame frame = {.type = NEO_MESSAGE_HELLO, .id = NEO_ID_QUESTION};
   const neo_hello mine = {.protocol = NEO_FRAME_VERSION, .pid = (uint32_t)getpid()};
   neo_hello_encode(&frame.payload, &mine);
   neo_status status = exchange(ctx, fd, &frame, NEO_MESSAGE_HELLO, timeout_ms);
@@ -50,7 +65,7 @@ neo_status neo_board_hello(neo_ctx *ctx, int fd, neo_hello *out, int timeout_ms)
 }
 
 static neo_status put_one(neo_ctx *ctx, int fd, const neo_blob *blob, int timeout_ms) {
-  neo_frame frame = {.type = NEO_MESSAGE_BLOB_PUT};
+  neo_frame frame = {.type = NEO_MESSAGE_BLOB_PUT, .id = NEO_ID_BLOB};
   if (blob->size > NEO_FRAME_MAX - 32)
     return neo_fail(ctx, NEO_UNSUPPORTED, "board: a blob of %zu bytes, frames hold %u", blob->size,
                     NEO_FRAME_MAX - 32);
@@ -72,7 +87,7 @@ static neo_status put_missing(neo_ctx *ctx, int fd, int n, const neo_blob *blob,
 }
 
 neo_status neo_board_put(neo_ctx *ctx, int fd, int n, const neo_blob *blob, int timeout_ms) {
-  neo_frame frame = {.type = NEO_MESSAGE_BLOB_HAVE};
+  neo_frame frame = {.type = NEO_MESSAGE_BLOB_HAVE, .id = NEO_ID_QUESTION};
   if (n == 0)
     return NEO_OK;
   neo_buf_u32le(&frame.payload, (uint32_t)n);
@@ -96,7 +111,7 @@ neo_status neo_board_submit(neo_ctx *ctx, int fd, uint32_t id, const neo_job *jo
 neo_status neo_board_result(neo_ctx *ctx, int fd, uint32_t *out_id, neo_job_result *out,
                             int timeout_ms) {
   neo_frame frame = {0};
-  neo_status status = neo_frame_receive(ctx, fd, &frame, timeout_ms);
+  neo_status status = receive(ctx, fd, &frame, timeout_ms);
   if (status == NEO_OK && frame.type == NEO_MESSAGE_RESULT)
     status =
         neo_job_result_decode(ctx, (const uint8_t *)frame.payload.data, frame.payload.size, out);

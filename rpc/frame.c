@@ -96,14 +96,13 @@ neo_status neo_frame_receive(neo_ctx *ctx, int fd, neo_frame *frame, int timeout
   uint8_t header[NEO_FRAME_HEADER], chunk[CHUNK];
   uint64_t deadline = neo_stream_deadline(ctx, timeout_ms);
   uint32_t length, crc;
-  size_t got;
+  size_t got, left;
   neo_buf_clear(&frame->payload);
   for (size_t at = 0; at < sizeof(header); at += got)
     NEO_TRY(neo_stream_read(ctx, fd, header + at, sizeof(header) - at, deadline, &got));
   NEO_TRY(header_read(ctx, header, frame, &length, &crc));
-  while (frame->payload.size < length && !frame->payload.failed) {
-    size_t want = length - frame->payload.size;
-    NEO_TRY(neo_stream_read(ctx, fd, chunk, want < sizeof(chunk) ? want : sizeof(chunk), deadline,
+  for (left = length; left > 0; left -= got) { /* to its end, even without memory for it */
+    NEO_TRY(neo_stream_read(ctx, fd, chunk, left < sizeof(chunk) ? left : sizeof(chunk), deadline,
                             &got));
     neo_buf_append(&frame->payload, chunk, got);
   }

@@ -31,6 +31,10 @@ void hub_count(neo_hub *hub, int64_t *counter) {
   pthread_mutex_unlock(&hub->mutex);
 }
 
+bool hub_interrupted(const neo_hub *hub) {
+  return hub->options.interrupted && hub->options.interrupted(hub->options.self);
+}
+
 void hub_refuse(neo_hub *hub, const char *who, const char *why) {
   neo_log(&hub->ctx, NEO_LOG_WARN, "connection from %s refused: %s", who, why);
   pthread_mutex_lock(&hub->mutex);
@@ -217,22 +221,28 @@ static neo_status nobody(neo_ctx *ctx, neo_hub *hub, int timeout_ms) {
 
 neo_status neo_hub_take(neo_ctx *ctx, neo_hub *hub, const char *name, int timeout_ms,
                         neo_hub_lease *out) {
+  enum { LISTEN_MS = 100 };
   hub_request request = {.name = name, .lease = out}, **link;
-  struct timespec until = time_after(timeout_ms);
+  const uint64_t until = neo_now_ns(ctx) + (uint64_t)timeout_ms * MS;
   neo_status status = NEO_OK;
   pthread_mutex_lock(&hub->mutex);
   for (link = &hub->requests; *link; link = &(*link)->next)
     continue;
   *link = &request;
   nudge(hub);
-  int waited = 0;
-  while (!request.done && waited == 0)
-    waited = pthread_cond_timedwait(&hub->changed, &hub->mutex, &until);
+  bool ends = false;
+  for (uint64_t now; !request.done && !ends && (now = neo_now_ns(ctx)) < until;) {
+    int64_t left_ms = (int64_t)((until - now) / MS) + 1;
+    struct timespec look = time_after((int)neo_min_i64(left_ms, LISTEN_MS));
+    pthread_cond_timedwait(&hub->changed, &hub->mutex, &look);
+    ends = hub_interrupted(hub);
+  }
   if (!request.done) {
     for (link = &hub->requests; *link != &request; link = &(*link)->next)
       continue;
     *link = request.next;
-    status = nobody(ctx, hub, timeout_ms);
+    status = ends ? neo_fail(ctx, NEO_INTERRUPTED, "interrupted while waiting for a board")
+                  : nobody(ctx, hub, timeout_ms);
   } else if (request.status != NEO_OK) {
     status = neo_fail(ctx, request.status, "hub: the lease could not be made");
   }

@@ -32,8 +32,11 @@ typedef struct hub_seat {
   char who[HUB_WHO];
   neo_channel net, lane; /* fd -1: closed */
   bool fit;              /* may be leased */
-  uint32_t first_id;     /* answers with smaller ids belong to an earlier lease */
   hub_job job;
+  uint32_t asked, asked_lane; /* BLOB_HAVE that waits for its answer: ours, the holder's; 0: none */
+  uint32_t puts, first_put;   /* blobs of the lease that may still be refused; ours of the first */
+  uint32_t put_lane;          /* the holder's of the last */
+  uint32_t dropped;           /* answers on this connection that nobody waited for */
   uint32_t cancelled; /* a job that its holder gave up and the board may still run; 0: none */
   uint64_t away_until, last_beat;
 } hub_seat;
@@ -74,6 +77,8 @@ struct neo_hub {
 /* Notes and logs that a connection was turned away. */
 void hub_refuse(neo_hub *hub, const char *who, const char *why);
 void hub_count(neo_hub *hub, int64_t *counter);
+/* Shall waits end? */
+bool hub_interrupted(const neo_hub *hub);
 
 /* Is there a seat for it, and no other board of its name? */
 neo_status hub_seat_check(neo_hub *hub, const neo_net_join *join);

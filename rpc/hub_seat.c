@@ -10,14 +10,17 @@
  *    or job is known by its id, and dropped.
  * 3. A job is sent again only to the boot of the board that it was sent to; a board that has lost
  *    its state ends the lease instead, and the holder, who has the blobs, starts over.
- * 4. A lease whose board is away ends by itself after away_ms. */
+ * 4. A lease whose board is away ends by itself after away_ms, or at once when waits end.
+ * 5. What a board sends costs its holder no more than the holder asked for: an answer passes once
+ * for each question, a refusal once for each blob, and nothing is read of the board while its
+ * holder does not read. */
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "rpc/hub.h"
 
-enum { BACKLOG = 1 << 20, SILENT_BEATS = 3, MS = 1000000 };
+enum { BACKLOG = 1 << 20, SILENT_BEATS = 3, MS = 1000000, MAX_DROPPED = 256 };
 
 static const char *name_of(const hub_seat *seat) {
   return seat->join.name;
@@ -71,7 +74,7 @@ neo_status hub_seat_lease(neo_hub *hub, hub_seat *seat, int *out_fd) {
     close(pair[1]);
     return status;
   }
-  seat->first_id = hub->next_id;
+  seat->asked = seat->puts = 0;
   *out_fd = pair[1];
   return NEO_OK;
 }
@@ -109,8 +112,15 @@ static neo_status on_holder(neo_hub *hub, hub_seat *seat, neo_frame *frame) {
   case NEO_MESSAGE_HELLO:
     return answer_hello(hub, seat, frame->id);
   case NEO_MESSAGE_BLOB_HAVE:
+    if (seat->asked)
+      return neo_fail(&hub->ctx, NEO_USAGE, "a lease has one question at a time");
+    seat->asked_lane = frame->id;
+    seat->asked = frame->id = hub->next_id++;
+    return neo_channel_put(&hub->ctx, &seat->net, frame);
   case NEO_MESSAGE_BLOB_PUT:
+    seat->put_lane = frame->id;
     frame->id = hub->next_id++;
+    seat->first_put = seat->puts++ ? seat->first_put : frame->id;
     return neo_channel_put(&hub->ctx, &seat->net, frame);
   case NEO_MESSAGE_JOB:
     if (seat->job.id)
@@ -163,6 +173,9 @@ static bool fits(neo_hub *hub, hub_seat *seat) {
 
 static neo_status drop_stale(neo_hub *hub, hub_seat *seat, const neo_frame *frame) {
   bool result = frame->type == NEO_MESSAGE_RESULT;
+  if (++seat->dropped > MAX_DROPPED)
+    return neo_fail(&hub->ctx, NEO_BAD_INPUT, "it sent %d answers that nobody waited for",
+                    MAX_DROPPED + 1);
   if (seat->cancelled && frame->id == seat->cancelled) {
     seat->cancelled = 0;
     seat->fit = fits(hub, seat);
@@ -180,26 +193,36 @@ static neo_status drop_stale(neo_hub *hub, hub_seat *seat, const neo_frame *fram
 static neo_status commit(neo_hub *hub, hub_seat *seat, neo_frame *frame) {
   uint32_t id = frame->id;
   frame->id = seat->job.lane_id;
+  seat->puts = 0; /* answers come in order: those blobs were taken */
   forget_job(seat);
   NEO_TRY(send_to(hub, &seat->net, NEO_MESSAGE_ACK, id));
   return neo_channel_put(&hub->ctx, &seat->lane, frame);
 }
 
+/* The answer of the holder's question, or the refusal of one of its blobs; once each. */
+static neo_status pass_on(neo_hub *hub, hub_seat *seat, neo_frame *frame) {
+  bool asked = seat->lane.fd >= 0 && seat->asked != 0 && frame->id == seat->asked;
+  bool refusal = seat->lane.fd >= 0 && frame->type == NEO_MESSAGE_ERROR && seat->puts > 0 &&
+                 frame->id >= seat->first_put && frame->id < hub->next_id;
+  if (!asked && !refusal)
+    return drop_stale(hub, seat, frame);
+  frame->id = asked ? seat->asked_lane : seat->put_lane;
+  seat->asked = asked ? 0 : seat->asked;
+  seat->puts -= !asked;
+  return neo_channel_put(&hub->ctx, &seat->lane, frame);
+}
+
 static neo_status on_board(neo_hub *hub, hub_seat *seat, neo_frame *frame) {
   bool answers_job = seat->job.id != 0 && frame->id == seat->job.id;
-  bool of_lease = seat->lane.fd >= 0 && frame->id >= seat->first_id && frame->id < hub->next_id;
   switch (frame->type) {
   case NEO_MESSAGE_PING:
     return NEO_OK;
   case NEO_MESSAGE_RESULT:
     return answers_job ? commit(hub, seat, frame) : drop_stale(hub, seat, frame);
   case NEO_MESSAGE_ERROR:
-    if (answers_job)
-      return commit(hub, seat, frame);
-    return of_lease ? neo_channel_put(&hub->ctx, &seat->lane, frame) : drop_stale(hub, seat, frame);
+    return answers_job ? commit(hub, seat, frame) : pass_on(hub, seat, frame);
   case NEO_MESSAGE_BLOB_HAVE:
-    return of_lease && !answers_job ? neo_channel_put(&hub->ctx, &seat->lane, frame)
-                                    : drop_stale(hub, seat, frame);
+    return pass_on(hub, seat, frame);
   default:
     return neo_fail(&hub->ctx, NEO_BAD_INPUT, "it sent message type %u", (unsigned)frame->type);
   }
@@ -306,7 +329,7 @@ void hub_seat_admit(neo_hub *hub, hub_guest *guest, const neo_net_join *join) {
   if (seat->used)
     take_up(hub, seat, join);
   seat->used = true;
-  seat->cancelled = 0;
+  seat->cancelled = seat->dropped = 0;
   seat->join = *join;
   seat->net = guest->net;
   seat->net.limit = 0;
@@ -324,10 +347,12 @@ static void keep_time(neo_hub *hub, hub_seat *seat) {
   uint64_t now = neo_now_ns(&hub->ctx), beat = (uint64_t)hub->options.heartbeat_ms * MS;
   char why[100];
   if (seat->net.fd < 0) {
-    if (now < seat->away_until)
+    bool ends = hub_interrupted(hub);
+    if (now < seat->away_until && !ends)
       return;
-    neo_log(&hub->ctx, NEO_LOG_WARN, "board '%s' did not come back within %d ms: its lease ends",
-            name_of(seat), hub->options.away_ms);
+    if (!ends)
+      neo_log(&hub->ctx, NEO_LOG_WARN, "board '%s' did not come back within %d ms: its lease ends",
+              name_of(seat), hub->options.away_ms);
     end_lease(seat);
   } else if (now - seat->net.heard > SILENT_BEATS * beat) {
     snprintf(why, sizeof why, "silent for %d ms", SILENT_BEATS * hub->options.heartbeat_ms);
@@ -342,6 +367,9 @@ static void keep_time(neo_hub *hub, hub_seat *seat) {
 }
 
 void hub_seat_step(neo_hub *hub, hub_seat *seat) {
+  seat->net.hold = seat->lane.fd >= 0 && neo_channel_unsent(&seat->lane) > BACKLOG;
+  if (seat->net.hold) /* the board may speak, it is we who do not listen */
+    seat->net.heard = neo_now_ns(&hub->ctx);
   if (seat->net.fd >= 0)
     pump_net(hub, seat);
   if (seat->used && seat->lane.fd >= 0) {

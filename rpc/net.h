@@ -95,6 +95,10 @@ typedef struct neo_hub_options {
   int heartbeat_ms; /* 0: 2000; three without a sign of life end a connection */
   int away_ms;      /* how long a lease waits for its board to come back; 0: 15000 */
   int handshake_ms; /* from connecting to JOIN; 0: 5000 */
+  /* Asked ten times a second by who waits, and by the hub's thread; true: whoever waits for a board
+   * gives up, with NEO_INTERRUPTED, and leases of boards that are away end. NULL: never. */
+  bool (*interrupted)(void *self);
+  void *self;
 } neo_hub_options;
 /* ctx's log receives what happens, from the hub's thread. */
 neo_status neo_hub_open(neo_ctx *ctx, const neo_hub_options *options, neo_hub **out);
@@ -107,7 +111,8 @@ typedef struct neo_hub_lease {
   neo_net_join board;
 } neo_hub_lease;
 /* Waits for an idle board, by preference the one of that name ("": any), of the same processor as
- * the first that was leased. NEO_UNREACHABLE after timeout_ms, saying what was heard meanwhile. */
+ * the first that was leased. NEO_UNREACHABLE after timeout_ms, saying what was heard meanwhile;
+ * NEO_INTERRUPTED: the options say so. */
 neo_status neo_hub_take(neo_ctx *ctx, neo_hub *hub, const char *name, int timeout_ms,
                         neo_hub_lease *out);
 /* Does anybody wait in neo_hub_take? */

@@ -130,6 +130,11 @@ void neo_job_result_fini(neo_job_result *result);
 
 /* ---- the tuner's side of a session; fd is one end of a stream socket ------------------------- */
 
+/* Ids that are no jobs': of what is answered at once, and of blobs, which are answered only when
+ * they are refused. Such an answer comes when something else is waited for; its id tells. */
+#define NEO_ID_QUESTION 0xffffffffu
+#define NEO_ID_BLOB 0xfffffffeu
+
 typedef struct neo_hello {
   uint32_t protocol, pid;
   uint32_t threads; /* cpus that measuring may use */
@@ -151,9 +156,11 @@ typedef struct neo_blob {
   const void *data;
   size_t size;
 } neo_blob;
-/* Asks which are missing and sends those. No job may be in flight. */
+/* Asks which are missing and sends those. No job may be in flight. One that the board refuses is
+ * told by the log later, and is missing for the jobs that need it: an outcome BOARD. */
 neo_status neo_board_put(neo_ctx *ctx, int fd, int n, const neo_blob *blob, int timeout_ms);
-/* Queues a job under the caller's id; several may be in flight, results come in order. */
+/* Queues a job under the caller's id (below NEO_ID_BLOB); several may be in flight, results come in
+ * order. */
 neo_status neo_board_submit(neo_ctx *ctx, int fd, uint32_t id, const neo_job *job, int timeout_ms);
 /* The next result; an ERROR frame for a job comes back as an outcome BOARD. NEO_UNREACHABLE on
  * time-out or a dead board. neo_job_result_fini(out) in any case of NEO_OK. */

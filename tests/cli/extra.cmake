@@ -14,6 +14,8 @@ set_tests_properties(cli/windows_models PROPERTIES TIMEOUT 600 LABELS cli SKIP_R
 # The kernels as C files, built by other compilers.
 add_test(NAME cli/c_sources COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/c_sources.py ${CMAKE_BINARY_DIR}/bin ${CMAKE_SOURCE_DIR})
 set_tests_properties(cli/c_sources PROPERTIES TIMEOUT 600 LABELS cli ENVIRONMENT "PYTHONDONTWRITEBYTECODE=1")
+add_test(NAME cli/interrupt COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/interrupt.py ${CMAKE_BINARY_DIR}/bin ${CMAKE_SOURCE_DIR})
+set_tests_properties(cli/interrupt PROPERTIES TIMEOUT 600 LABELS cli ENVIRONMENT "PYTHONDONTWRITEBYTECODE=1")
 # Agents of other processors over TLS, under qemu and wine.
 add_test(NAME cli/network_agents COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/network_agents.py ${CMAKE_BINARY_DIR}/bin "${WINE_PROGRAM}")
 set_tests_properties(cli/network_agents PROPERTIES TIMEOUT 600 LABELS cli SKIP_RETURN_CODE 77 ENVIRONMENT "PYTHONDONTWRITEBYTECODE=1")

@@ -62,6 +62,26 @@ static void expect_ok(void) {
   neo_job_result_fini(&r);
 }
 
+/* The refusal comes when the job's result is waited for, and must not be taken for it. */
+static void a_refused_blob_leaves_the_stream_in_step(void **state) {
+  (void)state;
+  neo_ctx ctx;
+  neo_blob bad[2] = {data.blob[0], data.blob[1]};
+  neo_ctx_init(&ctx, 1);
+  bad[0].key[0] = bad[0].key[0] == 'a' ? 'b' : 'a'; /* not the key of its bytes */
+  bad[1].key[0] = bad[1].key[0] == 'a' ? 'b' : 'a';
+  for (int i = 0; i < 2; i++) {
+    if (neo_board_put(&ctx, board.fd, 2, bad, WAIT_MS) != NEO_OK) /* once more: with answers left */
+      fail_msg("%s", ctx.message);
+  }
+  job_init(&job, &data, "honest");
+  memcpy(job.kernel.object, bad[0].key, sizeof bad[0].key);
+  neo_job_result r = submit();
+  assert_int_equal(r.outcome, NEO_OUTCOME_BOARD);
+  assert_non_null(strstr(r.text, "missing blob"));
+  expect_ok();
+}
+
 static void says_hello(void **state) {
   (void)state;
   neo_ctx ctx;
@@ -428,6 +448,7 @@ static void the_program(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(says_hello),
+      cmocka_unit_test(a_refused_blob_leaves_the_stream_in_step),
       cmocka_unit_test(measures_an_honest_kernel),
       cmocka_unit_test(compares_with_the_incumbent),
       cmocka_unit_test(runs_and_returns_outputs),

@@ -87,6 +87,95 @@ static void a_board_serves_over_tls(void **state) {
   net_board_end(pid, SIGTERM);
 }
 
+static void a_refused_blob_leaves_the_lease_in_step(void **state) {
+  (void)state;
+  static neo_job job;
+  neo_job_result result;
+  uint32_t id = 0;
+  pid_t pid = net_board(&place, "pi-1", NULL, place.port);
+  neo_hub_lease lease = take("");
+  neo_blob bad = data.blob[0];
+  bad.key[0] = bad.key[0] == 'a' ? 'b' : 'a'; /* not the key of its bytes */
+  job_init(&job, &data, "honest");
+  memcpy(job.kernel.object, bad.key, sizeof bad.key);
+  must(neo_board_put(&place.ctx, lease.fd, 1, &bad, WAIT_MS));
+  must(neo_board_put(&place.ctx, lease.fd, 5, data.blob + 1, WAIT_MS));
+  must(neo_board_submit(&place.ctx, lease.fd, 5, &job, WAIT_MS));
+  must(neo_board_result(&place.ctx, lease.fd, &id, &result, WAIT_MS));
+  assert_int_equal(id, 5);
+  assert_int_equal(result.outcome, NEO_OUTCOME_BOARD);
+  assert_non_null(strstr(result.text, "missing blob"));
+  assert_true(log_has(&place.log, "the board refused a blob: blob_put: key"));
+  result = run_on(lease.fd, "honest");
+  assert_int_equal(result.outcome, NEO_OUTCOME_OK);
+  neo_job_result_fini(&result);
+  close(lease.fd);
+  net_board_end(pid, SIGTERM);
+}
+
+/* It has the key, and says what nobody asked for: the holder gets none of it. */
+static void a_board_cannot_flood_its_holder(void **state) {
+  (void)state;
+  enum { FLOOD = 2000, BLOB = 1 << 14 };
+  played b;
+  assert_int_equal(played_connect(&b, "pi-1", place.key, place.port), NEO_OK);
+  assert_int_equal(played_join(&b, "pi-1", NEO_NET_VERSION, 1), NEO_OK);
+  neo_hub_lease lease = take("");
+  neo_frame put = {.type = NEO_MESSAGE_BLOB_PUT, .id = NEO_ID_BLOB};
+  neo_buf_text(&put.payload, "a blob that may be refused once");
+  must(neo_frame_send(&place.ctx, lease.fd, &put, WAIT_MS));
+  assert_int_equal(played_wait(&b, NEO_MESSAGE_BLOB_PUT, WAIT_MS), NEO_OK);
+  static char bytes[BLOB];
+  neo_frame lie = {.type = NEO_MESSAGE_ERROR, .id = b.frame.id};
+  neo_buf_append(&lie.payload, bytes, sizeof bytes);
+  neo_status status = NEO_OK;
+  for (int i = 0; i < FLOOD && status == NEO_OK; i++) {
+    lie.type = i % 2 ? NEO_MESSAGE_BLOB_HAVE : NEO_MESSAGE_ERROR;
+    status = played_send(&b, &lie);
+  }
+  assert_true(log_wait(&place.log, "answers that nobody waited for", WAIT_MS));
+  /* the one refusal, then the end: the board is lost, and with it the lease */
+  neo_frame frame = {0};
+  must(neo_frame_receive(&place.ctx, lease.fd, &frame, WAIT_MS));
+  assert_int_equal(frame.type, NEO_MESSAGE_ERROR);
+  assert_int_equal(frame.id, NEO_ID_BLOB);
+  assert_int_equal(neo_frame_receive(&place.ctx, lease.fd, &frame, WAIT_MS), NEO_UNREACHABLE);
+  neo_ctx_clear(&place.ctx);
+  neo_buf_fini(&frame.payload);
+  neo_buf_fini(&lie.payload);
+  neo_buf_fini(&put.payload);
+  close(lease.fd);
+  played_close(&b);
+}
+
+static atomic_bool enough;
+
+static bool is_enough(void *self) {
+  (void)self;
+  return enough;
+}
+
+static void *say_enough(void *arg) {
+  pause_ms(100);
+  enough = true;
+  return arg;
+}
+
+static void a_wait_for_a_board_can_be_ended(void **state) {
+  (void)state;
+  neo_hub_lease lease;
+  pthread_t thread;
+  neo_hub *hub = NULL;
+  const neo_hub_options options = {
+      .address = "127.0.0.1:0", .key_file = place.key, .interrupted = is_enough};
+  must(neo_hub_open(&place.ctx, &options, &hub));
+  assert_int_equal(pthread_create(&thread, NULL, say_enough, NULL), 0);
+  assert_int_equal(neo_hub_take(&place.ctx, hub, "", 1 << 30, &lease), NEO_INTERRUPTED);
+  neo_ctx_clear(&place.ctx);
+  pthread_join(thread, NULL);
+  neo_hub_close(hub);
+}
+
 static void two_boards_are_two_leases(void **state) {
   (void)state;
   neo_hub_lease a, b, c;
@@ -453,6 +542,9 @@ static void an_idle_board_is_small(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(a_board_serves_over_tls, start, stop),
+      cmocka_unit_test_setup_teardown(a_refused_blob_leaves_the_lease_in_step, start, stop),
+      cmocka_unit_test_setup_teardown(a_board_cannot_flood_its_holder, start, stop),
+      cmocka_unit_test_setup_teardown(a_wait_for_a_board_can_be_ended, start, stop),
       cmocka_unit_test_setup_teardown(two_boards_are_two_leases, start, stop),
       cmocka_unit_test_setup_teardown(a_job_that_is_given_up_is_killed, start, stop),
       cmocka_unit_test_setup_teardown(a_holder_may_leave_what_nobody_takes, start, stop),
