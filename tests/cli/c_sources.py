@@ -24,7 +24,7 @@ FLAGS = ["-std=c11", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-
 
 
 def run(words, good=True):
-    result = subprocess.run(words, capture_output=True, text=True, timeout=300)
+    result = subprocess.run(words, capture_output=True, text=True, timeout=900)
     if (result.returncode == 0) != good:
         sys.exit(f"{' '.join(words)}: exit code {result.returncode}\n{(result.stdout + result.stderr)[-3000:]}")
     return result.stdout + result.stderr

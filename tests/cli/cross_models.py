@@ -57,7 +57,7 @@ def error_of(got, want, rtol, atol):
 
 
 def run(words, good=True):
-    result = subprocess.run(words, capture_output=True, text=True, timeout=600)
+    result = subprocess.run(words, capture_output=True, text=True, timeout=900)
     if good and result.returncode != 0:
         raise RuntimeError(f"{' '.join(words)}: exit code {result.returncode}: {(result.stdout + result.stderr)[-600:]}")
     return result

@@ -16,7 +16,7 @@ KEY = "00112233445566778899aabbccddeeff" * 2
 
 
 def run(*words, env=None):
-    result = subprocess.run(words, capture_output=True, text=True, timeout=120, env=env)
+    result = subprocess.run(words, capture_output=True, text=True, timeout=900, env=env)
     return result.returncode, result.stdout + result.stderr
 
 
@@ -50,13 +50,13 @@ def install_on_a_fake_board(steps, work):
     os.mkdir(fakes)
     write_script(f"{fakes}/ssh", f'#!/bin/bash\nset -o pipefail\ncd {home} && bash -c "$2" 2>&1 | cat\n')
     write_script(f"{fakes}/scp", f'#!/bin/bash\ncp -p "$2" "{home}/${{3#*:}}"\n')
-    agent = write_script(f"{work}/agent", "#!/bin/sh\necho started\nexec sleep 10\n")
+    agent = write_script(f"{work}/agent", "#!/bin/sh\necho started\nexec sleep 60\n")
     before = time.monotonic()
     code, output = run(*steps, "--board", agent, "--run", env=dict(os.environ, PATH=f"{fakes}:{os.environ['PATH']}"))
     check(code == 0, "the steps are performed", output)
-    check(time.monotonic() - before < 7, "the agent is started detached", output)
+    check(time.monotonic() - before < 50, "the agent is started detached", output)
     check(os.stat(f"{home}/.neo/board.key").st_mode & 0o777 == 0o600, "the key is private there", output)
-    for _ in range(100):
+    for _ in range(1200):
         with open(f"{home}/.neo/neo-board.log") as log:
             if "started" in log.read():
                 return
@@ -74,6 +74,15 @@ def with_board(command, doctor):
         board.wait()
 
 
+def refused(command, doctor, url, reason):
+    """The doctor ends its wait without a board, as one that it names was refused; a slow machine's board needs longer."""
+    for seconds in (2, 10, 60):
+        code, output = with_board(command, [*doctor, "--measure", f"{url}{seconds}"])
+        if reason in output:
+            break
+    check(code == 6 and "FAILED board" in output and reason in output, f"'{reason}' is named", output)
+
+
 def main(bin_dir, work):
     neo, tune, board = (os.path.join(bin_dir, name) for name in ("neo", "neo-tune", "neo-board"))
     code, output = run(tune, "doctor")
@@ -83,11 +92,10 @@ def main(bin_dir, work):
     key, wrong = write_key(f"{work}/key", KEY), write_key(f"{work}/wrong", KEY[::-1])
     url = f"rpc://127.0.0.1:{port}?key-file={key}&wait="
     dial = [board, "--connect", f"127.0.0.1:{port}", "--name", "b", "--back-off", "30", "--key-file"]
-    code, output = with_board(dial + [key, "--label", "lab=here"], [tune, "doctor", "--measure", url + "30"])
+    code, output = with_board(dial + [key, "--label", "lab=here"], [tune, "doctor", "--measure", url + "60"])
     check(code == 0 and output.count("ok ") == 5 and "lab=here" in output, "a remote board is well", output)
 
-    code, output = with_board(dial + [wrong], [tune, "doctor", "--measure", url + "2"])
-    check(code == 6 and "FAILED board" in output and "wrong key" in output, "a wrong key is named", output)
+    refused(dial + [wrong], [tune, "doctor"], url, "wrong key")
 
     code, output = run(*dial, key, "--counters", key)
     check(code == 2 and "--counters" in output, "counts are not for a network", output)
@@ -100,11 +108,10 @@ def main(bin_dir, work):
     arm = os.path.join(bin_dir, "neo-board-aarch64")
     if os.path.exists(arm) and shutil.which("qemu-aarch64"):
         dial = ["qemu-aarch64", arm, "--connect", f"127.0.0.1:{port}", "--name", "arm", "--back-off", "30"]
-        plain = f"rpc://127.0.0.1:{port}?wait=60"
-        code, output = with_board(dial, [tune, "doctor", "cortex-a72", "--measure", plain])
+        plain = f"rpc://127.0.0.1:{port}?wait="
+        code, output = with_board(dial, [tune, "doctor", "cortex-a72", "--measure", plain + "60"])
         check(code == 0 and "arch=aarch64" in output, "a board of another processor is well", output)
-        code, output = with_board(dial, [tune, "doctor", "x86-64-v3", "--measure", plain.replace("60", "3")])
-        check(code == 6 and "its arch is aarch64, x86_64 is wanted" in output, "another processor is refused", output)
+        refused(dial, [tune, "doctor", "x86-64-v3"], plain, "its arch is aarch64, x86_64 is wanted")
 
     new = f"{work}/new.key"
     install = [neo, "board-install", "pi@pi4", "--name", "pi4", "--key-file", new, "--connect", "desk:9190"]

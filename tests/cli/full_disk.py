@@ -19,7 +19,7 @@ def limited(size):
 
 def compile_refused(where, names, codes=(8,), **kwargs):
     done = subprocess.run([program("neo"), *COMPILE, "--output", where], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          text=True, timeout=300, **kwargs)
+                          text=True, timeout=900, **kwargs)
     check(done.returncode in codes, f"compile to {where}: exit code {done.returncode}: {done.stderr}")
     check(names in done.stderr, f"'{names}' is not named: {done.stderr}")
     check("\n" == done.stderr[-1] and done.stderr.count("\n") == 1, "one line is expected: " + done.stderr)
@@ -30,7 +30,7 @@ def compile_refused(where, names, codes=(8,), **kwargs):
 
 def tune_refused(db, codes, **kwargs):
     done = subprocess.run([program("neo-tune"), *TUNE, "--trials", "3000", "--db", db], stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, text=True, timeout=300, **kwargs)
+                          stderr=subprocess.PIPE, text=True, timeout=900, **kwargs)
     check(done.returncode in codes, f"tune into {db}: exit code {done.returncode}: {done.stdout}{done.stderr}")
     check(db in done.stderr, f"'{db}' is not named: {done.stderr}")
     print(done.stderr, end="")

@@ -47,7 +47,7 @@ def close(got, want, rtol, atol):
 
 
 def run(words, **more):
-    result = subprocess.run(words, capture_output=True, text=True, timeout=120, **more)
+    result = subprocess.run(words, capture_output=True, text=True, timeout=900, **more)
     if result.returncode != 0:
         sys.exit(f"{' '.join(words)}: exit code {result.returncode}\n{result.stdout}{result.stderr}")
     return result.stdout
@@ -90,7 +90,7 @@ def check_tuning(source, tools, work):
     folder = f"{source}/tests/data/onnx/mnist_cnn_op13"
     common = [f"{folder}/model.onnx", "--input", "x=64,1,28,28", "--threads", "1", "--db", f"{work}/tuned.db"]
     result = subprocess.run([f"{os.path.dirname(neo)}/neo-tune"] + common + ["--target", "host-windows", "--measure", "wine",
-                            "--trials", "10"], capture_output=True, text=True, timeout=200, env=env)
+                            "--trials", "10"], capture_output=True, text=True, timeout=900, env=env)
     if result.returncode != 0 or "10 trials (10 usable, 0 failed)" not in result.stdout:
         sys.exit(f"neo-tune --measure wine: exit code {result.returncode}\n{result.stdout[-3000:]}{result.stderr}")
     check_case(folder, f"{folder}/model.onnx", ["--threads", "1", "--db", f"{work}/tuned.db"], tools, work, "host-windows")

@@ -9,7 +9,7 @@ foreach(name test_models test_flow_models)
   target_compile_definitions(${name}_opencl PRIVATE MODEL_CASE_TARGET="opencl" NEO_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
                              NEO_BINARY_DIR="${CMAKE_BINARY_DIR}")
   add_test(NAME driver/${name}_opencl COMMAND ${name}_opencl WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
-  set_tests_properties(driver/${name}_opencl PROPERTIES TIMEOUT 600 LABELS driver SKIP_RETURN_CODE 77)
+  set_tests_properties(driver/${name}_opencl PROPERTIES TIMEOUT 1800 LABELS driver SKIP_RETURN_CODE 77)
 endforeach()
 add_dependencies(test_tune_opencl neo-board)
 set_tests_properties(driver/test_tune_opencl PROPERTIES SKIP_RETURN_CODE 77)

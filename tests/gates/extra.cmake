@@ -6,8 +6,8 @@ execute_process(COMMAND ${PYTHON3} -B ${gates}/gates.py --list
 separate_arguments(gate_names)
 foreach(gate ${gate_names})
   add_test(NAME gates/${gate} COMMAND ${PYTHON3} -B ${gates}/gates.py ${gate} ${CMAKE_SOURCE_DIR})
-  set_tests_properties(gates/${gate} PROPERTIES LABELS gates TIMEOUT 300
+  set_tests_properties(gates/${gate} PROPERTIES LABELS gates TIMEOUT 900
                        ENVIRONMENT "NEO_GATE_INCLUDES=${LLVM_INCLUDE}:${CMAKE_BINARY_DIR}/generated/frontends")
 endforeach()
 add_test(NAME gates/selftest COMMAND ${PYTHON3} -B ${gates}/selftest.py ${CMAKE_SOURCE_DIR})
-set_tests_properties(gates/selftest PROPERTIES LABELS gates TIMEOUT 300)
+set_tests_properties(gates/selftest PROPERTIES LABELS gates TIMEOUT 900)

@@ -62,7 +62,7 @@ static void open_pool(fixture *f, int threads) {
   must(f, neo_te_parse(&f->ctx, &f->arena, copy, &f->te));
   neo_schedule_naive(&f->naive);
   neo_builder_options options = {
-      .threads = threads, .codegen = &generator, .target = &f->target, .timeout_ms = 60};
+      .threads = threads, .codegen = &generator, .target = &f->target, .timeout_ms = 600};
   must(f, neo_builder_create(&f->ctx, &options, &f->builder));
 }
 
@@ -73,14 +73,14 @@ static void submit(fixture *f, uint64_t id) {
 }
 
 static neo_build *take(fixture *f) {
-  neo_build *build = neo_builder_take(f->builder, 5000);
+  neo_build *build = neo_builder_take(f->builder, 60000);
   assert_non_null(build);
   return build;
 }
 
 static void let_go(void) {
   atomic_store(&stuck, 0);
-  for (int i = 0; i < 1000 && atomic_load(&waiting) > 0; i++)
+  for (int i = 0; i < 30000 && atomic_load(&waiting) > 0; i++)
     sleep_ms(2);
 }
 
@@ -105,7 +105,7 @@ static void a_stuck_build_is_given_up(void **state) {
   assert_int_equal(good->id, 8);
   assert_int_equal(good->status, NEO_OK);
   neo_build_destroy(good);
-  for (int i = 0; i < 1000 && neo_builder_given_up(f.builder) > 0; i++)
+  for (int i = 0; i < 30000 && neo_builder_given_up(f.builder) > 0; i++)
     sleep_ms(2);
   assert_int_equal(neo_builder_given_up(f.builder), 0);
   neo_builder_destroy(f.builder);
@@ -121,7 +121,7 @@ static void closing_leaves_stuck_builds_behind(void **state) {
   submit(&f, 1);
   submit(&f, 2);
   submit(&f, 3);
-  for (int i = 0; i < 1000 && atomic_load(&waiting) < 2; i++)
+  for (int i = 0; i < 30000 && atomic_load(&waiting) < 2; i++)
     sleep_ms(2);
   neo_builder_destroy(f.builder);
   assert_true(atomic_load(&waiting) >= 2);
@@ -159,7 +159,7 @@ static void settling_waits_for_what_runs(void **state) {
   atomic_store(&stuck, 1);
   submit(&f, 1);
   submit(&f, 2);
-  for (int i = 0; i < 1000 && atomic_load(&waiting) < 1; i++)
+  for (int i = 0; i < 30000 && atomic_load(&waiting) < 1; i++)
     sleep_ms(2);
   neo_builder_pause(f.builder, true);
   atomic_store(&stuck, 0);

@@ -10,7 +10,7 @@ set_tests_properties(rpc/test_board_gpu PROPERTIES ENVIRONMENT "LD_LIBRARY_PATH=
 neo_wrap_malloc(test_job)
 add_dependencies(test_net rpc_test_kernels neo-board)
 add_test(NAME rpc/sessions_model COMMAND ${CMAKE_CURRENT_LIST_DIR}/check_sessions.sh ${CMAKE_C_COMPILER})
-set_tests_properties(rpc/sessions_model PROPERTIES LABELS rpc TIMEOUT 300 SKIP_RETURN_CODE 77)
+set_tests_properties(rpc/sessions_model PROPERTIES LABELS rpc TIMEOUT 900 SKIP_RETURN_CODE 77)
 # The faults of its table, five times each; scripts/faults.sh runs a hundred.
 add_executable(net_faults ${CMAKE_CURRENT_LIST_DIR}/net_faults.c)
 target_link_libraries(net_faults neo_rpc m)
@@ -18,12 +18,12 @@ target_compile_definitions(net_faults PRIVATE NEO_BINARY_DIR="${CMAKE_BINARY_DIR
 set_target_properties(net_faults PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
 add_dependencies(net_faults rpc_test_kernels neo-board)
 add_test(NAME rpc/net_faults COMMAND net_faults 5)
-set_tests_properties(rpc/net_faults PROPERTIES LABELS rpc TIMEOUT 180 RUN_SERIAL ON)
+set_tests_properties(rpc/net_faults PROPERTIES LABELS rpc TIMEOUT 900 RUN_SERIAL ON)
 neo_wrap_malloc(test_net_memory)
 # The same with the static agent, which must stay below 1 MB.
 if(TARGET neo-board-x86_64 AND NEO_MBEDTLS_SOURCE AND CROSS_CC_x86_64 MATCHES "musl-gcc$")
   add_dependencies(test_net neo-board-x86_64)
   add_test(NAME rpc/static_board COMMAND test_net WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
-  set_tests_properties(rpc/static_board PROPERTIES TIMEOUT 600 LABELS rpc
+  set_tests_properties(rpc/static_board PROPERTIES TIMEOUT 1800 LABELS rpc
     ENVIRONMENT "NEO_TEST_BOARD=${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/neo-board-x86_64")
 endif()

@@ -19,7 +19,7 @@
 #define KEY_A "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 #define KEY_B "ff112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 
-enum { BEAT_MS = 60, AWAY_MS = 1500, TAKE_MS = 20000, LOG_BYTES = 1 << 16 };
+enum { BEAT_MS = 60, AWAY_MS = 1500, TAKE_MS = 60000, LOG_BYTES = 1 << 16 };
 
 static inline void pause_ms(int ms) {
   struct timespec t = {ms / 1000, (ms % 1000) * 1000000L};
@@ -198,9 +198,9 @@ static inline neo_status played_connect(played *b, const char *name, const char 
   snprintf(address, sizeof address, "127.0.0.1:%d", port);
   NEO_TRY(neo_net_keys_read(&b->ctx, key, &b->keys));
   NEO_TRY(neo_tls_end_create(&b->ctx, &b->keys, name, &b->end));
-  NEO_TRY(neo_socket_connect(&b->ctx, address, 5000, &fd, &loopback));
+  NEO_TRY(neo_socket_connect(&b->ctx, address, 60000, &fd, &loopback));
   NEO_TRY(neo_channel_open(&b->ctx, fd, b->end, &b->net));
-  for (int i = 0; i < 1000 && !b->net.open; i++) {
+  for (int i = 0; i < 12000 && !b->net.open; i++) {
     NEO_TRY(neo_channel_pump(&b->ctx, &b->net));
     pause_ms(1);
   }
@@ -215,7 +215,7 @@ static inline void played_close(played *b) {
 
 static inline neo_status played_send(played *b, const neo_frame *frame) {
   NEO_TRY(neo_channel_put(&b->ctx, &b->net, frame));
-  for (int i = 0; i < 1000 && neo_channel_unsent(&b->net) > 0; i++)
+  for (int i = 0; i < 12000 && neo_channel_unsent(&b->net) > 0; i++)
     NEO_TRY(neo_channel_pump(&b->ctx, &b->net));
   return NEO_OK;
 }
@@ -257,7 +257,7 @@ static inline neo_status played_join(played *b, const char *name, uint32_t proto
 
 /* Answers BLOB_HAVE with "all there". */
 static inline neo_status played_have_all(played *b) {
-  NEO_TRY(played_wait(b, NEO_MESSAGE_BLOB_HAVE, 5000));
+  NEO_TRY(played_wait(b, NEO_MESSAGE_BLOB_HAVE, 60000));
   size_t n = b->frame.payload.size / 32;
   neo_frame answer = {.type = NEO_MESSAGE_BLOB_HAVE, .id = b->frame.id};
   for (size_t i = 0; i < n; i++)

@@ -62,7 +62,7 @@ if(NOT NEO_SANITIZE) # a preloaded malloc and the sanitizers' exclude each other
       add_test(NAME runtime/no_allocation_in_runs_pool${pool}_threads${threads}
                COMMAND run_counted ${CMAKE_BINARY_DIR}/tests/tiny/good ${pool} ${threads})
       set_tests_properties(runtime/no_allocation_in_runs_pool${pool}_threads${threads} PROPERTIES LABELS runtime
-        TIMEOUT 60 ENVIRONMENT "LD_PRELOAD=$<TARGET_FILE:malloc_counter>")
+        TIMEOUT 300 ENVIRONMENT "LD_PRELOAD=$<TARGET_FILE:malloc_counter>")
     endforeach()
   endforeach()
 endif()
