@@ -49,6 +49,19 @@ const char *cli_value(const cli_args *args, const char *option, const char *othe
   return found;
 }
 
+neo_status cli_names_once(neo_ctx *ctx, const cli_args *args, const char *option) {
+  const char *value, *other;
+  for (int k = 0; (value = cli_value_at(args, option, k)); k++) {
+    size_t size = strcspn(value, "=");
+    for (int j = 0; j < k; j++) {
+      other = cli_value_at(args, option, j);
+      if (strcspn(other, "=") == size && memcmp(other, value, size) == 0)
+        return neo_fail(ctx, NEO_USAGE, "%s: '%.*s' is given twice", option, (int)size, value);
+    }
+  }
+  return NEO_OK;
+}
+
 neo_status cli_int(neo_ctx *ctx, const cli_args *args, const char *option, int64_t lo, int64_t hi,
                    int64_t *inout) {
   const char *text = cli_value(args, option, NULL);

@@ -56,6 +56,8 @@ const char *cli_value(const cli_args *args, const char *option,
                       const char *otherwise); /* the last one given */
 /* k-th value of a repeated option; NULL past the end. */
 const char *cli_value_at(const cli_args *args, const char *option, int k);
+/* NEO_USAGE if two values of a repeated NAME=... option have the same name. */
+neo_status cli_names_once(neo_ctx *ctx, const cli_args *args, const char *option);
 /* An integer in [lo, hi]; NEO_USAGE names option, value and range. */
 neo_status cli_int(neo_ctx *ctx, const cli_args *args, const char *option, int64_t lo, int64_t hi,
                    int64_t *inout);

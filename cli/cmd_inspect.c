@@ -182,6 +182,8 @@ neo_status cli_inspect(neo_ctx *ctx, const cli_args *args) {
   NEO_TRY(refuse_options(ctx, args, artifact));
   if (artifact)
     return inspect_artifact(ctx, args, args->argument[0]);
+  neo_target target;
+  NEO_TRY(neo_target_find(ctx, cli_value(args, "--target", NULL), &target));
   neo_arena arena;
   neo_arena_init(&arena);
   neo_family family = {0};

@@ -86,7 +86,7 @@ static neo_status set_input(neo_ctx *ctx, opened *o, const char *text) {
 static neo_status set_inputs(neo_ctx *ctx, const cli_args *args, opened *o) {
   neo_buf missing = {0};
   const char *text;
-  neo_status status = NEO_OK;
+  neo_status status = cli_names_once(ctx, args, "--input");
   for (int k = 0; status == NEO_OK && (text = cli_value_at(args, "--input", k)); k++)
     status = set_input(ctx, o, text);
   for (int i = 0; i < neo_rt_inputs(o->model); i++) {
@@ -271,7 +271,9 @@ static neo_status fill_inputs(neo_ctx *ctx, const cli_args *args, opened *o) {
   neo_arena arena;
   neo_arena_init(&arena);
   neo_rng_init(&rng, 1);
-  neo_status status = check_names(ctx, args, o);
+  neo_status status = cli_names_once(ctx, args, "--input");
+  if (status == NEO_OK)
+    status = check_names(ctx, args, o);
   for (int i = 0; i < neo_rt_inputs(o->model) && status == NEO_OK; i++) {
     const neo_rt_tensor_info *info = neo_rt_input_info(o->model, i);
     neo_shape shape;

@@ -101,6 +101,7 @@ neo_status cli_binding(neo_ctx *ctx, neo_arena *arena, const char *text, cli_inp
 neo_status cli_read_inputs(neo_ctx *ctx, const cli_args *args, neo_arena *arena, cli_inputs *out) {
   const char *text;
   memset(out, 0, sizeof *out);
+  NEO_TRY(cli_names_once(ctx, args, "--input"));
   while ((text = cli_value_at(args, "--input", out->n_bindings))) {
     NEO_TRY(cli_binding(ctx, arena, text, out, &out->binding[out->n_bindings]));
     out->n_bindings++;

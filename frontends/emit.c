@@ -94,7 +94,8 @@ int neo_emit_input(neo_emitter *e, const char *name, neo_dtype dtype, const neo_
   neo_shape bound = *shape;
   for (int i = 0; i < options->n_bindings; i++)
     if (strcmp(options->binding[i].name, name) == 0) {
-      bound = options->binding[i].shape;
+      if (shape->rank <= 0 || options->binding[i].shape.rank == shape->rank)
+        bound = options->binding[i].shape; /* else pass_bind names both */
       dtype = options->binding[i].has_dtype ? options->binding[i].dtype : dtype;
     }
   return neo_graph_add_input(e->graph, name, dtype, &bound);

@@ -1,8 +1,8 @@
 /* ir/pass_bind.c: gives the graph's inputs their shapes.
  *
- * A binding overrides what the model says. Where it fixes a dimension that the model names, the
- * other inputs' dimensions of that name follow. What is free after that is one error listing it
- * all, in the form the user has to type. */
+ * A binding overrides what the model says, but for the number of dimensions. Where it fixes a
+ * dimension that the model names, the other inputs' dimensions of that name follow. What is free
+ * after that is one error listing it all, in the form the user has to type. */
 #include "ir/graph_edit.h"
 
 #include <string.h>
@@ -47,11 +47,14 @@ static neo_status bind_one(neo_ctx *ctx, neo_graph *graph, const neo_binding *bi
       !neo_shape_elements(&binding->shape, &n))
     return neo_fail(ctx, NEO_USAGE, "--input %s: its shape is negative or too large",
                     binding->name);
-  bool same_rank = value->shape.rank == binding->shape.rank;
+  if (value->shape.rank > 0 && value->shape.rank != binding->shape.rank)
+    return neo_fail(ctx, NEO_USAGE, "--input %s: %d dimensions given, the model's input has %d",
+                    binding->name, binding->shape.rank, value->shape.rank);
+  bool named = value->shape.rank >= 0;
   value->shape = binding->shape;
   if (binding->has_dtype)
     value->dtype = binding->dtype;
-  for (int d = 0; same_rank && d < binding->shape.rank; d++)
+  for (int d = 0; named && d < binding->shape.rank; d++)
     if (value->dim_name[d])
       spread(graph, value->dim_name[d], binding->shape.dim[d]);
   return NEO_OK;

@@ -183,16 +183,27 @@ static neo_status detect_host(neo_ctx *ctx, neo_target *out) {
   return NEO_OK;
 }
 
+/* Is one the other but for one letter, or the beginning of it? */
+static bool resembles(const char *name, const char *row) {
+  size_t n = strlen(name), m = strlen(row), head = 0, tail = 0;
+  while (head < n && head < m && name[head] == row[head])
+    head++;
+  while (tail < n - head && tail < m - head && name[n - 1 - tail] == row[m - 1 - tail])
+    tail++;
+  return n >= 3 && (head == n || (n - head - tail <= 1 && m - head - tail <= 1));
+}
+
 static neo_status fail_unknown(neo_ctx *ctx, const char *name) {
   neo_buf names = {0};
-  for (int i = 0; i < NEO_COUNT(rows); i++)
-    neo_buf_printf(&names, " %s", rows[i].name);
-  for (int i = 0; i < NEO_COUNT(gpu_rows); i++)
-    neo_buf_printf(&names, " %s", gpu_rows[i].name);
+  for (int i = 0; i < NEO_COUNT(rows) + NEO_COUNT(gpu_rows); i++) {
+    const char *row = i < NEO_COUNT(rows) ? rows[i].name : gpu_rows[i - NEO_COUNT(rows)].name;
+    if (resembles(name, row))
+      neo_buf_printf(&names, "%s%s", names.size ? " or " : "; did you mean ", row);
+  }
   neo_status status =
       neo_fail(ctx, NEO_USAGE,
-               "target '%.40s' is unknown; known: host%s, x86-64 ones with -windows behind "
-               "them, 64-bit Arm ones with -android",
+               "target '%.40s' is unknown%s; `neo targets` lists all, and some take -windows "
+               "or -android behind their name",
                name, names.data ? names.data : "");
   neo_buf_fini(&names);
   return status;

@@ -36,6 +36,14 @@ def odd_names(d):
         check(bad in err, f"{bad} is not named: {err}")
     _, err = run("neo", "compile", model, "--input", "y=3", "--db", "none", "-o", d("no"), expect=2)
     check("in/x:0" in err, "the inputs there are, are not listed: " + err)
+    for twice, words in ((["in/x:0=3", "in/x:0=4"], "'in/x:0' is given twice"), (["in/x:0=3,1"], "2 dimensions given")):
+        _, err = run("neo", "compile", model, *(word for shape in twice for word in ("--input", shape)), "--db", "none",
+                     "-o", d("no"), expect=2)
+        check(words in err, "not explained: " + err)
+    _, err = run("neo", "run", d("art"), *inputs, *inputs[:2], "--output-dir", d("out"), expect=2)
+    check("given twice" in err, "an input twice is not explained: " + err)
+    _, err = run("neo", "inspect", model, "--target", "cortex-a7x", expect=2)
+    check("did you mean " in err and "cortex-a72" in err, "the target is not explained: " + err)
     check(not os.path.exists(d("no")), "an artifact appeared")
 
 
@@ -134,7 +142,7 @@ def interrupted(d):
     ids = [tuner.stdout.readline() for _ in range(20)]
     tuner.send_signal(signal.SIGINT)
     rest, err = tuner.stdout.read(), tuner.stderr.read()  # communicate() would lose what readline() buffered
-    tuner.wait(timeout=60)
+    tuner.wait(timeout=600)
     check(tuner.returncode == 130 and "interrupted" in err, f"{tuner.returncode}: {err}")
     n = len(ids) + len(rest.splitlines())
     out, _ = run("neo-tune", "runs", "--db", d("int.db"))
