@@ -143,6 +143,9 @@ LLVMValueRef llvm_int_to_float(llvm_emitter *em, bool is_signed, LLVMValueRef x,
 /* Saturating; NaN becomes 0. */
 LLVMValueRef llvm_float_to_int(llvm_emitter *em, bool is_signed, LLVMValueRef x, LLVMTypeRef type);
 
+/* ---- llvm_soft_float.c ---- */
+void llvm_soften(llvm_emitter *em); /* of a function that is complete */
+
 /* ---- llvm_intrinsic.c ---- */
 llvm_val llvm_intrinsic(llvm_emitter *em, const neo_expr *e);
 

@@ -81,6 +81,15 @@ LLVMValueRef llvm_call_same(llvm_emitter *em, const char *name, int n_args, LLVM
   return llvm_call(em, name, 1, &type, n_args, args);
 }
 
+/* LLVM makes Hexagon's sfmin and sfmax of compares and selects of f32, and those prefer any number to
+ * a NaN: so their bits are selected. */
+static LLVMValueRef select_bits(llvm_emitter *em, LLVMValueRef c, LLVMValueRef a, LLVMValueRef b) {
+  LLVMTypeRef type = LLVMTypeOf(a), bits = llvm_with_lanes(em->int32, llvm_lanes(type));
+  LLVMValueRef v = LLVMBuildSelect(em->builder, c, LLVMBuildBitCast(em->builder, a, bits, ""),
+                                   LLVMBuildBitCast(em->builder, b, bits, ""), "");
+  return LLVMBuildBitCast(em->builder, v, type, "");
+}
+
 LLVMValueRef llvm_select(llvm_emitter *em, LLVMValueRef c, LLVMValueRef a, LLVMValueRef b) {
   if (LLVMIsConstant(c)) {
     if (LLVMIsNull(c))
@@ -88,7 +97,10 @@ LLVMValueRef llvm_select(llvm_emitter *em, LLVMValueRef c, LLVMValueRef a, LLVMV
     if (c == LLVMConstAllOnes(LLVMTypeOf(c)))
       return a;
   }
-  return LLVMBuildSelect(em->builder, c, a, b, "");
+  bool is_float = LLVMGetTypeKind(scalar_of(LLVMTypeOf(a))) == LLVMFloatTypeKind;
+  return is_float && strcmp(em->target->arch, "hexagon") == 0
+             ? select_bits(em, c, a, b)
+             : LLVMBuildSelect(em->builder, c, a, b, "");
 }
 
 llvm_val llvm_splat(llvm_emitter *em, neo_dtype dtype, llvm_val scalar, int lanes) {

@@ -42,6 +42,11 @@ static void init_targets(void) {
   LLVMInitializeRISCVTargetMC();
   LLVMInitializeRISCVAsmPrinter();
   LLVMInitializeRISCVAsmParser();
+  LLVMInitializeHexagonTargetInfo();
+  LLVMInitializeHexagonTarget();
+  LLVMInitializeHexagonTargetMC();
+  LLVMInitializeHexagonAsmPrinter();
+  LLVMInitializeHexagonAsmParser();
 }
 
 typedef struct feature_row {
@@ -65,6 +70,7 @@ static const feature_row feature_rows[] = {
     {NEO_ISA_RVV, "+v"},
     {NEO_ISA_RVV256, "+zvl256b"},
     {NEO_ISA_SVE256, "+sve"},
+    {NEO_ISA_HVX, "+hvxv65,+hvx-length128b"},
 };
 
 /* What every target of the architecture has. */
@@ -77,6 +83,7 @@ static const base_row bases[] = {
     {"aarch64", "generic", ""},
     {"armv7", "generic", "+vfp3d16"},
     {"riscv64", "generic-rv64", "+m,+a,+f,+d,+c"},
+    {"hexagon", "hexagonv65", "-small-data"},
 };
 
 static void feature_text(const neo_target *target, const base_row *base, neo_buf *out) {
@@ -98,9 +105,10 @@ neo_status llvm_machine_create(neo_ctx *ctx, const neo_target *target, LLVMTarge
   char *why = NULL;
   LLVMTargetRef llvm_target;
   if (!base)
-    return neo_fail(ctx, NEO_UNSUPPORTED,
-                    "llvm: no code for architecture '%s' (x86_64, aarch64, armv7, riscv64)",
-                    target->arch);
+    return neo_fail(
+        ctx, NEO_UNSUPPORTED,
+        "llvm: no code for architecture '%s' (x86_64, aarch64, armv7, riscv64, hexagon)",
+        target->arch);
   pthread_once(&targets_once, init_targets);
   if (LLVMGetTargetFromTriple(target->triple, &llvm_target, &why)) {
     neo_status status =

@@ -1,11 +1,12 @@
-/* codegen/llvm_soft.c: what 32-bit Arm has no instruction for, and LLVM would call a library for:
- * rounding of floats to integers, divisions of 64 bits (without VFPv4 of 32, too), and conversions
- * between floats and 64-bit integers. Kernels import nothing, so all of it is written out here.
+/* codegen/llvm_soft.c: what 32-bit Arm and Hexagon have no instruction for, and LLVM would call a
+ * library for: rounding of floats to integers, divisions of 64 bits (without VFPv4 and on Hexagon
+ * of 32, too), and Arm's conversions between floats and 64-bit integers. Kernels import nothing, so
+ * all of it is written out here.
  *
  * Rounding: |x| + 2^23 - 2^23 (2^52 for f64) is |x| rounded half to even by the addition itself;
  * larger numbers are integers already. Floor, ceiling and truncation correct that by one.
  * Division of 32 bits: through f64, whose 53 bits keep every quotient apart from the next integer.
- * Of 64 bits: bit by bit, in a function of the module's own.
+ * Of 64 bits, and of 32 where f64 is software: bit by bit, in a function of the module's own.
  * Integers to f32: through f64, where the low bits of what f64 cannot hold are made one sticky bit,
  * so that the second rounding is the only one.
  *
@@ -18,6 +19,10 @@
 
 static bool is_narrow(const llvm_emitter *em) {
   return neo_target_pointer_bytes(em->target) < 8;
+}
+
+static bool is_hexagon(const llvm_emitter *em) {
+  return strcmp(em->target->arch, "hexagon") == 0;
 }
 
 static bool is_rvv(const llvm_emitter *em, LLVMTypeRef type) {
@@ -83,7 +88,8 @@ typedef struct bit_loop {
 /* One bit of the quotient. The rest is below y, so its shifted out bit means that it exceeds y. */
 static void divide_bit(LLVMBuilderRef b, const bit_loop *at, LLVMValueRef y, bit_loop *next) {
   LLVMTypeRef type = LLVMTypeOf(y);
-  LLVMValueRef one = llvm_splat_int(type, 1), last = llvm_splat_int(type, 63);
+  LLVMValueRef one = llvm_splat_int(type, 1);
+  LLVMValueRef last = llvm_splat_int(type, LLVMGetIntTypeWidth(type) - 1);
   LLVMValueRef bit = LLVMBuildLShr(b, at->left, last, "");
   LLVMValueRef carry = LLVMBuildICmp(b, LLVMIntSLT, at->rest, llvm_splat_int(type, 0), "");
   LLVMValueRef rest = LLVMBuildOr(b, LLVMBuildShl(b, at->rest, one, ""), bit, "");
@@ -99,14 +105,15 @@ static void add_incoming(LLVMValueRef phi, LLVMValueRef v, LLVMBasicBlockRef blo
   LLVMAddIncoming(phi, &v, &block, 1);
 }
 
-/* u64 neo_divide(u64 x, u64 y), y not 0 */
-static LLVMValueRef divide_function(llvm_emitter *em) {
-  LLVMValueRef known = LLVMGetNamedFunction(em->module, "neo_divide");
+/* u32 neo_divide_32(u32 x, u32 y) and the same of 64 bits; y is not 0. */
+static LLVMValueRef divide_function(llvm_emitter *em, LLVMTypeRef type) {
+  unsigned bits = LLVMGetIntTypeWidth(type);
+  const char *name = bits == 64 ? "neo_divide_64" : "neo_divide_32";
+  LLVMValueRef known = LLVMGetNamedFunction(em->module, name);
   if (known)
     return known;
-  LLVMTypeRef params[2] = {em->int64, em->int64};
-  LLVMValueRef fn =
-      LLVMAddFunction(em->module, "neo_divide", LLVMFunctionType(em->int64, params, 2, false));
+  LLVMTypeRef params[2] = {type, type};
+  LLVMValueRef fn = LLVMAddFunction(em->module, name, LLVMFunctionType(type, params, 2, false));
   LLVMSetLinkage(fn, LLVMInternalLinkage);
   unsigned nounwind = LLVMGetEnumAttributeKindForName("nounwind", 8);
   LLVMAddAttributeAtIndex(fn, LLVMAttributeFunctionIndex,
@@ -115,21 +122,21 @@ static LLVMValueRef divide_function(llvm_emitter *em) {
   LLVMBasicBlockRef entry = LLVMAppendBasicBlockInContext(em->lc, fn, "");
   LLVMBasicBlockRef loop = LLVMAppendBasicBlockInContext(em->lc, fn, "");
   LLVMBasicBlockRef done = LLVMAppendBasicBlockInContext(em->lc, fn, "");
-  LLVMValueRef zero = LLVMConstInt(em->int64, 0, false);
+  LLVMValueRef zero = LLVMConstInt(type, 0, false);
   bit_loop at, next;
   LLVMPositionBuilderAtEnd(b, entry);
   LLVMBuildBr(b, loop);
   LLVMPositionBuilderAtEnd(b, loop);
-  at.left = LLVMBuildPhi(b, em->int64, "");
-  at.quotient = LLVMBuildPhi(b, em->int64, "");
-  at.rest = LLVMBuildPhi(b, em->int64, "");
-  at.count = LLVMBuildPhi(b, em->int64, "");
+  at.left = LLVMBuildPhi(b, type, "");
+  at.quotient = LLVMBuildPhi(b, type, "");
+  at.rest = LLVMBuildPhi(b, type, "");
+  at.count = LLVMBuildPhi(b, type, "");
   divide_bit(b, &at, LLVMGetParam(fn, 1), &next);
   LLVMBuildCondBr(b, LLVMBuildICmp(b, LLVMIntEQ, next.count, zero, ""), done, loop);
   add_incoming(at.left, LLVMGetParam(fn, 0), entry);
   add_incoming(at.quotient, zero, entry);
   add_incoming(at.rest, zero, entry);
-  add_incoming(at.count, LLVMConstInt(em->int64, 64, false), entry);
+  add_incoming(at.count, LLVMConstInt(type, bits, false), entry);
   add_incoming(at.left, next.left, loop);
   add_incoming(at.quotient, next.quotient, loop);
   add_incoming(at.rest, next.rest, loop);
@@ -141,13 +148,12 @@ static LLVMValueRef divide_function(llvm_emitter *em) {
 }
 
 static LLVMValueRef call_divide(llvm_emitter *em, LLVMValueRef x, LLVMValueRef y) {
-  LLVMTypeRef params[2] = {em->int64, em->int64};
-  LLVMValueRef fn = divide_function(em), args[2] = {x, y};
-  return LLVMBuildCall2(em->builder, LLVMFunctionType(em->int64, params, 2, false), fn, args, 2,
-                        "");
+  LLVMTypeRef type = LLVMTypeOf(x), params[2] = {type, type};
+  LLVMValueRef fn = divide_function(em, type), args[2] = {x, y};
+  return LLVMBuildCall2(em->builder, LLVMFunctionType(type, params, 2, false), fn, args, 2, "");
 }
 
-static LLVMValueRef unsigned_quotient_64(llvm_emitter *em, LLVMValueRef x, LLVMValueRef y) {
+static LLVMValueRef unsigned_quotient(llvm_emitter *em, LLVMValueRef x, LLVMValueRef y) {
   int lanes = llvm_lanes(LLVMTypeOf(x));
   if (lanes == 1)
     return call_divide(em, x, y);
@@ -161,15 +167,17 @@ static LLVMValueRef unsigned_quotient_64(llvm_emitter *em, LLVMValueRef x, LLVMV
   return out;
 }
 
-static LLVMValueRef quotient_64(llvm_emitter *em, bool is_signed, LLVMValueRef x, LLVMValueRef y) {
+/* Of 32 or 64 bits. */
+static LLVMValueRef quotient_by_bits(llvm_emitter *em, bool is_signed, LLVMValueRef x,
+                                     LLVMValueRef y) {
   LLVMBuilderRef b = em->builder;
   LLVMValueRef zero = LLVMConstNull(LLVMTypeOf(x));
   if (!is_signed)
-    return unsigned_quotient_64(em, x, y);
+    return unsigned_quotient(em, x, y);
   LLVMValueRef x_below = LLVMBuildICmp(b, LLVMIntSLT, x, zero, "");
   LLVMValueRef y_below = LLVMBuildICmp(b, LLVMIntSLT, y, zero, "");
-  LLVMValueRef q = unsigned_quotient_64(em, llvm_select(em, x_below, LLVMBuildNeg(b, x, ""), x),
-                                        llvm_select(em, y_below, LLVMBuildNeg(b, y, ""), y));
+  LLVMValueRef q = unsigned_quotient(em, llvm_select(em, x_below, LLVMBuildNeg(b, x, ""), x),
+                                     llvm_select(em, y_below, LLVMBuildNeg(b, y, ""), y));
   return llvm_select(em, LLVMBuildXor(b, x_below, y_below, ""), LLVMBuildNeg(b, q, ""), q);
 }
 
@@ -191,13 +199,26 @@ static bool divides_in_software(const llvm_emitter *em, LLVMValueRef x) {
   return is_narrow(em) && (bits == 64 || !neo_target_has(em->target, NEO_ISA_VFP4));
 }
 
+/* Of at most 32 bits. */
+static LLVMValueRef quotient_by_32(llvm_emitter *em, bool is_signed, LLVMValueRef x,
+                                   LLVMValueRef y) {
+  LLVMBuilderRef b = em->builder;
+  LLVMTypeRef type = LLVMTypeOf(x), wide = like(type, em->int32);
+  LLVMValueRef arg[2] = {x, y};
+  for (int k = 0; k < 2 && wide != type; k++)
+    arg[k] = is_signed ? LLVMBuildSExt(b, arg[k], wide, "") : LLVMBuildZExt(b, arg[k], wide, "");
+  LLVMValueRef q = quotient_by_bits(em, is_signed, arg[0], arg[1]);
+  return wide == type ? q : LLVMBuildTrunc(b, q, type, "");
+}
+
 LLVMValueRef llvm_quotient(llvm_emitter *em, bool is_signed, LLVMValueRef x, LLVMValueRef y) {
   LLVMBuilderRef b = em->builder;
   if (!divides_in_software(em, x))
     return is_signed ? LLVMBuildSDiv(b, x, y, "") : LLVMBuildUDiv(b, x, y, "");
   if (LLVMGetIntTypeWidth(element(LLVMTypeOf(x))) == 64)
-    return quotient_64(em, is_signed, x, y);
-  return quotient_by_float(em, is_signed, x, y);
+    return quotient_by_bits(em, is_signed, x, y);
+  return is_hexagon(em) ? quotient_by_32(em, is_signed, x, y)
+                        : quotient_by_float(em, is_signed, x, y);
 }
 
 LLVMValueRef llvm_remainder(llvm_emitter *em, bool is_signed, LLVMValueRef x, LLVMValueRef y) {
@@ -221,6 +242,11 @@ LLVMValueRef llvm_index_divide(llvm_emitter *em, bool mod, int64_t most, LLVMVal
 }
 
 /* ---- conversions --------------------------------------------------------------------------------- */
+
+/* Between floats and integers of 64 bits. */
+static bool converts_in_software(const llvm_emitter *em) {
+  return is_narrow(em) && !is_hexagon(em);
+}
 
 static bool is_int64(LLVMTypeRef type) {
   LLVMTypeRef e = element(type);
@@ -256,7 +282,7 @@ static LLVMValueRef make_sticky(llvm_emitter *em, bool is_signed, LLVMValueRef x
 
 LLVMValueRef llvm_int_to_float(llvm_emitter *em, bool is_signed, LLVMValueRef x, LLVMTypeRef type) {
   LLVMBuilderRef b = em->builder;
-  if (!is_narrow(em) || !is_int64(LLVMTypeOf(x)))
+  if (!converts_in_software(em) || !is_int64(LLVMTypeOf(x)))
     return is_signed ? LLVMBuildSIToFP(b, x, type, "") : LLVMBuildUIToFP(b, x, type, "");
   if (LLVMGetTypeKind(element(type)) == LLVMDoubleTypeKind)
     return int64_to_double(em, is_signed, x);
@@ -321,7 +347,7 @@ static LLVMValueRef double_to_int64(llvm_emitter *em, bool is_signed, LLVMValueR
 
 LLVMValueRef llvm_float_to_int(llvm_emitter *em, bool is_signed, LLVMValueRef x, LLVMTypeRef type) {
   LLVMBuilderRef b = em->builder;
-  if (!is_rvv(em, type) && (!is_narrow(em) || !is_int64(type))) {
+  if (!is_rvv(em, type) && (!converts_in_software(em) || !is_int64(type))) {
     LLVMTypeRef types[2] = {type, LLVMTypeOf(x)};
     return llvm_call(em, is_signed ? "llvm.fptosi.sat" : "llvm.fptoui.sat", 2, types, 1, &x);
   }
