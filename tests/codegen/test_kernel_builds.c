@@ -109,9 +109,9 @@ static void test_hash_is_of_the_code(void **state) {
 
 /* text() also runs LLVM's verifier. */
 static void test_other_targets(void **state) {
-  static const char *const targets[] = {"x86-64-v4",         "aarch64",       "rasp5",
-                                        "x86-64-v4-windows", "rasp5-android", "armv7",
-                                        "cortex-a7",         "riscv64",       "riscv64-v256"};
+  static const char *const targets[] = {
+      "x86-64-v4", "aarch64",   "rasp5",   "x86-64-v4-windows", "rasp5-android",
+      "armv7",     "cortex-a7", "riscv64", "riscv64-v256",      "hexagon"};
   static const char *const nests[] = {"matmul_reg", "vector_tail", "integers", "two_launches",
                                       "math"};
   (void)state;
@@ -159,6 +159,21 @@ static void test_scalable_vectors(void **state) {
   assert_non_null(strstr(riscv.data, "vfmacc."));
   neo_buf_fini(&out);
   neo_buf_fini(&riscv);
+}
+
+/* Selected by its bits; of f32 LLVM makes sfmin, which prefers the number. */
+static void test_least_of_nan_on_hexagon(void **state) {
+  (void)state;
+  neo_nest *nest = neo_arena_alloc(&arena, sizeof *nest);
+  neo_target target = kernel_target("hexagon");
+  neo_buf out = {0};
+  const char *text = "nest 1\nb0 param f32 2\nb1 param out f32 1\nlaunch i0 1\n"
+                     "  b1[0] = min(b0[0], b0[1])\n";
+  assert_int_equal(neo_nest_parse(&ctx, &arena, text, nest), NEO_OK);
+  assert_int_equal(neo_codegen_find("llvm")->text(&ctx, nest, &target, "sym", &out), NEO_OK);
+  assert_non_null(strstr(out.data, "sfcmp.gt"));
+  assert_null(strstr(out.data, "sfmin"));
+  neo_buf_fini(&out);
 }
 
 /* Loads of all unrolled steps used to move in front of the first: 64 spills, half the speed. */
@@ -410,6 +425,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
       cmocka_unit_test_setup_teardown(test_hash_is_of_the_code, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_least_of_nan_on_hexagon, setup, teardown),
       cmocka_unit_test_setup_teardown(test_other_targets, setup, teardown),
       cmocka_unit_test_setup_teardown(test_avx512, setup, teardown),
       cmocka_unit_test_setup_teardown(test_scalable_vectors, setup, teardown),
