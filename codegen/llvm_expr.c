@@ -81,8 +81,8 @@ LLVMValueRef llvm_call_same(llvm_emitter *em, const char *name, int n_args, LLVM
   return llvm_call(em, name, 1, &type, n_args, args);
 }
 
-/* LLVM makes Hexagon's sfmin and sfmax of compares and selects of f32, and those prefer any number to
- * a NaN: so their bits are selected. */
+/* LLVM makes Hexagon's sfmin and sfmax of compares and selects of f32, and those prefer any number
+ * to a NaN: so their bits are selected. */
 static LLVMValueRef select_bits(llvm_emitter *em, LLVMValueRef c, LLVMValueRef a, LLVMValueRef b) {
   LLVMTypeRef type = LLVMTypeOf(a), bits = llvm_with_lanes(em->int32, llvm_lanes(type));
   LLVMValueRef v = LLVMBuildSelect(em->builder, c, LLVMBuildBitCast(em->builder, a, bits, ""),
