@@ -58,8 +58,12 @@ static void summarise(FILE *out, const neo_tune_result *result) {
           (long long)result->failed, result->seconds,
           result->seconds > 0 ? (double)result->trials / result->seconds : 0,
           100 * result->busy_share);
-  fprintf(out, "sum of kernel times: %.3f ms before, %.3f ms after\n", result->before_ns / 1e6,
-          result->after_ns / 1e6);
+  if (result->counted)
+    fprintf(out, "sum of kernel counts: %.0f before, %.0f after (instructions and cache misses)\n",
+            result->before_ns, result->after_ns);
+  else
+    fprintf(out, "sum of kernel times: %.3f ms before, %.3f ms after\n", result->before_ns / 1e6,
+            result->after_ns / 1e6);
   const neo_model_check *model = &result->model;
   if (model->tuned_ns > 0)
     fprintf(out, "the model: %.3f ms untuned, %.3f ms tuned\n", model->untuned_ns / 1e6,

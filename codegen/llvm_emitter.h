@@ -168,7 +168,8 @@ void llvm_weave_close(llvm_emitter *em);            /* after it */
 void llvm_weave_end(llvm_emitter *em);              /* what is left, at the end of a function */
 
 /* ---- llvm_lanes.c ---- */
-void llvm_join_lanes(llvm_emitter *em); /* of a function that is complete */
+bool llvm_is_neon64(const llvm_emitter *em); /* 64-bit Arm, vectors of 16 bytes */
+void llvm_join_lanes(llvm_emitter *em);      /* of a function that is complete */
 
 /* ---- llvm_rows.c ---- */
 void llvm_find_rows(llvm_emitter *em, const neo_stmt *body);

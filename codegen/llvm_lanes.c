@@ -170,11 +170,14 @@ static void join_block(region *r, LLVMBasicBlockRef block) {
   close_region(r);
 }
 
+bool llvm_is_neon64(const llvm_emitter *em) {
+  return neo_target_has(em->target, NEO_ISA_NEON) && neo_target_pointer_bytes(em->target) == 8 &&
+         !neo_target_has(em->target, NEO_ISA_SVE256);
+}
+
+/* Lanes are those of vectors of 16 bytes only. */
 void llvm_join_lanes(llvm_emitter *em) {
-  bool by_lane = neo_target_has(em->target, NEO_ISA_NEON) &&
-                 neo_target_pointer_bytes(em->target) == 8 &&
-                 !neo_target_has(em->target, NEO_ISA_SVE256); /* lanes of its own 16 bytes only */
-  if (!by_lane || em->status != NEO_OK)
+  if (!llvm_is_neon64(em) || em->status != NEO_OK)
     return;
   region *r = neo_arena_alloc(&em->arena, sizeof *r);
   r->em = em;

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 
 enum { MAX_TERMS = 24, ENV_POINTERS = 16 /* neo_kernel_env: work, scratch */ };
+enum { NEAR = 256, FAR = 4096 }; /* far_part */
 
 typedef struct term {
   llvm_val val;
@@ -152,17 +153,31 @@ static llvm_val add_scaled(llvm_emitter *em, llvm_val base, llvm_val index, int6
   return llvm_placed(em, &key, where, LLVMBuildGEP2(em->builder, em->int8, base.v, &bytes, 1, ""));
 }
 
-/* The pointer of an offset without its constant part, which goes to *out_bytes. */
-static llvm_val address(llvm_emitter *em, int buffer, const neo_expr *offset, int64_t *out_bytes) {
+/* What of a constant displacement the instructions of 64-bit Arm cannot hold: they have 12 bits,
+ * counted in elements of the access, or 9 with a sign. */
+static int64_t far_part(const llvm_emitter *em, int64_t bytes, int64_t access) {
+  if (!llvm_is_neon64(em) || bytes >= -NEAR)
+    return 0;
+  int64_t window = FAR * neo_min_i64(access, 16);
+  return -window * neo_ceil_div(-bytes, window);
+}
+
+/* The pointer of an offset without its constant part, which goes to *out_bytes. What the constant
+ * has beyond an instruction's reach goes to the buffer's pointer, where all accesses share it. */
+static llvm_val address(llvm_emitter *em, int buffer, const neo_expr *offset, int lanes,
+                        int64_t *out_bytes) {
   linear sum = {0};
   int64_t size = (int64_t)neo_dtype_size(em->nest->buffer[buffer].dtype);
   add_linear(em, &sum, offset, 1);
   qsort(sum.term, (size_t)sum.n, sizeof *sum.term, compare_terms);
   llvm_val pointer = base_pointer(em, buffer);
+  int64_t bytes = wrap_mul(sum.base, size), far = far_part(em, bytes, size * lanes);
+  if (far)
+    pointer = add_scaled(em, pointer, llvm_constant(LLVMConstInt(em->int64, 1, false)), far);
   for (int k = 0; k < sum.n; k++)
     if (sum.term[k].coef != 0)
       pointer = add_scaled(em, pointer, sum.term[k].val, wrap_mul(sum.term[k].coef, size));
-  *out_bytes = wrap_mul(sum.base, size);
+  *out_bytes = bytes - far;
   return pointer;
 }
 
@@ -344,7 +359,7 @@ llvm_val llvm_load(llvm_emitter *em, const neo_expr *e) {
     return load_reg(em, e);
   em->weave.reads = em->weave.reads || buffer == em->weave.buffer_now;
   int64_t bytes;
-  llvm_val pointer = address(em, buffer, e->arg[0], &bytes), found;
+  llvm_val pointer = address(em, buffer, e->arg[0], e->lanes, &bytes), found;
   LLVMValueRef type = LLVMConstNull(llvm_type(em, e->dtype, e->lanes));
   int64_t when = ((int64_t)em->epoch[buffer] << 16) | e->active;
   LLVMValueRef constant = LLVMConstInt(em->int64, (unsigned long long)bytes, true);
@@ -380,7 +395,7 @@ void llvm_store(llvm_emitter *em, const neo_stmt *s) {
     return;
   }
   int64_t bytes, size = (int64_t)neo_dtype_size(b->dtype);
-  llvm_val pointer = address(em, buffer, s->u.store.offset, &bytes);
+  llvm_val pointer = address(em, buffer, s->u.store.offset, lanes, &bytes);
   LLVMValueRef at = byte_offset(em, pointer.v, bytes);
   v = llvm_to_memory(em, b->dtype, v);
   if (lanes == 1 || active >= lanes)
@@ -397,7 +412,7 @@ void llvm_store(llvm_emitter *em, const neo_stmt *s) {
 void llvm_prefetch(llvm_emitter *em, const neo_stmt *s) {
   int64_t bytes;
   em->generation++;
-  llvm_val pointer = address(em, s->u.prefetch.buffer, s->u.prefetch.offset, &bytes);
+  llvm_val pointer = address(em, s->u.prefetch.buffer, s->u.prefetch.offset, 1, &bytes);
   LLVMValueRef args[4] = {byte_offset(em, pointer.v, bytes), LLVMConstInt(em->int32, 0, 0),
                           LLVMConstInt(em->int32, 3, 0), LLVMConstInt(em->int32, 1, 0)};
   llvm_call(em, "llvm.prefetch", 1, &em->pointer, 4, args);

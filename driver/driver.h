@@ -224,6 +224,7 @@ typedef struct neo_tune_result {
   int64_t run, trials, ok, failed;
   double seconds, busy_share; /* of the measuring core */
   double before_ns, after_ns; /* sums over tasks of weight * (first | best) */
+  bool counted;               /* they are counts, not times */
   neo_model_check model;
   int given_up; /* builds that never ended, in threads of this process: end it by _exit */
 } neo_tune_result;
@@ -250,7 +251,8 @@ typedef struct neo_train_result {
 } neo_train_result;
 
 /* Trains on all usable records of the target (as neo_target_find takes it; NULL: this machine;
- * "simulated" or "simulated T": made-up times of a test). NEO_USAGE if they are too few. */
+ * "simulated", "simulated T" or "simulated miss=COST T": made-up times). NEO_USAGE if they are too
+ * few. */
 neo_status neo_train(neo_ctx *ctx, neo_db *db, const char *target, neo_train_result *out);
 
 #endif

@@ -130,7 +130,7 @@ typedef struct neo_tuner {
   const char *strategy;
   int64_t run, attempts;
   double peak_gflops;                     /* of the machine that measured */
-  char target_text[NEO_TARGET_TEXT + 16]; /* of records: the project's, or "simulated" before it */
+  char target_text[NEO_TARGET_TEXT + 32]; /* of records: the measurer's prefix, the project's */
   int64_t last_prior;                     /* what the run knows of the store: rows up to this id */
   json_t *near;                           /* workload key -> schedules of near workloads */
 } neo_tuner;

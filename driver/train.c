@@ -27,7 +27,7 @@ typedef struct trainer {
   neo_ctx *ctx;
   neo_db *db;
   neo_arena arena;
-  char target_text[NEO_TARGET_TEXT + 16];
+  char target_text[NEO_TARGET_TEXT + 32];
   neo_target target;
   neo_map seen;    /* "workload threads layout" -> any */
   neo_map texts;   /* workload key -> te text */
@@ -272,11 +272,18 @@ static neo_status find_target(neo_ctx *ctx, trainer *t, const char *name) {
   bool made_up = name && strncmp(name, simulated, length) == 0 &&
                  (name[length] == ' ' || name[length] == '\0');
   neo_buf text = {0};
+  const char *whole = name;
   if (made_up)
     name = name[length] ? name + length + 1 : NULL;
+  if (made_up && name && strncmp(name, "miss=", 5) == 0) {
+    name += strcspn(name, " ");
+    name = *name ? name + 1 : NULL;
+  }
+  int prefix = !made_up ? 0 : name ? (int)(name - whole) : (int)strlen(whole);
   NEO_TRY(neo_target_find(ctx, name, &t->target));
   neo_target_print(&text, &t->target);
-  snprintf(t->target_text, sizeof t->target_text, "%s%s", made_up ? "simulated " : "", text.data);
+  snprintf(t->target_text, sizeof t->target_text, "%.*s%s%s", prefix, prefix ? whole : "",
+           prefix && !name ? " " : "", text.data);
   neo_buf_fini(&text);
   return NEO_OK;
 }

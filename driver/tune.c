@@ -686,9 +686,10 @@ neo_status neo_tune(neo_ctx *ctx, const neo_project *project, neo_db *db,
   if (status == NEO_OK)
     status = neo_measurer_open(ctx, options->measurer ? options->measurer : "local",
                                &project->target, &measure, &p->measurer);
-  if (status == NEO_OK && neo_measurer_is_simulated(p->measurer) && !options->as_real)
-    snprintf(p->tuner.target_text, sizeof p->tuner.target_text, "simulated %s",
-             project->target_text);
+  if (status == NEO_OK && !options->as_real)
+    snprintf(p->tuner.target_text, sizeof p->tuner.target_text, "%s%s",
+             neo_measurer_record_prefix(p->measurer), project->target_text);
+  out->counted = status == NEO_OK && neo_measurer_counts(p->measurer);
   if (status == NEO_OK && options->cost_model)
     status = neo_tuner_start_file(ctx, &p->tuner, options->cost_model);
   if (status == NEO_OK)

@@ -83,7 +83,11 @@ static neo_status emulated_open(neo_ctx *ctx, const char *url, const neo_target 
   snprintf(emulation.program, sizeof emulation.program, "neo-board-%s", row->arch);
   neo_measure_options own = *options;
   own.build_threads = 1;
-  return neo_local_open(ctx, &emulation, NULL, target, &own, out);
+  NEO_TRY(neo_local_open(ctx, &emulation, NULL, target, &own, out));
+  if (miss_cost != NEO_MISS_COST)
+    snprintf((*out)->record_prefix, sizeof(*out)->record_prefix, "simulated miss=%lld ",
+             (long long)miss_cost);
+  return NEO_OK;
 }
 
 /* What it opens is a local measurer. */

@@ -84,6 +84,16 @@ bool neo_measurer_is_simulated(const neo_measurer *measurer) {
   return measurer->ops->simulated || measurer->counts;
 }
 
+bool neo_measurer_counts(const neo_measurer *measurer) {
+  return measurer->counts;
+}
+
+const char *neo_measurer_record_prefix(const neo_measurer *measurer) {
+  if (measurer->record_prefix[0])
+    return measurer->record_prefix;
+  return neo_measurer_is_simulated(measurer) ? "simulated " : "";
+}
+
 bool neo_measurer_is_remote(const neo_measurer *measurer) {
   return measurer->is_remote;
 }

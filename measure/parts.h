@@ -32,8 +32,9 @@ typedef struct neo_measurer_ops {
 struct neo_measurer {
   const neo_measurer_ops *ops;
   neo_machine_facts facts;
-  bool counts;    /* what it gives for times are none */
-  bool is_remote; /* this machine is not what it measures */
+  char record_prefix[32]; /* where the usual one will not do, else "" */
+  bool counts;            /* what it gives for times are none */
+  bool is_remote;         /* this machine is not what it measures */
 };
 
 extern const neo_measurer_ops neo_measurer_local;

@@ -33,6 +33,7 @@
 #define SMALL_WINDOW 0.1  /* of OVERLAPPED and APART, that a small core's reorder buffer holds */
 #define SMALL_LOOP 4      /* cycles of loop control and addresses there */
 #define SMALL_SLOT 0.3    /* cycles that a load takes from a small core's FMAs */
+#define BRANCH 3          /* cycles of a guard that is one branch there */
 #define MAX_ROWS 64
 #define PAGE_BYTES 4096
 #define TLB_PAGES 64.0 /* that translation finds at once */
@@ -103,9 +104,17 @@ typedef struct micro {
   int lanes;
   double steps,
       middle; /* reduce iterations per tile; iterations of all but the innermost reduce loop */
-  double unroll;
-  int long_axis; /* the unrolled reduce axis; -1: none */
+  double unroll, along; /* unrolled steps; those along long_axis */
+  int long_axis;        /* the unrolled reduce axis; -1: none */
 } micro;
+
+/* Is loop i of a reduction an axis that is unrolled as a whole? On 64-bit Arm only: there is the
+ * space for it. */
+static bool is_whole(const micro *m, int i) {
+  int axis = m->b->loops[i].axis;
+  return is_arm64(m->plan->target) && m->b->n_factors[axis] == 0 && m->b->loops[i].trip > 1 &&
+         axis >= m->b->te->n_spatial && (m->b->unrolled[axis] & 1);
+}
 
 /* Does the load slide over its input along a tile axis and this reduce axis? Unrolled, such loads
  * merge across steps and stay live: registers spill. */
@@ -132,8 +141,7 @@ static double window_vectors(const micro *m, const neo_access *load, const int64
     double distinct = (double)size[a];
     for (int d = 0; d < load->rank; d++)
       if (load->coef[d][a] > 0 && load->coef[d][m->long_axis] > 0)
-        distinct =
-            fmin(distinct * m->unroll, (double)(load->coef[d][a] * (size[a] - 1)) + m->unroll);
+        distinct = fmin(distinct * m->along, (double)(load->coef[d][a] * (size[a] - 1)) + m->along);
     vectors *= distinct;
   }
   return vectors;
@@ -160,7 +168,7 @@ static double border_slots(const micro *m, const neo_access *load, int a) {
       inner = b->loops[i].axis;
   for (int d = 0; d < load->rank; d++)
     for (int r = b->te->n_spatial; load->coef[d][a] != 0 && r < neo_cost_axes(b); r++)
-      if (load->coef[d][r] != 0 && (r != m->long_axis || m->unroll < (double)b->te->extent[r]))
+      if (load->coef[d][r] != 0 && (r != m->long_axis || m->along < (double)b->te->extent[r]))
         slots = fmax(slots, r == inner ? 2 * UNIFORM_GUARD : 1);
   return slots;
 }
@@ -306,21 +314,52 @@ static double page_cycles(const micro *m, const int64_t *size) {
   return pages > TLB_PAGES ? pages * TLB_CYCLES : 0;
 }
 
+/* Do unrolled steps read neighbours of the load, four and more? */
+static bool has_neighbours(const micro *m, const neo_access *load) {
+  const neo_te *te = &m->plan->variant->te;
+  const neo_layout *layout = m->plan->layout[load->buffer];
+  if (m->long_axis >= 0 && (int64_t)m->along % SCALARS == 0 &&
+      neo_access_stride(load, te, layout, m->long_axis, SCALARS) == 1)
+    return true;
+  for (int i = 0; i < m->b->n_loops; i++)
+    if (is_whole(m, i) && m->unroll >= 2 * SCALARS &&
+        neo_access_stride(load, te, layout, m->b->loops[i].axis, 1) == 1)
+      return true;
+  return false;
+}
+
+/* Does the load have no guard in tiles away from borders? */
+static bool is_free_inside(const micro *m, const neo_access *load) {
+  const neo_cost_body *b = m->b;
+  bool free = !load->guarded || is_arm64(m->plan->target);
+  for (int a = 0; load->guarded && a < b->te->n_spatial; a++)
+    if ((load->guard_axes >> a & 1) && b->extent[a] > 1 && !is_peeled(m->plan, b, a))
+      free = false;
+  return free;
+}
+
+/* Do the tile's rows read overlapping parts of one run? */
+static bool slides_over_neighbours(const micro *m, const neo_access *load) {
+  return m->long_axis >= 0 && m->along > 1 && shares_window(m->b, load, m->long_axis) &&
+         neo_access_stride(load, &m->plan->variant->te, m->plan->layout[load->buffer], m->long_axis,
+                           1) == 1;
+}
+
 /* Load slots of `count` scalars that the tile multiplies by: unrolled over neighbours, as many as
  * leave it registers are loaded four at a time. */
 static double scalar_slots(const micro *m, const int64_t *size, const neo_access *load,
                            double count) {
   const neo_target *target = m->plan->target;
-  int64_t unroll = (int64_t)m->unroll;
-  if (!is_arm64(target) || neo_target_has(target, NEO_ISA_SVE256) || m->long_axis < 0 ||
-      unroll % SCALARS != 0 || count < 1 ||
-      neo_access_stride(load, &m->plan->variant->te, m->plan->layout[load->buffer], m->long_axis,
-                        SCALARS) != 1)
+  if (!is_arm64(target) || neo_target_has(target, NEO_ISA_SVE256) || count < 1)
+    return BROADCAST;
+  bool slides = slides_over_neighbours(m, load);
+  if (!slides && !has_neighbours(m, load))
     return BROADCAST;
   double along = (double)neo_ceil_div(size[m->b->vector_axis], m->lanes);
   double spare = target->vector_registers - 1 - vectors_of(m, size, NULL) - along;
   double share = fmin(1, fmax(0, spare / count));
-  return BROADCAST * (1 - share) + share / SCALARS;
+  double distinct = slides ? window_vectors(m, load, size) / m->along / count : 1;
+  return fmin(1, distinct) * (BROADCAST * (1 - share) + share / SCALARS);
 }
 
 static void add_operand(const micro *m, const int64_t *size, const neo_access *load,
@@ -336,7 +375,7 @@ static void add_operand(const micro *m, const int64_t *size, const neo_access *l
     bool uniform = b->vector_axis < 0 || !(load->guard_axes >> b->vector_axis & 1);
     slots = access_slots(m->plan, b, load, m->lanes, &sum->scattered);
     slots -= load->guarded && uniform ? UNIFORM_GUARD : 0;
-    if (b->vector_axis >= 0 && !moves && !load->guarded)
+    if (b->vector_axis >= 0 && !moves && is_free_inside(m, load))
       slots = scalar_slots(m, size, load, count);
   }
   sum->slots += count * (slots + guard_slots(m, load));
@@ -347,7 +386,7 @@ static void add_operand(const micro *m, const int64_t *size, const neo_access *l
   if (moves) { /* equal loads of unrolled steps are one */
     double held = window_vectors(m, load, size);
     sum->held += held;
-    sum->slots -= fmax(0, count - held / m->unroll);
+    sum->slots -= fmax(0, count - held / m->along);
   } else {
     sum->window = true;
   }
@@ -356,12 +395,14 @@ static void add_operand(const micro *m, const int64_t *size, const neo_access *l
 /* Cycles by which registers that do not suffice lengthen a step. */
 static double spill_cycles(const micro *m, double acc, const operands *in) {
   int registers = m->plan->target->vector_registers;
-  double over = 2 * acc + m->unroll - registers, live = acc + in->held + OPERANDS - registers,
+  double over = 2 * acc + m->along - registers, live = acc + in->held + OPERANDS - registers,
          sum = 0;
   if (m->unroll <= 1)
     return 0;
   if (in->window && over > 0)
-    sum += over / (2 * m->unroll);
+    sum += over / (2 * m->along);
+  if (in->window && m->unroll > m->along) /* scalars of a whole window want registers, too */
+    sum += 0.5 * fmax(0, acc - registers / 2);
   if (in->held > 0 && live > 0) /* a few hide behind the arithmetic */
     sum += fmin(0.6 * live, live * live / 25);
   return sum;
@@ -400,6 +441,26 @@ static double exposure(const micro *m, const tile_work *w) {
   return simple ? fmin(1, fmax(0, over / (APART - OVERLAPPED))) : 1;
 }
 
+/* Cycles of small cores for guards that are the same for the whole tile: a branch at each step that
+ * moves the guarded place, and sums that start from zero in place of a product. */
+static double branch_cycles(const micro *m, const tile_work *w) {
+  const neo_cost_body *b = m->b;
+  double steps = 0;
+  if (!is_small_core(m->plan->target))
+    return 0;
+  for (int i = 1; i < b->facts->n_access; i++) {
+    const neo_access *load = &b->facts->access[i];
+    for (int a = 0; a < b->te->n_spatial; a++)
+      for (int d = 0; d < load->rank; d++)
+        for (int r = b->te->n_spatial; r < neo_cost_axes(b); r++)
+          if ((load->guard_axes >> a & 1) && a != b->vector_axis && load->coef[d][a] != 0 &&
+              load->coef[d][r] != 0 && b->extent[a] == 1 && b->te->extent[a] > 1 &&
+              !is_peeled(m->plan, b, a))
+            steps += (double)b->te->extent[r];
+  }
+  return steps > 0 ? BRANCH * steps + w->acc / ISSUE_WIDTH : 0;
+}
+
 static double tile_cycles(const micro *m, const int64_t *size, neo_cost *cost, double weight) {
   tile_work w = work_of(m, size);
   double latency = m->plan->target->fma_latency;
@@ -416,7 +477,7 @@ static double tile_cycles(const micro *m, const int64_t *size, neo_cost *cost, d
   cost->latency += weight * m->steps * latency;
   cost->overhead += weight * around;
   cost->scattered += weight * m->steps * w.in.scattered;
-  return m->steps * step + around + page_cycles(m, size);
+  return m->steps * step + around + page_cycles(m, size) + branch_cycles(m, &w);
 }
 
 /* The part of each spatial axis that one register tile covers; false if the accumulators are
@@ -442,7 +503,7 @@ static bool find_tile(const neo_cost_body *b, int64_t *tile) {
  * unrolled. */
 static void count_steps(const neo_cost_body *b, micro *m) {
   int last = -1;
-  m->steps = m->middle = m->unroll = 1;
+  m->steps = m->middle = m->unroll = m->along = 1;
   m->long_axis = -1;
   for (int i = 0; i < b->n_loops; i++) {
     int axis = b->loops[i].axis;
@@ -453,13 +514,16 @@ static void count_steps(const neo_cost_body *b, micro *m) {
     m->steps *= (double)b->loops[i].trip;
     if (b->n_factors[axis] > 0 && (b->unrolled[axis] & 2) && b->order->arg[i] % 16 == 1) {
       m->unroll *= (double)b->loops[i].trip;
+      m->along *= (double)b->loops[i].trip;
       m->long_axis = axis;
+    } else if (is_whole(m, i)) {
+      m->unroll *= (double)b->loops[i].trip;
     } else {
       last = i;
     }
   }
   for (int i = 0; i < last; i++)
-    if (b->loops[i].axis >= b->te->n_spatial)
+    if (b->loops[i].axis >= b->te->n_spatial && !is_whole(m, i))
       m->middle *= (double)b->loops[i].trip;
 }
 

@@ -27,10 +27,10 @@
 
 #include <string.h>
 
-#define MAX_CODE 144 /* vector operations of one unrolled step */
-#define LANE_CODE                                                                                  \
-  256 /* where scalars are lanes of joined loads, eight steps of 32 accumulators                   \
-       */
+#define MAX_CODE 144  /* vector operations of one unrolled step */
+#define LANE_CODE 448 /* where scalars are lanes of joined loads (neon64): of all steps */
+#define MAX_WINDOW 32 /* steps of a reduction that may be unrolled as a whole there */
+#define WHOLE 16 /* steps along one axis that may be unrolled together there, if it has no more */
 #define MAX_PLANS 12
 
 typedef struct tile {
@@ -42,12 +42,19 @@ typedef struct tile {
   int v, t1, t2, row; /* R's axes; t1, t2 -1: none; row is t2 or t1 */
   int long_axis;      /* reduce axis with unrolling */
   int dot, group;     /* row of intrinsics.def and its group along long_axis; none: -1 and 1 */
-  int nv, d1, d2, hb, unroll, walk, plan; /* decisions */
-  int n_rest, rest[NEO_TE_MAX_AXES];      /* O's axes outside */
+  int nv, d1, d2, hb, unroll, walk, window, plan; /* decisions */
+  int n_rest, rest[NEO_TE_MAX_AXES];              /* O's axes outside */
 } tile;
 
 static int64_t extent(const tile *t, int axis) {
   return t->te->block[t->red].extent[axis];
+}
+
+/* 64-bit Arm, vectors of 16 bytes: registers are many, instructions few, so code may be long. */
+static bool is_neon64(const tile *t) {
+  const neo_target *target = &t->b->space->target;
+  return neo_target_has(target, NEO_ISA_NEON) && neo_target_pointer_bytes(target) == 8 &&
+         !neo_target_has(target, NEO_ISA_SVE256);
 }
 
 /* ---- recognising --------------------------------------------------------------------------------------- */
@@ -460,6 +467,17 @@ static int count_decision(neo_builder *b, const char *name, int64_t most) {
   return d;
 }
 
+/* Steps of the reduction if all may be unrolled together: a small window (3x3, with a few
+ * channels). 0: they may not. */
+static int64_t window_steps(const tile *t) {
+  const neo_te_block *red = &t->te->block[t->red];
+  int64_t steps = 1;
+  for (int a = red->n_spatial; a < red->n_spatial + red->n_reduce; a++)
+    steps *= red->extent[a];
+  bool window = steps > extent(t, t->long_axis) && steps <= MAX_WINDOW;
+  return is_neon64(t) && t->dot < 0 && t->lanes > 1 && window ? steps : 0;
+}
+
 static void add_decisions(tile *t) {
   neo_builder *b = t->b;
   int registers = b->space->target.vector_registers;
@@ -485,12 +503,21 @@ static void add_decisions(tile *t) {
     neo_builder_limit(b, NEO_LIMIT_COVER, 1, extent(t, t->row), 2, cover);
   }
   t->unroll = neo_builder_decision(b, "unroll", false);
-  neo_builder_divisors(b, t->unroll, neo_ceil_div(extent(t, t->long_axis), t->group), 8);
-  int code[4] = {t->unroll, t->d2, t->d1, t->nv};
-  const neo_target *target = &b->space->target;
-  bool by_lane = neo_target_has(target, NEO_ISA_NEON) && neo_target_pointer_bytes(target) == 8 &&
-                 !neo_target_has(target, NEO_ISA_SVE256);
-  neo_builder_limit(b, NEO_LIMIT_PRODUCT, expanded ? 6 : 1, by_lane ? LANE_CODE : MAX_CODE, 4,
+  int64_t groups = neo_ceil_div(extent(t, t->long_axis), t->group);
+  neo_builder_divisors(b, t->unroll, groups, 8);
+  if (is_neon64(t) && groups > 8 && groups <= WHOLE)
+    neo_builder_value(b, t->unroll, groups);
+  t->window = -1;
+  int64_t steps = window_steps(t);
+  if (steps > 0) {
+    t->window = neo_builder_decision(b, "window", true);
+    neo_builder_value(b, t->window, 1);
+    neo_builder_value(b, t->window, steps);
+    int whole[2] = {t->unroll, t->window}; /* a window has no other unrolling */
+    neo_builder_limit(b, NEO_LIMIT_PRODUCT, 1, steps, 2, whole);
+  }
+  int code[5] = {t->unroll, t->window, t->d2, t->d1, t->nv};
+  neo_builder_limit(b, NEO_LIMIT_PRODUCT, expanded ? 6 : 1, is_neon64(t) ? LANE_CODE : MAX_CODE, 5,
                     code);
   t->walk = -1;
   const neo_te_block *red = &t->te->block[t->red];
@@ -510,12 +537,13 @@ typedef struct factor {
   int64_t constant;
 } factor;
 
-static void add_split(neo_builder *b, int block, int axis, factor first, factor second) {
+static neo_slot *add_split(neo_builder *b, int block, int axis, factor first, factor second) {
   neo_slot *split = neo_builder_slot(b, NEO_INSTR_SPLIT, block);
   split->instr.axis = (int16_t)axis;
   neo_slot_arg_hole(split, first.d, first.constant);
   if (second.constant > 0)
     neo_slot_arg_hole(split, second.d, second.constant);
+  return split;
 }
 
 static factor by(int decision) {
@@ -603,14 +631,19 @@ static bool is_guarded_along(const tile *t, int axis) {
   return false;
 }
 
-/* Tiles at the borders of t1 as copies, so that those between need no guards. */
+/* Tiles at the borders of t1 as copies, so that those between need no guards; the same of rows,
+ * where code may be long. */
 static void peel_output(tile *t) {
   if (t->t1 < 0 || t->t1 == t->row || !is_guarded_along(t, t->t1))
     return;
   int peel = neo_builder_decision(t->b, "peel", true); /* first: most likely */
-  neo_builder_value(t->b, peel, 0);
-  neo_builder_value(t->b, peel, 1);
-  neo_slot_when(neo_builder_mark(t->b, NEO_INSTR_PEEL, t->out, t->of_red[t->t1], 0), peel, 1);
+  bool rows = is_neon64(t) && t->row >= 0 && is_guarded_along(t, t->row);
+  for (int k = 0; k < 2 + rows; k++)
+    neo_builder_value(t->b, peel, k);
+  neo_slot_when(neo_builder_mark(t->b, NEO_INSTR_PEEL, t->out, t->of_red[t->t1], 0), peel,
+                rows ? 5 : 1);
+  if (rows)
+    neo_slot_when(neo_builder_mark(t->b, NEO_INSTR_PEEL, t->out, t->of_red[t->row], 1), peel, 4);
 }
 
 static int schedule_output(tile *t, const outer_plan *plans, int n) {
@@ -669,7 +702,13 @@ static void schedule_reduction(tile *t, int depth) {
   const neo_te_block *red = &t->te->block[t->red];
   if (t->lanes > 1)
     add_split(t->b, t->red, t->v, constant(t->lanes), constant(0));
-  add_split(t->b, t->red, t->long_axis, by(t->unroll), constant(t->dot >= 0 ? t->group : 0));
+  neo_slot *split =
+      add_split(t->b, t->red, t->long_axis, by(t->unroll), constant(t->dot >= 0 ? t->group : 0));
+  if (t->window >= 0) {
+    neo_slot_when(split, t->window, 1);
+    split = add_split(t->b, t->red, t->long_axis, constant(extent(t, t->long_axis)), constant(0));
+    neo_slot_when(split, t->window, 2);
+  }
   order_reduction(t, false);
   if (t->walk >= 0)
     order_reduction(t, true);
@@ -684,6 +723,9 @@ static void schedule_reduction(tile *t, int depth) {
     strncpy(slot->instr.name, neo_intrinsic_get(t->dot)->name, sizeof(slot->instr.name) - 1);
   }
   neo_builder_mark(t->b, NEO_INSTR_UNROLL, t->red, t->long_axis, 1);
+  for (int a = red->n_spatial; t->window >= 0 && a < red->n_spatial + red->n_reduce; a++)
+    if (a != t->long_axis && red->extent[a] > 1)
+      neo_slot_when(neo_builder_mark(t->b, NEO_INSTR_UNROLL, t->red, a, 0), t->window, 2);
   for (int a = 0; a < red->n_spatial; a++)
     neo_builder_mark(t->b, NEO_INSTR_UNROLL, t->red, a, 0);
 }
