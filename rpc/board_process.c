@@ -175,14 +175,17 @@ static int64_t bytes_of(const neo_job_kernel *k) {
   return sum;
 }
 
+/* Of /proc/self/statm, "PAGES ...". */
 static int64_t mapped_now(void) {
   FILE *file = fopen("/proc/self/statm", "re");
-  long long pages = 0;
-  if (file && fscanf(file, "%lld", &pages) != 1)
-    pages = 0;
-  if (file)
-    fclose(file);
-  return pages * (int64_t)sysconf(_SC_PAGESIZE);
+  char line[128] = "";
+  int64_t pages = 0;
+  neo_scan scan;
+  if (!file)
+    return 0;
+  neo_scan_init(&scan, fgets(line, sizeof line, file) ? line : "");
+  fclose(file);
+  return neo_scan_int(&scan, &pages) ? pages * (int64_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
 static void limit(int resource, int64_t value) {

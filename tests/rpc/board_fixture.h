@@ -19,6 +19,22 @@ typedef struct test_board {
   int fd;
 } test_board;
 
+/* NEO_TEST_EMULATED=ARCH: neo-board-ARCH under NEO_TEST_EMULATOR instead, and objects for it; NULL:
+ * not so. */
+static inline const char *board_arch(void) {
+  return getenv("NEO_TEST_EMULATED");
+}
+
+static inline void board_emulate(int fd, size_t cache_bytes) {
+  char program[512], cache[24];
+  snprintf(program, sizeof(program), "%s/bin/neo-board-%s", NEO_BINARY_DIR, board_arch());
+  snprintf(cache, sizeof(cache), "%zu", cache_bytes >> 20);
+  dup2(fd, 0);
+  dup2(fd, 1);
+  execlp(getenv("NEO_TEST_EMULATOR"), "emulator", program, "--stdio", "--cache", cache, NULL);
+  _exit(127);
+}
+
 /* allocator: NULL is libc. */
 static inline test_board board_start(const neo_allocator *allocator, size_t cache_bytes) {
   int pair[2];
@@ -29,6 +45,8 @@ static inline test_board board_start(const neo_allocator *allocator, size_t cach
   b.pid = fork();
   if (b.pid == 0) {
     close(pair[0]);
+    if (board_arch())
+      board_emulate(pair[1], cache_bytes);
     neo_ctx ctx;
     neo_ctx_init(&ctx, 1);
     ctx.allocator = allocator;
@@ -51,7 +69,8 @@ static inline int board_stop(test_board *b) {
 static inline void read_object(const char *name, neo_buf *out) {
   char path[512], block[4096];
   size_t n;
-  snprintf(path, sizeof(path), "%s/tests/kernels/%s.o", NEO_BINARY_DIR, name);
+  snprintf(path, sizeof(path), "%s/tests/kernels/%s%s%s.o", NEO_BINARY_DIR, name,
+           board_arch() ? "_" : "", board_arch() ? board_arch() : "");
   FILE *file = fopen(path, "rb");
   if (!file)
     return;

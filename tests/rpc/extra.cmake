@@ -20,6 +20,22 @@ add_dependencies(net_faults rpc_test_kernels neo-board)
 add_test(NAME rpc/net_faults COMMAND net_faults 5)
 set_tests_properties(rpc/net_faults PROPERTIES LABELS rpc TIMEOUT 900 RUN_SERIAL ON)
 neo_wrap_malloc(test_net_memory)
+# The agent for Hexagon, under its emulator: candidates by the compiler that built it.
+if(TARGET neo-board-hexagon)
+  set(hexagon_kernels)
+  foreach(name candidates caches_in_static)
+    set(source ${CMAKE_CURRENT_LIST_DIR}/kernels/${name}.c)
+    set(object ${CMAKE_BINARY_DIR}/tests/kernels/${name}_hexagon.o)
+    add_custom_command(OUTPUT ${object} COMMAND ${HEXAGON_CC} --target=hexagon-unknown-none-elf -mv65 -G0 ${neo_kernel_flags} -c ${source} -o ${object}
+      DEPENDS ${source} ${CMAKE_SOURCE_DIR}/include/neo/abi.h VERBATIM)
+    list(APPEND hexagon_kernels ${object})
+  endforeach()
+  add_custom_target(rpc_hexagon_kernels ALL DEPENDS ${hexagon_kernels})
+  add_dependencies(test_board rpc_hexagon_kernels neo-board-hexagon)
+endif()
+add_test(NAME rpc/hexagon_board COMMAND test_board WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+set_tests_properties(rpc/hexagon_board PROPERTIES TIMEOUT 600 LABELS rpc SKIP_RETURN_CODE 77
+                     ENVIRONMENT "NEO_TEST_EMULATED=hexagon;NEO_TEST_EMULATOR=qemu-hexagon")
 # The same with the static agent, which must stay below 1 MB.
 if(TARGET neo-board-x86_64 AND NEO_MBEDTLS_SOURCE AND CROSS_CC_x86_64 MATCHES "musl-gcc$")
   add_dependencies(test_net neo-board-x86_64)

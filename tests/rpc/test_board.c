@@ -185,12 +185,15 @@ static void crashes_are_reported(void **state) {
       {"segv", SIGSEGV}, {"ill", 0}, {"aborts", SIGABRT}, {"far_write", SIGSEGV}, {"exits", 0}};
   for (int i = 0; i < NEO_COUNT(rows); i++) {
     neo_job_result r = measure(rows[i].symbol);
+    if (strcmp(rows[i].symbol, "far_write") == 0 && r.verify.verdict == NEO_VERDICT_REDZONE)
+      continue; /* zones of 64 KB pages reach as far */
     if (r.outcome != NEO_OUTCOME_CRASH)
       fail_msg("%s: outcome %u: %s", rows[i].symbol, r.outcome, r.text);
     if (rows[i].signal)
       assert_int_equal(r.signal, rows[i].signal);
     else if (strcmp(rows[i].symbol, "ill") == 0)
-      assert_true(r.signal == SIGILL || r.signal == SIGTRAP);
+      assert_true(r.signal == SIGILL || r.signal == SIGTRAP ||
+                  (r.signal == SIGSEGV && board_arch())); /* Hexagon's trap is a bad address */
     assert_string_equal(r.phase, "verify");
     expect_ok();
   }
@@ -352,14 +355,15 @@ static void large_jobs_and_a_small_cache(void **state) {
 /* Trivial jobs one after another; the figure is printed, never judged. */
 static void many_jobs(void **state) {
   (void)state;
-  enum { JOBS = 200, IN_FLIGHT = 8 };
+  enum { IN_FLIGHT = 8 };
+  const uint32_t jobs = board_arch() ? 20 : 200;
   neo_ctx ctx;
   neo_ctx_init(&ctx, 1);
   job_init(&job, &data, "honest");
   job.timing = (neo_timing_policy){.min_batch_ns = 1, .max_batches = 1, .max_total_ns = 1};
   double before = now_ms();
-  for (uint32_t sent = 0, got = 0; got < JOBS;) {
-    if (sent < JOBS && sent - got < IN_FLIGHT) {
+  for (uint32_t sent = 0, got = 0; got < jobs;) {
+    if (sent < jobs && sent - got < IN_FLIGHT) {
       assert_int_equal(neo_board_submit(&ctx, board.fd, sent++, &job, WAIT_MS), NEO_OK);
       continue;
     }
@@ -369,7 +373,7 @@ static void many_jobs(void **state) {
     assert_int_equal(id, got++);
     assert_int_equal(r.outcome, NEO_OUTCOME_OK);
   }
-  print_message("%.0f jobs/s\n", JOBS / (now_ms() - before) * 1e3);
+  print_message("%.0f jobs/s\n", jobs / (now_ms() - before) * 1e3);
 }
 
 /* The board with its n-th allocation failing: it may refuse, it never dies. Returns whether it went
@@ -399,6 +403,8 @@ static bool attempt(int n) {
 
 static void survives_failed_allocations(void **state) {
   (void)state;
+  if (board_arch())
+    skip();
   test_board keep = board;
   int n = 1, good = 0;
   for (; good < 2; n++) { /* two in a row: the last failures lie beyond what is allocated */
@@ -409,10 +415,9 @@ static void survives_failed_allocations(void **state) {
   board = keep;
 }
 
-static int run_program(const char *argument) {
-  char program[] = NEO_BINARY_DIR "/bin/neo-board", copy[64];
-  snprintf(copy, sizeof(copy), "%s", argument ? argument : "");
-  char *argv[] = {program, argument ? copy : NULL, NULL}, *env[] = {NULL};
+/* Its exit code, without streams; -1: it could not be started, or was killed. */
+static int run_words(char *const *argv) {
+  char *env[] = {NULL};
   pid_t pid;
   int status;
   posix_spawn_file_actions_t actions;
@@ -420,14 +425,24 @@ static int run_program(const char *argument) {
   posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", 0, 0);
   posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", 1, 0);
   posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", 1, 0);
-  assert_int_equal(posix_spawn(&pid, program, &actions, NULL, argv, env), 0);
+  int error = posix_spawnp(&pid, argv[0], &actions, NULL, argv, env);
   posix_spawn_file_actions_destroy(&actions);
+  if (error)
+    return -1;
   assert_int_equal(waitpid(pid, &status, 0), pid);
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
+static int run_program(const char *argument) {
+  char program[] = NEO_BINARY_DIR "/bin/neo-board", copy[64];
+  snprintf(copy, sizeof(copy), "%s", argument ? argument : "");
+  return run_words((char *[]){program, argument ? copy : NULL, NULL});
+}
+
 static void counters_must_be_there(void **state) {
   (void)state;
+  if (board_arch())
+    skip();
   neo_ctx ctx;
   neo_ctx_init(&ctx, 1);
   const neo_board_options options = {.in_fd = -1, .out_fd = -1, .counters = "/nowhere/counters"};
@@ -437,6 +452,8 @@ static void counters_must_be_there(void **state) {
 
 static void the_program(void **state) {
   (void)state;
+  if (board_arch())
+    skip();
   assert_int_equal(run_program("--help"), 0);
   assert_int_equal(run_program("--stdio"), 0); /* closed at once */
   assert_int_equal(run_program("--frobnicate"), 2);
@@ -445,7 +462,23 @@ static void the_program(void **state) {
   assert_int_equal(run_program(NULL), 2);
 }
 
+/* Says what is missing. */
+static bool can_emulate(void) {
+  char program[512];
+  snprintf(program, sizeof program, "%s/bin/neo-board-%s", NEO_BINARY_DIR, board_arch());
+  bool has_board = access(program, X_OK) == 0;
+  bool has_emulator = run_words((char *[]){getenv("NEO_TEST_EMULATOR"), "--version", NULL}) == 0;
+  if (!has_board)
+    print_message("SKIPPED: %s was not built, its compiler is missing\n", program);
+  else if (!has_emulator)
+    print_message("SKIPPED: %s is not installed\n", getenv("NEO_TEST_EMULATOR"));
+  return has_board && has_emulator;
+}
+
 int main(void) {
+  enum { SKIPPED = 77 };
+  if (board_arch() && !can_emulate())
+    return SKIPPED;
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(says_hello),
       cmocka_unit_test(a_refused_blob_leaves_the_stream_in_step),

@@ -73,3 +73,14 @@ add_dependencies(test_device_cuda fake_cuda runtime_tiny_artifacts)
 target_link_libraries(test_device_cuda ${CMAKE_DL_LIBS})
 set_tests_properties(runtime/test_device_cuda PROPERTIES ENVIRONMENT "LD_LIBRARY_PATH=${CMAKE_BINARY_DIR}/tests/cuda;ASAN_OPTIONS=allocator_may_return_null=1")
 set_tests_properties(runtime/test_device_opencl PROPERTIES SKIP_RETURN_CODE 77)
+
+# The C library of the programs for Hexagon against this machine's.
+find_package(Python3 REQUIRED COMPONENTS Interpreter)
+add_executable(libc_check ${CMAKE_SOURCE_DIR}/tests/runtime/hexagon/libc_check.c)
+target_compile_options(libc_check PRIVATE -fno-builtin -fno-sanitize=all)
+target_link_options(libc_check PRIVATE -fno-sanitize=all)
+target_link_libraries(libc_check Threads::Threads m)
+set_target_properties(libc_check PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+add_test(NAME runtime/hexagon_libc COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/hexagon/libc_compare.py
+         $<TARGET_FILE:libc_check> ${CMAKE_BINARY_DIR}/tests/libc_check_hexagon)
+set_tests_properties(runtime/hexagon_libc PROPERTIES TIMEOUT 600 LABELS runtime SKIP_RETURN_CODE 77 ENVIRONMENT "PYTHONDONTWRITEBYTECODE=1")

@@ -134,6 +134,13 @@ static long system_call(long number, long a, long b) {
   return x0;
 }
 enum { GETPID = 172, KILL = 129, EXIT_GROUP = 94 };
+#elif defined(__hexagon__)
+static long system_call(long number, long a, long b) {
+  register long r6 __asm__("r6") = number, r0 __asm__("r0") = a, r1 __asm__("r1") = b;
+  __asm__ volatile("trap0(#1)" : "+r"(r0) : "r"(r6), "r"(r1) : "memory");
+  return r0;
+}
+enum { GETPID = 172, KILL = 129, EXIT_GROUP = 94 };
 #endif
 
 KERNEL(aborts) {
