@@ -14,23 +14,9 @@
 #include "schedule/intrinsic.h"
 #include "tests/codegen/kernel_case.h"
 
+#include "tests/arena_fixture.h" /* after headers whose parameters have its names */
+
 enum { THREADS = 4, BUILDS = 20 };
-
-static neo_ctx ctx;
-static neo_arena arena;
-
-static int setup(void **state) {
-  (void)state;
-  neo_ctx_init(&ctx, 1);
-  neo_arena_init(&arena);
-  return 0;
-}
-
-static int teardown(void **state) {
-  (void)state;
-  neo_arena_fini(&arena);
-  return 0;
-}
 
 static neo_nest *read_nest(const char *name) {
   char path[512];

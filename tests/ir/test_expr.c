@@ -8,25 +8,10 @@
 #include <cmocka.h>
 
 #include "ir/expr.h"
+#include "tests/arena_fixture.h"
 
 #include <math.h>
 #include <string.h>
-
-static neo_arena arena;
-static neo_ctx ctx;
-
-static int setup(void **state) {
-  (void)state;
-  neo_ctx_init(&ctx, 1);
-  neo_arena_init(&arena);
-  return 0;
-}
-
-static int teardown(void **state) {
-  (void)state;
-  neo_arena_fini(&arena);
-  return 0;
-}
 
 /* Buffers of the tests: b0 f32, b1 i64, b2 i32, b3 bool, b4 f16. */
 static bool dtype_of(void *self, int buffer, neo_dtype *out) {

@@ -9,23 +9,9 @@
 
 #include "tests/ir/te_testing.h"
 
+#include "tests/arena_fixture.h" /* after headers whose parameters have its names */
+
 #include <stdlib.h>
-
-static neo_arena arena;
-static neo_ctx ctx;
-
-static int setup(void **state) {
-  (void)state;
-  neo_ctx_init(&ctx, 1);
-  neo_arena_init(&arena);
-  return 0;
-}
-
-static int teardown(void **state) {
-  (void)state;
-  neo_arena_fini(&arena);
-  return 0;
-}
 
 static neo_te *parse(const char *text) {
   neo_te *te = neo_arena_alloc(&arena, sizeof *te);

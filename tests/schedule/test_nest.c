@@ -9,21 +9,7 @@
 #include "schedule/intrinsic.h"
 #include "tests/schedule/schedule_testing.h"
 
-static neo_arena arena;
-static neo_ctx ctx;
-
-static int setup(void **state) {
-  (void)state;
-  neo_ctx_init(&ctx, 1);
-  neo_arena_init(&arena);
-  return 0;
-}
-
-static int teardown(void **state) {
-  (void)state;
-  neo_arena_fini(&arena);
-  return 0;
-}
+#include "tests/arena_fixture.h" /* after headers whose parameters have its names */
 
 static neo_status try_parse(const char *text, neo_nest **out) {
   *out = neo_arena_alloc(&arena, sizeof(**out));

@@ -10,6 +10,8 @@
 #include "schedule/nest.h"
 #include "schedule/ptr_map.h"
 
+#include "tests/arena_fixture.h" /* after headers whose parameters have its names */
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,22 +39,6 @@ static const function_row rows[] = {
     {"acosh", acoshl, 1, 2, 4, 4},    {"atanh", atanhl, -1, 1, 4, 4},
     {"erf", erfl, -4.5, 4.5, 2, 3},   {"erf", erfl, -1, 1, 2, 2},
 };
-
-static neo_arena arena;
-static neo_ctx ctx;
-
-static int setup(void **state) {
-  (void)state;
-  neo_ctx_init(&ctx, 1);
-  neo_arena_init(&arena);
-  return 0;
-}
-
-static int teardown(void **state) {
-  (void)state;
-  neo_arena_fini(&arena);
-  return 0;
-}
 
 /* Visits each node once (the expression is a DAG). */
 static bool has_function(neo_ptr_map *seen, const neo_expr *e) {
