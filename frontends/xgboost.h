@@ -86,6 +86,9 @@ typedef struct xgb_syntax {
 
 extern const xgb_syntax xgb_json, xgb_ubj;
 
+/* Number i into the arrays that are there; false: no 32-bit integer where one is wanted. */
+bool xgb_put(double v, int64_t i, float *out_f32, int32_t *out_i32, uint8_t *out_u8);
+
 neo_status xgb_read_document(xgb_model *model, const xgb_syntax *syntax, const neo_mapping *file);
 neo_status xgb_read_binary(xgb_model *model, const neo_mapping *file);
 

@@ -12,6 +12,18 @@
 
 #include <string.h>
 
+bool xgb_put(double v, int64_t i, float *out_f32, int32_t *out_i32, uint8_t *out_u8) {
+  if (out_i32 && !(v >= INT32_MIN && v <= INT32_MAX))
+    return false;
+  if (out_f32)
+    out_f32[i] = (float)v;
+  if (out_i32)
+    out_i32[i] = (int32_t)v;
+  if (out_u8)
+    out_u8[i] = v != 0;
+  return true;
+}
+
 typedef struct doc {
   xgb_model *model;
   neo_arena *arena; /* of the arrays being read */

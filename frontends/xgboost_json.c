@@ -218,18 +218,6 @@ static bool json_count(xgb_span value, int64_t *n) {
   }
 }
 
-static bool put(double v, int64_t i, float *f32, int32_t *i32, uint8_t *u8) {
-  if (f32)
-    f32[i] = (float)v;
-  if (i32 && !(v >= INT32_MIN && v <= INT32_MAX))
-    return false;
-  if (i32)
-    i32[i] = (int32_t)v;
-  if (u8)
-    u8[i] = v != 0;
-  return true;
-}
-
 static bool json_numbers(xgb_span value, int64_t n, double *one, float *f32, int32_t *i32,
                          uint8_t *u8) {
   xgb_span at;
@@ -244,7 +232,7 @@ static bool json_numbers(xgb_span value, int64_t n, double *one, float *f32, int
   for (int64_t i = 0; i < n; i++) {
     double v;
     if (!step(&at, i == 0, &done) || done || !parse_number(&at.at, at.end, &v) ||
-        !put(v, i, f32, i32, u8))
+        !xgb_put(v, i, f32, i32, u8))
       return false;
   }
   return step(&at, n == 0, &done) && done;

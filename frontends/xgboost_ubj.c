@@ -258,14 +258,8 @@ static bool ubj_numbers(xgb_span value, int64_t n, double *one, float *f32, int3
     double v;
     if (!(type ? number_at(type, at.at, &v) : take_number(&at, &v)))
       return false;
-    if (f32)
-      f32[i] = (float)v;
-    if (i32 && !(v >= INT32_MIN && v <= INT32_MAX))
+    if (!xgb_put(v, i, f32, i32, u8))
       return false;
-    if (i32)
-      i32[i] = (int32_t)v;
-    if (u8)
-      u8[i] = v != 0;
   }
   return true;
 }

@@ -149,6 +149,10 @@ const neo_expr *neo_expr_load_vector(neo_arena *arena, neo_dtype dtype, int buff
                                      const neo_expr *offset, int lanes, int active);
 const neo_expr *neo_expr_intrinsic(neo_arena *arena, int row, neo_dtype dtype, int lanes,
                                    int n_args, const neo_expr *const *arg);
+/* A node of the same operation, dtype and payload over other arguments (guard: a load's, as many as
+ * e has), through the constructors. */
+const neo_expr *neo_expr_rebuild(neo_arena *arena, const neo_expr *e, const neo_expr *const *arg,
+                                 const neo_guard *guard);
 
 bool neo_expr_equal(const neo_expr *a, const neo_expr *b);
 bool neo_expr_is_const(const neo_expr *e, int64_t *out); /* integer constant */

@@ -9,10 +9,6 @@ neo_expr *neo_expr_raw(neo_arena *arena, neo_expr_op op, neo_dtype dtype, int la
                        const neo_expr *const *arg);
 /* True if the operation accepts these arguments; constructors assert it, the parser asks first. */
 bool neo_expr_types_agree(neo_expr_op op, int n, const neo_expr *const *arg);
-/* A node of the same operation, dtype and payload over other arguments, through the constructors.
- */
-const neo_expr *neo_expr_rebuild(neo_arena *arena, const neo_expr *e, const neo_expr *const *arg,
-                                 const neo_guard *guard);
 /* Total order on structure. */
 int neo_expr_compare(const neo_expr *a, const neo_expr *b);
 

@@ -152,29 +152,6 @@ static neo_term expand_function(expander *x, const neo_expr *e, const neo_expr *
 
 static const neo_expr *expand(expander *x, const neo_expr *e);
 
-static const neo_expr *rebuild(expander *x, const neo_expr *e, const neo_expr *const *arg) {
-  neo_arena *arena = x->arena;
-  switch (e->op) {
-  case NEO_EXPR_LOAD:
-    return neo_expr_load_vector(arena, e->dtype, e->u.load.buffer, arg[0], e->lanes, e->active);
-  case NEO_EXPR_CAST:
-    return neo_expr_cast(arena, e->dtype, arg[0]);
-  case NEO_EXPR_BITCAST:
-    return neo_expr_bitcast(arena, e->dtype, arg[0]);
-  case NEO_EXPR_BROADCAST:
-    return neo_expr_broadcast(arena, arg[0], e->lanes);
-  case NEO_EXPR_SELECT:
-    return neo_expr_select(arena, arg[0], arg[1], arg[2]);
-  case NEO_EXPR_FMA:
-    return neo_expr_fma(arena, arg[0], arg[1], arg[2]);
-  case NEO_EXPR_INTRINSIC:
-    return neo_expr_intrinsic(arena, e->u.row, e->dtype, e->lanes, e->n_args, arg);
-  default:
-    return e->n_args == 1 ? neo_expr_unary(arena, e->op, arg[0])
-                          : neo_expr_binary(arena, e->op, arg[0], arg[1]);
-  }
-}
-
 static bool is_one(const neo_expr *e) {
   if (e->op == NEO_EXPR_BROADCAST)
     e = e->arg[0];
@@ -229,7 +206,8 @@ static const neo_expr *expand_new(expander *x, const neo_expr *e) {
   }
   if (is_function(e))
     return expand_function(x, e, arg);
-  return same ? e : rebuild(x, e, arg);
+  return same ? e
+              : neo_expr_rebuild(x->arena, e, arg, e->op == NEO_EXPR_LOAD ? e->u.load.guard : NULL);
 }
 
 static const neo_expr *expand(expander *x, const neo_expr *e) {

@@ -643,43 +643,15 @@ static neo_status visit_trials(neo_ctx *ctx, void *self, const neo_db_query *que
   return finish(ctx, store, rc);
 }
 
-const neo_store_ops neo_store_sqlite = {
-    .name = "sqlite",
-    .prefix = "sqlite:",
-    .open = neo_sqlite_open,
-    .close = neo_sqlite_close,
-    .batch = set_batch,
-    .put_workload = put_workload,
-    .begin_run = begin_run,
-    .end_run = end_run,
-    .visit_runs = visit_runs,
-    .put_trial = put_trial,
-    .best = best,
-    .visit_best = visit_best,
-    .last_trial = last_trial,
-    .visit_trials = visit_trials,
-    .visit_workloads = visit_workloads,
-    .put_note = put_note,
-    .get_note = get_note,
-};
+/* What is the same in a file and in memory. */
+#define OPS(TEXT, OPEN)                                                                            \
+  {                                                                                                \
+    .name = TEXT, .prefix = TEXT ":", .open = OPEN, .close = neo_sqlite_close, .batch = set_batch, \
+    .put_workload = put_workload, .begin_run = begin_run, .end_run = end_run,                      \
+    .visit_runs = visit_runs, .put_trial = put_trial, .best = best, .visit_best = visit_best,      \
+    .last_trial = last_trial, .visit_trials = visit_trials, .visit_workloads = visit_workloads,    \
+    .put_note = put_note, .get_note = get_note                                                     \
+  }
 
-/* The same store without a file. */
-const neo_store_ops neo_store_memory = {
-    .name = "memory",
-    .prefix = "memory:",
-    .open = neo_sqlite_open_memory,
-    .close = neo_sqlite_close,
-    .batch = set_batch,
-    .put_workload = put_workload,
-    .begin_run = begin_run,
-    .end_run = end_run,
-    .visit_runs = visit_runs,
-    .put_trial = put_trial,
-    .best = best,
-    .visit_best = visit_best,
-    .last_trial = last_trial,
-    .visit_trials = visit_trials,
-    .visit_workloads = visit_workloads,
-    .put_note = put_note,
-    .get_note = get_note,
-};
+const neo_store_ops neo_store_sqlite = OPS("sqlite", neo_sqlite_open);
+const neo_store_ops neo_store_memory = OPS("memory", neo_sqlite_open_memory);

@@ -14,18 +14,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/host.h"
-#include "measure/measure.h"
+#include "tests/measure/conv_task.h"
 
 enum { CANDIDATES = 6 };
 
 typedef struct fixture {
   neo_ctx ctx;
-  neo_arena arena;
-  neo_target target;
-  neo_te te;
-  char key[33];
-  neo_space *space;
+  conv_task task;
   neo_candidate candidate[CANDIDATES];
   int n;
   neo_measurer *measurer;
@@ -33,29 +28,12 @@ typedef struct fixture {
   int count[NEO_TRIAL_KIND_COUNT];
 } fixture;
 
-static void must(fixture *f, neo_status status) {
-  if (status != NEO_OK)
-    fail_msg("%s: %s", neo_status_name(status), f->ctx.message);
-}
-
 static int setup(void **state) {
-  static const neo_layout row_major = {0};
   fixture *f = calloc(1, sizeof *f);
-  neo_buf text = {0};
   assert_non_null(f);
   neo_ctx_init(&f->ctx, 1);
-  neo_arena_init(&f->arena);
-  must(f, neo_file_read(&f->ctx, NEO_SOURCE_DIR "/tests/data/te/conv_relu.te", 0, &text));
-  must(f, neo_te_parse(&f->ctx, &f->arena, text.data, &f->te));
-  neo_buf_fini(&text);
-  neo_te_key(&f->te, f->key);
-  must(f, neo_target_find(&f->ctx, NULL, &f->target));
-  neo_space_options options = {.threads = 1, .max_params_growth = 4};
-  for (int b = 0; b < f->te.n_buffers; b++)
-    if (f->te.buffer[b].role == NEO_TE_IN || f->te.buffer[b].role == NEO_TE_OUT)
-      options.fixed[b] = &row_major;
-  must(f, neo_space_build(&f->ctx, &f->te, &f->target, &options, &f->space));
-  f->n = neo_space_analytic(f->space, CANDIDATES, f->candidate);
+  conv_task_init(&f->ctx, &f->task);
+  f->n = neo_space_analytic(f->task.space, CANDIDATES, f->candidate);
   assert_true(f->n >= 3);
   *state = f;
   return 0;
@@ -64,8 +42,7 @@ static int setup(void **state) {
 static int teardown(void **state) {
   fixture *f = *state;
   neo_measurer_close(f->measurer);
-  neo_space_destroy(f->space);
-  neo_arena_fini(&f->arena);
+  conv_task_fini(&f->task);
   free(f);
   unsetenv("NEO_TAMPER");
   return 0;
@@ -85,14 +62,14 @@ static void open_local(fixture *f, const char *mode, int timeout_ms) {
     setenv("NEO_TAMPER_BOARD", NEO_BINARY_DIR "/bin/neo-board", 1);
     options.board_program = NEO_BINARY_DIR "/tests/tampering-board";
   }
-  must(f, neo_measurer_open(&f->ctx, "local", &f->target, &options, &f->measurer));
-  must(f, neo_measurer_task(&f->ctx, f->measurer, 0, &f->te, f->key));
+  must(&f->ctx, neo_measurer_open(&f->ctx, "local", &f->task.target, &options, &f->measurer));
+  must(&f->ctx, neo_measurer_task(&f->ctx, f->measurer, 0, &f->task.te, f->task.key));
 }
 
 static void submit(fixture *f, uint64_t id) {
   neo_schedule schedule;
-  neo_space_schedule(f->space, &f->candidate[id], &schedule);
-  must(f, neo_measurer_submit(&f->ctx, f->measurer, id, 0, &schedule));
+  neo_space_schedule(f->task.space, &f->candidate[id], &schedule);
+  must(&f->ctx, neo_measurer_submit(&f->ctx, f->measurer, id, 0, &schedule));
 }
 
 /* Takes every pending result; each id comes once. */
@@ -101,7 +78,7 @@ static void collect(fixture *f) {
   while (neo_measurer_pending(f->measurer) > 0) {
     neo_trial_result result;
     bool got = false;
-    must(f, neo_measurer_poll(&f->ctx, f->measurer, 1000, &result, &got));
+    must(&f->ctx, neo_measurer_poll(&f->ctx, f->measurer, 1000, &result, &got));
     if (!got)
       continue;
     assert_true(result.id < CANDIDATES && !seen[result.id]);
@@ -143,8 +120,8 @@ static void builds_that_fail_are_results(void **state) {
   fixture *f = *state;
   neo_schedule schedule;
   open_local(f, NULL, 0);
-  must(f, neo_schedule_parse(&f->ctx, "s1; alg direct; split B7.1 7", &schedule));
-  must(f, neo_measurer_submit(&f->ctx, f->measurer, 1, 0, &schedule));
+  must(&f->ctx, neo_schedule_parse(&f->ctx, "s1; alg direct; split B7.1 7", &schedule));
+  must(&f->ctx, neo_measurer_submit(&f->ctx, f->measurer, 1, 0, &schedule));
   submit(f, 0);
   collect(f);
   assert_int_equal(f->result[1].kind, NEO_TRIAL_BUILD);
@@ -237,13 +214,13 @@ static void a_killed_board_is_started_again(void **state) {
     memset(f->count, 0, sizeof f->count);
     submit_all(f);
     if (round != 1) /* so that something is built or on the board when it dies */
-      must(f, neo_measurer_poll(&f->ctx, f->measurer, 1000, &result, &got));
+      must(&f->ctx, neo_measurer_poll(&f->ctx, f->measurer, 1000, &result, &got));
     assert_int_equal(kill_boards(), 1);
     collect(f);
     assert_true(f->count[NEO_TRIAL_BOARD_LOST] <= 1);
     assert_int_equal(usable(f) + f->count[NEO_TRIAL_BOARD_LOST] + got, f->n);
     neo_measurer_drop(f->measurer, 0); /* forget the codes: measure anew */
-    must(f, neo_measurer_task(&f->ctx, f->measurer, 0, &f->te, f->key));
+    must(&f->ctx, neo_measurer_task(&f->ctx, f->measurer, 0, &f->task.te, f->task.key));
   }
 }
 
@@ -252,7 +229,7 @@ static void references_survive_a_killed_board(void **state) {
   fixture *f = *state;
   open_local(f, NULL, 0);
   assert_int_equal(kill_boards(), 1);
-  must(f, neo_measurer_task(&f->ctx, f->measurer, 0, &f->te, f->key));
+  must(&f->ctx, neo_measurer_task(&f->ctx, f->measurer, 0, &f->task.te, f->task.key));
   submit_all(f);
   collect(f);
   assert_int_equal(usable(f), f->n);

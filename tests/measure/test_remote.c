@@ -19,30 +19,21 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/host.h"
-#include "measure/measure.h"
+#include "tests/measure/conv_task.h"
 
 enum { CANDIDATES = 8, TASKS = 2 };
 
 typedef struct fixture {
   neo_ctx ctx;
-  neo_arena arena;
-  neo_target target;
-  neo_te te;
-  char key[33], dir[256], key_file[300];
+  conv_task task;
+  char dir[256], key_file[300];
   int port;
-  neo_space *space;
   neo_candidate candidate[CANDIDATES];
   int n;
   neo_measurer *measurer;
   pid_t board[2];
   int count[NEO_TRIAL_KIND_COUNT];
 } fixture;
-
-static void must(fixture *f, neo_status status) {
-  if (status != NEO_OK)
-    fail_msg("%s: %s", neo_status_name(status), f->ctx.message);
-}
 
 static int free_port(void) {
   struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -55,27 +46,15 @@ static int free_port(void) {
 }
 
 static int setup(void **state) {
-  static const neo_layout row_major = {0};
   static const char secret[] = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n";
   fixture *f = calloc(1, sizeof *f);
-  neo_buf text = {0};
   assert_non_null(f);
   neo_ctx_init(&f->ctx, 1);
-  neo_arena_init(&f->arena);
-  must(f, neo_file_read(&f->ctx, NEO_SOURCE_DIR "/tests/data/te/conv_relu.te", 0, &text));
-  must(f, neo_te_parse(&f->ctx, &f->arena, text.data, &f->te));
-  neo_buf_fini(&text);
-  neo_te_key(&f->te, f->key);
-  must(f, neo_target_find(&f->ctx, NULL, &f->target));
-  neo_space_options options = {.threads = 1, .max_params_growth = 4};
-  for (int b = 0; b < f->te.n_buffers; b++)
-    if (f->te.buffer[b].role == NEO_TE_IN || f->te.buffer[b].role == NEO_TE_OUT)
-      options.fixed[b] = &row_major;
-  must(f, neo_space_build(&f->ctx, &f->te, &f->target, &options, &f->space));
-  f->n = neo_space_analytic(f->space, CANDIDATES, f->candidate);
-  must(f, neo_dir_temp(&f->ctx, NULL, f->dir));
+  conv_task_init(&f->ctx, &f->task);
+  f->n = neo_space_analytic(f->task.space, CANDIDATES, f->candidate);
+  must(&f->ctx, neo_dir_temp(&f->ctx, NULL, f->dir));
   snprintf(f->key_file, sizeof f->key_file, "%s/key", f->dir);
-  must(f, neo_file_write(&f->ctx, f->key_file, secret, sizeof secret - 1));
+  must(&f->ctx, neo_file_write(&f->ctx, f->key_file, secret, sizeof secret - 1));
   chmod(f->key_file, 0600);
   f->port = free_port();
   *state = f;
@@ -95,8 +74,7 @@ static int teardown(void **state) {
   neo_measurer_close(f->measurer);
   for (int b = 0; b < 2; b++)
     end_board(f, b);
-  neo_space_destroy(f->space);
-  neo_arena_fini(&f->arena);
+  conv_task_fini(&f->task);
   neo_dir_remove(&f->ctx, f->dir);
   free(f);
   return 0;
@@ -120,14 +98,14 @@ static neo_status open_rpc(fixture *f, const char *more) {
   char url[500];
   const neo_measure_options options = {.threads = 1, .seed = 1, .timing = {.max_total_ns = 5e6}};
   snprintf(url, sizeof url, "rpc://127.0.0.1:%d?key-file=%s%s", f->port, f->key_file, more);
-  return neo_measurer_open(&f->ctx, url, &f->target, &options, &f->measurer);
+  return neo_measurer_open(&f->ctx, url, &f->task.target, &options, &f->measurer);
 }
 
 static void submit(fixture *f, int task, int candidate) {
   neo_schedule schedule;
-  neo_space_schedule(f->space, &f->candidate[candidate], &schedule);
-  must(f, neo_measurer_submit(&f->ctx, f->measurer, (uint64_t)(task * CANDIDATES + candidate), task,
-                              &schedule));
+  neo_space_schedule(f->task.space, &f->candidate[candidate], &schedule);
+  must(&f->ctx, neo_measurer_submit(&f->ctx, f->measurer, (uint64_t)(task * CANDIDATES + candidate),
+                                    task, &schedule));
 }
 
 static void submit_all(fixture *f, int tasks) {
@@ -142,7 +120,7 @@ static void collect(fixture *f, void (*after_first)(fixture *)) {
   for (int n = 0; neo_measurer_pending(f->measurer) > 0;) {
     neo_trial_result result;
     bool got = false;
-    must(f, neo_measurer_poll(&f->ctx, f->measurer, 1000, &result, &got));
+    must(&f->ctx, neo_measurer_poll(&f->ctx, f->measurer, 1000, &result, &got));
     if (!got)
       continue;
     assert_true(result.id < TASKS * CANDIDATES && !seen[result.id]);
@@ -161,14 +139,14 @@ static int usable(const fixture *f) {
 
 static void add_tasks(fixture *f, int n) {
   for (int t = 0; t < n; t++)
-    must(f, neo_measurer_task(&f->ctx, f->measurer, t, &f->te, f->key));
+    must(&f->ctx, neo_measurer_task(&f->ctx, f->measurer, t, &f->task.te, f->task.key));
 }
 
 static void two_boards_share_the_tasks(void **state) {
   fixture *f = *state;
   start_board(f, 0);
   start_board(f, 1);
-  must(f, open_rpc(f, "&wait=60"));
+  must(&f->ctx, open_rpc(f, "&wait=60"));
   assert_true(neo_measurer_is_remote(f->measurer) && !neo_measurer_is_simulated(f->measurer));
   assert_true(neo_measurer_facts(f->measurer)->peak_gflops > 0);
   add_tasks(f, TASKS);
@@ -185,7 +163,7 @@ static void one_that_dies_is_done_without(void **state) {
   fixture *f = *state;
   start_board(f, 0);
   start_board(f, 1);
-  must(f, open_rpc(f, "&wait=60&away=1"));
+  must(&f->ctx, open_rpc(f, "&wait=60&away=1"));
   add_tasks(f, TASKS);
   submit_all(f, TASKS);
   collect(f, lose_one_for_good);
@@ -200,7 +178,7 @@ static void reboot(fixture *f) {
 static void one_that_comes_back_goes_on(void **state) {
   fixture *f = *state;
   start_board(f, 0);
-  must(f, open_rpc(f, "&wait=60&away=5&boards=1"));
+  must(&f->ctx, open_rpc(f, "&wait=60&away=5&boards=1"));
   add_tasks(f, 1);
   submit_all(f, 1);
   collect(f, reboot);
@@ -216,7 +194,7 @@ static void a_board_is_waited_for_once(void **state) {
   fixture *f = *state;
   neo_status status = NEO_OK;
   start_board(f, 0);
-  must(f, open_rpc(f, "&wait=10&away=1"));
+  must(&f->ctx, open_rpc(f, "&wait=10&away=1"));
   add_tasks(f, 1);
   end_board(f, 0);
   submit(f, 0, 0);
@@ -243,7 +221,7 @@ static void what_is_wrong_is_said(void **state) {
                                     "rpc://nowhere"};
   const neo_measure_options options = {.threads = 1};
   for (int i = 0; i < NEO_COUNT(bad); i++) {
-    assert_int_equal(neo_measurer_open(&f->ctx, bad[i], &f->target, &options, &f->measurer),
+    assert_int_equal(neo_measurer_open(&f->ctx, bad[i], &f->task.target, &options, &f->measurer),
                      NEO_USAGE);
     neo_ctx_clear(&f->ctx);
   }

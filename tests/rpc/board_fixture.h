@@ -141,4 +141,19 @@ static inline void job_init(neo_job *job, const test_data *d, const char *symbol
   kernel_init(&job->kernel, d, symbol);
 }
 
+/* One job, answered; an agent that does not answer is an outcome, too. */
+static inline neo_job_result board_submit(const test_board *board, const neo_job *job) {
+  neo_ctx ctx;
+  neo_job_result result = {0};
+  uint32_t id = 0;
+  static uint32_t next = 100;
+  neo_ctx_init(&ctx, 1);
+  if (neo_board_submit(&ctx, board->fd, ++next, job, WAIT_MS) != NEO_OK ||
+      neo_board_result(&ctx, board->fd, &id, &result, WAIT_MS) != NEO_OK || id != next) {
+    result.outcome = NEO_OUTCOME_BOARD;
+    snprintf(result.text, sizeof result.text, "job %u, answer %u: %.150s", next, id, ctx.message);
+  }
+  return result;
+}
+
 #endif

@@ -37,22 +37,9 @@ static int stop(void **state) {
   return board_stop(&board);
 }
 
-static neo_job_result submit(void) {
-  neo_ctx ctx;
-  neo_job_result result;
-  uint32_t id = 0;
-  static uint32_t next = 100;
-  neo_ctx_init(&ctx, 1);
-  if (neo_board_submit(&ctx, board.fd, ++next, &job, WAIT_MS) != NEO_OK ||
-      neo_board_result(&ctx, board.fd, &id, &result, WAIT_MS) != NEO_OK)
-    fail_msg("%s", ctx.message);
-  assert_int_equal(id, next);
-  return result;
-}
-
 static neo_job_result measure(const char *symbol) {
   job_init(&job, &data, symbol);
-  return submit();
+  return board_submit(&board, &job);
 }
 
 static void expect_ok(void) {
@@ -76,7 +63,7 @@ static void a_refused_blob_leaves_the_stream_in_step(void **state) {
   }
   job_init(&job, &data, "honest");
   memcpy(job.kernel.object, bad[0].key, sizeof bad[0].key);
-  neo_job_result r = submit();
+  neo_job_result r = board_submit(&board, &job);
   assert_int_equal(r.outcome, NEO_OUTCOME_BOARD);
   assert_non_null(strstr(r.text, "missing blob"));
   expect_ok();
@@ -99,7 +86,7 @@ static void measures_an_honest_kernel(void **state) {
     job_init(&job, &data, "honest");
     job.threads = threads;
     job.pin = 1;
-    neo_job_result r = submit();
+    neo_job_result r = board_submit(&board, &job);
     if (r.outcome != NEO_OUTCOME_OK)
       fail_msg("%s: %s", r.phase, r.text);
     assert_string_equal(r.phase, "done");
@@ -115,11 +102,11 @@ static void compares_with_the_incumbent(void **state) {
   job_init(&job, &data, "slow");
   job.has_incumbent = 1;
   kernel_init(&job.incumbent, &data, "honest");
-  neo_job_result r = submit();
+  neo_job_result r = board_submit(&board, &job);
   assert_int_equal(r.outcome, NEO_OUTCOME_OK);
   assert_true(r.timing.ratio > 2 && r.timing.base_typical > 0 && !r.timing.raced);
   job.timing.race_factor = 2;
-  r = submit();
+  r = board_submit(&board, &job);
   assert_int_equal(r.outcome, NEO_OUTCOME_OK);
   assert_true(r.timing.raced && r.timing.n == 1);
 }
@@ -130,7 +117,7 @@ static void runs_and_returns_outputs(void **state) {
   job.kind = NEO_JOB_RUN;
   job.n_cases = 1;
   job.kernel.data[0][2][0] = '\0'; /* no reference */
-  neo_job_result r = submit();
+  neo_job_result r = board_submit(&board, &job);
   assert_int_equal(r.outcome, NEO_OUTCOME_OK);
   assert_int_equal(r.n_outputs, 1);
   assert_int_equal(r.output[0].size, 4 * ELEMENTS);
@@ -156,7 +143,7 @@ static void five_liars_are_refused(void **state) {
     for (uint32_t threads = 1; threads <= 2; threads++) {
       job_init(&job, &data, rows[i].symbol);
       job.threads = threads;
-      neo_job_result r = submit();
+      neo_job_result r = board_submit(&board, &job);
       if (r.outcome != NEO_OUTCOME_VERDICT || r.verify.verdict != rows[i].verdict)
         fail_msg("%s: outcome %u, verdict %d: %s", rows[i].symbol, r.outcome, (int)r.verify.verdict,
                  r.text);
@@ -170,7 +157,7 @@ static void five_liars_are_refused(void **state) {
   data_init(&other, "caches_in_static");
   assert_int_equal(neo_board_put(&ctx, board.fd, 6, other.blob, WAIT_MS), NEO_OK);
   job_init(&job, &other, "caches_in_static");
-  neo_job_result r = submit();
+  neo_job_result r = board_submit(&board, &job);
   assert_int_equal(r.outcome, NEO_OUTCOME_LOAD);
   assert_non_null(strstr(r.text, "kernels keep no state"));
   neo_buf_fini(&other.object);
@@ -210,7 +197,7 @@ static void hangs_are_ended(void **state) {
   job_init(&job, &data, "hang");
   job.timeout_ms = 1000;
   double before = now_ms();
-  neo_job_result r = submit();
+  neo_job_result r = board_submit(&board, &job);
   assert_int_equal(r.outcome, NEO_OUTCOME_HANG);
   assert_string_equal(r.phase, "verify");
   assert_true(now_ms() - before >= 1000);
@@ -225,7 +212,7 @@ static void failing_kernels_are_refused(void **state) {
   assert_int_equal(r.verify.verdict, NEO_VERDICT_FAILED);
   assert_string_equal(r.text, "kernel returned 5");
   job.kind = NEO_JOB_RUN;
-  r = submit();
+  r = board_submit(&board, &job);
   assert_int_equal(r.outcome, NEO_OUTCOME_VERDICT);
   assert_string_equal(r.phase, "run");
 }
@@ -236,7 +223,7 @@ static void what_cannot_be_loaded(void **state) {
   assert_int_equal(r.outcome, NEO_OUTCOME_LOAD);
   assert_string_equal(r.text, "object has no function 'no_such_kernel_0'");
   memcpy(job.kernel.object, data.blob[1].key, 33); /* floats are no object */
-  r = submit();
+  r = board_submit(&board, &job);
   assert_int_equal(r.outcome, NEO_OUTCOME_LOAD);
   assert_non_null(strstr(r.text, "not an ELF file"));
   expect_ok();
@@ -246,25 +233,25 @@ static void trouble_of_the_board_is_not_the_candidates(void **state) {
   (void)state;
   job_init(&job, &data, "honest");
   memset(job.kernel.data[1][0], 'a', 32);
-  neo_job_result r = submit();
+  neo_job_result r = board_submit(&board, &job);
   assert_int_equal(r.outcome, NEO_OUTCOME_BOARD);
   assert_non_null(strstr(r.text, "missing blob aaaa"));
   job_init(&job, &data, "honest");
   job.kernel.bytes[0] = 8;
-  r = submit();
+  r = board_submit(&board, &job);
   assert_int_equal(r.outcome, NEO_OUTCOME_BOARD);
   assert_non_null(strstr(r.text, "buffer 0 has 8 bytes"));
   job_init(&job, &data, "honest");
   job.kernel.data[0][0][0] = '\0';
-  r = submit();
+  r = board_submit(&board, &job);
   assert_int_equal(r.outcome, NEO_OUTCOME_BOARD);
   job_init(&job, &data, "honest");
   job.kernel.work_bytes = (int64_t)1 << 40; /* more than there is */
-  r = submit();
+  r = board_submit(&board, &job);
   assert_int_equal(r.outcome, NEO_OUTCOME_BOARD);
   job_init(&job, &data, "honest");
   job.kernel.dtype[0] = 99; /* refused by the decoder: an ERROR frame */
-  r = submit();
+  r = board_submit(&board, &job);
   assert_int_equal(r.outcome, NEO_OUTCOME_BOARD);
   assert_non_null(strstr(r.text, "role or type"));
   expect_ok();
@@ -340,7 +327,7 @@ static void large_jobs_and_a_small_cache(void **state) {
     }
     memcpy(job.kernel.data[0][0], blobs[1].key, 33);
     job.kernel.data[0][1][0] = '\0';
-    neo_job_result r = submit();
+    neo_job_result r = board_submit(&board, &job);
     if (r.outcome != NEO_OUTCOME_OK)
       fail_msg("%s: %s", r.phase, r.text);
     assert_int_equal(r.output[0].size, SIZE);

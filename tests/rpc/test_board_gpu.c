@@ -33,21 +33,8 @@ static int stop(void **state) {
   return board_stop(&board);
 }
 
-static neo_job_result submit(void) {
-  neo_ctx ctx;
-  neo_job_result result;
-  uint32_t id = 0;
-  static uint32_t next = 100;
-  neo_ctx_init(&ctx, 1);
-  if (neo_board_submit(&ctx, board.fd, ++next, &job, WAIT_MS) != NEO_OK ||
-      neo_board_result(&ctx, board.fd, &id, &result, WAIT_MS) != NEO_OK)
-    fail_msg("%s", ctx.message);
-  assert_int_equal(id, next);
-  return result;
-}
-
 static void expect(const char *what, neo_job_outcome outcome, const char *text) {
-  neo_job_result r = submit();
+  neo_job_result r = board_submit(&board, &job);
   if (r.outcome != outcome || (text && !strstr(r.text, text)))
     fail_msg("%s: outcome %d: %s", what, (int)r.outcome, r.text);
 }
@@ -70,7 +57,7 @@ static void damaged_kernels_are_refused(void **state) {
   };
   for (int k = 0; k < NEO_COUNT(names); k++) {
     job_init(&job, &data, names[k]);
-    neo_job_result r = submit();
+    neo_job_result r = board_submit(&board, &job);
     if (r.outcome != NEO_OUTCOME_LOAD && r.outcome != NEO_OUTCOME_BOARD)
       fail_msg("%s: outcome %d: %s", names[k], (int)r.outcome, r.text);
   }
@@ -94,7 +81,7 @@ static void kinds_are_not_mixed(void **state) {
     job_init(&job, &data, names[k]);
     job.has_incumbent = 1;
     kernel_init(&job.incumbent, &data, names[1 - k]);
-    neo_job_result r = submit();
+    neo_job_result r = board_submit(&board, &job);
     assert_true(r.outcome == NEO_OUTCOME_LOAD || r.outcome == NEO_OUTCOME_BOARD);
     kernel_init(&job.incumbent, &data, names[k]);
     expect(names[k], NEO_OUTCOME_OK, NULL);
