@@ -120,9 +120,33 @@ int onnx_ml_label(onnx_import *im, onnx_node *node, const onnx_ml_labels *labels
 
 neo_status onnx_ml_classify(onnx_import *im, onnx_node *node, const onnx_ml_labels *labels,
                             int scores) {
+  int best = onnx_ml_best(im, node, scores); /* a softmax that leaves zeros changes the order */
   NEO_TRY(post(im, node, &scores));
-  onnx_bind(im, node, 0, onnx_ml_label(im, node, labels, onnx_ml_best(im, node, scores)));
+  onnx_bind(im, node, 0, onnx_ml_label(im, node, labels, best));
   onnx_bind(im, node, 1, scores);
+  return NEO_OK;
+}
+
+int onnx_ml_above(onnx_import *im, onnx_node *node, int s, double least) {
+  int above = emit2(im, node, "greater", s, scalar(im, node, least));
+  neo_node *flat = onnx_emit(im, node, "reduce_max", 1, &above, 1);
+  neo_node_set_ints(im->e.graph, flat, "axes", 1, (int64_t[]){1});
+  neo_node_set_int(im->e.graph, flat, "keepdims", 0);
+  neo_node *index = onnx_emit(im, node, "cast", 1, flat->output, 1);
+  neo_node_set_string(im->e.graph, index, "to", "i64");
+  return index->output[0];
+}
+
+neo_status onnx_ml_classify_one(onnx_import *im, onnx_node *node, const onnx_ml_labels *labels,
+                                int s, double least, bool one) {
+  const char *name;
+  NEO_TRY(post_name(im, node, &name));
+  if (strcmp(name, "PROBIT") == 0)
+    return onnx_unsupported(im, node, "post_transform '%s'", name);
+  onnx_bind(im, node, 0, onnx_ml_label(im, node, labels, onnx_ml_above(im, node, s, least)));
+  bool logistic = strcmp(name, "LOGISTIC") == 0;
+  int both = onnx_ml_two_columns(im, node, s, one && !logistic);
+  onnx_bind(im, node, 1, logistic ? emit1(im, node, "sigmoid", both) : both);
   return NEO_OK;
 }
 
@@ -160,7 +184,7 @@ neo_status onnx_linear_classifier(onnx_import *im, onnx_node *node) {
     return NEO_OK;
   NEO_TRY(linear(im, node, targets, &scores));
   if (targets == 1 && labels.n == 2)
-    scores = onnx_ml_two_columns(im, node, scores, false);
+    return onnx_ml_classify_one(im, node, &labels, scores, 0, true);
   return onnx_ml_classify(im, node, &labels, scores);
 }
 
@@ -193,10 +217,8 @@ neo_status onnx_normalizer(onnx_import *im, onnx_node *node) {
   const char *op = strcmp(norm, "L1") == 0   ? "reduce_l1"
                    : strcmp(norm, "L2") == 0 ? "reduce_l2"
                                              : "reduce_max";
-  int x = as_float(im, node, onnx_input(node, 0)), by = x;
-  if (strcmp(norm, "MAX") == 0)
-    by = emit1(im, node, "abs", x);
-  neo_node *made = onnx_emit(im, node, op, 1, &by, 1);
+  int x = as_float(im, node, onnx_input(node, 0)); /* MAX is of the signed values, as specified */
+  neo_node *made = onnx_emit(im, node, op, 1, &x, 1);
   neo_node_set_ints(im->e.graph, made, "axes", 1, (int64_t[]){-1});
   int size = made->output[0], none = emit2(im, node, "equal", size, scalar(im, node, 0));
   size = emit(im, node, "where", 3, (int[]){none, scalar(im, node, 1), size});
@@ -241,10 +263,12 @@ neo_status onnx_imputer(onnx_import *im, onnx_node *node) {
 }
 
 neo_status onnx_array_feature_extractor(onnx_import *im, onnx_node *node) {
-  int minus = -1, index = onnx_input(node, 1);
-  int64_t flat = -1;
+  int minus = -1, index = onnx_input(node, 1), x = onnx_input(node, 0);
+  int64_t flat = -1, row[2] = {1, -1};
+  if (neo_emit_rank(&im->e, x) == 1) /* a vector's are a row */
+    x = emit2(im, node, "reshape", x, onnx_make_ints(im, node, "row", 2, row));
   index = emit2(im, node, "reshape", index, onnx_make_ints(im, node, "flat", 1, &flat));
-  neo_node *made = onnx_emit(im, node, "gather", 2, (int[]){onnx_input(node, 0), index}, 1);
+  neo_node *made = onnx_emit(im, node, "gather", 2, (int[]){x, index}, 1);
   neo_node_set_int(im->e.graph, made, "axis", minus);
   onnx_bind(im, node, 0, made->output[0]);
   return NEO_OK;

@@ -18,6 +18,11 @@ neo_status onnx_ml_post(onnx_import *im, onnx_node *node, int k, int value);
 /* Outputs label and scores of a classifier from its scores [n, classes] before post_transform. */
 neo_status onnx_ml_classify(onnx_import *im, onnx_node *node, const onnx_ml_labels *labels,
                             int scores);
+/* Two classes by one score s [n, 1], as onnxruntime has them: the second if s > least; its scores
+ * are both sigmoids with LOGISTIC, else, whatever the transform is, [1 - s, s] (one) or [-s, s]. */
+neo_status onnx_ml_classify_one(onnx_import *im, onnx_node *node, const onnx_ml_labels *labels,
+                                int s, double least, bool one);
+int onnx_ml_above(onnx_import *im, onnx_node *node, int s, double least); /* s > least, i64 [n] */
 int onnx_ml_best(onnx_import *im, onnx_node *node, int scores); /* [n, classes] -> i64 [n] */
 /* The labels of these indices. */
 int onnx_ml_label(onnx_import *im, onnx_node *node, const onnx_ml_labels *labels, int index);

@@ -305,25 +305,28 @@ neo_status onnx_tree_classifier(onnx_import *im, onnx_node *node) {
   weights w = {0};
   onnx_ml_labels labels;
   int before = im->e.unsupported.n;
-  bool binary = true;
+  bool binary = true, probabilities = true; /* as long as no weight is negative */
   NEO_TRY(onnx_ml_read_labels(im, node, "classlabels_int64s", &labels));
   NEO_TRY(read_weights(im, node, "class", &w));
   f.n_targets = labels.n < 1 ? 1 : labels.n;
   for (int k = 1; k < w.targets.n; k++)
     binary &= w.targets.v[k] == w.targets.v[0];
+  for (int k = 0; k < w.values.n; k++)
+    probabilities &= w.values.v[k] >= 0;
   int64_t only = w.targets.v[0];
   NEO_TRY(read_forest(im, node, &w, &f));
   if (im->e.unsupported.n != before)
     return NEO_OK;
   int scores = emit_forest(im, node, &f, "sum");
-  if (binary && labels.n == 2) {
-    const char *post = "NONE";
-    NEO_TRY(onnx_attr_string(im, node, "post_transform", &post));
-    scores = onnx_ml_column(im, node, scores, only);
-    bool one = strcmp(post, "NONE") == 0 || strcmp(post, "PROBIT") == 0;
-    scores = onnx_ml_two_columns(im, node, scores, one);
-  }
-  return onnx_ml_classify(im, node, &labels, scores);
+  if (!binary || labels.n != 2)
+    return onnx_ml_classify(im, node, &labels, scores);
+  int s = onnx_ml_column(im, node, scores, only);
+  double least = probabilities ? 0.5 : 0;
+  if (only == 0)
+    return onnx_ml_classify_one(im, node, &labels, s, least, probabilities);
+  int second = onnx_ml_above(im, node, s, least);
+  onnx_bind(im, node, 0, onnx_ml_label(im, node, &labels, second));
+  return onnx_ml_post(im, node, 1, scores);
 }
 
 /* ---- TreeEnsemble of version 5 --------------------------------------------------------------- */

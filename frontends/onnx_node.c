@@ -269,7 +269,7 @@ static const char *next_spec(const char *at, attr_spec *spec) {
     return NULL;
   size_t length = strcspn(at, " "), name = strcspn(at, " :>");
   const char *end = at + length;
-  neo_assert(length < sizeof spec->from);
+  neo_assert(name < sizeof spec->from && length < sizeof spec->to + sizeof spec->otherwise);
   spec->ignore = *at == '-';
   memcpy(spec->from, at + spec->ignore, name - spec->ignore);
   memcpy(spec->to, spec->from, sizeof spec->to);
@@ -277,12 +277,14 @@ static const char *next_spec(const char *at, attr_spec *spec) {
   if (*at == '>') {
     memset(spec->to, 0, sizeof spec->to);
     size_t to = strcspn(at + 1, " :");
+    neo_assert(to < sizeof spec->to);
     memcpy(spec->to, at + 1, to);
     at += to + 1;
   }
   if (*at == ':')
     spec->kind = at[1];
   const char *equals = memchr(at, '=', (size_t)(end - at));
+  neo_assert(!equals || end - equals <= (ptrdiff_t)sizeof spec->otherwise);
   if (equals)
     memcpy(spec->otherwise, equals + 1, (size_t)(end - equals - 1));
   return end;

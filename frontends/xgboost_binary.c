@@ -138,7 +138,8 @@ neo_status xgb_read_binary(xgb_model *m, const neo_mapping *file) {
   neo_buf_append(&m->base, &base, sizeof base);
   m->n_features = word_at(param, 4);
   m->n_classes = (int32_t)word_at(param, 8);
-  m->n_targets = 1;
+  uint32_t targets = word_at(param, 28); /* 0 before there were several */
+  m->n_targets = targets > 0 ? targets : 1;
   m->base_is_margin = word_at(param, 20) == 0;
   NEO_TRY(read_name(m, &r, m->objective, sizeof m->objective));
   NEO_TRY(read_name(m, &r, m->booster, sizeof m->booster));

@@ -125,7 +125,8 @@ static const neo_expr *apply_rewrite(const rewrite *w, const neo_expr *e) {
     same = same && guard[k].index == e->u.load.guard[k].index;
   }
   const neo_expr *r = same ? e : neo_expr_rebuild(w->arena, e, arg, guard);
-  if (w->fn && r->op == NEO_EXPR_LOAD) {
+  /* what became a load (select of the same twice) has been replaced already */
+  if (w->fn && e->op == NEO_EXPR_LOAD && r->op == NEO_EXPR_LOAD) {
     const neo_expr *replaced = w->fn(w->self, r);
     return replaced ? replaced : r;
   }

@@ -224,6 +224,8 @@ neo_status neo_pass_scale(
     neo_graph *graph); /* scalar factors of matrix products' operands move behind the products */
 neo_status neo_pass_tree(neo_ctx *ctx,
                          neo_graph *graph); /* tree ensembles into the runtime's tables */
+neo_status neo_pass_wide(neo_ctx *ctx,
+                         neo_graph *graph); /* operators of very many inputs become trees */
 neo_status neo_pass_cse(neo_ctx *ctx, neo_graph *graph);
 neo_status neo_pass_dce(neo_ctx *ctx, neo_graph *graph);
 neo_status neo_pass_simplify(neo_ctx *ctx,

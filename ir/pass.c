@@ -22,6 +22,7 @@ static const neo_pass passes[] = {
     {"fold", neo_pass_fold},
     {"cse", neo_pass_cse},
     {"tree", neo_pass_tree},
+    {"wide", neo_pass_wide},
     {"dce", neo_pass_dce},
     {"bounds", neo_pass_bounds},
     {"text", neo_pass_text},

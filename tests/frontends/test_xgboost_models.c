@@ -2,9 +2,9 @@
  * against its own predictions and margins. */
 #include "tests/frontends/stored_case.h"
 
-static const char *const cases[] = {"categorical",  "churn_v10", "missing_v17", "softmax",
-                                    "diabetes_v17", "dart",      "gblinear",    "gblinear_multi",
-                                    "vector_leaf",  "no_trees",  "multi_target"};
+static const char *const cases[] = {
+    "categorical", "churn_v10", "missing_v17",    "softmax",     "multi_label_v17", "diabetes_v17",
+    "dart",        "gblinear",  "gblinear_multi", "vector_leaf", "no_trees",        "multi_target"};
 
 static void predicts_as_xgboost(void **state) {
   neo_ctx ctx;

@@ -307,6 +307,25 @@ static void substitution_reaches_indices_and_guards(void **state) {
   assert_prints(neo_expr_simplify(&arena, parse("b0[i0 | 9<=i0<20 else 2]"), range, 2), "f32:2");
 }
 
+/* b0[0] -> b0[7], b0[anything else] -> b0[0] */
+static const neo_expr *move_to_front(void *self, const neo_expr *load) {
+  int64_t at;
+  (void)self;
+  if (load->u.load.buffer != 0)
+    return NULL;
+  bool front = neo_expr_is_const(load->arg[0], &at) && at == 0;
+  const neo_expr *index = neo_expr_index(&arena, front ? 7 : 0);
+  return neo_expr_load(&arena, NEO_F32, 0, 1, &index);
+}
+
+static void a_load_that_is_left_over_is_replaced_once(void **state) {
+  (void)state;
+  const neo_expr *e = parse("select(b3[i0], b0[i0], b0[i1])");
+  assert_prints(neo_expr_map_loads(&arena, e, move_to_front, NULL), "b0[0]");
+  e = parse("max(b0[i0], b0[i1])");
+  assert_prints(neo_expr_map_loads(&arena, e, move_to_front, NULL), "b0[0]");
+}
+
 /* ---- scalar semantics
  * ---------------------------------------------------------------------------- */
 
@@ -364,6 +383,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(affine_form_round_trips, setup, teardown),
       cmocka_unit_test_setup_teardown(ranges_of_data_are_unbounded_until_clamped, setup, teardown),
       cmocka_unit_test_setup_teardown(substitution_reaches_indices_and_guards, setup, teardown),
+      cmocka_unit_test_setup_teardown(a_load_that_is_left_over_is_replaced_once, setup, teardown),
       cmocka_unit_test_setup_teardown(constants_fold_with_the_documented_semantics, setup,
                                       teardown),
   };

@@ -122,10 +122,57 @@ def region_cases():
     for name, shape, scale in (("", [2, 2], 1.0), ("_scaled", [3, 4], 0.5)):
         n = node("MaxRoiPool", "x rois", "y", pooled_shape=shape, spatial_scale=scale)
         yield made("ort_max_roi_pool" + name, [n], {"x": x, "rois": rois}, ["y"])
+    n = node("RoiAlign", "x rois batch", "y", output_height=2, output_width=3, sampling_ratio=2, spatial_scale=0.5)
+    batch = np.array([0, 1, 1])
+    yield made("ort_roi_align_opset_10", [n], {"x": x, "rois": 2 * abs(rois[:3, 1:]), "batch": batch}, ["y"], opset=11)
+
+
+def same_twice_cases():
+    """Both sides of a selection are one value: what is fused must not mistake the condition for it."""
+    x = np.random.default_rng(9).normal(size=(4, 5)).astype(np.float32)
+    x[1, 2] = np.nan
+    nodes = [node("IsNaN", "x", "a"), node("Not", "a", "b"), node("Where", "b x x", "c"), node("Abs", "c", "y")]
+    for k, n in enumerate(nodes):
+        n.name = "n%d" % k
+    yield made("ort_where_same_twice", nodes, {"x": x}, ["y"])
+
+
+def two_stumps(name, weights, classes, labels, post, base=None):
+    """Two trees of one split each: the class and the weight of each leaf."""
+    attrs = dict(nodes_treeids=[0, 0, 0, 1, 1, 1], nodes_nodeids=[0, 1, 2] * 2, nodes_featureids=[0, 0, 0, 1, 0, 0], nodes_modes=["BRANCH_LEQ", "LEAF", "LEAF"] * 2,
+                 nodes_values=[0.1, 0, 0, -0.2, 0, 0], nodes_truenodeids=[1, 0, 0] * 2, nodes_falsenodeids=[2, 0, 0] * 2, nodes_missing_value_tracks_true=[0] * 6,
+                 class_treeids=[0, 0, 1, 1], class_nodeids=[1, 2, 1, 2], class_ids=classes, class_weights=weights, classlabels_int64s=labels, post_transform=post)
+    attrs.update({"base_values": base} if base else {})
+    x = np.random.default_rng(4).normal(size=(12, 2)).astype(np.float32)
+    return made("ort_trees_" + name, [node("TreeEnsembleClassifier", "x", "label scores", ML, **attrs)], {"x": x}, ["label", "scores"])
+
+
+def classifier_cases():
+    signs = {"": [0.1, 0.3, 0.3, 0.6], "_zero": [0, 0.3, 0.25, 0.4], "_negative": [-0.1, 0.3, 0.2, -0.6]}
+    for post in ("NONE", "LOGISTIC", "SOFTMAX"):
+        for sign, weights in signs.items():
+            yield two_stumps("one_score_%s%s" % (post.lower(), sign), weights, [0] * 4, [5, 9], post, [0.05] if sign else None)
+    yield two_stumps("one_score_second", signs["_negative"], [1] * 4, [5, 9], "NONE")
+    yield two_stumps("three_softmax_zero", [0.4, -0.3, 0.2, 0.5], [0, 1, 2, 1], [5, 9, 2], "SOFTMAX_ZERO", [0.1, -0.2, 0.3])
+    x = np.random.default_rng(5).normal(size=(12, 3)).astype(np.float32)
+    for post in ("NONE", "LOGISTIC", "SOFTMAX"):
+        n = node("LinearClassifier", "x", "label scores", ML, coefficients=[0.5, -0.2, 0.1], intercepts=[0.1], classlabels_ints=[9, 5], post_transform=post)
+        yield made("ort_linear_one_score_" + post.lower(), [n], {"x": x}, ["label", "scores"])
+    n = node("ArrayFeatureExtractor", "x i", "y", ML)
+    yield made("ort_features_of_vector", [n], {"x": x[0], "i": np.array([[2, 0, 1, 1]])}, ["y"])
+
+
+def wide_cases():
+    rng = np.random.default_rng(10)
+    inputs = {"a": rng.normal(size=(3, 1)).astype(np.float32), "b": rng.normal(size=(3, 2)).astype(np.float32)}
+    yield made("ort_concat_of_70", [node("Concat", " ".join("a" if k % 3 else "b" for k in range(70)), "y", axis=1)], inputs, ["y"])
+    for op in ("Sum", "Max"):
+        yield made("ort_%s_of_66" % op.lower(), [node(op, "a " * 65 + "b", "y")], inputs, ["y"])
+    yield made("ort_normalizer_max", [node("Normalizer", "b", "y", ML, norm="MAX")], inputs, ["y"])
 
 
 def cases():
-    for family in (svm_cases, attention_cases, text_cases, region_cases):
+    for family in (classifier_cases, svm_cases, attention_cases, text_cases, region_cases, same_twice_cases, wide_cases):
         yield from family()
 
 
