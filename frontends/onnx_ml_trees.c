@@ -10,6 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MOST_COPIES                                                                                \
+  (1 << 20) /* of nodes that several lead to, and as many as 8 per node of the file */
+
 typedef struct forest {
   int n_nodes, n_leaves, n_roots, width, n_targets;
   int32_t *feature, *child, *root, *leaf_target;
@@ -34,6 +37,77 @@ static int vector(onnx_import *im, onnx_node *node, const char *suffix, neo_dtyp
   return constant(im, node, suffix, dtype, &(neo_shape){1, {n}}, data);
 }
 
+static void allocate(onnx_import *im, forest *f) {
+  neo_arena *arena = im->e.graph->arena;
+  size_t n = (size_t)f->n_nodes + 1;
+  f->feature = neo_arena_alloc(arena, n * sizeof *f->feature);
+  f->threshold = neo_arena_alloc(arena, n * sizeof *f->threshold);
+  f->child = neo_arena_alloc(arena, 2 * n * sizeof *f->child);
+  f->flags = neo_arena_alloc(arena, n);
+  f->root = neo_arena_alloc(arena, n * sizeof *f->root);
+  f->base = neo_arena_alloc(arena, ((size_t)f->n_targets + 1) * sizeof *f->base);
+}
+
+/* Where to write the number of a node's copy: a child, or (from n_child on) a root. */
+typedef struct pending {
+  int32_t node;
+  int64_t slot;
+} pending;
+
+/* Nodes of the forest with a copy for each way that leads to a node; more than `most`: most + 1. */
+static int64_t copy_nodes(const forest *f, pending *stack, int64_t most, forest *to) {
+  int64_t n = 0;
+  for (int k = 0; k < f->n_roots; k++) {
+    int64_t depth = 0;
+    stack[depth++] = (pending){f->root[k], -1 - k};
+    while (depth > 0) {
+      pending next = stack[--depth];
+      if (n >= most)
+        return most + 1;
+      if (to) {
+        int32_t *slot = next.slot < 0 ? &to->root[-1 - next.slot] : &to->child[next.slot];
+        *slot = (int32_t)n;
+        to->feature[n] = f->feature[next.node];
+        to->threshold[n] = f->threshold[next.node];
+        to->flags[n] = f->flags[next.node];
+        memcpy(&to->child[2 * n], &f->child[2 * next.node], 2 * sizeof *to->child);
+      }
+      for (int side = 1; f->child[2 * next.node] >= 0 && side >= 0; side--) {
+        if (depth > f->n_nodes) /* deeper than there are nodes: a circle */
+          return most + 1;
+        stack[depth++] = (pending){f->child[2 * next.node + side], 2 * n + side};
+      }
+      n++;
+    }
+  }
+  return n;
+}
+
+/* A node that several lead to (LightGBM's categories: many tests, one subtree) becomes several. */
+static neo_status unshare(onnx_import *im, onnx_node *node, forest *f) {
+  neo_arena *arena = im->e.graph->arena;
+  uint8_t *seen = neo_arena_alloc(arena, (size_t)f->n_nodes + 1);
+  bool shared = false;
+  for (int64_t i = 0; i < 2 * (int64_t)f->n_nodes; i++)
+    if (f->child[i & ~(int64_t)1] >= 0)
+      shared |= seen[f->child[i]]++ > 0;
+  if (!shared)
+    return NEO_OK;
+  int64_t most = 8 * (int64_t)f->n_nodes + MOST_COPIES;
+  pending *stack = neo_arena_alloc(arena, sizeof *stack * ((size_t)f->n_nodes + 4));
+  int64_t n = copy_nodes(f, stack, most, NULL);
+  if (n > most || n > INT32_MAX / 2)
+    return onnx_unsupported(im, node, "more than %lld nodes where several lead to one",
+                            (long long)most);
+  forest to = *f;
+  to.n_nodes = (int)n;
+  allocate(im, &to);
+  to.base = f->base;
+  copy_nodes(f, stack, most, &to);
+  *f = to;
+  return NEO_OK;
+}
+
 static int emit_forest(onnx_import *im, onnx_node *node, const forest *f, const char *aggregate) {
   neo_node *x = onnx_emit(im, node, "cast", 1, node->input, 1);
   neo_node_set_string(im->e.graph, x, "to", "f32");
@@ -52,17 +126,6 @@ static int emit_forest(onnx_import *im, onnx_node *node, const forest *f, const 
     return NEO_NO_VALUE;
   neo_node_set_string(im->e.graph, made, "aggregate", aggregate);
   return made->output[0];
-}
-
-static void allocate(onnx_import *im, forest *f) {
-  neo_arena *arena = im->e.graph->arena;
-  size_t n = (size_t)f->n_nodes + 1;
-  f->feature = neo_arena_alloc(arena, n * sizeof *f->feature);
-  f->threshold = neo_arena_alloc(arena, n * sizeof *f->threshold);
-  f->child = neo_arena_alloc(arena, 2 * n * sizeof *f->child);
-  f->flags = neo_arena_alloc(arena, n);
-  f->root = neo_arena_alloc(arena, n * sizeof *f->root);
-  f->base = neo_arena_alloc(arena, ((size_t)f->n_targets + 1) * sizeof *f->base);
 }
 
 /* ---- nodes by (tree, node) ------------------------------------------------------------------- */
@@ -273,6 +336,7 @@ static neo_status read_forest(onnx_import *im, onnx_node *node, const weights *w
   qsort(index, (size_t)f->n_nodes, sizeof *index, by_key);
   NEO_TRY(fill_nodes(im, node, &p, index, f));
   NEO_TRY(fill_leaves(im, node, w, index, f));
+  NEO_TRY(unshare(im, node, f));
   return fill_base(im, node, f);
 }
 

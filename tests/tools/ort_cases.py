@@ -147,7 +147,17 @@ def two_stumps(name, weights, classes, labels, post, base=None):
     return made("ort_trees_" + name, [node("TreeEnsembleClassifier", "x", "label scores", ML, **attrs)], {"x": x}, ["label", "scores"])
 
 
+def shared_branch():
+    """As LightGBM's categories are exported: a chain of equalities whose yes branches are one node."""
+    attrs = dict(nodes_treeids=[0] * 6, nodes_nodeids=range(6), nodes_featureids=[0, 0, 1, 0, 0, 0], nodes_modes=["BRANCH_EQ", "BRANCH_EQ", "BRANCH_LEQ", "LEAF", "LEAF", "LEAF"],
+                 nodes_values=[1, 3, 0.5, 0, 0, 0], nodes_truenodeids=[2, 2, 3, 0, 0, 0], nodes_falsenodeids=[1, 5, 4, 0, 0, 0],
+                 target_treeids=[0] * 3, target_nodeids=[3, 4, 5], target_ids=[0] * 3, target_weights=[0.25, -1.5, 4], n_targets=1)
+    x = np.array([[0, 0.2], [1, 0.2], [3, 0.2], [1, 0.7], [3, 0.9], [2, 0.1]], np.float32)
+    return made("ort_trees_shared_branch", [node("TreeEnsembleRegressor", "x", "y", ML, **attrs)], {"x": x}, ["y"])
+
+
 def classifier_cases():
+    yield shared_branch()
     signs = {"": [0.1, 0.3, 0.3, 0.6], "_zero": [0, 0.3, 0.25, 0.4], "_negative": [-0.1, 0.3, 0.2, -0.6]}
     for post in ("NONE", "LOGISTIC", "SOFTMAX"):
         for sign, weights in signs.items():
