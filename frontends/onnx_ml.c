@@ -129,12 +129,10 @@ neo_status onnx_ml_classify(onnx_import *im, onnx_node *node, const onnx_ml_labe
 
 int onnx_ml_above(onnx_import *im, onnx_node *node, int s, double least) {
   int above = emit2(im, node, "greater", s, scalar(im, node, least));
-  neo_node *flat = onnx_emit(im, node, "reduce_max", 1, &above, 1);
-  neo_node_set_ints(im->e.graph, flat, "axes", 1, (int64_t[]){1});
-  neo_node_set_int(im->e.graph, flat, "keepdims", 0);
-  neo_node *index = onnx_emit(im, node, "cast", 1, flat->output, 1);
+  neo_node *index = onnx_emit(im, node, "cast", 1, &above, 1);
   neo_node_set_string(im->e.graph, index, "to", "i64");
-  return index->output[0];
+  int64_t flat = -1;
+  return emit2(im, node, "reshape", index->output[0], onnx_make_ints(im, node, "flat", 1, &flat));
 }
 
 neo_status onnx_ml_classify_one(onnx_import *im, onnx_node *node, const onnx_ml_labels *labels,
