@@ -286,13 +286,19 @@ static void remote_close(neo_measurer *base) {
   neo_free(ctx, self);
 }
 
-/* uname's words for architectures are those of targets. */
-static void require_arch(neo_hub_options *hub, const neo_target *target) {
+static void require(neo_hub_options *hub, const char *name, const char *value) {
   if (hub->n_require == NEO_MAX_FACTS)
     return;
   neo_net_fact *fact = &hub->require[hub->n_require++];
-  snprintf(fact->name, sizeof fact->name, "arch");
-  snprintf(fact->value, sizeof fact->value, "%s", target->arch);
+  snprintf(fact->name, sizeof fact->name, "%s", name);
+  snprintf(fact->value, sizeof fact->value, "%s", value);
+}
+
+/* Where the code runs. uname's words for architectures are those of targets; Android's kernel is
+ * Linux. */
+static void require_target(neo_hub_options *hub, const neo_target *target) {
+  require(hub, "arch", target->arch);
+  require(hub, "os", strcmp(target->os, "windows") == 0 ? "Windows" : "Linux");
 }
 
 static neo_status listen_and_wait(neo_ctx *ctx, remote *self, const char *rest) {
@@ -303,7 +309,7 @@ static neo_status listen_and_wait(neo_ctx *ctx, remote *self, const char *rest) 
   url.hub.interrupted = self->options.interrupted;
   url.hub.self = self->options.self;
   self->away_ms = url.hub.away_ms = (int)neo_min_i64(url.away_s * 1000, INT32_MAX);
-  require_arch(&url.hub, &self->target);
+  require_target(&url.hub, &self->target);
   self->most_lanes = (int)url.boards;
   self->wait_ms = (int)neo_min_i64(url.wait_s * 1000, INT32_MAX);
   NEO_TRY(neo_hub_open(&self->ctx, &url.hub, &self->hub) == NEO_OK

@@ -51,6 +51,8 @@ typedef struct neo_board_job {
 void neo_board_child(neo_ctx *ctx, const neo_board_job *job, int pipe_fd);
 
 /* ---- board_process.c; windows/board_process_windows.c ---- */
+/* Is a job's process this program started anew, with --child? Else it is forked. */
+extern const bool neo_board_starts_anew;
 /* Memory that children write, too; NULL: none. */
 neo_board_shared *neo_board_share(const neo_board_options *options);
 void neo_board_unshare(neo_board_shared *shared);

@@ -1,10 +1,10 @@
-/* neo-board: the program around neo_board_serve. It has no configuration but its arguments. */
-#include <signal.h>
+/* neo-board: the program around neo_board_serve and neo_link_run, on every system. It has no
+ * configuration but its arguments. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "rpc/board.h"
+#include "rpc/machine.h"
 #include "rpc/net.h"
 
 static const char help[] =
@@ -32,130 +32,149 @@ static const char help[] =
     "  --counters FILE  under an emulator whose plugin counts into FILE: give counts for times\n"
     "  --help       this text\n"
     "\n"
-    "neo-tune starts the local one by itself; on a board:\n"
+    "neo-tune starts the local one by itself (and neo-board.exe under wine); on a board:\n"
     "  neo-board --connect desk:9190 --name pi4-1 --key-file pi4-1.key\n"
     "neo board-install prints the steps that bring it there.\n";
+
+typedef struct arguments {
+  bool stdio, quiet, help;
+  neo_link_options link; /* link.board: of both */
+} arguments;
+
+static bool parse_number(const char *text, int64_t most, int64_t *out) {
+  neo_scan scan;
+  neo_scan_init(&scan, text);
+  return neo_scan_int(&scan, out) && neo_scan_end(&scan) && *out >= 1 && *out <= most;
+}
+
+/* ---- one function an option; value: NULL if it has none; false: it is no such value ----------------- */
+
+static bool take_stdio(arguments *a, const char *value) {
+  (void)value;
+  return a->stdio = true;
+}
+
+static bool take_once(arguments *a, const char *value) {
+  (void)value;
+  return a->link.once = true;
+}
+
+static bool take_quiet(arguments *a, const char *value) {
+  (void)value;
+  return a->quiet = true;
+}
+
+static bool take_help(arguments *a, const char *value) {
+  (void)value;
+  return a->help = true;
+}
+
+static bool take_child(arguments *a, const char *value) {
+  (void)value;
+  return a->link.board.child = neo_board_starts_anew;
+}
+
+static bool take_shared(arguments *a, const char *value) {
+  a->link.board.shared = value;
+  return neo_board_starts_anew;
+}
+
+static bool take_connect(arguments *a, const char *value) {
+  a->link.address = value;
+  return true;
+}
+
+static bool take_name(arguments *a, const char *value) {
+  a->link.name = value;
+  return true;
+}
+
+static bool take_key_file(arguments *a, const char *value) {
+  a->link.key_file = value;
+  return true;
+}
+
+static bool take_counters(arguments *a, const char *value) {
+  a->link.board.counters = value;
+  return true;
+}
+
+static bool take_back_off(arguments *a, const char *value) {
+  int64_t ms;
+  bool good = parse_number(value, 30000, &ms);
+  if (good)
+    a->link.back_off_ms = (int)ms;
+  return good;
+}
+
+static bool take_cache(arguments *a, const char *value) {
+  int64_t mb;
+  bool good = parse_number(value, 1 << 20, &mb);
+  if (good)
+    a->link.board.cache_bytes = (size_t)mb << 20;
+  return good;
+}
+
+static bool take_cpus(arguments *a, const char *value) {
+  neo_board_options *board = &a->link.board;
+  neo_scan scan;
+  int64_t cpu;
+  neo_scan_init(&scan, value);
+  do {
+    if (!neo_scan_int(&scan, &cpu) || cpu < 0 || cpu > 65535 ||
+        board->n_cpus >= NEO_COUNT(board->cpus))
+      return false;
+    board->cpus[board->n_cpus++] = (int)cpu;
+  } while (neo_scan_token(&scan, ","));
+  return neo_scan_end(&scan);
+}
+
+static bool take_label(arguments *a, const char *value) {
+  const char *equal = strchr(value, '=');
+  if (!equal || equal == value || a->link.n_labels == NEO_MAX_FACTS)
+    return false;
+  neo_net_fact *label = &a->link.label[a->link.n_labels++];
+  int name = (int)(equal - value);
+  return name < (int)sizeof label->name && strlen(equal + 1) < sizeof label->value &&
+         snprintf(label->name, sizeof label->name, "%.*s", name, value) == name &&
+         snprintf(label->value, sizeof label->value, "%s", equal + 1) >= 0;
+}
+
+/* The last two are what the program says to itself, where it starts itself anew for every job. */
+static const struct {
+  const char *name;
+  bool has_value;
+  bool (*take)(arguments *a, const char *value);
+} options[] = {
+    {"--connect", true, take_connect},   {"--name", true, take_name},
+    {"--key-file", true, take_key_file}, {"--label", true, take_label},
+    {"--back-off", true, take_back_off}, {"--once", false, take_once},
+    {"--quiet", false, take_quiet},      {"--stdio", false, take_stdio},
+    {"--cpus", true, take_cpus},         {"--cache", true, take_cache},
+    {"--counters", true, take_counters}, {"--help", false, take_help},
+    {"--child", false, take_child},      {"--shared", true, take_shared},
+};
 
 static int usage(const char *what, const char *argument) {
   fprintf(stderr, "neo-board: %s '%s'; see neo-board --help\n", what, argument);
   return NEO_USAGE;
 }
 
-/* Comma-separated numbers; false if the text is anything else. */
-static bool parse_cpus(const char *text, neo_board_options *options) {
-  neo_scan scan;
-  int64_t cpu;
-  neo_scan_init(&scan, text);
-  do {
-    if (!neo_scan_int(&scan, &cpu) || cpu < 0 || cpu > 65535 ||
-        options->n_cpus >= NEO_COUNT(options->cpus))
-      return false;
-    options->cpus[options->n_cpus++] = (int)cpu;
-  } while (neo_scan_token(&scan, ","));
-  return neo_scan_end(&scan);
-}
-
-static bool parse_back_off(const char *text, neo_link_options *link) {
-  neo_scan scan;
-  int64_t ms;
-  neo_scan_init(&scan, text);
-  if (!neo_scan_int(&scan, &ms) || !neo_scan_end(&scan) || ms < 1 || ms > 30000)
-    return false;
-  link->back_off_ms = (int)ms;
-  return true;
-}
-
-static bool parse_cache(const char *text, neo_board_options *options) {
-  neo_scan scan;
-  int64_t mb;
-  neo_scan_init(&scan, text);
-  if (!neo_scan_int(&scan, &mb) || !neo_scan_end(&scan) || mb < 1 || mb > 1 << 20)
-    return false;
-  options->cache_bytes = (size_t)mb << 20;
-  return true;
-}
-
-static bool parse_label(const char *text, neo_link_options *link) {
-  const char *equal = strchr(text, '=');
-  if (!equal || equal == text || link->n_labels == NEO_MAX_FACTS)
-    return false;
-  neo_net_fact *label = &link->label[link->n_labels++];
-  int name = (int)(equal - text);
-  return name < (int)sizeof label->name && strlen(equal + 1) < sizeof label->value &&
-         snprintf(label->name, sizeof label->name, "%.*s", name, text) == name &&
-         snprintf(label->value, sizeof label->value, "%s", equal + 1) >= 0;
-}
-
-typedef struct arguments {
-  bool stdio, quiet;
-  neo_link_options link; /* link.board: of both */
-} arguments;
-
-/* An option with a value; NULL: it is not one. false in *good: a bad value. */
-static const char *take_value(arguments *a, const char *option, const char *value, bool *good) {
-  neo_board_options *board = &a->link.board;
-  *good = true;
-  if (strcmp(option, "--connect") == 0)
-    return a->link.address = value;
-  if (strcmp(option, "--name") == 0)
-    return a->link.name = value;
-  if (strcmp(option, "--key-file") == 0)
-    return a->link.key_file = value;
-  if (strcmp(option, "--counters") == 0)
-    return board->counters = value;
-  if (strcmp(option, "--back-off") == 0) {
-    *good = parse_back_off(value, &a->link);
-    return value;
-  }
-  bool cpus = strcmp(option, "--cpus") == 0, cache = strcmp(option, "--cache") == 0;
-  if (!cpus && !cache && strcmp(option, "--label") != 0)
-    return NULL;
-  *good = cpus    ? parse_cpus(value, board)
-          : cache ? parse_cache(value, board)
-                  : parse_label(value, &a->link);
-  return value;
-}
-
-static bool takes_value(const char *option) {
-  static const char *const names[] = {"--connect",  "--name", "--key-file", "--label",
-                                      "--counters", "--cpus", "--cache",    "--back-off"};
-  for (int i = 0; i < NEO_COUNT(names); i++)
-    if (strcmp(option, names[i]) == 0)
-      return true;
-  return false;
-}
-
-/* -1: go on; else the exit code. */
+/* NEO_OK: go on. */
 static int parse_arguments(int argc, char **argv, arguments *a) {
-  for (int i = 1; i < argc; i++) {
-    bool good = true;
-    if (strcmp(argv[i], "--help") == 0) {
-      fputs(help, stdout);
-      return 0;
-    }
-    if (strcmp(argv[i], "--stdio") == 0)
-      a->stdio = true;
-    else if (strcmp(argv[i], "--once") == 0)
-      a->link.once = true;
-    else if (strcmp(argv[i], "--quiet") == 0)
-      a->quiet = true;
-    else if (!takes_value(argv[i]))
+  for (int i = 1; i < argc && !a->help; i++) {
+    int k = 0;
+    while (k < NEO_COUNT(options) && strcmp(argv[i], options[k].name) != 0)
+      k++;
+    if (k == NEO_COUNT(options))
       return usage("unknown argument", argv[i]);
-    else if (i + 1 == argc)
+    if (options[k].has_value && i + 1 == argc)
       return usage("a value is missing after", argv[i]);
-    else if (take_value(a, argv[i], argv[i + 1], &good) && !good)
-      return usage("not a value:", argv[i + 1]);
-    else
-      i++;
+    i += options[k].has_value;
+    if (!options[k].take(a, options[k].has_value ? argv[i] : NULL))
+      return usage("not a value:", argv[i]);
   }
-  return -1;
-}
-
-static volatile int stop;
-
-static void on_signal(int number) {
-  (void)number;
-  stop = 1;
+  return NEO_OK;
 }
 
 static void log_to_stderr(void *self, neo_log_level level, const char *text) {
@@ -164,10 +183,9 @@ static void log_to_stderr(void *self, neo_log_level level, const char *text) {
     fprintf(stderr, "neo-board: %s\n", text);
 }
 
+static volatile int stop;
+
 static neo_status run_link(neo_ctx *ctx, const arguments *a) {
-  const struct sigaction action = {.sa_handler = on_signal};
-  sigaction(SIGINT, &action, NULL);
-  sigaction(SIGTERM, &action, NULL);
   ctx->log = a->quiet ? NULL : log_to_stderr;
   if (!a->link.name)
     return neo_fail(ctx, NEO_USAGE, "--connect needs --name; see neo-board --help");
@@ -175,26 +193,24 @@ static neo_status run_link(neo_ctx *ctx, const arguments *a) {
 }
 
 int main(int argc, char **argv) {
-  arguments a = {.link.board = {.in_fd = STDIN_FILENO, .out_fd = STDOUT_FILENO}};
+  arguments a = {.link.board = {.in_fd = 0, .out_fd = 1}};
   int code = parse_arguments(argc, argv, &a);
-  if (code >= 0)
+  if (code != NEO_OK)
     return code;
-  if (a.stdio == (a.link.address != NULL)) {
+  if (a.help) {
+    fputs(help, stdout);
+    return NEO_OK;
+  }
+  if (a.stdio + a.link.board.child + (a.link.address != NULL) != 1) {
     fputs(help, stderr);
     return NEO_USAGE;
   }
   if (a.link.address && a.link.board.counters) /* the tuner would take counts for times */
     return usage("only with --stdio:", "--counters");
-  signal(SIGPIPE, SIG_IGN); /* a peer that is gone is an error of write */
+  neo_machine_start(!a.link.address, &stop);
   neo_ctx ctx;
   neo_ctx_init(&ctx, 0);
-  neo_status status = NEO_OK;
-  if (a.stdio) {
-    signal(SIGINT, SIG_IGN); /* Ctrl-C is the tuner's; we end when it closes the stream */
-    status = neo_board_serve(&ctx, &a.link.board);
-  } else {
-    status = run_link(&ctx, &a);
-  }
+  neo_status status = a.link.address ? run_link(&ctx, &a) : neo_board_serve(&ctx, &a.link.board);
   if (status != NEO_OK)
     fprintf(stderr, "neo-board: %s\n", ctx.message);
   return (int)status;

@@ -23,6 +23,8 @@ enum { LIMIT_ADDRESS_SPACE = 0 }; /* the sanitizers map terabytes */
 enum { LIMIT_ADDRESS_SPACE = 1 };
 #endif
 
+const bool neo_board_starts_anew = false;
+
 typedef struct watched {
   neo_ctx *ctx;
   const neo_board_job *job;

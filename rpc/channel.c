@@ -6,18 +6,13 @@
  *    soon as they are empty. */
 #include "rpc/channel.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 enum { CHUNK = 16 << 10, AT_ONCE = 1 << 20, KEEP = 64 << 10, DRIP_MS = 20000, DRIP_RATE = 32 };
 
 neo_status neo_channel_open(neo_ctx *ctx, int fd, neo_tls_end *end, neo_channel *out) {
   *out = (neo_channel){.fd = fd, .open = !end, .heard = neo_now_ns(ctx)};
-  fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+  neo_socket_unblock(fd);
   neo_status status = end ? neo_tls_open(ctx, end, fd, &out->tls) : NEO_OK;
   if (status != NEO_OK)
     neo_channel_close(out);
@@ -27,7 +22,7 @@ neo_status neo_channel_open(neo_ctx *ctx, int fd, neo_tls_end *end, neo_channel 
 void neo_channel_close(neo_channel *c) {
   neo_tls_close(c->tls);
   if (c->fd >= 0)
-    close(c->fd);
+    neo_socket_close(c->fd);
   neo_buf_fini(&c->in);
   neo_buf_fini(&c->out);
   *c = (neo_channel){.fd = -1};
@@ -38,8 +33,8 @@ void neo_channel_end(neo_channel *c) {
   int parts = 64;
   if (c->fd < 0)
     return;
-  shutdown(c->fd, SHUT_WR);
-  while (parts-- > 0 && recv(c->fd, bytes, sizeof bytes, MSG_DONTWAIT) > 0)
+  neo_socket_end(c->fd);
+  while (parts-- > 0 && neo_socket_receive(c->fd, bytes, sizeof bytes) > 0)
     continue;
 }
 
@@ -47,22 +42,32 @@ size_t neo_channel_unsent(const neo_channel *c) {
   return c->out.size - c->out_at;
 }
 
-short neo_channel_events(const neo_channel *c) {
-  if (!c->open)
-    return neo_tls_wants_write(c->tls) ? POLLOUT : POLLIN;
-  return (short)((c->hold ? 0 : POLLIN) | (neo_channel_unsent(c) > 0 ? POLLOUT : 0));
+neo_socket_wish neo_channel_wish(const neo_channel *c) {
+  neo_socket_wish wish = {.fd = c->fd, .in = !c->hold, .out = neo_channel_unsent(c) > 0};
+  if (!c->open) {
+    wish.out = neo_tls_wants_write(c->tls);
+    wish.in = !wish.out;
+  }
+  return wish;
 }
 
 /* ---- bytes ------------------------------------------------------------------------------------------ */
+
+static neo_status lost(neo_ctx *ctx) {
+  char why[128];
+  neo_socket_error(why, sizeof why);
+  return neo_fail(ctx, NEO_UNREACHABLE, "closed by the peer: %s", why);
+}
 
 static neo_status read_part(neo_ctx *ctx, neo_channel *c, uint8_t *data, size_t *got) {
   *got = 0;
   if (c->tls)
     return neo_tls_read(ctx, c->tls, data, CHUNK, got);
-  ssize_t n = recv(c->fd, data, CHUNK, MSG_DONTWAIT);
-  if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-    return neo_fail(ctx, NEO_UNREACHABLE, "closed by the peer%s%s", n < 0 ? ": " : "",
-                    n < 0 ? strerror(errno) : "");
+  int n = neo_socket_receive(c->fd, data, CHUNK);
+  if (n == 0)
+    return neo_fail(ctx, NEO_UNREACHABLE, "closed by the peer");
+  if (n == NEO_SOCKET_LOST)
+    return lost(ctx);
   *got = n > 0 ? (size_t)n : 0;
   return NEO_OK;
 }
@@ -72,9 +77,9 @@ static neo_status write_part(neo_ctx *ctx, neo_channel *c, size_t size, size_t *
   *sent = 0;
   if (c->tls)
     return neo_tls_write(ctx, c->tls, data, size, sent);
-  ssize_t n = send(c->fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
-  if (n < 0 && errno != EAGAIN && errno != EINTR)
-    return neo_fail(ctx, NEO_UNREACHABLE, "closed by the peer: %s", strerror(errno));
+  int n = neo_socket_send(c->fd, data, size);
+  if (n == NEO_SOCKET_LOST)
+    return lost(ctx);
   *sent = n > 0 ? (size_t)n : 0;
   return NEO_OK;
 }
@@ -123,10 +128,10 @@ static neo_status write_all(neo_ctx *ctx, neo_channel *c) {
   return NEO_OK;
 }
 
-/* While nothing is read its end is not seen, and poll wakes for it again and again. */
+/* While nothing is read its end is not seen, and waiting ends for it again and again. */
 static bool is_hung_up(const neo_channel *c) {
-  struct pollfd look = {.fd = c->fd};
-  return poll(&look, 1, 0) > 0;
+  const neo_socket_wish wish = {.fd = c->fd};
+  return neo_socket_wait(&wish, 1, 0) > 0;
 }
 
 neo_status neo_channel_pump(neo_ctx *ctx, neo_channel *c) {

@@ -2,6 +2,7 @@
 #ifndef NEO_RPC_CHANNEL_H
 #define NEO_RPC_CHANNEL_H
 
+#include "rpc/socket.h"
 #include "rpc/tls.h"
 
 typedef struct neo_channel {
@@ -22,8 +23,8 @@ void neo_channel_close(neo_channel *channel); /* closed already is fine */
 /* So that the peer can read what was sent last (an alert, a refusal): bytes that came and nobody
  * read would make the system reset the connection. */
 void neo_channel_end(neo_channel *channel);
-/* What to poll for. */
-short neo_channel_events(const neo_channel *channel);
+/* What to wait for. */
+neo_socket_wish neo_channel_wish(const neo_channel *channel);
 /* Moves what can be moved without waiting: handshake, bytes in, bytes out. NEO_UNREACHABLE: the
  * peer is gone, but frames that came before may be taken. NEO_BAD_INPUT: it has no key, or no TLS.
  */

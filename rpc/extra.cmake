@@ -7,6 +7,7 @@ target_link_libraries(neo-board PRIVATE neo_rpc)
 
 include(${CMAKE_CURRENT_LIST_DIR}/mbedtls.cmake)
 include(${CMAKE_CURRENT_LIST_DIR}/cross_board.cmake)
+include(${CMAKE_CURRENT_LIST_DIR}/windows/board.cmake)
 neo_cross_board(aarch64)
 neo_cross_board(armv7 arm-linux-gnueabihf -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64)
 neo_cross_board(riscv64)

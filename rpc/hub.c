@@ -11,15 +11,14 @@
  */
 #include "rpc/hub.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "rpc/socket.h"
+#include "rpc/machine.h"
 
 enum { JOIN_LIMIT = 64 << 10, LOOK_MS = 50, MS = 1000000, BYE_MS = 200, BYE_LOOKS = 10 };
 
@@ -63,8 +62,8 @@ static hub_guest *make_room(neo_hub *hub) {
 }
 
 static bool somebody_waits(const neo_hub *hub) {
-  struct pollfd look = {.fd = hub->listener, .events = POLLIN};
-  return poll(&look, 1, 0) > 0;
+  const neo_socket_wish look = {.fd = hub->listener, .in = true};
+  return neo_socket_wait(&look, 1, 0) > 0;
 }
 
 /* Nobody is turned out unless somebody waits for the place. */
@@ -269,17 +268,18 @@ int neo_hub_port(const neo_hub *hub) {
 
 /* ---- the thread --------------------------------------------------------------------------------------------- */
 
-static void add_wait(struct pollfd *wait, int *n, const neo_channel *channel, bool *busy) {
+static void add_wait(neo_socket_wish *wait, int *n, const neo_channel *channel, bool *busy) {
   if (channel->fd < 0)
     return;
-  wait[(*n)++] = (struct pollfd){.fd = channel->fd, .events = neo_channel_events(channel)};
+  wait[(*n)++] = neo_channel_wish(channel);
   *busy = *busy || channel->more;
 }
 
 static void wait_for_something(neo_hub *hub) {
   const int listener = hub->crowded ? -1 : hub->listener; /* tried again after LOOK_MS */
-  struct pollfd wait[2 + HUB_GUESTS + 2 * HUB_SEATS] = {{.fd = listener, .events = POLLIN},
-                                                        {.fd = hub->wake[0], .events = POLLIN}};
+  neo_socket_wish wait[NEO_SOCKET_MOST] = {{.fd = listener, .in = true},
+                                           {.fd = hub->wake[0], .in = true}};
+  static_assert(2 + HUB_GUESTS + 2 * HUB_SEATS <= NEO_SOCKET_MOST, "all are waited for");
   int n = 2, ms = LOOK_MS;
   bool busy = false;
   char bytes[64];
@@ -291,7 +291,7 @@ static void wait_for_something(neo_hub *hub) {
   }
   if (hub->options.heartbeat_ms / 2 < ms)
     ms = hub->options.heartbeat_ms / 2;
-  poll(wait, (nfds_t)n, busy ? 0 : ms);
+  neo_socket_wait(wait, n, busy ? 0 : ms);
   while (read(hub->wake[0], bytes, sizeof bytes) > 0)
     continue;
 }
@@ -368,7 +368,7 @@ static neo_status listen_safely(neo_ctx *ctx, neo_hub *hub) {
 }
 
 static neo_status start(neo_ctx *ctx, neo_hub *hub) {
-  if (getrandom(&hub->tuner, sizeof hub->tuner, 0) != sizeof hub->tuner)
+  if (!neo_machine_random(&hub->tuner, sizeof hub->tuner))
     hub->tuner = neo_now_ns(ctx);
   if (pipe2(hub->wake, O_CLOEXEC | O_NONBLOCK) != 0)
     return neo_fail(ctx, NEO_NO_MEMORY, "hub: %s", strerror(errno));

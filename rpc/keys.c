@@ -2,10 +2,9 @@
  *
  * Text, so that a person can make one (head -c 32 /dev/urandom | xxd -p -c 64) and carry it;
  * private, as ssh demands of its keys, because who has the key may run code on the board. */
-#include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 
+#include "rpc/machine.h"
 #include "rpc/net.h"
 
 enum { MAX_LINE = 256 };
@@ -69,17 +68,9 @@ static neo_status read_lines(neo_ctx *ctx, const char *path, FILE *file, neo_net
 
 neo_status neo_net_keys_read(neo_ctx *ctx, const char *path, neo_net_keys *out) {
   neo_net_keys keys = {0};
-  struct stat info;
-  FILE *file = fopen(path, "re");
-  if (!file || fstat(fileno(file), &info) != 0) {
-    if (file)
-      fclose(file);
-    return neo_fail(ctx, NEO_USAGE, "key file %s: %s", path, strerror(errno));
-  }
-  neo_status status =
-      info.st_mode & (S_IRWXG | S_IRWXO)
-          ? neo_fail(ctx, NEO_USAGE, "key file %s may be read by others: chmod 600", path)
-          : read_lines(ctx, path, file, &keys);
+  FILE *file = NULL;
+  NEO_TRY(neo_machine_open_private(ctx, path, &file));
+  neo_status status = read_lines(ctx, path, file, &keys);
   fclose(file);
   if (status == NEO_OK)
     *out = keys;

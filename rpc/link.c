@@ -14,21 +14,13 @@
  *    told by joining anew, never within a session. */
 #include "rpc/link.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <string.h>
-#include <sys/random.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "rpc/socket.h"
+#include "rpc/machine.h"
+#include "runtime/os.h"
 
-enum { CONNECT_MS = 10000, JOIN_MS = 10000, BACKLOG = 1 << 20, LOOK_MS = 100, SILENT_BEATS = 3 };
-
-static void sleep_ms(int ms) {
-  struct timespec pause = {ms / 1000, (ms % 1000) * 1000000L};
-  nanosleep(&pause, NULL);
-}
+enum { CONNECT_MS = 10000, JOIN_MS = 10000, HELLO_MS = 120000 };
+enum { BACKLOG = 1 << 20, LOOK_MS = 100, SILENT_BEATS = 3 };
 
 static void forget_jobs(neo_link *l) {
   l->running = l->held_id = 0;
@@ -169,6 +161,47 @@ static neo_status pump_tuner(neo_link *l, neo_frame *frame) {
   return status != NEO_OK || pumped == NEO_OK ? status : neo_fail(l->ctx, pumped, "%s", text);
 }
 
+/* ---- the worker's start ----------------------------------------------------------------------------------- */
+
+/* Its answer to our hello. */
+static neo_status hear_worker(neo_link *l, const volatile int *stop, neo_frame *frame) {
+  uint64_t until = neo_now_ns(l->ctx) + HELLO_MS * UINT64_C(1000000);
+  bool got = false;
+  while (!got) {
+    const neo_socket_wish wish = neo_channel_wish(&l->worker);
+    if (*stop || neo_now_ns(l->ctx) > until)
+      return neo_fail(l->ctx, NEO_UNREACHABLE, "the worker says nothing");
+    neo_socket_wait(&wish, 1, LOOK_MS);
+    neo_status pumped = neo_channel_pump(l->ctx, &l->worker);
+    neo_status status = neo_channel_take(l->ctx, &l->worker, frame, &got);
+    if (status != NEO_OK || (!got && pumped != NEO_OK))
+      return status != NEO_OK ? status : pumped;
+  }
+  neo_ctx_clear(l->ctx);
+  return frame->type == NEO_MESSAGE_HELLO
+             ? neo_hello_decode(l->ctx, (const uint8_t *)frame->payload.data, frame->payload.size,
+                                &l->hello)
+             : neo_fail(l->ctx, NEO_INTERNAL, "the worker answers a hello with message type %u",
+                        (unsigned)frame->type);
+}
+
+/* A new one with nothing in its cache, and a new boot. */
+static neo_status start_worker(neo_link *l, const volatile int *stop) {
+  const neo_hello mine = {.protocol = NEO_FRAME_VERSION};
+  neo_frame frame = {.type = NEO_MESSAGE_HELLO, .id = NEO_ID_QUESTION};
+  NEO_TRY(neo_link_start_worker(l));
+  if (!neo_machine_random(&l->boot, sizeof l->boot))
+    l->boot = neo_now_ns(l->ctx) ^ (uint64_t)l->process << 40;
+  neo_hello_encode(&frame.payload, &mine);
+  neo_status status = neo_channel_put(l->ctx, &l->worker, &frame);
+  if (status == NEO_OK)
+    status = hear_worker(l, stop, &frame);
+  neo_buf_fini(&frame.payload);
+  if (status != NEO_OK)
+    neo_link_stop_worker(l);
+  return status;
+}
+
 /* ---- a session -------------------------------------------------------------------------------------------- */
 
 static neo_status send_join(neo_link *l) {
@@ -212,13 +245,11 @@ static neo_status keep_time(neo_link *l, uint64_t began) {
 static neo_status session(neo_link *l, const volatile int *stop, neo_frame *frame) {
   uint64_t began = neo_now_ns(l->ctx);
   while (!*stop) {
-    struct pollfd wait[2] = {{.fd = l->net.fd, .events = neo_channel_events(&l->net)},
-                             {.fd = l->worker.fd, .events = neo_channel_events(&l->worker)}};
+    const neo_socket_wish wait[2] = {neo_channel_wish(&l->net), neo_channel_wish(&l->worker)};
     int ms = l->net.more || l->worker.more ? 0 : LOOK_MS;
     if (l->heartbeat_ms && l->heartbeat_ms / 2 < ms)
       ms = l->heartbeat_ms / 2;
-    if (poll(wait, 2, ms) < 0 && errno != EINTR)
-      return neo_fail(l->ctx, NEO_INTERNAL, "poll: %s", strerror(errno));
+    neo_socket_wait(wait, 2, ms);
     l->net.hold = neo_channel_unsent(&l->worker) > BACKLOG;
     l->worker.hold = neo_channel_unsent(&l->net) > BACKLOG;
     if (l->net.hold) /* the tuner may speak, it is we who do not listen */
@@ -238,10 +269,10 @@ static neo_status connect_once(neo_link *l, const volatile int *stop) {
   bool loopback = false;
   neo_frame frame = {0};
   if (l->worker.fd < 0)
-    NEO_TRY(neo_link_start_worker(l));
+    NEO_TRY(start_worker(l, stop));
   NEO_TRY(neo_socket_connect(l->ctx, l->options->address, CONNECT_MS, &fd, &loopback));
   if (!l->end && !loopback) {
-    close(fd);
+    neo_socket_close(fd);
     return neo_fail(l->ctx, NEO_USAGE, "without --key-file only this machine may be connected to");
   }
   l->joined = l->join_sent = false;
@@ -262,7 +293,7 @@ static bool is_hopeless(neo_status status) {
 static void back_off(neo_link *l, int *ms, int most, const volatile int *stop) {
   int wait = *ms / 2 + (int)neo_rng_below(&l->ctx->rng, (uint64_t)*ms / 2 + 1);
   for (int i = 0; i < wait && !*stop; i += LOOK_MS)
-    sleep_ms(wait - i < LOOK_MS ? wait - i : LOOK_MS);
+    neo_os_sleep(wait - i < LOOK_MS ? wait - i : LOOK_MS);
   *ms = *ms > most / 2 ? most : 2 * *ms;
 }
 
@@ -297,7 +328,7 @@ neo_status neo_link_run(neo_ctx *ctx, const neo_link_options *options, const vol
   l->options = options;
   l->net.fd = l->worker.fd = -1;
   uint64_t seed = 0;
-  if (getrandom(&seed, sizeof seed, 0) == sizeof seed)
+  if (neo_machine_random(&seed, sizeof seed))
     neo_rng_init(&ctx->rng, seed);
   neo_status status = NEO_OK;
   if (options->key_file) {

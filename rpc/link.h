@@ -2,8 +2,6 @@
 #ifndef NEO_RPC_LINK_H
 #define NEO_RPC_LINK_H
 
-#include <sys/types.h>
-
 #include "rpc/channel.h"
 
 typedef struct neo_link {
@@ -11,7 +9,7 @@ typedef struct neo_link {
   const neo_link_options *options;
   neo_tls_end *end; /* NULL: plain */
   neo_channel net, worker;
-  pid_t pid; /* of the worker, while worker.fd >= 0 */
+  intptr_t process; /* of the worker, while worker.fd >= 0: its id or handle; 0: it is gone */
   uint64_t boot;
   neo_hello hello;
   char reason[160];
@@ -23,7 +21,8 @@ typedef struct neo_link {
   neo_frame held;            /* the result of held_id */
 } neo_link;
 
-/* A new worker with nothing in its cache, and a new boot. */
+/* ---- link_worker.c; windows/link_worker_windows.c ---- */
+/* Starts the process and opens l->worker. */
 neo_status neo_link_start_worker(neo_link *l);
 void neo_link_stop_worker(neo_link *l);
 /* Its stream ended: how the process ended, as text. */

@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -12,7 +11,7 @@
 
 #include "rpc/link.h"
 
-enum { HELLO_MS = 20000, END_MS = 200 };
+enum { END_MS = 200 };
 
 /* Candidates run below this process: it forgets keys and connection, and takes itself off the
  * network where it may (as root, or with user namespaces). */
@@ -43,26 +42,18 @@ neo_status neo_link_start_worker(neo_link *l) {
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
     return neo_fail(l->ctx, NEO_NO_MEMORY, "worker: %s", strerror(errno));
   fflush(NULL);
-  l->pid = fork();
-  if (l->pid == 0) {
+  pid_t pid = fork();
+  if (pid == 0) {
     close(pair[0]);
     become_worker(l, pair[1]);
   }
   close(pair[1]);
-  if (l->pid < 0) {
+  if (pid < 0) {
     close(pair[0]);
     return neo_fail(l->ctx, NEO_NO_MEMORY, "worker: %s", strerror(errno));
   }
-  uint64_t boot = neo_now_ns(l->ctx) ^ (uint64_t)l->pid << 40;
-  if (getrandom(&boot, sizeof boot, 0) != sizeof boot)
-    boot++;
-  l->boot = boot;
-  neo_status status = neo_board_hello(l->ctx, pair[0], &l->hello, HELLO_MS);
-  if (status == NEO_OK)
-    return neo_channel_open(l->ctx, pair[0], NULL, &l->worker);
-  l->worker.fd = pair[0];
-  neo_link_stop_worker(l);
-  return status;
+  l->process = pid;
+  return neo_channel_open(l->ctx, pair[0], NULL, &l->worker);
 }
 
 static bool reap(pid_t pid, int ms, int *status) {
@@ -81,21 +72,21 @@ void neo_link_stop_worker(neo_link *l) {
   if (l->worker.fd < 0)
     return;
   neo_channel_close(&l->worker);
-  if (l->pid > 0) {
-    kill(l->pid, SIGKILL);
-    while (waitpid(l->pid, &status, 0) < 0 && errno == EINTR)
+  if (l->process > 0) {
+    kill((pid_t)l->process, SIGKILL);
+    while (waitpid((pid_t)l->process, &status, 0) < 0 && errno == EINTR)
       continue;
   }
-  l->pid = 0;
+  l->process = 0;
 }
 
 void neo_link_worker_end(neo_link *l, char *why, size_t size) {
   int status = 0;
-  if (l->pid <= 0 || !reap(l->pid, END_MS, &status)) {
+  if (l->process <= 0 || !reap((pid_t)l->process, END_MS, &status)) {
     snprintf(why, size, "the worker broke its stream");
     return;
   }
-  l->pid = 0;
+  l->process = 0;
   if (WIFSIGNALED(status))
     snprintf(why, size, "the worker was killed by signal %d%s", WTERMSIG(status),
              WTERMSIG(status) == SIGKILL ? " (out of memory?)" : "");

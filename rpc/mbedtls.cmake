@@ -12,8 +12,8 @@ set(NEO_MBEDTLS_FLAGS -isystem ${NEO_MBEDTLS_SOURCE}/include "-DMBEDTLS_CONFIG_F
 function(neo_mbedtls_objects out dir compiler)
   set(objects)
   file(MAKE_DIRECTORY ${dir})
-  foreach(name bignum chacha20 chachapoly cipher cipher_wrap constant_time ecdh ecp ecp_curves entropy entropy_poll hmac_drbg md
-          platform_util poly1305 sha256 ssl_ciphersuites ssl_cli ssl_msg ssl_tls)
+  foreach(name bignum chacha20 chachapoly cipher cipher_wrap constant_time ecdh ecp ecp_curves hmac_drbg md
+          platform platform_util poly1305 sha256 ssl_ciphersuites ssl_cli ssl_msg ssl_tls)
     set(source ${NEO_MBEDTLS_SOURCE}/library/${name}.c)
     add_custom_command(OUTPUT ${dir}/${name}.o
       COMMAND ${CMAKE_C_COMPILER_LAUNCHER} ${compiler} ${ARGN} -Os ${NEO_MBEDTLS_FLAGS} -w -c ${source} -o ${dir}/${name}.o

@@ -1,48 +1,23 @@
-/* TCP sockets: see socket.h. Names are resolved by the system; [::1]:9190 is how IPv6 is written.
- */
+/* TCP sockets: see socket.h. Names are resolved by the system. */
 #include "rpc/socket.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { BACKLOG = 64, MAX_HOST = 256 };
-
-/* getaddrinfo takes 99999 for 34463. */
-static bool is_port(const char *text) {
-  size_t n = strspn(text, "0123456789");
-  long port = n > 0 && n <= 5 && !text[n] ? strtol(text, NULL, 10) : -1;
-  return port >= 0 && port <= UINT16_MAX;
-}
-
-static neo_status split(neo_ctx *ctx, const char *address, char host[MAX_HOST], const char **port) {
-  const char *colon = strrchr(address, ':');
-  size_t length = colon ? (size_t)(colon - address) : 0;
-  bool bracketed = length > 1 && address[0] == '[' && address[length - 1] == ']';
-  const char *name = bracketed ? address + 1 : address;
-  length -= bracketed ? 2 : 0;
-  if (!colon || !colon[1] || length == 0 || length >= MAX_HOST)
-    return neo_fail(ctx, NEO_USAGE, "'%s' is no address: HOST:PORT is expected", address);
-  if (!is_port(colon + 1))
-    return neo_fail(ctx, NEO_USAGE, "address '%s': '%s' is no port: 0 to %d is expected", address,
-                    colon + 1, UINT16_MAX);
-  memcpy(host, name, length);
-  host[length] = '\0';
-  *port = colon + 1;
-  return NEO_OK;
-}
+enum { BACKLOG = 64 };
 
 static neo_status resolve(neo_ctx *ctx, const char *address, bool passive, struct addrinfo **out) {
-  char host[MAX_HOST];
+  char host[NEO_MAX_HOST];
   const char *port = NULL;
-  NEO_TRY(split(ctx, address, host, &port));
+  NEO_TRY(neo_address_split(ctx, address, host, &port));
   const struct addrinfo hints = {.ai_family = AF_UNSPEC,
                                  .ai_socktype = SOCK_STREAM,
                                  .ai_flags = AI_NUMERICSERV | (passive ? AI_PASSIVE : 0)};
@@ -152,4 +127,47 @@ int neo_socket_accept(int listener, char *who, size_t size) {
   getnameinfo((struct sockaddr *)&a, length, host, sizeof host, NULL, 0, NI_NUMERICHOST);
   snprintf(who, size, "%s", host);
   return fd;
+}
+
+/* ---- bytes -------------------------------------------------------------------------------------- */
+
+void neo_socket_close(int fd) {
+  close(fd);
+}
+
+void neo_socket_unblock(int fd) {
+  fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+}
+
+void neo_socket_end(int fd) {
+  shutdown(fd, SHUT_WR);
+}
+
+static int outcome(ssize_t n) {
+  if (n >= 0)
+    return (int)n;
+  return errno == EAGAIN || errno == EINTR ? NEO_SOCKET_LATER : NEO_SOCKET_LOST;
+}
+
+int neo_socket_send(int fd, const void *data, size_t size) {
+  return outcome(send(fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT));
+}
+
+int neo_socket_receive(int fd, void *data, size_t size) {
+  return outcome(recv(fd, data, size, MSG_DONTWAIT));
+}
+
+void neo_socket_error(char *out, size_t size) {
+  snprintf(out, size, "%s", strerror(errno));
+}
+
+int neo_socket_wait(const neo_socket_wish *wish, int n, int ms) {
+  struct pollfd wait[NEO_SOCKET_MOST];
+  neo_assert(n <= NEO_SOCKET_MOST);
+  for (int i = 0; i < n; i++)
+    wait[i] =
+        (struct pollfd){.fd = wish[i].fd,
+                        .events = (short)((wish[i].in ? POLLIN : 0) | (wish[i].out ? POLLOUT : 0))};
+  int ready = poll(wait, (nfds_t)n, ms);
+  return ready > 0 ? ready : 0;
 }

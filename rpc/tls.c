@@ -9,19 +9,16 @@
  * 2. A failed connection leaves nothing behind: all that it has is freed by neo_tls_close. */
 #include "rpc/tls.h"
 
-#include <errno.h>
-#include <mbedtls/entropy.h>
-#include <mbedtls/hmac_drbg.h>
 #include <mbedtls/platform_util.h>
 #include <mbedtls/ssl.h>
 #include <string.h>
-#include <sys/socket.h>
+
+#include "rpc/machine.h"
+#include "rpc/socket.h"
 
 struct neo_tls_end {
   const neo_allocator *allocator;
   neo_net_keys keys;
-  mbedtls_entropy_context entropy;
-  mbedtls_hmac_drbg_context random;
   mbedtls_ssl_config config;
 };
 
@@ -37,18 +34,15 @@ struct neo_tls {
 /* ---- bytes ------------------------------------------------------------------------------------- */
 
 static int send_bytes(void *self, const unsigned char *data, size_t size) {
-  ssize_t n = send(((neo_tls *)self)->fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
-  if (n < 0)
-    return errno == EAGAIN || errno == EINTR ? MBEDTLS_ERR_SSL_WANT_WRITE
-                                             : MBEDTLS_ERR_SSL_CONN_EOF;
-  return (int)n;
+  int n = neo_socket_send(((neo_tls *)self)->fd, data, size);
+  return n >= 0 ? n : n == NEO_SOCKET_LATER ? MBEDTLS_ERR_SSL_WANT_WRITE : MBEDTLS_ERR_SSL_CONN_EOF;
 }
 
 static int receive_bytes(void *self, unsigned char *data, size_t size) {
-  ssize_t n = recv(((neo_tls *)self)->fd, data, size, MSG_DONTWAIT);
-  if (n < 0)
-    return errno == EAGAIN || errno == EINTR ? MBEDTLS_ERR_SSL_WANT_READ : MBEDTLS_ERR_SSL_CONN_EOF;
-  return (int)n; /* 0: the end */
+  int n = neo_socket_receive(((neo_tls *)self)->fd, data, size);
+  return n >= 0                  ? n /* 0: the end */
+         : n == NEO_SOCKET_LATER ? MBEDTLS_ERR_SSL_WANT_READ
+                                 : MBEDTLS_ERR_SSL_CONN_EOF;
 }
 
 /* ---- ends --------------------------------------------------------------------------------------- */
@@ -70,19 +64,23 @@ static int choose_key(void *self, mbedtls_ssl_context *ssl, const unsigned char 
   return mbedtls_ssl_set_hs_psk(ssl, key->bytes, sizeof(key->bytes));
 }
 
+/* The system's, unstretched: it has a generator of its own. */
+static int random_bytes(void *self, unsigned char *out, size_t size) {
+  (void)self;
+  return neo_machine_random(out, size) ? 0 : -1;
+}
+
 static int configure(neo_tls_end *end, const char *name) {
   static const int suites[] = {MBEDTLS_TLS_ECDHE_PSK_WITH_CHACHA20_POLY1305_SHA256, 0};
   static const mbedtls_ecp_group_id curves[] = {MBEDTLS_ECP_DP_CURVE25519, MBEDTLS_ECP_DP_SECP256R1,
                                                 MBEDTLS_ECP_DP_NONE};
   mbedtls_ssl_config *config = &end->config;
-  int code = mbedtls_hmac_drbg_seed(&end->random, mbedtls_md_info_from_type(MBEDTLS_MD_SHA256),
-                                    mbedtls_entropy_func, &end->entropy, NULL, 0);
-  if (code == 0)
-    code = mbedtls_ssl_config_defaults(config, name ? MBEDTLS_SSL_IS_CLIENT : MBEDTLS_SSL_IS_SERVER,
-                                       MBEDTLS_SSL_TRANSPORT_STREAM, MBEDTLS_SSL_PRESET_DEFAULT);
+  int code =
+      mbedtls_ssl_config_defaults(config, name ? MBEDTLS_SSL_IS_CLIENT : MBEDTLS_SSL_IS_SERVER,
+                                  MBEDTLS_SSL_TRANSPORT_STREAM, MBEDTLS_SSL_PRESET_DEFAULT);
   if (code != 0)
     return code;
-  mbedtls_ssl_conf_rng(config, mbedtls_hmac_drbg_random, &end->random);
+  mbedtls_ssl_conf_rng(config, random_bytes, NULL);
   mbedtls_ssl_conf_min_version(config, MBEDTLS_SSL_MAJOR_VERSION_3, MBEDTLS_SSL_MINOR_VERSION_3);
   mbedtls_ssl_conf_ciphersuites(config, suites);
   mbedtls_ssl_conf_curves(config, curves);
@@ -104,8 +102,6 @@ neo_status neo_tls_end_create(neo_ctx *ctx, const neo_net_keys *keys, const char
     return neo_fail(ctx, NEO_NO_MEMORY, "tls: out of memory");
   end->allocator = ctx->allocator;
   end->keys = *keys;
-  mbedtls_entropy_init(&end->entropy);
-  mbedtls_hmac_drbg_init(&end->random);
   mbedtls_ssl_config_init(&end->config);
   int code = configure(end, name);
   if (code != 0) {
@@ -124,8 +120,6 @@ void neo_tls_end_destroy(neo_tls_end *end) {
   neo_ctx_init(&ctx, 0);
   ctx.allocator = end->allocator;
   mbedtls_ssl_config_free(&end->config);
-  mbedtls_hmac_drbg_free(&end->random);
-  mbedtls_entropy_free(&end->entropy);
   mbedtls_platform_zeroize(&end->keys, sizeof(end->keys));
   neo_free(&ctx, end);
 }

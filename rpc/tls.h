@@ -5,7 +5,7 @@
 
 #include "rpc/net.h"
 
-/* What the connections of one end share: keys, random numbers. One thread. */
+/* What the connections of one end share: keys. One thread. */
 typedef struct neo_tls_end neo_tls_end;
 /* name NULL: a server, for boards that keys are for; else a client of that name. Copies keys. */
 neo_status neo_tls_end_create(neo_ctx *ctx, const neo_net_keys *keys, const char *name,

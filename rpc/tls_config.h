@@ -5,6 +5,7 @@
 #define NEO_RPC_TLS_CONFIG_H
 
 #define MBEDTLS_HAVE_ASM
+#define MBEDTLS_PLATFORM_C /* Windows needs it, others do not mind */
 
 #define MBEDTLS_SSL_TLS_C
 #define MBEDTLS_SSL_CLI_C
@@ -25,9 +26,7 @@
 #define MBEDTLS_ECP_DP_CURVE25519_ENABLED
 #define MBEDTLS_ECP_DP_SECP256R1_ENABLED
 #define MBEDTLS_ECDH_C
-
-#define MBEDTLS_ENTROPY_C
-#define MBEDTLS_HMAC_DRBG_C
+#define MBEDTLS_HMAC_DRBG_C /* blinds curves where nobody gives random numbers; we do */
 
 #include <mbedtls/check_config.h>
 

@@ -17,6 +17,8 @@
 #include "rpc/stream.h"
 #include "runtime/os.h"
 
+const bool neo_board_starts_anew = true;
+
 enum { SETUP_MS = 60000, END_MS = 10000, MAX_BLOBS = 2 * (1 + NEO_JOB_MAX_CASES * 64) };
 
 /* ---- shared memory ------------------------------------------------------------------------------- */
@@ -104,27 +106,34 @@ static int64_t bytes_of(const neo_job_kernel *k, uint32_t threads) {
   return sum;
 }
 
-/* What is refused is left out: older systems do not know all of it. */
-static HANDLE make_group(const child *c) {
+static neo_status refused(child *c, const char *what) {
+  return neo_fail(c->ctx, NEO_INTERNAL, "%s: error %lu of Windows", what,
+                  (unsigned long)GetLastError());
+}
+
+/* Without its limits no candidate runs. The process has not begun. */
+static neo_status limit_process(child *c) {
   const neo_job *job = c->job->job;
-  HANDLE group = CreateJobObjectW(NULL, NULL);
   JOBOBJECT_EXTENDED_LIMIT_INFORMATION limits = {0};
-  limits.BasicLimitInformation.LimitFlags = JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE |
-                                            JOB_OBJECT_LIMIT_ACTIVE_PROCESS |
-                                            JOB_OBJECT_LIMIT_DIE_ON_UNHANDLED_EXCEPTION;
+  limits.BasicLimitInformation.LimitFlags =
+      JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE | JOB_OBJECT_LIMIT_ACTIVE_PROCESS |
+      JOB_OBJECT_LIMIT_DIE_ON_UNHANDLED_EXCEPTION | JOB_OBJECT_LIMIT_PROCESS_MEMORY |
+      JOB_OBJECT_LIMIT_PROCESS_TIME;
   limits.BasicLimitInformation.ActiveProcessLimit = 1;
-  if (group)
-    SetInformationJobObject(group, JobObjectExtendedLimitInformation, &limits, sizeof(limits));
-  limits.BasicLimitInformation.LimitFlags |=
-      JOB_OBJECT_LIMIT_PROCESS_MEMORY | JOB_OBJECT_LIMIT_PROCESS_TIME;
   limits.BasicLimitInformation.PerProcessUserTimeLimit.QuadPart =
       (((int64_t)job->timeout_ms / 1000 + 20) * job->threads + 2) * 10000000;
   limits.ProcessMemoryLimit =
       (size_t)(bytes_of(&job->kernel, job->threads) + bytes_of(&job->incumbent, job->threads)) +
       c->blobs.bytes + ((size_t)job->threads << 24) + ((size_t)512 << 20);
-  if (group)
-    SetInformationJobObject(group, JobObjectExtendedLimitInformation, &limits, sizeof(limits));
-  return group;
+  c->group = CreateJobObjectW(NULL, NULL);
+  if (!c->group)
+    return refused(c, "no job object for limits");
+  if (!SetInformationJobObject(c->group, JobObjectExtendedLimitInformation, &limits,
+                               sizeof(limits)))
+    return refused(c, "limits of memory and time were refused");
+  if (!AssignProcessToJobObject(c->group, c->process)) /* before Windows 8: it is in one already */
+    return refused(c, "the job's process cannot be limited");
+  return NEO_OK;
 }
 
 static void command_line(const child *c, const char *program, neo_buf *out) {
@@ -147,7 +156,7 @@ static bool make_pipes(HANDLE *in, HANDLE *to, HANDLE *from, HANDLE *out) {
          SetHandleInformation(*from, HANDLE_FLAG_INHERIT, 0);
 }
 
-static bool start(child *c) {
+static neo_status start(child *c) {
   char program[MAX_PATH * 4];
   HANDLE in = NULL, to = NULL, from = NULL, out = NULL;
   PROCESS_INFORMATION started = {0};
@@ -173,17 +182,16 @@ static bool start(child *c) {
       CloseHandle(to);
     if (from)
       CloseHandle(from);
-    return false;
+    return refused(c, "a process for the job cannot be started");
   }
   c->process = started.hProcess;
-  c->group = make_group(c);
-  if (c->group)
-    AssignProcessToJobObject(c->group, c->process);
   c->to = _open_osfhandle((intptr_t)to, _O_BINARY);
   c->from = _open_osfhandle((intptr_t)from, _O_BINARY | _O_RDONLY);
-  ResumeThread(started.hThread);
+  neo_status status = limit_process(c);
+  if (status == NEO_OK)
+    ResumeThread(started.hThread);
   CloseHandle(started.hThread);
-  return true;
+  return status;
 }
 
 static neo_status tell_job(child *c) {
@@ -285,18 +293,20 @@ void neo_board_process(neo_ctx *ctx, const neo_board_job *job, neo_job_result *o
   if (job->job->has_incumbent)
     list_blobs(&c->blobs, &job->incumbent, 1);
   atomic_store(&job->shared->phase, NEO_PHASE_SETUP);
-  if (!start(c)) {
-    neo_board_outcome(job, NEO_OUTCOME_BOARD, 0, "a process for the job cannot be started", out);
+  neo_status status = start(c);
+  if (status != NEO_OK) {
+    neo_board_outcome(job, NEO_OUTCOME_BOARD, 0, ctx->message, out);
   } else {
-    neo_status status = watch_for(c, SETUP_MS) ? tell_job(c) : NEO_NO_MEMORY;
+    status = watch_for(c, SETUP_MS) ? tell_job(c) : NEO_NO_MEMORY;
     if (status == NEO_OK)
       status = await_result(c, &result);
     if (status == NEO_OK)
       *out = result;
     else
       explain(c, status, out);
-    finish(c);
   }
+  if (c->process)
+    finish(c);
   neo_ctx_clear(ctx);
   neo_free(ctx, c);
 }

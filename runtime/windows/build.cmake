@@ -1,5 +1,5 @@
 # libneo_rt and programs for Windows on x86-64, in build/bin/windows, where mingw-w64's compiler is installed: neo_rt.dll with
-# its import library libneo_rt.dll.a, run_model.exe, and neo-run.exe and neo-board.exe, which have the runtime inside. Commands and no toolchain file: see rpc/cross_board.cmake.
+# its import library libneo_rt.dll.a, run_model.exe, and neo-run.exe, which has the runtime inside. The agent: rpc/windows/board.cmake. Commands and no toolchain file: see rpc/cross_board.cmake.
 #
 # Static: of mingw's libraries nothing is left to ship (winpthreads is in the .dll); what remains is the system's own.
 
@@ -9,7 +9,7 @@ set(NEO_WINDOWS_DIR ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/windows)
 set(NEO_WINDOWS_FLAGS -std=c17 -O2 -Wall -Wextra -Wno-missing-field-initializers -D_GNU_SOURCE -D__USE_MINGW_ANSI_STDIO=1
     -D_WIN32_WINNT=0x0601 -ffunction-sections -fdata-sections -I${CMAKE_SOURCE_DIR} -I${CMAKE_SOURCE_DIR}/include)
 
-# neo_windows_objects(out sources...): sources relative to the tree, compiled
+# neo_windows_objects(out sources...): sources relative to the tree, compiled with NEO_WINDOWS_FLAGS
 function(neo_windows_objects out)
   set(objects)
   foreach(source ${ARGN})
@@ -56,11 +56,4 @@ add_custom_command(OUTPUT ${NEO_WINDOWS_DIR}/neo-run.exe
   COMMAND ${link} -Wl,--stack,8388608 ${neo_run} ${NEO_WINDOWS_RUNTIME} -lpthread -o ${NEO_WINDOWS_DIR}/neo-run.exe
   DEPENDS ${neo_run} ${NEO_WINDOWS_RUNTIME} VERBATIM)
 
-# The agent: frames over a pipe, no network.
-neo_windows_objects(board rpc/blobs.c rpc/board.c rpc/board_child.c rpc/canary.c rpc/frame.c rpc/job.c rpc/absent/count_absent.c
-                    rpc/windows/stream_windows.c rpc/windows/board_process_windows.c rpc/windows/board_main_windows.c)
-add_custom_command(OUTPUT ${NEO_WINDOWS_DIR}/neo-board.exe
-  COMMAND ${link} -Wl,--stack,8388608 ${board} ${NEO_WINDOWS_RUNTIME} -lpthread -o ${NEO_WINDOWS_DIR}/neo-board.exe
-  DEPENDS ${board} ${NEO_WINDOWS_RUNTIME} VERBATIM)
-add_custom_target(neo-windows ALL DEPENDS ${NEO_WINDOWS_DIR}/neo_rt.dll ${NEO_WINDOWS_DIR}/run_model.exe
-                  ${NEO_WINDOWS_DIR}/neo-run.exe ${NEO_WINDOWS_DIR}/neo-board.exe)
+add_custom_target(neo-windows ALL DEPENDS ${NEO_WINDOWS_DIR}/neo_rt.dll ${NEO_WINDOWS_DIR}/run_model.exe ${NEO_WINDOWS_DIR}/neo-run.exe)

@@ -40,15 +40,24 @@ neo_status neo_os_library_open(neo_ctx *ctx, const char *path, void **out) {
       GetFullPathNameW(name, PATH_UNITS, whole, NULL); /* names without a folder are looked for */
   if (n == 0 || n >= PATH_UNITS)
     return system_error(ctx, NEO_IO, path);
-  HMODULE module = LoadLibraryExW(whole, NULL, 0);
+  HMODULE module = LoadLibraryExW(whole, NULL, LOAD_LIBRARY_SEARCH_SYSTEM32);
   if (!module)
     return system_error(ctx, NEO_BAD_INPUT, path);
   *out = module;
   return NEO_OK;
 }
 
+/* Of the system's own folder only, where drivers are installed: what lies in the working folder,
+ * the program's or on the PATH may be anybody's. */
 void *neo_os_library_find(const char *name) {
-  return LoadLibraryA(name);
+  wchar_t file[MAX_PATH], path[PATH_UNITS];
+  UINT n = GetSystemDirectoryW(path, MAX_PATH);
+  if (n == 0 || n >= MAX_PATH || strpbrk(name, "/\\:") ||
+      !MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, name, -1, file, MAX_PATH))
+    return NULL;
+  path[n] = L'\\';
+  memcpy(path + n + 1, file, sizeof(file));
+  return LoadLibraryExW(path, NULL, LOAD_LIBRARY_SEARCH_SYSTEM32);
 }
 
 void *neo_os_library_symbol(void *library, const char *name) {

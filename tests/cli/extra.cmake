@@ -16,6 +16,9 @@ add_test(NAME cli/c_sources COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_D
 set_tests_properties(cli/c_sources PROPERTIES TIMEOUT 1800 LABELS cli ENVIRONMENT "PYTHONDONTWRITEBYTECODE=1")
 add_test(NAME cli/interrupt COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/interrupt.py ${CMAKE_BINARY_DIR}/bin ${CMAKE_SOURCE_DIR})
 set_tests_properties(cli/interrupt PROPERTIES TIMEOUT 1800 LABELS cli ENVIRONMENT "PYTHONDONTWRITEBYTECODE=1")
-# Agents of other processors over TLS, under qemu and wine.
-add_test(NAME cli/network_agents COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/network_agents.py ${CMAKE_BINARY_DIR}/bin "${WINE_PROGRAM}")
-set_tests_properties(cli/network_agents PROPERTIES TIMEOUT 1800 LABELS cli SKIP_RETURN_CODE 77 ENVIRONMENT "PYTHONDONTWRITEBYTECODE=1")
+# Agents of other processors and of Windows over TLS.
+foreach(emulator qemu wine)
+  add_test(NAME cli/network_agents_${emulator} COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/network_agents.py
+           ${CMAKE_BINARY_DIR}/bin ${CMAKE_SOURCE_DIR} ${emulator} "${WINE_PROGRAM}")
+  set_tests_properties(cli/network_agents_${emulator} PROPERTIES TIMEOUT 1800 LABELS cli SKIP_RETURN_CODE 77 ENVIRONMENT "PYTHONDONTWRITEBYTECODE=1")
+endforeach()

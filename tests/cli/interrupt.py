@@ -20,7 +20,7 @@ class Tune:
     def __init__(self, words):
         self.process = subprocess.Popen(words, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.output = ""
-        self.timer = threading.Timer(3 * WAIT_S, self.process.kill)
+        self.timer = threading.Timer(10 * WAIT_S, self.process.kill)
         self.timer.start()
 
     def until(self, pattern):

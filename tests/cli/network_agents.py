@@ -1,7 +1,9 @@
 """The agents of other processors and of Windows, each over TLS on this machine: with its key all hops are well and a kernel
-is measured, with another key it is refused and both ends say so. They run under qemu and wine.
+is measured, with another key it is refused and both ends say so. They run under qemu and wine. The one for Windows serves a second
+tuner when the first is done, which tunes, and refuses a key file that others may read.
 
-usage: network_agents.py BIN WINE     BIN: the folder with neo-tune and the agents; WINE: the program, "" if there is none
+usage: network_agents.py BIN SOURCE qemu       BIN: the folder with neo-tune and the agents
+       network_agents.py BIN SOURCE wine WINE  WINE: the program, "" if there is none
 """
 
 import os
@@ -38,7 +40,7 @@ class Doctor:
         self.process = subprocess.Popen([tune, "doctor", target, "--measure", url], text=True,
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.output = ""
-        self.timer = threading.Timer(2 * WAIT_S, self.process.kill)
+        self.timer = threading.Timer(5 * WAIT_S, self.process.kill)
         self.timer.start()
         self.port = int(self.read_until(r"listening on port (\d+)").group(1))
 
@@ -56,6 +58,55 @@ class Doctor:
         self.process.kill()
         self.process.wait()
         self.process.stdout.close()
+
+
+def windows_is_well(binaries, source, wine, work):
+    """False: left out."""
+    agent, library = f"{binaries}/windows/neo-board.exe", f"{os.path.dirname(binaries)}/tests/windows_library.exe"
+    if not os.path.exists(wine) or not has_tls(agent):
+        return False
+    os.environ.update(WINEPREFIX=f"{work}/wine", WINEDEBUG="-all", WINEDLLOVERRIDES="mscoree,mshtml=")
+    try:
+        check(f"{binaries}/neo-tune", [wine, agent], "host-windows", work)
+        check_second_tuner(binaries, source, [wine, agent], work)
+        check_private_key([wine, agent], work)
+        shutil.copy(f"{binaries}/windows/neo_rt.dll", f"{work}/planted.dll")
+        shutil.copy(library, f"{work}/windows_library.exe")
+        run([wine, f"{work}/windows_library.exe"], work, 0, "")
+    finally:
+        server = os.path.join(os.path.dirname(wine), "wineserver")
+        subprocess.run([server if os.path.exists(server) else "wineserver", "-k"], check=False)
+    print(f"neo-board.exe: {os.path.getsize(agent)} bytes, serves over TLS, serves again, refuses another key")
+    return True
+
+
+def run(words, folder, code, says):
+    result = subprocess.run(words, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=10 * WAIT_S)
+    if result.returncode != code or says not in result.stdout:
+        sys.exit(f"{words}: exit code {result.returncode}, {code} and '{says}' expected:\n{result.stdout}")
+
+
+def check_private_key(agent, work):
+    key = write_key(f"{work}/open", KEY)
+    os.chmod(key, 0o644)
+    run(agent + ["--connect", "127.0.0.1:1", "--name", "b", "--key-file", key], work, 2, "may be read by others")
+
+
+def check_second_tuner(binaries, source, agent, work):
+    """A doctor, then a tuning at the same port: one agent for both, which connects again by itself."""
+    key = f"{work}/key"
+    doctor = Doctor(f"{binaries}/neo-tune", "host-windows", key)
+    board = subprocess.Popen(agent + ["--connect", f"127.0.0.1:{doctor.port}", "--name", "b", "--back-off", "30", "--key-file", key],
+                             stderr=subprocess.DEVNULL)
+    try:
+        doctor.read_until("^ok     reference|^FAILED")
+        doctor.close()
+        run([f"{binaries}/neo-tune", f"{source}/tests/data/onnx/mnist_cnn_op13/model.onnx", "--input", "x=64,1,28,28", "--threads", "1",
+             "--db", f"{work}/tuned.db", "--target", "host-windows", "--trials", "6",
+             "--measure", f"rpc://127.0.0.1:{doctor.port}?key-file={key}&wait={WAIT_S}"], work, 0, "6 trials (6 usable, 0 failed)")
+    finally:
+        board.terminate()
+        board.wait()
 
 
 def meet(tune, agent, target, keys, log, pattern):
@@ -86,30 +137,35 @@ def check(tune, agent, target, work):
         sys.exit(f"{agent} with a wrong key is not refused by name:\n{output}\nthe agent says:\n{said}")
 
 
+def has_tls(program):
+    if not os.path.exists(program):
+        return False
+    with open(program, "rb") as file:
+        return b"built without TLS" not in file.read()
+
+
 def main():
-    binaries, wine = os.path.abspath(sys.argv[1]), sys.argv[2]
+    binaries, source, windows = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2]), sys.argv[3] == "wine"
     tune = f"{binaries}/neo-tune"
     done = 0
     with tempfile.TemporaryDirectory() as work:
         write_key(f"{work}/key", KEY)
         write_key(f"{work}/wrong", KEY[::-1])
-        for emulator, name, target in AGENTS:
+        for emulator, name, target in [] if windows else AGENTS:
             program = f"{binaries}/{name}"
-            if not os.path.exists(program) or not shutil.which(emulator):
-                print(f"{name}: left out, it or {emulator} is missing")
+            if not has_tls(program) or not shutil.which(emulator):
+                print(f"{name}: left out: {emulator}, its compiler or mbedTLS's sources are missing")
                 continue
-            with open(program, "rb") as file:
-                if b"built without TLS" in file.read():
-                    print(f"{name}: left out, it has no TLS: mbedTLS's sources are missing")
-                    continue
             size = os.path.getsize(program)
             if size >= MOST_BYTES:
                 sys.exit(f"{name} has {size} bytes, {MOST_BYTES} is the limit")
             check(tune, [shutil.which(emulator), program], target, work)
             print(f"{name}: {size} bytes, serves over TLS, refuses another key")
             done += 1
+        if windows:
+            done += windows_is_well(binaries, source, sys.argv[4], work)
     if not done:
-        print("skipped: no agent: scripts/install-deps.sh installs what they need")
+        print("skipped: no agent, or nothing to run it: scripts/install-deps.sh installs what they need")
         sys.exit(77)
 
 

@@ -84,3 +84,14 @@ set_target_properties(libc_check PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BIN
 add_test(NAME runtime/hexagon_libc COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/hexagon/libc_compare.py
          $<TARGET_FILE:libc_check> ${CMAKE_BINARY_DIR}/tests/libc_check_hexagon)
 set_tests_properties(runtime/hexagon_libc PROPERTIES TIMEOUT 600 LABELS runtime SKIP_RETURN_CODE 77 ENVIRONMENT "PYTHONDONTWRITEBYTECODE=1")
+
+# Where libraries are looked for on Windows; cli/network_agents runs it under wine.
+if(MINGW_CC)
+  neo_windows_objects(objects tests/runtime/windows_library.c)
+  set(program ${CMAKE_BINARY_DIR}/tests/windows_library.exe)
+  add_custom_command(OUTPUT ${program}
+    COMMAND ${MINGW_CC} -static -s ${objects} ${NEO_WINDOWS_RUNTIME} -lpthread -o ${program}
+    DEPENDS ${objects} ${NEO_WINDOWS_RUNTIME} VERBATIM)
+  add_custom_target(windows_library ALL DEPENDS ${program})
+  add_dependencies(windows_library neo-windows)
+endif()

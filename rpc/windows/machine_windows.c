@@ -1,0 +1,90 @@
+/* Windows at the board's end of a network: see machine.h. */
+#include "rpc/machine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <io.h>
+#include <signal.h>
+#include <string.h>
+#include <winsock2.h>
+
+#include <aclapi.h>
+#include <ntsecapi.h>
+
+bool neo_machine_random(void *out, size_t size) {
+  return RtlGenRandom(out, (ULONG)size);
+}
+
+/* ---- private files -------------------------------------------------------------------------------- */
+
+/* Is that a group that strangers belong to? */
+static bool is_everybody(PSID who) {
+  static const WELL_KNOWN_SID_TYPE groups[] = {WinWorldSid, WinAuthenticatedUserSid,
+                                               WinBuiltinUsersSid, WinBuiltinGuestsSid,
+                                               WinAnonymousSid};
+  for (int i = 0; i < NEO_COUNT(groups); i++)
+    if (IsWellKnownSid(who, groups[i]))
+      return true;
+  return false;
+}
+
+static bool lets_read(const ACCESS_ALLOWED_ACE *ace) {
+  return ace->Header.AceType == ACCESS_ALLOWED_ACE_TYPE &&
+         !(ace->Header.AceFlags & INHERIT_ONLY_ACE) &&
+         (ace->Mask & (FILE_READ_DATA | GENERIC_READ | GENERIC_ALL)) &&
+         is_everybody((PSID)(uintptr_t)&ace->SidStart);
+}
+
+/* A file without a list, or whose list cannot be read, is everybody's. */
+static bool is_private(HANDLE file) {
+  PACL list = NULL;
+  PSECURITY_DESCRIPTOR security = NULL;
+  ACL_SIZE_INFORMATION size = {0};
+  bool good = GetSecurityInfo(file, SE_FILE_OBJECT, DACL_SECURITY_INFORMATION, NULL, NULL, &list,
+                              NULL, &security) == ERROR_SUCCESS &&
+              list && GetAclInformation(list, &size, sizeof(size), AclSizeInformation);
+  for (DWORD i = 0; good && i < size.AceCount; i++) {
+    void *ace = NULL;
+    good = GetAce(list, i, &ace) && !lets_read(ace);
+  }
+  if (security)
+    LocalFree(security);
+  return good;
+}
+
+neo_status neo_machine_open_private(neo_ctx *ctx, const char *path, FILE **out) {
+  FILE *file = fopen(path, "r");
+  if (!file)
+    return neo_fail(ctx, NEO_USAGE, "key file %s: %s", path, strerror(errno));
+  if (!is_private((HANDLE)_get_osfhandle(_fileno(file)))) {
+    fclose(file);
+    return neo_fail(ctx, NEO_USAGE,
+                    "key file %s may be read by others: icacls %s /inheritance:r /grant:r "
+                    "%%USERNAME%%:R",
+                    path, path);
+  }
+  *out = file;
+  return NEO_OK;
+}
+
+/* ---- the program ------------------------------------------------------------------------------------ */
+
+static volatile int *stop_flag; /* what Ctrl-C sets */
+
+static void on_signal(int number) {
+  signal(number, on_signal); /* it is taken off when it comes */
+  *stop_flag = 1;
+}
+
+void neo_machine_start(bool stdio, volatile int *stop) {
+  WSADATA about;
+  if (stdio) {
+    _setmode(0, _O_BINARY);
+    _setmode(1, _O_BINARY);
+    return;
+  }
+  WSAStartup(MAKEWORD(2, 2), &about);
+  stop_flag = stop;
+  signal(SIGINT, on_signal);
+  signal(SIGTERM, on_signal);
+}
