@@ -20,7 +20,8 @@
  * Outer orders, r = row axis with cache level, v0 = vector tiles, w = tiles of the other axis:
  *   A: v0 r0 r1 w    one packed panel serves the whole output (large weights)
  *   B: r0 v0 r1 w    rows stay in cache, all panels pass
- *   C: r0 r1 w v0    one tile of the input serves all panels (small weights) */
+ *   C: r0 r1 w v0    one tile of the input serves all panels (small weights)
+ *   D: v0 and then the axes outside (batch), r0 r1 w: one panel serves all images */
 #include "schedule/space_tile.h"
 
 #include "schedule/intrinsic.h"
@@ -31,7 +32,7 @@
 #define LANE_CODE 448 /* where scalars are lanes of joined loads (neon64): of all steps */
 #define MAX_WINDOW 32 /* steps of a reduction that may be unrolled as a whole there */
 #define WHOLE 16 /* steps along one axis that may be unrolled together there, if it has no more */
-#define MAX_PLANS 12
+#define MAX_PLANS 16
 
 typedef struct tile {
   neo_builder *b;
@@ -574,9 +575,11 @@ static void order_tile(const tile *t, neo_slot *order) {
 
 static int order_output(tile *t, char kind, uint64_t when) {
   neo_slot *order = neo_builder_slot(t->b, NEO_INSTR_ORDER, t->out);
+  int v = t->of_red[t->v], r = t->row < 0 ? -1 : t->of_red[t->row];
+  if (kind == 'D')
+    neo_slot_loop(order, v, 0);
   for (int i = 0; i < t->n_rest; i++)
     neo_slot_loop(order, t->rest[i], 0);
-  int v = t->of_red[t->v], r = t->row < 0 ? -1 : t->of_red[t->row];
   if (kind == 'A')
     neo_slot_loop(order, v, 0);
   if (r >= 0)
@@ -604,9 +607,12 @@ typedef struct outer_plan {
 static int list_plans(const tile *t, outer_plan *plans) {
   int n = 0, base = t->n_rest;
   bool wide = t->b->space->options.threads > 1;
-  const char *kinds = t->row >= 0 ? "ABC" : "A";
+  int64_t images = 1;
+  for (int i = 0; i < t->n_rest; i++)
+    images *= t->te->block[t->out].extent[t->rest[i]];
+  const char *kinds = t->row < 0 ? "A" : images > 1 && is_neon64(t) ? "ABCD" : "ABC";
   for (const char *kind = kinds; *kind; kind++)
-    for (int inside = 0; inside <= (t->producer >= 0 && *kind != 'A'); inside++)
+    for (int inside = 0; inside <= (t->producer >= 0 && (*kind == 'B' || *kind == 'C')); inside++)
       for (int grid = base + 1; grid <= base + (wide && !inside && t->row >= 0 ? 2 : 1); grid++)
         plans[n++] = (outer_plan){*kind, inside, grid};
   neo_assert(n <= MAX_PLANS);
@@ -649,7 +655,7 @@ static void peel_output(tile *t) {
 static int schedule_output(tile *t, const outer_plan *plans, int n) {
   split_output(t);
   int depth = 0;
-  for (const char *kind = "ABC"; *kind; kind++)
+  for (const char *kind = "ABCD"; *kind; kind++)
     if (plans_with(plans, n, *kind, -1, -1))
       depth = order_output(t, *kind, plans_with(plans, n, *kind, -1, -1));
   if (t->lanes > 1)

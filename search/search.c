@@ -7,7 +7,9 @@
  *   1. the analytic model's first choice (in the order of the trained model, if the cost model
  * starts from one),
  *   2. schedules given by neo_search_seed (database, neighbours),
- *   3. the analytic model's next choices, and with every fourth of them one at random,
+ *   3. the analytic model's next choices, ordered by what the cost model has learned on other
+ * tasks, those first that are no twins of earlier ones; and with every fourth of them one at
+ * random,
  *   4. what the strategy says, with one at random in about 20.
  *
  * Memory is bounded by the number of proposals times 8 bytes: of the past only hashes, the fastest
@@ -28,12 +30,15 @@
 
 enum {
   ANALYTIC = 16,
+  DRAFTS = 128, /* of which the first ANALYTIC that are no twins are proposed */
   SEEDS = 64,
   SCORE_CHUNK = 128,
   RANDOM_EVERY = 20,
   SAMPLE_TRIES = 64,
   HOPELESS = 4
 };
+
+#define TWINS 0.005 /* of log time */
 
 /* Candidate hashes with a mark: open addressing, at most 1/2 full. */
 typedef struct seen_set {
@@ -123,7 +128,7 @@ bool neo_search_seen(const neo_search *search, const neo_candidate *candidate) {
   return set->capacity > 0 && set->hash[seen_slot(set, neo_candidate_hash(candidate))] != 0;
 }
 
-static void rank_first(neo_search *search);
+static bool choose_first(neo_search *search);
 
 /* ---- making and destroying ---------------------------------------------------------------------------- */
 
@@ -165,10 +170,10 @@ neo_status neo_search_create(neo_ctx *ctx, const neo_space *space,
   search->strategy = strategy;
   search->model = options->model;
   search->group = options->group;
-  search->n_first = neo_space_analytic(space, ANALYTIC, search->first);
-  search->analytic_ns = search->n_first > 0 ? neo_space_predict(space, &search->first[0]) : 0;
-  if (search->model && neo_model_is_started(search->model))
-    rank_first(search);
+  if (!choose_first(search)) {
+    neo_search_destroy(search);
+    return neo_fail(ctx, NEO_NO_MEMORY, "search: out of memory");
+  }
   *out = search;
   return NEO_OK;
 }
@@ -232,21 +237,66 @@ void neo_search_score(neo_search *search, int n, const neo_candidate *candidate,
     score_chunk(search, n - i < SCORE_CHUNK ? n - i : SCORE_CHUNK, candidate + i, out + i);
 }
 
-/* The analytic model's choices as the trained model orders them. */
-static void rank_first(neo_search *search) {
-  double score[ANALYTIC];
-  neo_search_score(search, search->n_first, search->first, score);
-  for (int i = 1; i < search->n_first; i++) {
-    neo_candidate candidate = search->first[i];
-    double own = score[i];
+typedef struct drafts {
+  int n;
+  neo_candidate candidate[DRAFTS];
+  double score[DRAFTS];
+  bool taken[DRAFTS];
+} drafts;
+
+/* As the cost model orders them; the first ones from `from` on. */
+static void rank_drafts(neo_search *search, drafts *d, int from) {
+  neo_search_score(search, d->n, d->candidate, d->score);
+  for (int i = from + 1; i < d->n; i++) {
+    neo_candidate candidate = d->candidate[i];
+    double own = d->score[i];
     int at = i;
-    for (; at > 0 && score[at - 1] > own; at--) {
-      score[at] = score[at - 1];
-      search->first[at] = search->first[at - 1];
+    for (; at > from && d->score[at - 1] > own; at--) {
+      d->score[at] = d->score[at - 1];
+      d->candidate[at] = d->candidate[at - 1];
     }
-    score[at] = own;
-    search->first[at] = candidate;
+    d->score[at] = own;
+    d->candidate[at] = candidate;
   }
+}
+
+/* One decision apart, and the model sees next to no difference: measuring one tells of the other.
+ */
+static bool are_twins(const drafts *d, int a, int b) {
+  const neo_candidate *x = &d->candidate[a], *y = &d->candidate[b];
+  int apart = 0;
+  if (x->sketch != y->sketch || fabs(d->score[a] - d->score[b]) > TWINS)
+    return false;
+  for (int i = 0; i < x->n; i++)
+    apart += x->decision[i] != y->decision[i];
+  return apart <= 1;
+}
+
+static void take_drafts(neo_search *search, drafts *d, bool twins) {
+  for (int i = 0; i < d->n && search->n_first < ANALYTIC; i++) {
+    bool alone = !d->taken[i];
+    for (int k = 0; !twins && alone && k < d->n; k++)
+      alone = !d->taken[k] || !are_twins(d, k, i);
+    if (!alone)
+      continue;
+    d->taken[i] = true;
+    search->first[search->n_first++] = d->candidate[i];
+  }
+}
+
+/* The analytic pick stays first, unless a trained model knows better. False without memory. */
+static bool choose_first(neo_search *search) {
+  drafts *d = neo_alloc(&search->ctx, sizeof *d);
+  if (!d)
+    return false;
+  memset(d, 0, sizeof *d);
+  d->n = neo_space_analytic(search->space, DRAFTS, d->candidate);
+  search->analytic_ns = d->n > 0 ? neo_space_predict(search->space, &d->candidate[0]) : 0;
+  rank_drafts(search, d, search->model && neo_model_is_started(search->model) ? 0 : 1);
+  take_drafts(search, d, false);
+  take_drafts(search, d, true);
+  neo_free(&search->ctx, d);
+  return true;
 }
 
 /* ---- ask ------------------------------------------------------------------------------------------------ */

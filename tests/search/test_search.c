@@ -181,6 +181,24 @@ static void the_analytic_choice_comes_first_then_seeds(void **state) {
   finish(&s);
 }
 
+/* The first round was seven copies of the pick that the model could not tell from it. */
+static void twins_of_the_analytic_choice_wait(void **state) {
+  (void)state;
+  setup s;
+  start(&s, 5, 3, NULL);
+  neo_candidate batch[8];
+  assert_int_equal(neo_search_propose(s.search, 8, batch), 8);
+  for (int i = 1; i < 8; i++) {
+    int apart = 0;
+    for (int k = 0; k < batch[i].n; k++)
+      apart += batch[i].decision[k] != batch[0].decision[k];
+    bool same = batch[i].sketch == batch[0].sketch &&
+                neo_space_predict(&s.space, &batch[i]) == neo_space_predict(&s.space, &batch[0]);
+    assert_false(same && apart <= 1);
+  }
+  finish(&s);
+}
+
 static void failures_are_counted_and_never_best(void **state) {
   (void)state;
   setup s;
@@ -267,6 +285,7 @@ int main(void) {
       cmocka_unit_test(the_same_results_give_the_same_proposals),
       cmocka_unit_test(nothing_is_proposed_twice_and_small_spaces_end),
       cmocka_unit_test(the_analytic_choice_comes_first_then_seeds),
+      cmocka_unit_test(twins_of_the_analytic_choice_wait),
       cmocka_unit_test(failures_are_counted_and_never_best),
       cmocka_unit_test(an_unknown_strategy_lists_the_known),
   };
