@@ -43,15 +43,15 @@ typedef struct linker {
   const char *option[MAX_OPTIONS];
 } linker;
 
-/* no-mmap-output-file: a full disk is an error, not SIGBUS. Android maps libraries in pages of 16
- * KB on some devices, of 4 KB on others. */
+/* no-mmap-output-file: a full disk is an error, not SIGBUS. Hexagon's loader reads the older table
+ * of symbols. Android maps libraries in pages of 16 KB on some devices, of 4 KB on others. */
 static const linker linkers[] = {
     {"",
      "compiled.so",
      {"ld.lld-19", "ld.lld"},
      "--version-script=",
      "--output=",
-     {"-shared", "--no-undefined", "--build-id=none", "--hash-style=gnu", "--no-mmap-output-file",
+     {"-shared", "--no-undefined", "--build-id=none", "--hash-style=both", "--no-mmap-output-file",
       "-z", "noexecstack"}},
     {"android",
      "compiled.so",

@@ -6,8 +6,9 @@
  *
  * Without it, x86 multiplies pairs of 16 bits (pmaddwd), exactly: the even and the odd bytes of
  * each word, sign or zero extended in place by shifts, so no lane ever moves. Parts of an operand
- * that many accumulators share are made once (LLVM_OP_PART). Other targets multiply byte by byte in
- * 32-bit lanes, and pairs of bf16 are two FMAs on the words' halves. */
+ * that many accumulators share are made once (LLVM_OP_PART). Hexagon has every row of bytes as it
+ * is. Other targets multiply byte by byte in 32-bit lanes, and pairs of bf16 are two FMAs on the
+ * words' halves. */
 #include "codegen/llvm_emitter.h"
 #include "schedule/intrinsic.h"
 
@@ -110,6 +111,22 @@ static bool has_byte_dot(const dot *d) {
   if (neo_target_has(target, NEO_ISA_AVX_VNNI))
     return d->lanes == 4 || d->lanes == 8;
   return neo_target_has(target, NEO_ISA_DOTPROD) && d->lanes == 4;
+}
+
+static bool has_hvx_dot(const dot *d) {
+  return neo_target_has(d->em->target, NEO_ISA_HVX) && d->lanes == 32;
+}
+
+/* The first operand of the mixed one is unsigned. */
+static LLVMValueRef hvx_bytes(const dot *d, LLVMValueRef acc, llvm_val a, llvm_val b) {
+  bool signed_a = d->row->a == NEO_I8, signed_b = d->row->b == NEO_I8;
+  LLVMValueRef args[3] = {acc, signed_a && !signed_b ? b.v : a.v,
+                          signed_a && !signed_b ? a.v : b.v};
+  return call_typed(d->em,
+                    signed_a != signed_b ? "llvm.hexagon.V6.vrmpybusv.acc.128B"
+                    : signed_a           ? "llvm.hexagon.V6.vrmpybv.acc.128B"
+                                         : "llvm.hexagon.V6.vrmpyubv.acc.128B",
+                    3, args);
 }
 
 static bool has_word_multiply(const dot *d) {
@@ -250,7 +267,9 @@ static LLVMValueRef expanded_bf16(const dot *d, LLVMValueRef acc, llvm_val a, ll
 
 static LLVMValueRef build_row(const dot *d, LLVMValueRef acc, llvm_val a, llvm_val b) {
   if (neo_dtype_class(d->row->acc) != 'f')
-    return has_byte_dot(d) ? native_bytes(d, acc, a, b) : expanded_bytes(d, acc, a, b);
+    return has_hvx_dot(d)    ? hvx_bytes(d, acc, a, b)
+           : has_byte_dot(d) ? native_bytes(d, acc, a, b)
+                             : expanded_bytes(d, acc, a, b);
   bool whole = d->lanes == 4 || d->lanes == 8 || d->lanes == 16;
   return whole && neo_target_has(d->em->target, NEO_ISA_AVX512_BF16) ? native_bf16(d, acc, a, b)
                                                                      : expanded_bf16(d, acc, a, b);

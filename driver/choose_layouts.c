@@ -147,7 +147,7 @@ static bool lay_window(neo_project *project, int v) {
 }
 
 static int lanes_of(const layout_search *search) {
-  return (int)(search->project->target.vector_bytes / 4);
+  return neo_target_lanes(&search->project->target, true, sizeof(float));
 }
 
 /* Windows of blocked wholes would have to begin and end with a block: not offered. */

@@ -5,8 +5,7 @@
 #include "measure/parts.h"
 
 static int lanes_of(const neo_target *target) {
-  int lanes = target->vector_bytes / 4;
-  return lanes < 1 ? 1 : lanes;
+  return neo_target_lanes(target, true, sizeof(float));
 }
 
 static int accumulators(const neo_target *target) {

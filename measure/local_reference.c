@@ -256,7 +256,7 @@ static neo_build *build_one(neo_ctx *ctx, neo_local *self, const neo_te *wide,
 /* False: there is no quick one, only the naive one. */
 static bool prepare_quick(neo_ctx *ctx, neo_local *self, const neo_te *wide, neo_references *out) {
   neo_schedule quick, naive;
-  int lanes = self->target.vector_bytes / 8;
+  int lanes = neo_target_lanes(&self->target, true, sizeof(double));
   bool has = lanes > 1 && neo_reference_quick(ctx, wide, lanes, wide->arena, &quick) == NEO_OK &&
              neo_reference_naive(ctx, wide, &naive, &out->grid) == NEO_OK;
   neo_ctx_clear(ctx);

@@ -108,7 +108,7 @@ static void find_cycles(const neo_cost_plan *p, double *launch, neo_cost *cost) 
     double points = 1;
     for (int a = 0; a < neo_cost_axes(&p->block[k]); a++)
       points *= (double)p->block[k].te->extent[a];
-    cost->ideal += points / (p->target->vector_bytes / 4.0) / p->target->fma_ports;
+    cost->ideal += points / neo_target_lanes(p->target, true, 4) / p->target->fma_ports;
   }
 }
 

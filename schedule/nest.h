@@ -124,7 +124,7 @@ typedef struct neo_launch {
 } neo_launch;
 
 #define NEO_NEST_MAX_BUFFERS 128
-#define NEO_NEST_MAX_LANES 64
+#define NEO_NEST_MAX_LANES 128
 #define NEO_NEST_MAX_DEPTH 64 /* statements inside statements */
 #define NEO_NEST_MAX_LAUNCHES 64
 #define NEO_NEST_MAX_GROUP 1024        /* work-items */

@@ -97,7 +97,8 @@ static void plan_layout(const neo_space *space, const neo_te_buffer *buffer, int
   int rank = buffer->shape.rank;
   if (plan == 0 || rank < 3)
     return;
-  int lanes = space->target.vector_bytes / (int)neo_dtype_size(buffer->dtype);
+  int lanes = neo_target_lanes(&space->target, neo_dtype_class(buffer->dtype) == 'f',
+                               neo_dtype_size(buffer->dtype));
   if (plan == 1 || lanes <= 1 || buffer->shape.dim[1] < lanes) {
     neo_layout_with_last(out, rank, 1);
     return;

@@ -166,6 +166,14 @@ void neo_layout_with_last(neo_layout *out, int rank, int last) {
   neo_layout_permutation(out, rank, dims);
 }
 
+/* Indices, which are i64, are no values. */
+static bool has_floats(const neo_expr *e) {
+  bool found = neo_dtype_class(e->dtype) == 'f';
+  for (int k = 0; k < e->n_args && !found && e->op != NEO_EXPR_LOAD; k++)
+    found = has_floats(e->arg[k]);
+  return found;
+}
+
 int neo_builder_lanes(const neo_builder *b, int block) {
   const neo_block_facts *facts = &b->variant->facts.block[block];
   size_t widest = 1;
@@ -173,8 +181,7 @@ int neo_builder_lanes(const neo_builder *b, int block) {
     size_t size = neo_dtype_size(b->variant->te.buffer[facts->access[i].buffer].dtype);
     widest = size > widest ? size : widest;
   }
-  int lanes = b->space->target.vector_bytes / (int)widest;
-  return lanes < 1 ? 1 : lanes;
+  return neo_target_lanes(&b->space->target, has_floats(b->variant->te.block[block].body), widest);
 }
 
 int neo_builder_producer(const neo_builder *b, int block, int access) {

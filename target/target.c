@@ -448,6 +448,12 @@ bool neo_target_fuses(const neo_target *target) {
   return arch && (arch->fuses || (target->isa & arch->fusing));
 }
 
+int neo_target_lanes(const neo_target *target, bool is_float, size_t bytes) {
+  bool none = neo_target_has(target, NEO_ISA_HVX) && (is_float || bytes > 4);
+  int lanes = none ? 1 : target->vector_bytes / (int)bytes;
+  return lanes < 1 ? 1 : lanes;
+}
+
 int neo_target_pointer_bytes(const neo_target *target) {
   const architecture *arch = find_architecture(target->arch);
   return arch ? arch->pointer_bytes : 8;

@@ -74,6 +74,8 @@ bool neo_target_is_gpu(const neo_target *target);
 bool neo_target_has(const neo_target *target, neo_isa isa);
 /* Is a multiply-add of floats one instruction that rounds once? */
 bool neo_target_fuses(const neo_target *target);
+/* Lanes of a vector of elements of so many bytes; 1 where the target has no such vectors. */
+int neo_target_lanes(const neo_target *target, bool is_float, size_t bytes);
 /* Bytes of a pointer. */
 int neo_target_pointer_bytes(const neo_target *target);
 /* FMAs started per cycle on vectors of so many bytes. More of the narrower ones where the one
