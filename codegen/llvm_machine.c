@@ -16,10 +16,14 @@ static pthread_once_t targets_once = PTHREAD_ONCE_INIT;
  * a large one, and gains nothing here: addresses are already pointers that move with their loops.
  * Instructions stay in the order they are emitted in: a nest's order is a schedule already, and
  * LLVM's schedulers hoist the loads of unrolled steps above their use until a full register tile
- * spills (a 14 x 2 tile unrolled five times: 80 instead of 115 GFLOP/s). Hexagon's packets may hold
- * a load that sees what their own store writes: qemu 7.2, where such code is tested, gives it what
- * was there before. None has another switch.
- */
+ * spills (a 14 x 2 tile unrolled five times: 80 instead of 115 GFLOP/s).
+ *
+ * Of Hexagon's own passes the propagation of copies after register allocation (rdf-opt) gives wrong
+ * code where the scheduler has not run: tests' convolutions of bytes crashed or were wrong. Bits
+ * and "insert" took most of the time of large blocks. Packets may hold a load that sees what the
+ * store beside it writes, which qemu 7.2, where such code is tested, gets wrong.
+ *
+ * None of this has another switch. */
 static void init_targets(void) {
   const char *const options[] = {"neo",
                                  "-disable-lsr",

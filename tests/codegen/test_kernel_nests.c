@@ -89,11 +89,14 @@ static void run_row(neo_ctx *ctx, kernel_case *c, int row, int lanes) {
 }
 
 static void run_rows(void *state, kernel_case *c) {
-  static const int lanes[] = {1, 4, 8, 16, 5};
+  static const int lanes[] = {1, 4, 8, 16, 5, 32}; /* 32: Hexagon's registers */
+  bool wide = neo_target_has(&c->target, NEO_ISA_HVX);
   c->warnings = strcmp(c->codegen->name, "c") == 0;
   for (int row = 0; row < neo_intrinsic_count(); row++)
     for (int k = 0; k < NEO_COUNT(lanes); k++) {
       bool is_float = neo_dtype_class(neo_intrinsic_get(row)->acc) == 'f';
+      if (lanes[k] > 16 && (!wide || is_float))
+        continue;
       c->special = !is_float; /* all bytes */
       c->ulps = is_float && !neo_target_fuses(&c->target) ? 1e6 : 0;
       run_row(state, c, row, lanes[k]);
@@ -128,6 +131,10 @@ static void run_tails(void *state, kernel_case *c) {
   for (int k = 0; k < NEO_COUNT(rows); k++)
     for (int active = 1; active < rows[k].lanes; active += c->runner ? 3 : fast ? 1 : 5)
       run_tail(state, c, rows[k].dtype, rows[k].lanes, active);
+  for (int active = 1; neo_target_has(&c->target, NEO_ISA_HVX) && active < 128; active += 21) {
+    run_tail(state, c, "u8", 128, active);
+    run_tail(state, c, "i32", 32, active / 5 + 1);
+  }
 }
 
 static void test_tails(void **state) {

@@ -11,7 +11,7 @@
 
 #include "tests/codegen/kernel_case.h"
 
-enum { N = 96, LANES = 8 };
+enum { N = 128, LANES = 8 };
 
 typedef struct builder {
   neo_arena arena;
@@ -147,7 +147,7 @@ static void run_ops(void *state, kernel_case *c) {
   c->warnings = true;
   for (int dtype = 0; dtype < NEO_F8E4M3FN; dtype++)
     for (int lanes = 1; lanes <= LANES; lanes += LANES - 1) {
-      if (neo_target_is_gpu(&c->target) && lanes == 1)
+      if (lanes == 1 && (neo_target_is_gpu(&c->target) || neo_target_has(&c->target, NEO_ISA_HVX)))
         continue;
       if (c_text &&
           portable !=
@@ -169,6 +169,30 @@ static void run_ops(void *state, kernel_case *c) {
       casts(&b);
       builder_run(&b, ctx, c);
     }
+}
+
+static void vector_ops(builder *b) {
+  static const neo_expr_op binary[] = {
+      NEO_EXPR_ADD,    NEO_EXPR_SUB,   NEO_EXPR_MUL,    NEO_EXPR_MIN, NEO_EXPR_MAX,
+      NEO_EXPR_BITAND, NEO_EXPR_BITOR, NEO_EXPR_BITXOR, NEO_EXPR_SHL, NEO_EXPR_SHR};
+  static const neo_dtype to[] = {NEO_I8, NEO_I16, NEO_I32, NEO_U8, NEO_U16, NEO_U32};
+  for (int k = 0; k < NEO_COUNT(binary); k++)
+    add_output(b, neo_expr_binary(&b->arena, binary[k], b->arg[0], b->arg[1]));
+  add_output(b, neo_expr_fma(&b->arena, b->arg[0], b->arg[1], b->arg[2]));
+  number_ops(b);
+  for (int k = 0; k < NEO_COUNT(to); k++)
+    add_output(b, neo_expr_cast(&b->arena, to[k], b->arg[0]));
+}
+
+/* Registers of 128 bytes, which have integers of up to 32 bits only. */
+static void run_whole_vectors(void *state, kernel_case *c) {
+  static const neo_dtype dtypes[] = {NEO_I8, NEO_I16, NEO_I32, NEO_U8, NEO_U16, NEO_U32};
+  for (int k = 0; k < NEO_COUNT(dtypes) && neo_target_has(&c->target, NEO_ISA_HVX); k++) {
+    builder b;
+    builder_init(&b, dtypes[k], c->target.vector_bytes / (int)neo_dtype_size(dtypes[k]));
+    vector_ops(&b);
+    builder_run(&b, state, c);
+  }
 }
 
 /* A fused multiply-add may be a multiplication and an addition where the target has no instruction,
@@ -201,6 +225,13 @@ static void test_operations(void **state) {
   kernel_case_visit(run_ops, &ctx);
 }
 
+static void test_whole_vectors(void **state) {
+  (void)state;
+  neo_ctx ctx;
+  neo_ctx_init(&ctx, 1);
+  kernel_case_visit(run_whole_vectors, &ctx);
+}
+
 static void test_fma(void **state) {
   (void)state;
   neo_ctx ctx;
@@ -211,6 +242,8 @@ static void test_fma(void **state) {
 int main(void) {
   if (kernel_case_missing())
     return 77;
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_operations), cmocka_unit_test(test_fma)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_operations),
+                                     cmocka_unit_test(test_whole_vectors),
+                                     cmocka_unit_test(test_fma)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

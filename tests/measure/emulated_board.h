@@ -7,8 +7,8 @@
 #include "base/host.h"
 #include "rpc/rpc.h"
 
-/* cpu: one that has what the target has and nothing more, so that any other instruction is fatal.
- */
+/* cpu: one that has what the target has and nothing more, so that any other instruction is fatal
+ * (but of Hexagon's, of which qemu 7.2 knows one). */
 typedef struct emulated_target {
   const char *target, *arch, *emulator, *cpu;
 } emulated_target;
@@ -22,6 +22,8 @@ static const emulated_target emulated_targets[] = {
     {"riscv64", "riscv64", "qemu-riscv64", "rv64"},
     {"riscv64-v", "riscv64", "qemu-riscv64", "rv64,v=true,vext_spec=v1.0,vlen=128"},
     {"riscv64-v256", "riscv64", "qemu-riscv64", "rv64,v=true,vext_spec=v1.0,vlen=256"},
+    {"hexagon", "hexagon", "qemu-hexagon", "v67"},
+    {"hexagon-hvx", "hexagon", "qemu-hexagon", "v67"},
 };
 
 static inline const char *emulated_board(const char *arch) {

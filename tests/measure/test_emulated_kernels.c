@@ -121,7 +121,7 @@ static void run_target(const emulated_target *t, int each) {
       neo_space_sample(f.space, &rng, &c);
       run_there(&e, &f, &c);
     }
-    scalar = f.target.vector_bytes == 4;
+    scalar = neo_target_lanes(&f.target, true, sizeof(float)) == 1;
     tear_down(&f);
   }
   neo_process_stop(&e.board);
