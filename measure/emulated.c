@@ -31,6 +31,7 @@ static const emulated_row rows[] = {
     {"riscv64", "qemu-riscv64", "rv64,v=true,vext_spec=v1.0,vlen=128", FEATURE(RVV)},
     {"riscv64", "qemu-riscv64", "rv64,v=true,vext_spec=v1.0,vlen=256",
      FEATURE(RVV) | FEATURE(RVV256)},
+    {"hexagon", "qemu-hexagon", "v67", FEATURE(HVX)},
 };
 
 static const emulated_row *find_row(const char *arch, uint64_t features) {
@@ -62,11 +63,11 @@ static neo_status emulated_open(neo_ctx *ctx, const char *url, const neo_target 
   bool good = parse_url(url, rest, sizeof rest, &miss_cost);
   const emulated_row *row = good ? find_row(rest, 0) : NULL;
   if (!row)
-    return neo_fail(
-        ctx, NEO_USAGE,
-        "measurer 'emulated:%s' is not known; use emulated:aarch64, emulated:armv7 or "
-        "emulated:riscv64, with ?miss=COST behind it for another cost of a cache miss than 10",
-        url);
+    return neo_fail(ctx, NEO_USAGE,
+                    "measurer 'emulated:%s' is not known; use emulated:aarch64, emulated:armv7, "
+                    "emulated:riscv64 or emulated:hexagon, with ?miss=COST behind it for another "
+                    "cost of a cache miss than 10",
+                    url);
   if (strcmp(target->arch, row->arch) != 0)
     return neo_fail(ctx, NEO_USAGE,
                     "measurer 'emulated:%s' runs no code for %s: name such a target (--target %s)",

@@ -10,7 +10,8 @@
  * cache: 64-byte lines, 64 sets, as many ways as the size asks for, least recently used first. With
  * 64 sets a line's set follows from its offset in its page alone: where the kernel's memory lies
  * does not change the count. Stack and heap, whose offsets depend on what the process did before,
- * are passed over. After fork the child has a cache of its own, as it was.
+ * are passed over. After fork the child has a cache of its own, as it was. What the emulator calls
+ * an instruction of Hexagon is a packet of up to four, which is what takes a cycle there.
  *
  * The declarations are those of plugin API version 1 (qemu 5 to 8), written from its documentation,
  * since Debian packages no header. */

@@ -13,7 +13,7 @@
 typedef struct neo_counters {
   uint64_t region, region_bytes; /* addresses in the board's memory */
   uint64_t data, data_bytes;     /* the kernel's memory */
-  uint64_t instructions;         /* executed in the region */
+  uint64_t instructions;         /* executed in the region; Hexagon: packets of them */
   uint64_t misses; /* of accesses to data and region, in a simulated first-level cache */
   uint64_t miss_cost;
 } neo_counters;

@@ -24,7 +24,7 @@ packages=(
   libcmocka-dev                            # tests
   libopenblas0-pthread                     # a baseline, loaded at run time
   pocl-opencl-icd ocl-icd-libopencl1        # OpenCL on this processor, to run kernels for GPUs on; loaded at run time
-  clang-19 libclang-rt-19-dev libomp-19-dev clang-format pmccabe            # gates, fuzzing, the other compiler of codegen/c
+  clang-19 libclang-rt-19-dev libomp-19-dev clang-format pmccabe            # gates, fuzzing, the other compiler of codegen/c; with lld the agent for Hexagon
   gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user   # neo-board for other architectures, and tests that emulate it
   gcc-arm-linux-gnueabihf libc6-dev-armhf-cross
   gcc-riscv64-linux-gnu libc6-dev-riscv64-cross

@@ -42,7 +42,7 @@ char *dlerror(void) {
   return (char *)(uintptr_t)text;
 }
 
-static void *inside(const library *l, uint32_t address, size_t bytes) {
+static void *inside(const library *l, uint32_t address, uint64_t bytes) {
   return address <= l->size && bytes <= l->size - address ? l->memory + address : NULL;
 }
 
@@ -140,9 +140,9 @@ static bool find_tables(library *l, const dynamic *d) {
     return false;
   l->strings = d->value[DT_STRSZ];
   l->string = inside(l, d->value[DT_STRTAB], l->strings);
-  l->symbol = inside(l, d->value[DT_SYMTAB], l->hash[1] * sizeof *l->symbol);
+  l->symbol = inside(l, d->value[DT_SYMTAB], (uint64_t)l->hash[1] * sizeof *l->symbol);
   return l->string && l->strings && l->string[l->strings - 1] == '\0' && l->symbol &&
-         inside(l, d->value[DT_HASH], (2 + l->hash[0] + l->hash[1]) * sizeof *l->hash);
+         inside(l, d->value[DT_HASH], ((uint64_t)2 + l->hash[0] + l->hash[1]) * sizeof *l->hash);
 }
 
 static bool relocate(const library *l, const Elf32_Rela *r) {

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 
-# target, architecture, emulator, its processor, where its C library is
+# target, architecture, emulator, its processor, where its C library is ("": in neo-run)
 TARGETS = [
     ("rasp4b", "aarch64", "qemu-aarch64", "cortex-a72", "/usr/aarch64-linux-gnu"),
     ("rasp5", "aarch64", "qemu-aarch64", "neoverse-n1", "/usr/aarch64-linux-gnu"),
@@ -24,6 +24,7 @@ TARGETS = [
     ("cortex-a15", "armv7", "qemu-arm", "cortex-a15", "/usr/arm-linux-gnueabihf"),
     ("riscv64", "riscv64", "qemu-riscv64", "rv64", "/usr/riscv64-linux-gnu"),
     ("riscv64-v", "riscv64", "qemu-riscv64", "rv64,v=true,vext_spec=v1.0,vlen=128", "/usr/riscv64-linux-gnu"),
+    ("hexagon", "hexagon", "qemu-hexagon", "v67", ""),
 ]
 # folder in tests/data, model file, workers, small enough for every test run
 MODELS = [
@@ -65,7 +66,7 @@ def run(words, good=True):
 
 def emulated(binaries, target):
     _, arch, emulator, cpu, root = target
-    return [emulator, "-L", root, "-cpu", cpu, f"{binaries}/neo-run-{arch}"]
+    return [emulator, *(["-L", root] if root else []), "-cpu", cpu, f"{binaries}/neo-run-{arch}"]
 
 
 def compile_for(binaries, folder, model, target, threads, out):

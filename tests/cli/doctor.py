@@ -113,6 +113,13 @@ def main(bin_dir, work):
         check(code == 0 and "arch=aarch64" in output, "a board of another processor is well", output)
         refused(dial, [tune, "doctor", "x86-64-v3"], plain, "its arch is aarch64, x86_64 is wanted")
 
+    dsp = os.path.join(bin_dir, "neo-board-hexagon")
+    if os.path.exists(dsp) and shutil.which("qemu-hexagon"):
+        code, output = run(tune, "doctor", "hexagon", "--measure", "emulated:hexagon")
+        check(code == 0 and output.count("ok ") == 5, "the emulated board for Hexagon is well", output)
+        code, output = run("qemu-hexagon", dsp, "--connect", "127.0.0.1:1", "--name", "dsp")
+        check(code == 4 and "no network: use --stdio" in output, "a board without a network says so", output)
+
     new = f"{work}/new.key"
     install = [neo, "board-install", "pi@pi4", "--name", "pi4", "--key-file", new, "--connect", "desk:9190"]
     steps = [*install, "--board", board]
