@@ -171,6 +171,9 @@ void llvm_weave_end(llvm_emitter *em);              /* what is left, at the end 
 bool llvm_is_neon64(const llvm_emitter *em); /* 64-bit Arm, vectors of 16 bytes */
 void llvm_join_lanes(llvm_emitter *em);      /* of a function that is complete */
 
+/* ---- llvm_start.c ---- */
+void llvm_start_sums(llvm_emitter *em); /* after llvm_join_lanes, which counts products */
+
 /* ---- llvm_rows.c ---- */
 void llvm_find_rows(llvm_emitter *em, const neo_stmt *body);
 

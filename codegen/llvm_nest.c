@@ -388,5 +388,6 @@ void llvm_emit_launch(llvm_emitter *em, int k, const char *symbol) {
   llvm_weave_end(em);
   LLVMBuildRet(em->builder, LLVMConstInt(em->int32, 0, false));
   llvm_join_lanes(em);
+  llvm_start_sums(em);
   llvm_soften(em);
 }

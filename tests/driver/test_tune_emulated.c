@@ -102,8 +102,8 @@ static void same_seed_same_records(void **state) {
   neo_buf_fini(&b.text);
 }
 
-/* Counts of the te by its analytic pick: no misses. */
-static double count_pick(fixture *f, const char *text) {
+/* Counts of the te by the schedule, NULL: its analytic pick; no misses. */
+static double count_te(fixture *f, const char *text, const char *schedule) {
   neo_measure_options options = {.threads = 1, .board_program = emulated_board("aarch64")};
   neo_space_options space_options = {.threads = 1, .accuracy = NEO_ACCURACY_DEFAULT};
   neo_measurer *measurer = NULL;
@@ -119,6 +119,8 @@ static double count_pick(fixture *f, const char *text) {
   must(&f->ctx, neo_space_build(&f->ctx, &te, &f->project.target, &space_options, &space));
   assert_int_equal(neo_space_analytic(space, 1, &pick), 1);
   neo_space_schedule(space, &pick, &line);
+  if (schedule)
+    must(&f->ctx, neo_schedule_parse(&f->ctx, schedule, &line));
   must(&f->ctx, neo_measurer_open(&f->ctx, "emulated:aarch64?miss=0", &f->project.target, &options,
                                   &measurer));
   must(&f->ctx, neo_measurer_task(&f->ctx, measurer, 0, &te, "key"));
@@ -137,16 +139,39 @@ static void windows_take_few_instructions(void **state) {
   fixture *f = *state;
   if (!emulation_is_possible(&f->ctx, &emulated_targets[0]))
     skip();
-  double n =
-      count_pick(f, "te 1\nb0 in f32 [2,96,12,12]\nb1 const f32 [96,1,3,3]\nb2 const f32 [96]\n"
-                    "b3 tmp f32 [2,96,12,12]\nb4 out f32 [2,96,12,12]\n"
-                    "B0 b3[i0, i1, i2, i3] s[2,96,12,12] r[3,3] add f32:0\n"
-                    "  mul(b0[i0, i1, i2+i4-1, i3+i5-1 | 0<=i2+i4-1<12, 0<=i3+i5-1<12 else 0], "
-                    "b1[i1, 0, i4, i5])\nB1 b4[i0, i1, i2, i3] s[2,96,12,12]\n"
-                    "  min(max(add(b3[i0, i1, i2, i3], b2[i1]), f32:0), f32:6)\n");
+  double n = count_te(f,
+                      "te 1\nb0 in f32 [2,96,12,12]\nb1 const f32 [96,1,3,3]\nb2 const f32 [96]\n"
+                      "b3 tmp f32 [2,96,12,12]\nb4 out f32 [2,96,12,12]\n"
+                      "B0 b3[i0, i1, i2, i3] s[2,96,12,12] r[3,3] add f32:0\n"
+                      "  mul(b0[i0, i1, i2+i4-1, i3+i5-1 | 0<=i2+i4-1<12, 0<=i3+i5-1<12 else 0], "
+                      "b1[i1, 0, i4, i5])\nB1 b4[i0, i1, i2, i3] s[2,96,12,12]\n"
+                      "  min(max(add(b3[i0, i1, i2, i3], b2[i1]), f32:0), f32:6)\n",
+                      NULL);
   double each = n / (2 * 96 * 12 * 12 / 4.0);
   print_message("a vector of a 3x3 window: %.1f instructions\n", each);
   assert_true(each > 9 && each < 18.5);
+}
+
+/* The bias of 16 sums of 16 products was an addition for each of them: 376 instructions a tile. */
+static void short_sums_start_from_their_bias(void **state) {
+  fixture *f = *state;
+  if (!emulation_is_possible(&f->ctx, &emulated_targets[0]))
+    skip();
+  double n = count_te(
+      f,
+      "te 1\nb0 in f32 [2,16,12,12]\nb1 const f32 [96,16,1,1]\nb2 const f32 [96]\nb3 tmp f32 [2"
+      ",96,12,12]\nb4 out f32 [2,96,12,12]\nB0 b3[i0, i1, i2, i3] s[2,96,12,12] r[16,1,1] add"
+      " f32:0\n  mul(b0[i0, i4, i2, i3], b1[i1, i4, 0, 0])\nB1 b4[i0, i1, i2, i3] s[2,96,12,1"
+      "2]\n  min(max(add(b3[i0, i1, i2, i3], b2[i1]), f32:0), f32:6)\n",
+      "s1; alg direct; lay b0 0,2,3,1; lay b4 0,2,3,1; lay b3 0,2,3,1; pack b1 2,3,0/16,1,0"
+      "%16; split B1.1 4 4; split B1.2 12 1; split B1.3 4; order B1 0 2.0 2.1 3.0 1.0 2.2 3"
+      ".1 1.1 1.2; vector B1.1.2; unroll B1.1.1; unroll B1.2.2; unroll B1.3.1; parallel B1 "
+      "2; split B0.1 4; split B0.4 16; order B0 5 6 4.0 4.1 0 2 3 1.0 1.1; at B0 B1 5 reg; "
+      "vector B0.1.1; unroll B0.4.1; unroll B0.0.0; unroll B0.1.0; unroll B0.2.0; unroll B0"
+      ".3.0");
+  double tile = n / (2 * 12 * 12 * 96 / 64);
+  print_message("a tile of 16 sums: %.0f instructions\n", tile);
+  assert_true(tile > 320 && tile < 370);
 }
 
 static bool note_target(void *self, const neo_db_trial *t) {
@@ -220,6 +245,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(same_seed_same_records, setup, teardown),
       cmocka_unit_test_setup_teardown(windows_take_few_instructions, setup, teardown),
+      cmocka_unit_test_setup_teardown(short_sums_start_from_their_bias, setup, teardown),
       cmocka_unit_test_setup_teardown(another_cost_of_a_miss_is_another_target, setup, teardown),
       cmocka_unit_test(every_architecture),
       cmocka_unit_test_setup_teardown(what_cannot_be_counted_is_refused, setup, teardown),
