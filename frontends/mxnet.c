@@ -297,6 +297,21 @@ static bool is_gluon(const json_t *nodes) {
   return false;
 }
 
+static const char *output_name(neo_arena *arena, const mx_node *node, int output) {
+  static const char *const states[] = {"output", "state_output", "statecell_output"};
+  if (strcmp(node->op, "RNN") == 0 && output < NEO_COUNT(states))
+    return neo_arena_printf(arena, "%s_%s", node->name, states[output]);
+  if (strcmp(node->op, "make_loss") == 0)
+    return neo_arena_printf(arena, "%s_loss", node->name);
+  bool norm = strncmp(node->op, "BatchNorm", 9) == 0 || strcmp(node->op, "LayerNorm") == 0 ||
+              strcmp(node->op, "GroupNorm") == 0;
+  bool two = strcmp(node->op, "sort") == 0 || strcmp(node->op, "_contrib_box_nms") == 0 ||
+             (strcmp(node->op, "topk") == 0 && mx_is(node, "ret_typ", "value", false));
+  return two || (node->n_outputs > 1 && !norm)
+             ? neo_arena_printf(arena, "%s_output%d", node->name, output)
+             : neo_arena_printf(arena, "%s_output", node->name);
+}
+
 static neo_status add_outputs(mx_import *im, const json_t *root, bool gluon) {
   const json_t *heads = json_object_get(root, "heads");
   neo_arena *arena = im->e.graph->arena;
@@ -308,12 +323,9 @@ static neo_status add_outputs(mx_import *im, const json_t *root, bool gluon) {
       return broken(im, "output %zu is output %lld of node %lld, which does not exist", i,
                     (long long)output, (long long)id);
     const mx_node *node = &im->node[id];
-    bool several = node->n_outputs > 1 && strncmp(node->op, "BatchNorm", 9) != 0 &&
-                   strcmp(node->op, "RNN") != 0 && strcmp(node->op, "LayerNorm") != 0;
     const char *name = gluon                           ? neo_arena_printf(arena, "out%zu", i)
                        : strcmp(node->op, "null") == 0 ? node->name
-                       : several ? neo_arena_printf(arena, "%s_output%d", node->name, (int)output)
-                                 : neo_arena_printf(arena, "%s_output", node->name);
+                                                       : output_name(arena, node, (int)output);
     neo_graph_add_output(im->e.graph, node->output[output], name);
   }
   if (im->e.graph->n_outputs == 0)

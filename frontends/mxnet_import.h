@@ -5,7 +5,7 @@
  * mxnet_attr.c    attributes: Python text
  * mxnet_node.c    what converters use
  * mxnet_flow.c    control flow
- * mxnet_math.c, mxnet_layer.c, mxnet_move.c, mxnet_rnn.c, mxnet_box.c   converters
+ * mxnet_math.c, mxnet_layer.c, mxnet_move.c, mxnet_rnn.c, mxnet_box.c, mxnet_region.c   converters
  * mxnet_ops.def   one row per operator name (aliases have their own) */
 #ifndef NEO_FRONTENDS_MXNET_IMPORT_H
 #define NEO_FRONTENDS_MXNET_IMPORT_H

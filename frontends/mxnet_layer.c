@@ -132,6 +132,12 @@ static void global_pool(mx_node *node, const char *type) {
     op = "reduce_mean";
   else if (strcmp(type, "sum") == 0)
     op = "reduce_sum";
+  if (strcmp(type, "lp") == 0 && !last) {
+    neo_node *made = mx_emit(node, "global_lp_pool", 1, &x);
+    neo_node_set_int(node->im->e.graph, made, "p", mx_int(node, "p_value", 2));
+    mx_set(node, 0, made->output[0]);
+    return;
+  }
   if (!op || rank < 3 || rank > 5) {
     mx_unsupported(node, "global %s pool of rank %d", type, rank);
     return;
@@ -146,6 +152,18 @@ static void global_pool(mx_node *node, const char *type) {
   neo_node *made = mx_emit(node, op, 1, &x);
   neo_node_set_ints(node->im->e.graph, made, "axes", rank - 2, axes);
   mx_set(node, 0, made->output[0]);
+}
+
+/* A window that reaches over the end sums what is there: zeros behind it, so that averages are of
+ * whole windows. */
+static bool pad_to_full(mx_node *node, window *w, int x) {
+  const neo_shape *shape = mx_shape(node, x);
+  for (int d = 0; shape && d < w->n; d++) {
+    int64_t over = shape->dim[2 + d] + w->pads[d] + w->pads[w->n + d] - w->kernel[d];
+    int64_t step = w->stride[d], rest = over > 0 ? over % step : 0;
+    w->pads[w->n + d] += rest > 0 ? step - rest : 0;
+  }
+  return shape != NULL;
 }
 
 static bool same_convention(mx_node *node, neo_node *made) {
@@ -172,9 +190,12 @@ void mx_pooling(mx_node *node) {
   if (!average && !lp && strcmp(type, "max") != 0)
     mx_unsupported(node, "pool_type %s", type);
   int x = channels_first(node, &w, mx_in(node, 0));
+  bool full = mx_is(node, "pooling_convention", "full", false);
+  if (sum && full && !pad_to_full(node, &w, x))
+    return;
   neo_node *made = mx_emit(node, average ? "average_pool" : lp ? "lp_pool" : "max_pool", 1, &x);
   neo_node_set_ints(graph, made, "kernel_shape", w.n, w.kernel);
-  if (!same_convention(node, made)) {
+  if ((sum && full) || !same_convention(node, made)) {
     set_window(node, &w, made);
   } else {
     neo_node_set_ints(graph, made, "strides", w.n, w.stride);
@@ -412,6 +433,13 @@ void mx_bilinear(mx_node *node) {
   const neo_shape *shape = mx_shape(node, mx_in(node, 0));
   if (!shape || shape->rank != 4)
     return;
+  const char *how = mx_bool(node, "align_corners", true) ? "align_corners" : "half_pixel";
+  const neo_shape *like =
+      mx_is(node, "mode", "like", false) ? mx_shape(node, mx_in(node, 1)) : NULL;
+  if (like && like->rank == 4) {
+    mx_set(node, 0, resize(node, mx_in(node, 0), "linear", how, like->dim + 2));
+    return;
+  }
   if (!mx_is(node, "mode", "size", true)) {
     mx_unsupported(node, "mode %s", mx_text(node, "mode", ""));
     return;
@@ -419,25 +447,46 @@ void mx_bilinear(mx_node *node) {
   double h = mx_float(node, "scale_height", 0), w = mx_float(node, "scale_width", 0);
   size[0] = h > 0 && h < 1e6 ? (int64_t)((double)shape->dim[2] * h) : mx_int(node, "height", 1);
   size[1] = w > 0 && w < 1e6 ? (int64_t)((double)shape->dim[3] * w) : mx_int(node, "width", 1);
-  const char *how = mx_bool(node, "align_corners", true) ? "align_corners" : "half_pixel";
   mx_set(node, 0, resize(node, mx_in(node, 0), "linear", how, size));
 }
 
-/* Windows of equal size only: input a multiple of the output. */
+/* [to, from]: what each of `to` windows, of any size, takes of a row of `from`. */
+static int windows(mx_node *node, int64_t to, int64_t from) {
+  neo_emitter *e = &node->im->e;
+  double *v = neo_arena_alloc(e->graph->arena, sizeof *v * (size_t)(to * from + 1));
+  for (int64_t i = 0; i < to; i++) {
+    int64_t first = i * from / to, end = ((i + 1) * from + to - 1) / to;
+    for (int64_t k = first; k < end; k++)
+      v[i * from + k] = 1 / (double)(end - first);
+  }
+  return neo_emit_reshape(e, neo_emit_floats(e, (int)(to * from), v), 2, (int64_t[]){to, from});
+}
+
+/* Windows of unequal sizes are products with constant matrices. */
 void mx_adaptive_pool(mx_node *node) {
   int64_t size[2] = {1, 1}, kernel[2];
   int n = mx_ints(node, "output_size", size, 2), x = mx_in(node, 0);
   const neo_shape *shape = mx_shape(node, x);
+  bool equal = true;
   if (!shape || shape->rank != 4)
     return;
   if (n == 1)
     size[1] = size[0];
   for (int d = 0; d < 2; d++) {
-    if (size[d] < 1 || shape->dim[2 + d] % size[d]) {
-      mx_unsupported(node, "%" PRId64 " windows over %" PRId64, size[d], shape->dim[2 + d]);
+    int64_t from = shape->dim[2 + d];
+    if (size[d] < 1 || size[d] > 1 << 12 || from > 1 << 12) {
+      mx_unsupported(node, "%" PRId64 " windows over %" PRId64, size[d], from);
       return;
     }
-    kernel[d] = shape->dim[2 + d] / size[d];
+    equal = equal && from % size[d] == 0;
+    kernel[d] = from / size[d];
+  }
+  if (!equal) {
+    int64_t height = shape->dim[2], width = shape->dim[3];
+    int across = mx_transpose_to(node, windows(node, size[1], width), 2, 0, 1);
+    x = mx_two(node, "matmul", x, across);
+    mx_set(node, 0, mx_two(node, "matmul", windows(node, size[0], height), x));
+    return;
   }
   neo_node *made = mx_emit(node, "average_pool", 1, &x);
   neo_node_set_ints(node->im->e.graph, made, "kernel_shape", 2, kernel);

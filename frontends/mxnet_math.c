@@ -227,13 +227,44 @@ static int softmax(mx_node *node, const char *op, int x, int64_t axis) {
   return made->output[0];
 }
 
+/* What lies behind each row's length takes no part and is 0. */
+static void softmax_of_lengths(mx_node *node, int x) {
+  neo_emitter *e = &node->im->e;
+  const neo_shape *shape = mx_shape(node, x);
+  int axis;
+  if (!shape || !mx_axis(node, mx_int(node, "axis", -1), shape->rank, &axis))
+    return;
+  int64_t n = shape->dim[axis], ones[NEO_MAX_RANK];
+  int rank = shape->rank;
+  if (strcmp(node->row->op, "softmax") != 0 || n < 1 || n > 1 << 24) {
+    mx_unsupported(node, "use_length");
+    return;
+  }
+  int64_t *at = neo_arena_alloc(e->graph->arena, sizeof *at * (size_t)n);
+  for (int64_t i = 0; i < n; i++)
+    at[i] = i;
+  for (int d = 0; d < rank; d++)
+    ones[d] = d == axis ? n : 1;
+  int place = neo_emit_reshape(e, neo_emit_ints(e, (int)n, at), rank, ones);
+  int length = neo_emit_cast(e, mx_in(node, 1), NEO_I64);
+  neo_node *made = mx_emit(node, "unsqueeze", 1, &length);
+  neo_node_set_ints(e->graph, made, "axes", 1, (int64_t[]){axis});
+  int taken = mx_two(node, "less", place, made->output[0]);
+  int low = mx_scalar(node, x, -INFINITY), zero = mx_scalar(node, x, 0);
+  int y =
+      softmax(node, "softmax", mx_emit(node, "where", 3, (int[]){taken, x, low})->output[0], axis);
+  mx_set(node, 0, mx_emit(node, "where", 3, (int[]){taken, y, zero})->output[0]);
+}
+
 void mx_softmax(mx_node *node) {
   int x = mx_in(node, 0);
   double temperature = mx_float(node, "temperature", 1);
-  if (mx_bool(node, "use_length", false))
-    mx_unsupported(node, "use_length");
   if (temperature != 1)
     x = scaled(node, x, "div", temperature);
+  if (mx_bool(node, "use_length", false)) {
+    softmax_of_lengths(node, x);
+    return;
+  }
   mx_set(node, 0, softmax(node, node->row->op, x, mx_int(node, "axis", -1)));
 }
 

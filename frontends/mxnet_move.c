@@ -432,12 +432,23 @@ void mx_gather_nd(mx_node *node) {
   mx_set(node, 0, mx_two(node, "gather_nd", mx_in(node, 0), index));
 }
 
+/* An index outside of the dimension is the nearest one inside, or with `wrap` the remainder. */
+static int inside(mx_node *node, int index, int64_t size) {
+  if (mx_is(node, "mode", "wrap", false))
+    return mx_two(node, "mod", index, neo_emit_int(&node->im->e, size));
+  index = mx_two(node, "max", index, neo_emit_int(&node->im->e, 0));
+  return mx_two(node, "min", index, neo_emit_int(&node->im->e, size - 1));
+}
+
 void mx_pick(mx_node *node) {
   int64_t axis = mx_int(node, "axis", -1);
-  int x = mx_in(node, 0), index = neo_emit_cast(&node->im->e, mx_in(node, 1), NEO_I64);
-  int rank = mx_rank(node, x), index_rank = mx_rank(node, index);
-  if (rank < 0 || index_rank < 0)
+  int x = mx_in(node, 0), index = neo_emit_cast(&node->im->e, mx_in(node, 1), NEO_I64), at;
+  int index_rank = mx_rank(node, index);
+  const neo_shape *shape = mx_shape(node, x);
+  if (!shape || index_rank < 0 || !mx_axis(node, axis, shape->rank, &at))
     return;
+  int rank = shape->rank;
+  index = inside(node, index, shape->dim[at]);
   if (index_rank < rank)
     index = axes_node(node, "unsqueeze", index, 1, &axis);
   neo_node *made = mx_emit(node, "gather_elements", 2, (int[]){x, index});

@@ -9,6 +9,7 @@ static const rows_case cases[] = {
     {"mxnet", "mnist_lenet_v011", 2},
     {"mxnet", "ops_mix", 1},
     {"mxnet", "special", 0},
+    {"mxnet", "regions", 0},
     {"gluon", "ssd", 0},
     {"gluon", "lstm_text", 1},
     {"gluon", "attention", 1},

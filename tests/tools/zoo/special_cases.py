@@ -275,6 +275,45 @@ def write_mxnet(root):
                   list(zip(net.list_outputs(), [v.asnumpy() for v in made])), share=1e-5)
 
 
+def write_mxnet_regions(root):
+    """Rows of mxnet_region.c; names of outputs that are not NAME_output."""
+    os.environ["MXNET_SUBGRAPH_BACKEND"] = "NONE"
+    np.bool = bool  # MXNet 1.9 asks for it
+    import mxnet as mx
+    sym, contrib, rng = mx.sym, mx.sym.contrib, np.random.default_rng(6)
+    normal = lambda *shape: rng.normal(size=shape).astype(np.float32)
+    image, boxes, rows = normal(2, 4, 9, 11), abs(normal(1, 12, 4)), abs(normal(1, 12, 6))
+    boxes[..., 2:] += boxes[..., :2]
+    rows[..., 4:] = rows[..., 2:4] + 1 + rows[..., 4:]
+    rows[..., 0], rows[..., 1] = np.arange(12) % 3, rng.permutation(12) / 12
+    rois = np.array([[0, 0, 0, 9, 7], [1, 2, 1, 8, 6]], np.float32)
+    given = {"image": image, "boxes": boxes, "rows": rows, "rois": rois, "offset": normal(2, 18, 9, 11), "mask": abs(normal(2, 9, 9, 11)), "weight": normal(3, 4, 3, 3),
+             "q": normal(3, 2, 8), "kv": normal(4, 2, 16), "index": np.array([0, 1, 9, 3], np.float32)}
+    s = {k: sym.var(k) for k in given}
+    flat = lambda parts: sym.concat(*[sym.reshape(p, (-1,)) for p in parts], dim=0)
+    regions = [sym.ROIPooling(s["image"], s["rois"], pooled_size=(2, 3), spatial_scale=0.5), contrib.ROIAlign(s["image"], s["rois"], pooled_size=(2, 3), spatial_scale=0.5, sample_ratio=2),
+               contrib.ROIAlign(s["image"], s["rois"], pooled_size=(2, 2), spatial_scale=1.0, sample_ratio=1, aligned=True),
+               contrib.ModulatedDeformableConvolution(s["image"], s["offset"], s["mask"], s["weight"], kernel=(3, 3), pad=(1, 1), num_filter=3, no_bias=True)]
+    box = [contrib.box_iou(s["boxes"], s["rois"].slice_axis(axis=1, begin=1, end=5)), contrib.box_decode(s["boxes"] * 0.1, s["boxes"], 0.1, 0.1, 0.2, 0.2, format="corner"),
+           contrib.box_decode(s["boxes"] * 0.1, s["boxes"], clip=0.05), contrib.box_nms(s["rows"], overlap_thresh=0.4, id_index=0, topk=10, valid_thresh=0.2),
+           contrib.box_nms(s["rows"], overlap_thresh=0.4, id_index=0, force_suppress=True, background_id=1),
+           contrib.box_nms(sym.slice_axis(s["rows"], axis=2, begin=1, end=6), overlap_thresh=0.6, score_index=0, coord_start=1)]
+    pooled = [contrib.AdaptiveAvgPooling2D(s["image"], output_size=(4, 3)), sym.Pooling(s["image"], kernel=(3, 3), stride=(2, 4), pool_type="sum", pooling_convention="full"),
+              sym.Pooling(s["image"], kernel=(1, 1), global_pool=True, pool_type="lp", p_value=2), contrib.BilinearResize2D(s["image"], sym.zeros((1, 1, 5, 20)), mode="like")]
+    first = sym.reshape(sym.slice_axis(s["image"], axis=0, begin=0, end=1), (4, 9, 11))
+    rest = [contrib.interleaved_matmul_encdec_qk(s["q"], s["kv"], heads=2), contrib.interleaved_matmul_encdec_valatt(s["kv"], sym.ones((4, 3, 4)), heads=2), sym.eye(3, 4, k=1),
+            sym.linspace(0, 1, 5), contrib.quadratic(s["q"], a=1.0, b=2.0, c=3.0), sym.scatter_nd(sym.reshape(s["q"], (6, 8)), sym.reshape(sym.arange(6), (1, 6)), shape=(7, 8)),
+            sym.pick(sym.reshape(s["q"], (4, 12)), s["index"], axis=1), sym.pick(first, sym.reshape(sym.arange(44) - 20, (4, 11)), axis=1, mode="wrap")]
+    net = sym.Group([flat(p) for p in (regions, box, pooled, rest)] + [sym.GroupNorm(s["q"], sym.ones((2,)), sym.zeros((2,)), num_groups=2, name="normed"), sym.sort(s["q"], name="sorted"),
+                                                                      sym.make_loss(s["q"], name="lost")])
+    made = net.bind(mx.cpu(), {k: mx.nd.array(v) for k, v in given.items()}).forward()
+    folder = zoo_case.folder(root, "mxnet", "regions")
+    net.save(os.path.join(folder, "regions-symbol.json"))
+    mx.nd.save(os.path.join(folder, "regions-0000.params"), {"arg:unused": mx.nd.zeros((1,))})
+    zoo_case.save(root, "mxnet", "regions", ["regions-symbol.json", "regions-0000.params"], [(k, given[k]) for k in net.list_arguments()],
+                  list(zip(net.list_outputs(), [v.asnumpy() for v in made])), share=1e-5)
+
+
 def write_mxnet_flow(root):
     """Gluon's foreach, while_loop and cond, with several data, outputs and states."""
     os.environ["MXNET_SUBGRAPH_BACKEND"] = "NONE"
