@@ -158,6 +158,12 @@ void keras_op_floor_divide(keras_call *c, const char *op) {
   (void)op;
   if (!keras_need(c, 2))
     return;
+  if (!is_float(dtype) && dtype != NEO_BOOL) { /* exact: what the remainder leaves is divisible */
+    int a = keras_operand(c, 0, dtype), b = keras_operand(c, 1, dtype);
+    int whole = keras_binary(c, "sub", a, keras_binary(c, "mod", a, b));
+    keras_out(c, keras_binary(c, "div", whole, b), keras_highest_rank(c));
+    return;
+  }
   int a = keras_operand(c, 0, NEO_F32), b = keras_operand(c, 1, NEO_F32);
   int y = neo_emit_unary(c->im->e, "floor", keras_binary(c, "div", a, b));
   keras_out(c, is_float(dtype) ? y : neo_emit_cast(c->im->e, y, dtype), keras_highest_rank(c));

@@ -243,6 +243,8 @@ static tv static_layer(torch *t, const char *op, const torch_args *args) {
 
 /* ---- recurrent layers ------------------------------------------------------------------------ */
 
+#define MAX_LAYERS 64
+
 /* CellParamsBase: (kind, biases, doubles, integers: reduce_range, packed weights) */
 typedef struct cell {
   bool real, reduced; /* real: f16 weights, the input is taken as it is */
@@ -329,6 +331,8 @@ static tv recurrent(torch *t, const char *op, const torch_args *args) {
   int n = a[7].i ? 2 : 1, layers = a[2].seq->n / n, x = torch_id(t, &a[0]), parts[2];
   int start[2] = {torch_id(t, lstm ? &a[1].seq->item[0] : &a[1]),
                   lstm ? torch_id(t, &a[1].seq->item[1]) : NEO_NO_VALUE};
+  if (layers > MAX_LAYERS) /* each is written out step by step */
+    return torch_unsupported(t, op, "more than 64 layers");
   int *last[2] = {neo_arena_alloc(&t->arena, sizeof(int) * (size_t)(layers * n + 1)),
                   neo_arena_alloc(&t->arena, sizeof(int) * (size_t)(layers * n + 1))};
   if (a[8].i)
