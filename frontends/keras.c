@@ -65,7 +65,8 @@ static bool add_inputs(keras_import *im, keras_call *c) {
     const neo_shape *bound = &im->e->graph->value[value].shape;
     if (bound->rank != in[i].shape.rank)
       keras_bad(c, "input '%s' has rank %d, %d given", in[i].name, in[i].shape.rank, bound->rank);
-    c->input[c->n_inputs++] = (keras_tensor){.value = value, .rank = in[i].shape.rank};
+    c->input[c->n_inputs++] = (keras_tensor){
+        .value = value, .rank = in[i].shape.rank, .dtype = im->e->graph->value[value].dtype};
   }
   return im->status == NEO_OK;
 }

@@ -22,6 +22,7 @@ static const struct {
     {"math.divide", "TrueDivide"},
     {"__operators__.truediv", "TrueDivide"},
     {"math.floordiv", "FloorDivide"},
+    {"floor_div", "FloorDivide"},
     {"math.floormod", "Mod"},
     {"math.pow", "Power"},
     {"math.maximum", "Maximum"},

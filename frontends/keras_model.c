@@ -509,6 +509,16 @@ static void open_layer(model_run *run, const json_t *layer, keras_call *out) {
   keras_find_weights(run->im, &run->place, name, class_name, row ? row->parts : NULL, out);
 }
 
+/* Layers that move their input's elements, of whatever type they are. (Keras 3 writes types.) */
+static void keep_type(keras_call *c) {
+  static const char *const moving[] = {"InputLayer", "Flatten",      "Reshape", "Permute",
+                                       "Dropout",    "RepeatVector", "Identity"};
+  for (int i = 0; c->n_inputs > 0 && i < NEO_COUNT(moving); i++)
+    if (strcmp(c->class_name, moving[i]) == 0)
+      for (int k = 0; k < c->n_outputs; k++)
+        c->output[k].dtype = c->input[0].dtype;
+}
+
 /* Makes the calls of a layer whose inputs are there, in order; returns how many. */
 static int advance(model_run *run, layer_entry *entry) {
   int made = 0;
@@ -528,6 +538,8 @@ static int advance(model_run *run, layer_entry *entry) {
     keras_convert(&call);
     if (function)
       keras_lambda_types(&call);
+    else
+      keep_type(&call);
     json_decref(config);
     for (int i = 0; i < call.n_outputs; i++)
       put_result(run, &(history){call.name, (int64_t)entry->done, i}, &call.output[i]);

@@ -11,7 +11,8 @@ static const char *const cases[] = {
     "v3_layernorm_axes", "v3_lambda_free",    "h5_tf_functions",  "h5_masked_k2",
     "h5_nested_k2",      "h5_transformer_k2", "h5_tf_more",       "v3_vit_k2",
     "v3_functions",      "h5_functions",      "v3_rare_layers",   "h5_rare_layers_k2",
-    "v3_arguments",      "h5_arguments_k2",   "v3_lookup"};
+    "v3_arguments",      "h5_arguments_k2",   "v3_lookup",        "v3_integers",
+    "h5_integers_k2"};
 
 static void computes_as_keras(void **state) {
   neo_ctx ctx;

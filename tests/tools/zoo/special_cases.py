@@ -411,6 +411,24 @@ def write_keras_layers(root):
     zoo_case.save(root, "keras", name, [file], list(zip(("x", "image", "ids"), x)), [("output_0", made)], share=1e-5)
 
 
+def write_keras_integers(root):
+    """Arithmetic of integer inputs with plain numbers, beyond what a float holds."""
+    os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="")
+    import keras
+    new = keras.__version__.startswith("3")
+    k, ids = keras.Input((4,), batch_size=2, dtype="int32", name="k"), keras.Input((4,), batch_size=2, dtype="int64", name="ids")
+    if new:
+        parts = [keras.ops.floor_divide(k, 3), k // -7, keras.ops.floor_divide(ids, k), ids + 1, k * 2 - 1]
+    else:
+        parts = [k + 1, 1 - k, k * 3, k // 3, k % 7, ids + 1, keras.layers.Reshape((2, 2))(k) + 5]
+    model = keras.Model([k, ids], parts)
+    x = [np.array([[16777217, -16777219, 2000000001, 7], [-1, 3, -3, 50000003]], "i4"), np.array([[2**40 + 1, -5, 6, 7], [1, 2, 3, -2**33 - 1]], "i8")]
+    name, file = ("v3_integers", "model.keras") if new else ("h5_integers_k2", "model.h5")
+    made = [np.asarray(v) for v in model(x, training=False)]
+    model.save(os.path.join(zoo_case.folder(root, "keras", name), file))
+    zoo_case.save(root, "keras", name, [file], list(zip(("k", "ids"), x)), [("output_%d" % i, v) for i, v in enumerate(made)], rtol=1e-14, share=1e-14)
+
+
 def write_keras_arguments(root):
     """What functions do by an argument that is mostly left alone, and by its default where Keras 3 and TensorFlow differ."""
     os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="")
