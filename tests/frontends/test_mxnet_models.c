@@ -5,15 +5,9 @@
 static neo_ctx ctx;
 
 static const rows_case cases[] = {
-    {"mxnet", "lstm_unrolled_v09", 0},
-    {"mxnet", "mnist_lenet_v011", 2},
-    {"mxnet", "ops_mix", 1},
-    {"mxnet", "special", 0},
-    {"mxnet", "regions", 0},
-    {"gluon", "ssd", 0},
-    {"gluon", "lstm_text", 1},
-    {"gluon", "attention", 1},
-    {"gluon", "flow", 0},
+    {"mxnet", "lstm_unrolled_v09", 0}, {"mxnet", "mnist_lenet_v011", 2}, {"mxnet", "ops_mix", 1},
+    {"mxnet", "special", 0},           {"mxnet", "regions", 0},          {"gluon", "ssd", 0},
+    {"gluon", "lstm_text", 1},         {"gluon", "attention", 1},        {"gluon", "flow", 0},
 };
 
 static void stored_cases(void **state) {
