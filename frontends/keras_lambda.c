@@ -259,7 +259,10 @@ json_t *keras_lambda_open(keras_call *c, const json_t *kwargs) {
   }
   set_defaults(c, config);
   c->config = config;
+  const char *scope = c->im->e->scope;
+  c->im->e->scope = neo_arena_strdup(c->im->arena, c->name); /* messages name the node */
   refuse_arguments(c, kwargs);
+  c->im->e->scope = scope;
   return config;
 }
 

@@ -47,6 +47,17 @@ static void a_layer_that_uses_itself_is_refused(void **state) {
   expect_changed("[\"x\", 0, 0]}}]", "[\"y\", 0, 0]}}]", NEO_BAD_INPUT, "cannot be computed");
 }
 
+static void an_argument_of_a_function_is_refused_by_the_name_of_its_node(void **state) {
+  neo_buf file = {0};
+  (void)state;
+  hostile_load("tests/data/keras/h5_arguments_k2/", "model.h5", &file);
+  char *at = memmem(file.data, file.size, "\"batch_dims\": 0", 15);
+  assert_non_null(at);
+  at[14] = '1';
+  hostile_expect(file.data, file.size, NEO_UNSUPPORTED, "node 'tf.compat.v1.gather'");
+  neo_buf_fini(&file);
+}
+
 static void weights_without_a_model_are_named(void **state) {
   neo_buf file = {0};
   (void)state;
@@ -64,6 +75,7 @@ int main(void) {
       cmocka_unit_test(an_unknown_activation_is_named),
       cmocka_unit_test(a_kernel_of_another_size_is_refused),
       cmocka_unit_test(a_layer_that_uses_itself_is_refused),
+      cmocka_unit_test(an_argument_of_a_function_is_refused_by_the_name_of_its_node),
       cmocka_unit_test(weights_without_a_model_are_named),
   };
   return cmocka_run_group_tests(tests, hostile_start, hostile_stop);
