@@ -19,7 +19,7 @@
 #define KEY_A "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 #define KEY_B "ff112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 
-enum { BEAT_MS = 60, AWAY_MS = 1500, TAKE_MS = 60000, LOG_BYTES = 1 << 16 };
+enum { BEAT_MS = 250, AWAY_MS = 1500, TAKE_MS = 60000, LOG_BYTES = 1 << 16 };
 
 static inline void pause_ms(int ms) {
   struct timespec t = {ms / 1000, (ms % 1000) * 1000000L};
