@@ -89,7 +89,7 @@ fetch_sources() {
   done
   version=$(dpkg-query -W -f '${source:Version}' libmbedtls-dev)
   apt=(env -C "$work" apt-get -q -o "Dir::Etc::sourcelist=/dev/null" -o "Dir::Etc::sourceparts=$work/parts"
-       -o "Dir::State::lists=$work/lists" -o APT::Sandbox::User=)
+       -o "Dir::State::lists=$work/lists" -o APT::Sandbox::User= -o Acquire::Retries=1 -o Acquire::http::Timeout=20)
   "${apt[@]}" update || true
   "${apt[@]}" source "mbedtls=$version" || "${apt[@]}" source mbedtls || return 1
   file=$(echo "$work"/mbedtls-*/library)
