@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Faults of boards and networks, a hundred times each (tests/rpc/net_faults.c lists them): agent killed, rebooted with
 # empty state, link cut in upload and result, half-open connection, hang, crash, wrong answer, out of memory, slow drip,
-# replayed and duplicated results, wrong key, old protocol version. Takes about twenty minutes.
+# replayed and duplicated results, wrong key, old protocol version. Takes about ten minutes.
 #
 #   scripts/faults.sh [REPEATS] [FAULT]     from the repository's root; the build is in build/ or $NEO_BUILD
 set -euo pipefail
