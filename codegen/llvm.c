@@ -17,6 +17,7 @@ static void emitter_init(llvm_emitter *em, neo_ctx *ctx, const neo_nest *nest,
                          const neo_target *target) {
   *em = (llvm_emitter){.ctx = ctx, .nest = nest, .target = target};
   neo_arena_init(&em->arena);
+  em->nest = nest = llvm_by_lane(&em->arena, nest, target);
   em->lc = LLVMContextCreate();
   LLVMContextSetDiscardValueNames(em->lc, true);
   em->module = LLVMModuleCreateWithNameInContext("nest", em->lc);

@@ -143,6 +143,10 @@ LLVMValueRef llvm_int_to_float(llvm_emitter *em, bool is_signed, LLVMValueRef x,
 /* Saturating; NaN becomes 0. */
 LLVMValueRef llvm_float_to_int(llvm_emitter *em, bool is_signed, LLVMValueRef x, LLVMTypeRef type);
 
+/* ---- llvm_by_lane.c ---- */
+/* The nest as it is to be emitted: itself, or one of the arena's. */
+const neo_nest *llvm_by_lane(neo_arena *arena, const neo_nest *nest, const neo_target *target);
+
 /* ---- llvm_soft_float.c ---- */
 void llvm_soften(llvm_emitter *em); /* of a function that is complete */
 

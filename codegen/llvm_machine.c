@@ -19,9 +19,10 @@ static pthread_once_t targets_once = PTHREAD_ONCE_INIT;
  * spills (a 14 x 2 tile unrolled five times: 80 instead of 115 GFLOP/s).
  *
  * Of Hexagon's own passes the propagation of copies after register allocation (rdf-opt) gives wrong
- * code where the scheduler has not run: tests' convolutions of bytes crashed or were wrong. Bits
- * and "insert" took most of the time of large blocks. Packets may hold a load that sees what the
- * store beside it writes, which qemu 7.2, where such code is tested, gets wrong.
+ * code where the scheduler has not run: tests' convolutions of bytes crashed or were wrong.
+ * Software pipelining, bits and "insert" took most of the time of large blocks. Packets may hold a
+ * load that sees what the store beside it writes, which qemu 7.2, where such code is tested, gets
+ * wrong.
  *
  * None of this has another switch. */
 static void init_targets(void) {
@@ -31,6 +32,7 @@ static void init_targets(void) {
                                  "-enable-misched=false",
                                  "-slot1-store-slot0-load=false",
                                  "-rdf-opt=false",
+                                 "-enable-pipeliner=false",
                                  "-hexagon-bit=false",
                                  "-hexagon-insert=false"};
   LLVMParseCommandLineOptions(NEO_COUNT(options), options, NULL);

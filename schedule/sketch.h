@@ -183,6 +183,8 @@ void neo_layout_permutation(neo_layout *out, int rank, const int *dims);
 void neo_layout_with_last(neo_layout *out, int rank, int last);
 /* Vector lanes for a block: by its widest element type among store and loads. */
 int neo_builder_lanes(const neo_builder *b, int block);
+/* Those of a block that stores what another sums, whose floats may be done lane by lane. */
+int neo_builder_store_lanes(const neo_builder *b, int block);
 /* The writer of a TMP that only `block` reads, and reads once; -1 otherwise. */
 int neo_builder_producer(const neo_builder *b, int block, int access);
 

@@ -174,13 +174,22 @@ static bool has_floats(const neo_expr *e) {
   return found;
 }
 
-int neo_builder_lanes(const neo_builder *b, int block) {
+static size_t widest_access(const neo_builder *b, int block) {
   const neo_block_facts *facts = &b->variant->facts.block[block];
   size_t widest = 1;
   for (int i = 0; i < facts->n_access; i++) {
     size_t size = neo_dtype_size(b->variant->te.buffer[facts->access[i].buffer].dtype);
     widest = size > widest ? size : widest;
   }
+  return widest;
+}
+
+int neo_builder_store_lanes(const neo_builder *b, int block) {
+  return neo_target_lanes(&b->space->target, false, widest_access(b, block));
+}
+
+int neo_builder_lanes(const neo_builder *b, int block) {
+  size_t widest = widest_access(b, block);
   return neo_target_lanes(&b->space->target, has_floats(b->variant->te.block[block].body), widest);
 }
 

@@ -770,7 +770,7 @@ bool neo_tile_apply(neo_builder *b, int block, bool contraction) {
   if (!find_reduction(&t, contraction))
     return false;
   t.lanes = neo_builder_lanes(b, t.red);
-  int out_lanes = neo_builder_lanes(b, t.out);
+  int out_lanes = neo_builder_store_lanes(b, t.out);
   t.lanes = out_lanes < t.lanes ? out_lanes : t.lanes;
   if (!choose_vector(&t))
     return false;

@@ -162,6 +162,24 @@ static void test_least_of_nan_on_hexagon(void **state) {
   neo_buf_fini(&out);
 }
 
+/* Floats of what stands in vectors of integers are a loop over the lanes: LLVM wrote every lane
+ * out. */
+static void test_floats_by_lane(void **state) {
+  (void)state;
+  neo_nest *nest = neo_arena_alloc(&arena, sizeof *nest);
+  neo_target target = kernel_target("hexagon-hvx");
+  neo_buf out = {0};
+  const char *text = "nest 1\nb0 param i32 64\nb1 param out u8 32\nlaunch i0 1\n  b1.x32[0] = "
+                     "cast.u8(mul(cast.f32(add(b0.x32[0], b0.x32[32])), bcast.x32(f32:0.5)))\n";
+  assert_int_equal(neo_nest_parse(&ctx, &arena, text, nest), NEO_OK);
+  assert_int_equal(neo_codegen_find("llvm")->text(&ctx, nest, &target, "sym", &out), NEO_OK);
+  assert_non_null(strstr(out.data, ".w = vadd(v"));
+  const char *first = strstr(out.data, "= convert_w2sf(");
+  assert_non_null(first);
+  assert_null(strstr(first + 1, "= convert_w2sf("));
+  neo_buf_fini(&out);
+}
+
 /* Loads of all unrolled steps used to move in front of the first: 64 spills, half the speed. */
 static void test_large_tile_stays_in_registers(void **state) {
   (void)state;
@@ -415,6 +433,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
       cmocka_unit_test_setup_teardown(test_hash_is_of_the_code, setup, teardown),
       cmocka_unit_test_setup_teardown(test_least_of_nan_on_hexagon, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_floats_by_lane, setup, teardown),
       cmocka_unit_test_setup_teardown(test_other_targets, setup, teardown),
       cmocka_unit_test_setup_teardown(test_avx512, setup, teardown),
       cmocka_unit_test_setup_teardown(test_scalable_vectors, setup, teardown),
