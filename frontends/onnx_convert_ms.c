@@ -197,16 +197,21 @@ typedef struct nbits {
 } nbits;
 
 /* Packed constants as a tensor [rows, per_row] of a narrow type; 4 bits: low ones first. */
-static neo_status unpack(onnx_import *im, onnx_node *node, const neo_tensor *packed, int64_t rows,
+static neo_status unpack(onnx_import *im, onnx_node *node, const neo_tensor *packed, const nbits *w,
                          int64_t per_row, int *out) {
   neo_tensor wide;
+  int64_t rows = w->n;
+  neo_dtype dtype = w->bits == 8 ? NEO_U8 : NEO_U4;
   size_t bytes_per_row = packed->size / (size_t)rows;
-  if (packed->dtype != NEO_U8 || bytes_per_row * 2 < (size_t)per_row)
+  if (packed->dtype != NEO_U8 || bytes_per_row * (w->bits == 8 ? 1 : 2) < (size_t)per_row)
     return onnx_bad(im, node, "%zu bytes of packed values, %lld x %lld needed", packed->size,
                     (long long)rows, (long long)per_row);
-  NEO_TRY(neo_tensor_create(im->e.ctx, NEO_U4, &(neo_shape){2, {rows, per_row}}, &wide));
+  NEO_TRY(neo_tensor_create(im->e.ctx, dtype, &(neo_shape){2, {rows, per_row}}, &wide));
   neo_graph_adopt(im->e.graph, wide.data);
-  for (int64_t r = 0; r < rows; r++)
+  for (int64_t r = 0; r < rows && w->bits == 8; r++)
+    memcpy((uint8_t *)wide.data + r * per_row,
+           (const uint8_t *)packed->data + (size_t)r * bytes_per_row, (size_t)per_row);
+  for (int64_t r = 0; r < rows && w->bits == 4; r++)
     onnx_packed_store((const uint8_t *)packed->data + (size_t)r * bytes_per_row, per_row,
                       &(neo_tensor){NEO_U4, wide.shape, (uint8_t *)wide.data + r * per_row, 0});
   *out = neo_graph_add_constant(im->e.graph, node->name, &wide);
@@ -229,25 +234,27 @@ static neo_status read_nbits(onnx_import *im, onnx_node *node, nbits *w) {
 }
 
 /* (a, b u8 [n, blocks, bytes], scales [n * blocks], zeros? u8, order?, bias?): a times the
- * transpose of what b holds: integers of 4 bits with a scale and a zero point (8) per block. */
+ * transpose of what b holds: integers of 4 (or 8) bits with a scale and a zero point (8 or 128) per
+ * block. */
 neo_status onnx_matmul_nbits(onnx_import *im, onnx_node *node) {
   nbits w;
   const neo_tensor *packed = onnx_const(im, onnx_input(node, 1)),
                    *packed_zero = onnx_const(im, onnx_input(node, 3));
   int zero = NEO_NO_VALUE, q;
   NEO_TRY(read_nbits(im, node, &w));
-  if (!packed || w.bits != 4 || onnx_input(node, 4) != NEO_NO_VALUE ||
+  if (!packed || (w.bits != 4 && w.bits != 8) || onnx_input(node, 4) != NEO_NO_VALUE ||
       (onnx_input(node, 3) != NEO_NO_VALUE && !packed_zero))
-    return onnx_unsupported(im, node, "other than constants of 4 bits in their own order");
-  NEO_TRY(unpack(im, node, packed, w.n, w.blocks * w.block, &q));
+    return onnx_unsupported(im, node, "other than constants of 4 or 8 bits in their own order");
+  NEO_TRY(unpack(im, node, packed, &w, w.blocks * w.block, &q));
   const int64_t grid[2] = {w.n, w.blocks}, from = 0, axis = 1;
   int target = onnx_make_ints(im, node, "grid", 2, grid);
   int scale = emit2(im, node, "reshape", onnx_input(node, 2), target);
   if (packed_zero) {
-    NEO_TRY(unpack(im, node, packed_zero, w.n, w.blocks, &zero));
+    NEO_TRY(unpack(im, node, packed_zero, &w, w.blocks, &zero));
   } else {
-    int eight = onnx_make_scalar_like(im, node, "zero", NEO_U4, 8);
-    zero = emit2(im, node, "expand", eight, target);
+    int middle = w.bits == 8 ? onnx_make_scalar_like(im, node, "zero", NEO_U8, 128)
+                             : onnx_make_scalar_like(im, node, "zero", NEO_U4, 8);
+    zero = emit2(im, node, "expand", middle, target);
   }
   neo_node *wide = onnx_emit(im, node, "dequantize_linear", 3, (int[]){q, scale, zero}, 1);
   neo_node_set_int(im->e.graph, wide, "axis", 1);

@@ -181,8 +181,20 @@ def wide_cases():
     yield made("ort_normalizer_max", [node("Normalizer", "b", "y", ML, norm="MAX")], inputs, ["y"])
 
 
+def nbits_cases():
+    rng = np.random.default_rng(11)
+    x = rng.normal(size=(3, 40)).astype(np.float32)
+    for zeros in (False, True):
+        weights = {"b": rng.integers(0, 256, (6, 3, 16), dtype=np.uint8), "scale": (rng.random(18) / 100).astype(np.float32), "zero": rng.integers(0, 256, 18, dtype=np.uint8)}
+        n = node("MatMulNBits", "x b scale zero" if zeros else "x b scale", "y", "com.microsoft", K=40, N=6, bits=8, block_size=16)
+        nodes = [node("Constant", "", key, value=onnx_suites.tensor_of(key, v)) for key, v in weights.items()]
+        for k, m in enumerate(nodes):
+            m.name = "w%d" % k
+        yield made("ort_matmul_8_bits" + ("_zeros" if zeros else ""), nodes + [n], {"x": x}, ["y"])
+
+
 def cases():
-    for family in (classifier_cases, svm_cases, attention_cases, text_cases, region_cases, same_twice_cases, wide_cases):
+    for family in (classifier_cases, svm_cases, attention_cases, text_cases, region_cases, same_twice_cases, wide_cases, nbits_cases):
         yield from family()
 
 
