@@ -157,7 +157,7 @@ static void add_record(const chooser *c, const record *from) {
 
 static neo_status add_records(const chooser *c) {
   neo_db_query query = {.workload = c->task->group->key,
-                        .target = c->project->target_text,
+                        .target = c->project->record_target,
                         .threads = c->project->threads,
                         .layout = c->task->signature,
                         .error_class_max = neo_accuracy_name(c->project->accuracy)};
@@ -192,7 +192,7 @@ static void add_near(const chooser *c, const neo_space *space) {
   neo_task_describe(c->task, &description);
   neo_db_row row[4] = {0};
   int n = 0;
-  neo_db_near_query query = {&description.workload, c->project->target_text, c->project->threads,
+  neo_db_near_query query = {&description.workload, c->project->record_target, c->project->threads,
                              NEO_COUNT(row)};
   if (neo_db_near(c->ctx, c->db, &query, row, &n) != NEO_OK)
     neo_ctx_clear(c->ctx);

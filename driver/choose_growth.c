@@ -89,7 +89,7 @@ static void explain(neo_choice *out, const neo_alternative *fastest, const neo_p
            fastest->choice.ns / 1e3);
 }
 
-neo_status neo_choose(neo_ctx *ctx, const neo_project *project, neo_db *db, neo_choice **out) {
+static neo_status choose(neo_ctx *ctx, const neo_project *project, neo_db *db, neo_choice **out) {
   neo_arena arena;
   neo_arena_init(&arena);
   size_t n = (size_t)project->n_tasks + 1;
@@ -116,4 +116,12 @@ neo_status neo_choose(neo_ctx *ctx, const neo_project *project, neo_db *db, neo_
   }
   neo_arena_fini(&arena);
   return status;
+}
+
+neo_status neo_choose(neo_ctx *ctx, const neo_project *project, neo_db *db, neo_choice **out) {
+  if (project->record_target[0])
+    return choose(ctx, project, db, out);
+  neo_project named = *project;
+  NEO_TRY(neo_record_target(ctx, &project->target, db, named.record_target));
+  return choose(ctx, &named, db, out);
 }

@@ -66,6 +66,8 @@ typedef struct neo_project {
   neo_partition partition;
   neo_target target;
   char target_text[NEO_TARGET_TEXT];
+  /* Of records: the same, with the GPU's name where it is one; "": neo_choose finds out which. */
+  char record_target[NEO_TARGET_TEXT];
   int threads;
   neo_accuracy accuracy;
   double max_params_growth, constant_bytes; /* the latter: of all groups' constants */

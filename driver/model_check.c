@@ -227,7 +227,7 @@ static neo_status keep_untuned(check *c, neo_db *db, const char *board, int t, d
   neo_schedule_print(&line, schedule);
   neo_db_trial row = {
       .workload = task->group->key,
-      .target = c->project->target_text,
+      .target = c->project->record_target,
       .layout = task->signature,
       .schedule = line.data,
       .threads = c->project->threads,
@@ -266,7 +266,7 @@ static bool is_line(void *self, const neo_db_trial *trial) {
 static bool was_right(check *c, neo_db *db, int t) {
   const neo_task *task = &c->project->task[t];
   neo_db_query query = {.workload = task->group->key,
-                        .target = c->project->target_text,
+                        .target = c->project->record_target,
                         .threads = c->project->threads,
                         .layout = task->signature,
                         .error_class_max = neo_accuracy_name(c->project->accuracy)};

@@ -71,12 +71,11 @@ static void collect_tasks(neo_project *project) {
 
 static neo_status find_machine(neo_ctx *ctx, const neo_project_options *options,
                                neo_project *project) {
-  neo_buf text = {0};
   neo_cores cores;
   NEO_TRY(neo_target_find(ctx, options->target, &project->target));
-  neo_target_print(&text, &project->target);
-  snprintf(project->target_text, sizeof project->target_text, "%s", text.data);
-  neo_buf_fini(&text);
+  neo_target_text(&project->target, project->target_text);
+  if (!neo_target_is_gpu(&project->target) || project->target.gpu.device[0])
+    memcpy(project->record_target, project->target_text, sizeof project->record_target);
   NEO_TRY(neo_cores_detect(ctx, NULL, &cores));
   project->threads = options->threads > 0 ? options->threads : cores.n;
   return NEO_OK;

@@ -12,6 +12,11 @@ void neo_task_fill(const neo_project *project, const neo_group *group, neo_arena
 
 /* project.c: the two halves of neo_project_open: up to the partition, and layouts and tasks. */
 neo_status neo_project_load(neo_ctx *ctx, const neo_project_options *options, neo_project *out);
+/* ---- record_target.c ---- */
+void neo_target_text(const neo_target *target, char out[NEO_TARGET_TEXT]);
+/* The target of the records that are to be used; db may be NULL. */
+neo_status neo_record_target(neo_ctx *ctx, const neo_target *target, neo_db *db,
+                             char out[NEO_TARGET_TEXT]);
 neo_status neo_project_finish(neo_ctx *ctx, neo_project *project);
 
 /* family.c: another project's constants become the first's where they are equal. */

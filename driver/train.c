@@ -271,7 +271,7 @@ static neo_status find_target(neo_ctx *ctx, trainer *t, const char *name) {
   size_t length = strlen(simulated);
   bool made_up = name && strncmp(name, simulated, length) == 0 &&
                  (name[length] == ' ' || name[length] == '\0');
-  neo_buf text = {0};
+  char text[NEO_TARGET_TEXT];
   const char *whole = name;
   if (made_up)
     name = name[length] ? name + length + 1 : NULL;
@@ -281,10 +281,9 @@ static neo_status find_target(neo_ctx *ctx, trainer *t, const char *name) {
   }
   int prefix = !made_up ? 0 : name ? (int)(name - whole) : (int)strlen(whole);
   NEO_TRY(neo_target_find(ctx, name, &t->target));
-  neo_target_print(&text, &t->target);
+  NEO_TRY(neo_record_target(ctx, &t->target, made_up ? NULL : t->db, text));
   snprintf(t->target_text, sizeof t->target_text, "%.*s%s%s", prefix, prefix ? whole : "",
-           prefix && !name ? " " : "", text.data);
-  neo_buf_fini(&text);
+           prefix && !name ? " " : "", text);
   return NEO_OK;
 }
 

@@ -27,7 +27,8 @@ neo_status neo_tuner_init(neo_ctx *ctx, neo_tuner *tuner, const neo_project *pro
   tuner->db = db;
   tuner->seed = seed;
   tuner->strategy = strategy;
-  snprintf(tuner->target_text, sizeof tuner->target_text, "%s", project->target_text);
+  snprintf(tuner->target_text, sizeof tuner->target_text, "%s",
+           project->record_target[0] ? project->record_target : project->target_text);
   size_t n = (size_t)project->n_tasks + 1;
   tuner->task = calloc(n, sizeof *tuner->task);
   tuner->budget = calloc(n, sizeof *tuner->budget);
@@ -217,6 +218,7 @@ enum { ROUNDS_OUT = 2 };
 typedef struct pump {
   neo_ctx *ctx;
   neo_tuner tuner;
+  neo_project named; /* the caller's; the target of its records names the GPU that measures */
   neo_measurer *measurer;
   const neo_tune_options *options;
   neo_tune_result *result;
@@ -656,13 +658,28 @@ static neo_status conclude(pump *p, neo_status status) {
   return status;
 }
 
+/* Records are of the GPU that measures, where the target is one and something does. */
+static void name_records(pump *p) {
+  neo_target target = p->named.target;
+  const char *device = neo_measurer_facts(p->measurer)->gpu;
+  if (neo_target_is_gpu(&target)) {
+    if (device[0])
+      snprintf(target.gpu.device, sizeof target.gpu.device, "%s", device);
+    neo_target_text(&target, p->named.record_target);
+  }
+  snprintf(p->tuner.target_text, sizeof p->tuner.target_text, "%s%s",
+           p->options->as_real ? "" : neo_measurer_record_prefix(p->measurer),
+           p->named.record_target);
+}
+
 neo_status neo_tune(neo_ctx *ctx, const neo_project *project, neo_db *db,
                     const neo_tune_options *options, neo_tune_result *out) {
   memset(out, 0, sizeof *out);
   pump *p = calloc(1, sizeof *p);
   if (!p)
     return neo_fail(ctx, NEO_NO_MEMORY, "tune");
-  *p = (pump){.ctx = ctx, .options = options, .result = out, .start = neo_now_ns(ctx)};
+  *p = (pump){
+      .ctx = ctx, .options = options, .result = out, .start = neo_now_ns(ctx), .named = *project};
   double budget = options->budget_s > 0 || options->trials > 0 ? options->budget_s : 600;
   if (!options->no_model_check) /* which has its share */
     budget -= fmin(0.15 * budget, 15);
@@ -682,13 +699,12 @@ neo_status neo_tune(neo_ctx *ctx, const neo_project *project, neo_db *db,
                                        .cold = weights_are_cold(project)};
   neo_status status = p->state && p->announced ? NEO_OK : neo_fail(ctx, NEO_NO_MEMORY, "tune");
   if (status == NEO_OK)
-    status = neo_tuner_init(ctx, &p->tuner, project, db, options->seed, options->strategy);
+    status = neo_tuner_init(ctx, &p->tuner, &p->named, db, options->seed, options->strategy);
   if (status == NEO_OK)
     status = neo_measurer_open(ctx, options->measurer ? options->measurer : "local",
                                &project->target, &measure, &p->measurer);
-  if (status == NEO_OK && !options->as_real)
-    snprintf(p->tuner.target_text, sizeof p->tuner.target_text, "%s%s",
-             neo_measurer_record_prefix(p->measurer), project->target_text);
+  if (status == NEO_OK)
+    name_records(p);
   out->counted = status == NEO_OK && neo_measurer_counts(p->measurer);
   if (status == NEO_OK && options->cost_model)
     status = neo_tuner_start_file(ctx, &p->tuner, options->cost_model);

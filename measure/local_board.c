@@ -39,11 +39,45 @@ static neo_status lease_board(neo_ctx *ctx, neo_local *self) {
   return NEO_OK;
 }
 
+/* Times are of one GPU, the target's: any other is refused, also one that took its place. */
+static neo_status check_gpu(neo_ctx *ctx, neo_local *self, const neo_hello *hello) {
+  const neo_target *target = &self->target;
+  if (!neo_target_is_gpu(target))
+    return NEO_OK;
+  const char *device = neo_hello_device(hello, target->gpu.api);
+  char *known = self->base.facts.gpu;
+  if (!device[0])
+    return neo_fail(ctx, NEO_UNSUPPORTED,
+                    "the board has no %s device: `clinfo` or `nvidia-smi` there says what its "
+                    "drivers see",
+                    target->gpu.api);
+  if (!neo_target_fits_device(target, device))
+    return neo_fail(ctx, NEO_UNSUPPORTED,
+                    "the board's GPU is %s, the target is for %s: name the target that it is "
+                    "(`neo targets`)",
+                    device, target->gpu.device[0] ? target->gpu.device : target->gpu.model);
+  if (known[0] && strcmp(known, device) != 0)
+    return neo_fail(ctx, NEO_UNSUPPORTED,
+                    "the board's GPU is now %s, times are of %s and would not compare", device,
+                    known);
+  snprintf(known, sizeof self->base.facts.gpu, "%s", device);
+  return NEO_OK;
+}
+
+static neo_status say_hello(neo_ctx *ctx, neo_local *self, int timeout_ms, neo_hello *hello) {
+  enum { GPU_MS = 70000 };
+  const char *gpu = neo_target_is_gpu(&self->target) ? self->target.gpu.api : NULL;
+  if (gpu && timeout_ms < GPU_MS)
+    timeout_ms = GPU_MS;
+  NEO_TRY(neo_board_hello(ctx, self->board.fd, gpu, hello, timeout_ms));
+  return check_gpu(ctx, self, hello);
+}
+
 neo_status neo_local_start_board(neo_ctx *ctx, neo_local *self, neo_hello *hello) {
   neo_cores cores;
   if (self->remote.hub) {
     NEO_TRY(lease_board(ctx, self));
-    return neo_board_hello(ctx, self->board.fd, hello, HELLO_MS);
+    return say_hello(ctx, self, HELLO_MS, hello);
   }
   NEO_TRY(neo_cores_detect(ctx, NULL, &cores));
   neo_buf cpus = {0};
@@ -58,7 +92,7 @@ neo_status neo_local_start_board(neo_ctx *ctx, neo_local *self, neo_hello *hello
   if (status != NEO_OK)
     return status;
   self->board_up = true;
-  return neo_board_hello(ctx, self->board.fd, hello, emulator ? SLOW_HELLO_MS : HELLO_MS);
+  return say_hello(ctx, self, emulator ? SLOW_HELLO_MS : HELLO_MS, hello);
 }
 
 void neo_local_stop_board(neo_local *self) {

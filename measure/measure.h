@@ -128,6 +128,7 @@ typedef struct neo_machine_facts {
   double peak_gflops; /* FMA peak at these threads, generated code, f32 */
   double bandwidth;   /* bytes per ns */
   char cpu_model[64];
+  char gpu[NEO_GPU_DEVICE]; /* where the target is one: which, as its driver calls it */
 } neo_machine_facts;
 const neo_machine_facts *neo_measurer_facts(const neo_measurer *measurer);
 

@@ -11,7 +11,8 @@
  * been connected at once. A task belongs to the lane that was least busy when it was announced, so
  * what is compared runs on one board as long as that lives. A lane that has nothing to do gives its
  * board back, one that has passes it on between two trials if another waits: a run goes on with
- * fewer boards than lanes, and with one that came later. All boards are of one processor model.
+ * fewer boards than lanes, and with one that came later. All boards are of one
+ * processor model, for a target that is a GPU of one GPU.
  *
  * Nothing runs here but builds, so all cores build. */
 #include <stdlib.h>
@@ -301,6 +302,10 @@ static void require_target(neo_hub_options *hub, const neo_target *target) {
   require(hub, "os", strcmp(target->os, "windows") == 0 ? "Windows" : "Linux");
 }
 
+static bool fits_gpu(void *self, const char *device) {
+  return neo_target_fits_device(&((const remote *)self)->target, device);
+}
+
 static neo_status listen_and_wait(neo_ctx *ctx, remote *self, const char *rest) {
   remote_url url = {.boards = MAX_LANES, .wait_s = WAIT_S};
   NEO_TRY(parse_url(ctx, rest, &url));
@@ -310,6 +315,9 @@ static neo_status listen_and_wait(neo_ctx *ctx, remote *self, const char *rest) 
   url.hub.self = self->options.self;
   self->away_ms = url.hub.away_ms = (int)neo_min_i64(url.away_s * 1000, INT32_MAX);
   require_target(&url.hub, &self->target);
+  snprintf(url.hub.gpu, sizeof url.hub.gpu, "%s", self->target.gpu.api);
+  url.hub.fits_gpu = fits_gpu;
+  url.hub.gpu_self = self;
   self->most_lanes = (int)url.boards;
   self->wait_ms = (int)neo_min_i64(url.wait_s * 1000, INT32_MAX);
   NEO_TRY(neo_hub_open(&self->ctx, &url.hub, &self->hub) == NEO_OK

@@ -82,6 +82,11 @@ static neo_status on_hello(board *b, const neo_frame *frame) {
   mine.threads = (uint32_t)measuring_cpus(b);
   mine.bandwidth = b->counters ? 0 : measure_bandwidth(b);
   neo_cpu_model(mine.cpu_model, sizeof(mine.cpu_model));
+  mine.n_gpus = peer.n_gpus;
+  for (uint32_t g = 0; g < mine.n_gpus; g++) {
+    mine.gpu[g] = peer.gpu[g];
+    neo_board_find_gpu(b->ctx, mine.gpu[g].api, mine.gpu[g].device, sizeof(mine.gpu[g].device));
+  }
   neo_buf payload = {0};
   neo_hello_encode(&payload, &mine);
   return answer(b, NEO_MESSAGE_HELLO, frame->id, &payload);

@@ -58,6 +58,9 @@ neo_board_shared *neo_board_share(const neo_board_options *options);
 void neo_board_unshare(neo_board_shared *shared);
 /* Runs the job in a process of its own; whatever happens to that is an outcome. */
 void neo_board_process(neo_ctx *ctx, const neo_board_job *job, neo_job_result *out);
+/* The name of the driver's GPU, asked for in a process of its own: drivers start threads, hang and
+ * crash, and do not outlive a fork. "": there is none. */
+void neo_board_find_gpu(neo_ctx *ctx, const char *api, char *out, size_t size);
 /* In that process: blobs read-only, no descriptor but the pipe. */
 void neo_board_disposable(const neo_board_job *job, int pipe_fd);
 /* In that process, before foreign code runs in it: limits of memory, files and time. */

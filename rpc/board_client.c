@@ -50,9 +50,10 @@ static neo_status exchange(neo_ctx *ctx, int fd, neo_frame *frame, uint16_t type
   return frame->type == type ? NEO_OK : unexpected(ctx, frame, "its own kind");
 }
 
-neo_status neo_board_hello(neo_ctx *ctx, int fd, neo_hello *out, int timeout_ms) {
+neo_status neo_board_hello(neo_ctx *ctx, int fd, const char *gpu, neo_hello *out, int timeout_ms) {
   neo_frame frame = {.type = NEO_MESSAGE_HELLO, .id = NEO_ID_QUESTION};
-  const neo_hello mine = {.protocol = NEO_FRAME_VERSION, .pid = (uint32_t)getpid()};
+  neo_hello mine = {.protocol = NEO_FRAME_VERSION, .pid = (uint32_t)getpid()};
+  neo_hello_ask(&mine, gpu);
   neo_hello_encode(&frame.payload, &mine);
   neo_status status = exchange(ctx, fd, &frame, NEO_MESSAGE_HELLO, timeout_ms);
   if (status == NEO_OK)

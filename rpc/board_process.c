@@ -13,9 +13,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "runtime/device.h"
 #include "runtime/os.h"
 
-enum { SETUP_MS = 20000, GRACE_MS = 200 };
+enum { SETUP_MS = 20000, GRACE_MS = 200, GPU_MS = 30000 };
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 enum { LIMIT_ADDRESS_SPACE = 0 }; /* the sanitizers map terabytes */
@@ -229,4 +230,37 @@ void neo_board_disposable(const neo_board_job *job, int pipe_fd) {
   if (job->options->out_fd != pipe_fd && job->options->out_fd != job->options->in_fd)
     close(job->options->out_fd);
   neo_blobs_protect(job->blobs);
+}
+
+/* ---- GPUs ------------------------------------------------------------------------------------------ */
+
+static void tell_gpu(neo_ctx *ctx, const char *api, int fd) {
+  char device[NEO_DEVICE_IDENTITY] = "";
+  setpgid(0, 0);
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (neo_device_identify(ctx, api, device) == NEO_OK &&
+      write(fd, device, strlen(device)) != (ssize_t)strlen(device))
+    _exit(1);
+  _exit(0);
+}
+
+void neo_board_find_gpu(neo_ctx *ctx, const char *api, char *out, size_t size) {
+  int fds[2];
+  size_t n = 0;
+  out[0] = '\0';
+  if (pipe2(fds, O_CLOEXEC) != 0)
+    return;
+  fflush(NULL);
+  pid_t pid = fork();
+  if (pid == 0) {
+    close(fds[0]);
+    tell_gpu(ctx, api, fds[1]);
+  }
+  close(fds[1]);
+  while (pid > 0 && n + 1 < size && read_byte(fds[0], GPU_MS, out + n) == 1)
+    n++;
+  out[n] = '\0';
+  close(fds[0]);
+  if (pid > 0)
+    end_child(pid);
 }

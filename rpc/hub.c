@@ -155,13 +155,16 @@ static hub_seat *choose_seat(neo_hub *hub, const char *name) {
   return any;
 }
 
-/* The first lease decides which processor times are of. */
+/* The first lease decides which processor or GPU times are of. */
 static void set_kind(neo_hub *hub, const hub_seat *chosen) {
-  snprintf(hub->kind, sizeof hub->kind, "%s", chosen->join.hello.cpu_model);
+  hub_kind(hub, &chosen->join, hub->kind);
   hub->has_kind = true;
-  for (int s = 0; s < HUB_SEATS; s++)
-    if (hub->seat[s].used && strcmp(hub->seat[s].join.hello.cpu_model, hub->kind) != 0)
+  for (int s = 0; s < HUB_SEATS; s++) {
+    char kind[HUB_KIND];
+    hub_kind(hub, &hub->seat[s].join, kind);
+    if (hub->seat[s].used && strcmp(kind, hub->kind) != 0)
       hub->seat[s].fit = false;
+  }
 }
 
 /* Serves those who wait, in order. Under the mutex. */
@@ -386,8 +389,8 @@ neo_status neo_hub_open(neo_ctx *ctx, const neo_hub_options *options, neo_hub **
   hub->next_id = 1;
   for (int g = 0; g < HUB_GUESTS; g++)
     hub->guest[g].net.fd = -1;
-  for (int s = 0; s < HUB_SEATS; s++)
-    hub_seat_clear(&hub->seat[s]);
+  for (int s = 0; s < HUB_SEATS; s++) /* cleared, they would close descriptor 0 */
+    hub->seat[s].net.fd = hub->seat[s].lane.fd = -1;
   pthread_mutex_init(&hub->mutex, NULL);
   pthread_cond_init(&hub->changed, NULL);
   set_options(hub, options);

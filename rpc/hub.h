@@ -41,6 +41,8 @@ typedef struct hub_seat {
   uint64_t away_until, last_beat;
 } hub_seat;
 
+enum { HUB_KIND = 280 };
+
 typedef struct hub_request {
   struct hub_request *next;
   const char *name;
@@ -58,9 +60,9 @@ struct neo_hub {
   int listener, port, wake[2];
   uint64_t tuner;
   uint32_t next_id;
-  bool crowded;  /* who waits at the listener must go on waiting: no place, or no descriptor */
-  char kind[64]; /* cpu model of leased boards; "": none was leased yet */
-  bool has_kind;
+  bool crowded; /* who waits at the listener must go on waiting: no place, or no descriptor */
+  char kind[HUB_KIND]; /* hub_kind of leased boards */
+  bool has_kind;       /* one was leased */
   hub_guest guest[HUB_GUESTS];
   hub_seat seat[HUB_SEATS];
   neo_frame frame; /* scratch */
@@ -80,6 +82,8 @@ void hub_count(neo_hub *hub, int64_t *counter);
 /* Shall waits end? */
 bool hub_interrupted(const neo_hub *hub);
 
+/* What times of a board are of, for people and to compare: its processor, or its GPU. */
+void hub_kind(const neo_hub *hub, const neo_net_join *join, char out[HUB_KIND]);
 /* Is there a seat for it, and no other board of its name? */
 neo_status hub_seat_check(neo_hub *hub, const neo_net_join *join);
 /* A guest that has joined and was checked becomes a board: takes its channel over. */

@@ -148,6 +148,12 @@ static void pump_lane(neo_hub *hub, hub_seat *seat) {
     release(hub, seat);
 }
 
+void hub_kind(const neo_hub *hub, const neo_net_join *join, char out[HUB_KIND]) {
+  const char *gpu = hub->options.gpu;
+  snprintf(out, HUB_KIND, "%s",
+           gpu[0] ? neo_hello_device(&join->hello, gpu) : join->hello.cpu_model);
+}
+
 /* ---- which boards may be used -------------------------------------------------------------------------------- */
 
 static bool fits(neo_hub *hub, hub_seat *seat) {
@@ -161,11 +167,19 @@ static bool fits(neo_hub *hub, hub_seat *seat) {
             name_of(seat), want->name, has ? has : "not told", want->value);
     return false;
   }
-  if (!hub->has_kind || strcmp(hub->kind, seat->join.hello.cpu_model) == 0)
+  const char *gpu = hub->options.gpu, *device = neo_hello_device(&seat->join.hello, gpu);
+  if (gpu[0] && (!device[0] || !hub->options.fits_gpu(hub->options.gpu_self, device))) {
+    neo_log(&hub->ctx, NEO_LOG_WARN, "board '%s' is not used: its %s GPU is %s, not the target's",
+            name_of(seat), gpu, device[0] ? device : "not there");
+    return false;
+  }
+  char kind[HUB_KIND];
+  hub_kind(hub, &seat->join, kind);
+  if (!hub->has_kind || strcmp(hub->kind, kind) == 0)
     return true;
   neo_log(&hub->ctx, NEO_LOG_WARN,
-          "board '%s' is not used: its processor is %s, times are of %s and would not compare",
-          name_of(seat), seat->join.hello.cpu_model, hub->kind);
+          "board '%s' is not used: its %s is %s, times are of %s and would not compare",
+          name_of(seat), gpu[0] ? "GPU" : "processor", kind, hub->kind);
   return false;
 }
 
@@ -301,6 +315,10 @@ static void log_joined(neo_hub *hub, const hub_seat *seat) {
   for (int f = 0; f < join->n_facts; f++)
     neo_buf_printf(&facts, " %s=%s%s", join->fact[f].name, join->fact[f].value,
                    f + 1 < join->n_facts ? "," : "");
+  for (uint32_t g = 0; g < join->hello.n_gpus; g++)
+    if (join->hello.gpu[g].device[0])
+      neo_buf_printf(&facts, "%s %s=%s", facts.size ? "," : "", join->hello.gpu[g].api,
+                     join->hello.gpu[g].device);
   neo_log(&hub->ctx, NEO_LOG_INFO, "board '%s' (%s) joined: %s%s%s;%s", name_of(seat), seat->who,
           join->hello.cpu_model, join->reason[0] ? "; " : "", join->reason,
           facts.data ? facts.data : "");

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "rpc/rpc.h"
+#include "runtime/device.h"
 
 enum { MAX_THREADS = 1024, MAX_TIMEOUT_MS = 24 * 3600 * 1000 };
 #define MAX_BYTES ((int64_t)1 << 40)
@@ -82,6 +83,32 @@ void neo_hello_encode(neo_buf *out, const neo_hello *hello) {
   neo_buf_u32le(out, hello->threads);
   put_f64(out, hello->bandwidth);
   neo_rpc_put_text(out, hello->cpu_model, sizeof(hello->cpu_model));
+  neo_buf_u8(out, (uint8_t)hello->n_gpus);
+  for (uint32_t g = 0; g < hello->n_gpus && g < NEO_MAX_GPUS; g++) {
+    neo_rpc_put_text(out, hello->gpu[g].api, sizeof(hello->gpu[g].api));
+    neo_rpc_put_text(out, hello->gpu[g].device, sizeof(hello->gpu[g].device));
+  }
+}
+
+const char *neo_hello_device(const neo_hello *hello, const char *api) {
+  for (uint32_t g = 0; g < hello->n_gpus; g++)
+    if (strcmp(hello->gpu[g].api, api) == 0)
+      return hello->gpu[g].device;
+  return "";
+}
+
+void neo_hello_ask(neo_hello *hello, const char *gpu) {
+  for (int k = 0; gpu && neo_device_api(k) && hello->n_gpus < NEO_MAX_GPUS; k++)
+    if (!gpu[0] || strcmp(gpu, neo_device_api(k)) == 0)
+      snprintf(hello->gpu[hello->n_gpus++].api, sizeof(hello->gpu[0].api), "%s", neo_device_api(k));
+}
+
+/* A word: names of GPUs go into targets' text. */
+static void get_word(neo_reader *in, char *out, size_t size) {
+  neo_rpc_get_text(in, out, size);
+  for (const char *at = out; !in->failed && *at; at++)
+    if (*at <= ' ' || *at > '~' || *at == ',')
+      in->failed = true;
 }
 
 neo_status neo_hello_decode(neo_ctx *ctx, const uint8_t *data, size_t size, neo_hello *out) {
@@ -91,6 +118,13 @@ neo_status neo_hello_decode(neo_ctx *ctx, const uint8_t *data, size_t size, neo_
   hello.threads = neo_read_u32le(&in);
   hello.bandwidth = get_f64(&in);
   neo_rpc_get_text(&in, hello.cpu_model, sizeof(hello.cpu_model));
+  hello.n_gpus = neo_read_u8(&in);
+  if (hello.n_gpus > NEO_MAX_GPUS)
+    in.failed = true;
+  for (uint32_t g = 0; !in.failed && g < hello.n_gpus; g++) {
+    get_word(&in, hello.gpu[g].api, sizeof(hello.gpu[g].api));
+    get_word(&in, hello.gpu[g].device, sizeof(hello.gpu[g].device));
+  }
   NEO_TRY(finished(ctx, &in, "hello"));
   *out = hello;
   return NEO_OK;

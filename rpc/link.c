@@ -187,15 +187,22 @@ static neo_status hear_worker(neo_link *l, const volatile int *stop, neo_frame *
 
 /* A new one with nothing in its cache, and a new boot. */
 static neo_status start_worker(neo_link *l, const volatile int *stop) {
-  const neo_hello mine = {.protocol = NEO_FRAME_VERSION};
+  const neo_hello before = l->hello;
+  neo_hello mine = {.protocol = NEO_FRAME_VERSION};
   neo_frame frame = {.type = NEO_MESSAGE_HELLO, .id = NEO_ID_QUESTION};
   NEO_TRY(neo_link_start_worker(l));
   if (!neo_machine_random(&l->boot, sizeof l->boot))
     l->boot = neo_now_ns(l->ctx) ^ (uint64_t)l->process << 40;
+  if (before.n_gpus == 0) /* looking takes time: once is enough */
+    neo_hello_ask(&mine, "");
   neo_hello_encode(&frame.payload, &mine);
   neo_status status = neo_channel_put(l->ctx, &l->worker, &frame);
   if (status == NEO_OK)
     status = hear_worker(l, stop, &frame);
+  if (status == NEO_OK && before.n_gpus > 0) {
+    l->hello.n_gpus = before.n_gpus;
+    memcpy(l->hello.gpu, before.gpu, sizeof before.gpu);
+  }
   neo_buf_fini(&frame.payload);
   if (status != NEO_OK)
     neo_link_stop_worker(l);

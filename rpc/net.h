@@ -6,7 +6,7 @@
 
 #include "rpc/rpc.h"
 
-#define NEO_NET_VERSION 1
+#define NEO_NET_VERSION 2
 
 enum { NEO_NET_NAME = 64, NEO_KEY_BYTES = 32, NEO_MAX_KEYS = 64, NEO_MAX_FACTS = 32 };
 
@@ -99,6 +99,10 @@ typedef struct neo_hub_options {
    * gives up, with NEO_INTERRUPTED, and leases of boards that are away end. NULL: never. */
   bool (*interrupted)(void *self);
   void *self;
+  char gpu[16]; /* the driver of the GPU that times are of; "": the processor's */
+  /* Is it the right one? Called by the hub's thread. */
+  bool (*fits_gpu)(void *self, const char *device);
+  void *gpu_self;
 } neo_hub_options;
 /* ctx's log receives what happens, from the hub's thread. */
 neo_status neo_hub_open(neo_ctx *ctx, const neo_hub_options *options, neo_hub **out);
@@ -110,9 +114,9 @@ typedef struct neo_hub_lease {
   int fd; /* the holder's; closing it gives the board back */
   neo_net_join board;
 } neo_hub_lease;
-/* Waits for an idle board, by preference the one of that name ("": any), of the same processor as
- * the first that was leased. NEO_UNREACHABLE after timeout_ms, saying what was heard meanwhile;
- * NEO_INTERRUPTED: the options say so. */
+/* Waits for an idle board, by preference the one of that name ("": any), of the same processor
+ * (and GPU) as the first that was leased. NEO_UNREACHABLE after timeout_ms, saying what was heard
+ * meanwhile; NEO_INTERRUPTED: the options say so. */
 neo_status neo_hub_take(neo_ctx *ctx, neo_hub *hub, const char *name, int timeout_ms,
                         neo_hub_lease *out);
 /* Does anybody wait in neo_hub_take? */

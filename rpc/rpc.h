@@ -135,12 +135,20 @@ void neo_job_result_fini(neo_job_result *result);
 #define NEO_ID_QUESTION 0xffffffffu
 #define NEO_ID_BLOB 0xfffffffeu
 
+#define NEO_MAX_GPUS 4
 typedef struct neo_hello {
   uint32_t protocol, pid;
   uint32_t threads; /* cpus that measuring may use */
   double bandwidth; /* bytes per ns, all of them reading; 0: not measured */
   char cpu_model[64];
+  uint32_t n_gpus; /* the board's, by driver; the tuner's: those it asks about, without devices */
+  struct neo_hello_gpu {
+    char api[16];     /* opencl, cuda */
+    char device[192]; /* as its driver calls it (runtime/device.h); "": it has none */
+  } gpu[NEO_MAX_GPUS];
 } neo_hello;
+/* Which GPU the board has for a driver: "" if none, or nobody asked. */
+const char *neo_hello_device(const neo_hello *hello, const char *api);
 /* A text in a payload: u8 length and bytes; of a text in an array of `size` bytes, at most size - 1
  * (and 255) of them. What does not fit `out` or holds a zero byte fails the reader. */
 void neo_rpc_put_text(neo_buf *out, const char *text, size_t size);
@@ -148,8 +156,10 @@ void neo_rpc_get_text(neo_reader *in, char *out, size_t size);
 void neo_hello_encode(neo_buf *out, const neo_hello *hello);
 neo_status neo_hello_decode(neo_ctx *ctx, const uint8_t *data, size_t size, neo_hello *out);
 
-/* Says hello and waits for the answer. */
-neo_status neo_board_hello(neo_ctx *ctx, int fd, neo_hello *out, int timeout_ms);
+/* Makes it ask about a driver's GPU, since looking takes time; NULL: none; "": all. */
+void neo_hello_ask(neo_hello *hello, const char *gpu);
+/* Says hello, asking about that GPU, and waits for the answer. */
+neo_status neo_board_hello(neo_ctx *ctx, int fd, const char *gpu, neo_hello *out, int timeout_ms);
 
 typedef struct neo_blob {
   char key[33]; /* neo_key_text of the bytes */

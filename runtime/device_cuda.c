@@ -23,7 +23,14 @@ typedef struct cuda_module_ *cuda_module;
 typedef struct cuda_function_ *cuda_function;
 typedef struct cuda_stream_ *cuda_stream;
 
-enum { OUT_OF_MEMORY = 2, NO_DEVICE = 100, MAX_ARGS = 256 };
+enum {
+  OUT_OF_MEMORY = 2,
+  NO_DEVICE = 100,
+  NOT_FOUND = 500,
+  COMPUTE_CAPABILITY_MAJOR = 75,
+  COMPUTE_CAPABILITY_MINOR = 76,
+  MAX_ARGS = 256
+};
 
 /* X(name in the library without cu, name here, parameters) */
 #define FUNCTIONS(X)                                                                               \
@@ -31,6 +38,8 @@ enum { OUT_OF_MEMORY = 2, NO_DEVICE = 100, MAX_ARGS = 256 };
   X(DeviceGetCount, count, (int *))                                                                \
   X(DeviceGet, get, (cuda_device_id *, int))                                                       \
   X(DeviceGetName, get_name, (char *, int, cuda_device_id))                                        \
+  X(DeviceGetAttribute, attribute, (int *, int, cuda_device_id))                                   \
+  X(DriverGetVersion, version, (int *))                                                            \
   X(DevicePrimaryCtxRetain, retain, (cuda_context *, cuda_device_id))                              \
   X(DevicePrimaryCtxRelease_v2, release, (cuda_device_id))                                         \
   X(CtxSetCurrent, set_current, (cuda_context))                                                    \
@@ -47,18 +56,6 @@ enum { OUT_OF_MEMORY = 2, NO_DEVICE = 100, MAX_ARGS = 256 };
     (cuda_function, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned,          \
      cuda_stream, void **, void **))
 
-typedef struct cuda_program {
-  struct cuda_program *next;
-  uint64_t hash, size;
-  cuda_module module;
-} cuda_program;
-
-struct neo_device_function {
-  struct neo_device_function *next;
-  cuda_function function;
-  uint32_t n_args, items;
-};
-
 struct neo_device_memory {
   cuda_pointer at;
 };
@@ -71,8 +68,6 @@ typedef struct cuda_driver {
 #undef X
   cuda_device_id id;
   cuda_context context;
-  cuda_program *programs;
-  neo_device_function *functions;
 } cuda_driver;
 
 const neo_device_row neo_device_cuda;
@@ -109,6 +104,23 @@ static neo_status load_library(neo_ctx *ctx, cuda_driver *d) {
   return NEO_OK;
 }
 
+static neo_status name_device(neo_ctx *ctx, cuda_driver *d) {
+  int major = 0, minor = 0, version = 0;
+  char arch[24], driver[32];
+  NEO_TRY(
+      check(ctx, d->get_name(d->base.name, (int)sizeof(d->base.name), d->id), "cuDeviceGetName"));
+  NEO_TRY(
+      check(ctx, d->attribute(&major, COMPUTE_CAPABILITY_MAJOR, d->id), "cuDeviceGetAttribute"));
+  NEO_TRY(
+      check(ctx, d->attribute(&minor, COMPUTE_CAPABILITY_MINOR, d->id), "cuDeviceGetAttribute"));
+  NEO_TRY(check(ctx, d->version(&version), "cuDriverGetVersion"));
+  snprintf(arch, sizeof(arch), "sm_%d%d", major, minor);
+  snprintf(driver, sizeof(driver), "driver_%d", version);
+  const char *const part[] = {d->base.name, arch, driver};
+  neo_device_name(&d->base, NEO_COUNT(part), part);
+  return NEO_OK;
+}
+
 static neo_status choose_device(neo_ctx *ctx, cuda_driver *d) {
   int n = 0;
   cuda_result code = d->init(0);
@@ -118,8 +130,7 @@ static neo_status choose_device(neo_ctx *ctx, cuda_driver *d) {
     return neo_fail(ctx, NEO_UNSUPPORTED, "cuda: there is no device");
   NEO_TRY(check(ctx, code, "cuInit"));
   NEO_TRY(check(ctx, d->get(&d->id, 0), "cuDeviceGet"));
-  NEO_TRY(
-      check(ctx, d->get_name(d->base.name, (int)sizeof(d->base.name), d->id), "cuDeviceGetName"));
+  NEO_TRY(name_device(ctx, d));
   return check(ctx, d->retain(&d->context, d->id), "cuDevicePrimaryCtxRetain");
 }
 
@@ -128,17 +139,6 @@ static void close_device(neo_device *device) {
   neo_ctx ctx;
   neo_ctx_init(&ctx, 0);
   ctx.allocator = device->allocator;
-  if (d->context)
-    d->set_current(d->context);
-  for (neo_device_function *f = d->functions, *next; f; f = next) {
-    next = f->next;
-    neo_free(&ctx, f);
-  }
-  for (cuda_program *p = d->programs, *next; p; p = next) {
-    next = p->next;
-    d->unload(p->module);
-    neo_free(&ctx, p);
-  }
   if (d->context)
     d->release(d->id);
   neo_free(&ctx, d);
@@ -214,50 +214,41 @@ static neo_status copy_memory(neo_ctx *ctx, neo_device *device, const neo_device
 
 /* ---- kernels ----------------------------------------------------------------------------------- */
 
-static neo_status find_module(neo_ctx *ctx, cuda_driver *d, const char *image, uint64_t size,
-                              cuda_module *out) {
-  uint64_t hash = neo_hash64(image, (size_t)size);
-  for (cuda_program *p = d->programs; p; p = p->next)
-    if (p->hash == hash && p->size == size) {
-      *out = p->module;
-      return NEO_OK;
-    }
-  cuda_program *made = neo_alloc(ctx, sizeof(*made));
-  if (!made)
-    return neo_fail(ctx, NEO_NO_MEMORY, "cuda: out of memory");
-  cuda_result code = d->load(&made->module, image);
-  if (code) {
-    neo_free(ctx, made);
+static neo_status make_program(neo_ctx *ctx, neo_device *device, const char *image, uint64_t size,
+                               void **out) {
+  cuda_driver *d = self_of(device);
+  cuda_module module = NULL;
+  (void)size;
+  NEO_TRY(enter(ctx, d));
+  cuda_result code = d->load(&module, image);
+  if (code)
     return neo_fail(ctx, NEO_BAD_INPUT, "cuda: cuModuleLoadData failed with %d", code);
-  }
-  made->hash = hash;
-  made->size = size;
-  made->next = d->programs;
-  d->programs = made;
-  *out = made->module;
+  *out = module;
   return NEO_OK;
 }
 
-static neo_status load_kernel(neo_ctx *ctx, neo_device *device, const neo_device_kernel *kernel,
-                              neo_device_function **out) {
+static void drop_program(neo_device *device, void *program) {
   cuda_driver *d = self_of(device);
-  const char *bytes = (const char *)kernel;
-  cuda_module module = NULL;
+  d->set_current(d->context);
+  d->unload(program);
+}
+
+static neo_status make_kernel(neo_ctx *ctx, neo_device *device, void *program, const char *name,
+                              void **out) {
+  cuda_driver *d = self_of(device);
+  cuda_function function = NULL;
   NEO_TRY(enter(ctx, d));
-  NEO_TRY(find_module(ctx, d, bytes + kernel->program, kernel->program_size, &module));
-  neo_device_function *made = neo_alloc(ctx, sizeof(*made));
-  if (!made)
-    return neo_fail(ctx, NEO_NO_MEMORY, "cuda: out of memory");
-  *made =
-      (neo_device_function){.next = d->functions, .n_args = kernel->n_args, .items = kernel->items};
-  cuda_result code = d->get_function(&made->function, module, bytes + kernel->name);
-  if (code) {
-    neo_free(ctx, made);
-    return check(ctx, code, "cuModuleGetFunction");
-  }
-  d->functions = made;
-  *out = made;
+  cuda_result code = d->get_function(&function, program, name);
+  if (code == NOT_FOUND)
+    return neo_fail(ctx, NEO_BAD_INPUT, "cuda: the program has no kernel '%.128s'", name);
+  NEO_TRY(check(ctx, code, "cuModuleGetFunction"));
+  *out = function;
   return NEO_OK;
+}
+
+static void drop_kernel(neo_device *device, void *kernel) {
+  (void)device; /* it is its module's */
+  (void)kernel;
 }
 
 static neo_status launch(neo_ctx *ctx, neo_device *device, neo_device_function *function,
@@ -274,7 +265,7 @@ static neo_status launch(neo_ctx *ctx, neo_device *device, neo_device_function *
   }
   NEO_TRY(enter(ctx, d));
   return check(ctx,
-               d->launch(function->function, (unsigned)groups, 1, 1, function->items, 1, 1, 0, NULL,
+               d->launch(function->kernel, (unsigned)groups, 1, 1, function->items, 1, 1, 0, NULL,
                          params, NULL),
                "cuLaunchKernel");
 }
@@ -293,6 +284,9 @@ const neo_device_row neo_device_cuda = {.api = "cuda",
                                         .write = write_memory,
                                         .read = read_memory,
                                         .copy = copy_memory,
-                                        .load = load_kernel,
+                                        .make_program = make_program,
+                                        .drop_program = drop_program,
+                                        .make_kernel = make_kernel,
+                                        .drop_kernel = drop_kernel,
                                         .launch = launch,
                                         .finish = finish};

@@ -25,9 +25,13 @@ enum {
   DEVICE_MAX_WORK_GROUP_SIZE = 0x1004,
   DEVICE_SINGLE_FP_CONFIG = 0x101B,
   DEVICE_NAME = 0x102B,
+  DEVICE_VENDOR = 0x102C,
+  DRIVER_VERSION = 0x102D,
+  DEVICE_VERSION = 0x102F,
   FP_CORRECTLY_ROUNDED_DIVIDE_SQRT = 1 << 7,
   MEM_READ_WRITE = 1 << 0,
   PROGRAM_BUILD_LOG = 0x1183,
+  INVALID_KERNEL_NAME = -46,
   MAX_PLATFORMS = 16
 };
 static const cl_ulong device_type_all = 0xFFFFFFFF;
@@ -66,19 +70,6 @@ static const cl_ulong device_type_all = 0xFFFFFFFF;
      cl_object *))                                                                                 \
   X(cl_int, Finish, (cl_object))
 
-typedef struct opencl_program {
-  struct opencl_program *next;
-  uint64_t hash, size;
-  cl_object program;
-} opencl_program;
-
-typedef struct opencl_function {
-  struct opencl_function *next;
-  cl_object kernel;
-  uint32_t n_args;
-  size_t items;
-} opencl_function;
-
 typedef struct opencl_device {
   neo_device base;
   void *library;
@@ -87,9 +78,6 @@ typedef struct opencl_device {
 #undef X
   cl_object device, context, queue;
   bool exact_division;
-  size_t most_items; /* of a group */
-  opencl_program *programs;
-  opencl_function *functions;
 } opencl_device;
 
 const neo_device_row neo_device_opencl;
@@ -140,6 +128,20 @@ static bool find_device(opencl_device *d, const cl_object *platforms, cl_uint n,
   return false;
 }
 
+/* Adreno's number stands in no text but the version of the device. */
+static void name_device(opencl_device *d) {
+  static const cl_uint asked[] = {DEVICE_NAME, DEVICE_VENDOR, DEVICE_VERSION, DRIVER_VERSION};
+  char text[NEO_COUNT(asked)][256] = {""};
+  const char *part[NEO_COUNT(asked)];
+  for (int k = 0; k < NEO_COUNT(asked); k++) {
+    if (d->GetDeviceInfo(d->device, asked[k], sizeof(text[k]) - 1, text[k], NULL) != 0)
+      text[k][0] = '\0';
+    part[k] = text[k];
+  }
+  snprintf(d->base.name, sizeof(d->base.name), "%.127s", text[0][0] ? text[0] : "unknown");
+  neo_device_name(&d->base, NEO_COUNT(part), part);
+}
+
 static neo_status choose_device(neo_ctx *ctx, opencl_device *d) {
   cl_object platforms[MAX_PLATFORMS];
   cl_uint n = 0;
@@ -150,13 +152,12 @@ static neo_status choose_device(neo_ctx *ctx, opencl_device *d) {
   if (!find_device(d, platforms, n, DEVICE_TYPE_GPU) &&
       !find_device(d, platforms, n, device_type_all))
     return neo_fail(ctx, NEO_UNSUPPORTED, "opencl: no platform has a device");
-  if (d->GetDeviceInfo(d->device, DEVICE_NAME, sizeof(d->base.name) - 1, d->base.name, NULL) != 0)
-    snprintf(d->base.name, sizeof(d->base.name), "unknown");
+  name_device(d);
   d->GetDeviceInfo(d->device, DEVICE_SINGLE_FP_CONFIG, sizeof(config), &config, NULL);
   d->exact_division = config & FP_CORRECTLY_ROUNDED_DIVIDE_SQRT;
   return check(ctx,
-               d->GetDeviceInfo(d->device, DEVICE_MAX_WORK_GROUP_SIZE, sizeof(d->most_items),
-                                &d->most_items, NULL),
+               d->GetDeviceInfo(d->device, DEVICE_MAX_WORK_GROUP_SIZE, sizeof(d->base.most_items),
+                                &d->base.most_items, NULL),
                "clGetDeviceInfo");
 }
 
@@ -172,16 +173,6 @@ static neo_status create_queue(neo_ctx *ctx, opencl_device *d) {
 static void close_device(neo_device *device) {
   opencl_device *d = self_of(device);
   neo_ctx ctx = own_context(device);
-  for (opencl_function *f = d->functions, *next; f; f = next) {
-    next = f->next;
-    d->ReleaseKernel(f->kernel);
-    neo_free(&ctx, f);
-  }
-  for (opencl_program *p = d->programs, *next; p; p = next) {
-    next = p->next;
-    d->ReleaseProgram(p->program);
-    neo_free(&ctx, p);
-  }
   if (d->queue)
     d->ReleaseCommandQueue(d->queue);
   if (d->context)
@@ -270,14 +261,9 @@ static neo_status fail_build(neo_ctx *ctx, opencl_device *d, cl_object program, 
   return neo_fail(ctx, NEO_BAD_INPUT, "opencl: clBuildProgram failed with %d: %s", (int)code, log);
 }
 
-static neo_status find_program(neo_ctx *ctx, opencl_device *d, const char *text, uint64_t size,
-                               cl_object *out) {
-  uint64_t hash = neo_hash64(text, (size_t)size);
-  for (opencl_program *p = d->programs; p; p = p->next)
-    if (p->hash == hash && p->size == size) {
-      *out = p->program;
-      return NEO_OK;
-    }
+static neo_status make_program(neo_ctx *ctx, neo_device *device, const char *text, uint64_t size,
+                               void **out) {
+  opencl_device *d = self_of(device);
   size_t length = (size_t)size;
   cl_int code = 0;
   cl_object program = d->CreateProgramWithSource(d->context, 1, &text, &length, &code);
@@ -285,48 +271,38 @@ static neo_status find_program(neo_ctx *ctx, opencl_device *d, const char *text,
   const char *options =
       d->exact_division ? "-cl-std=CL1.2 -cl-fp32-correctly-rounded-divide-sqrt" : "-cl-std=CL1.2";
   code = d->BuildProgram(program, 1, &d->device, options, NULL, NULL);
-  opencl_program *made = code == 0 ? neo_alloc(ctx, sizeof(*made)) : NULL;
-  if (!made) {
-    neo_status status = code ? fail_build(ctx, d, program, code)
-                             : neo_fail(ctx, NEO_NO_MEMORY, "opencl: out of memory");
+  if (code) {
+    neo_status status = fail_build(ctx, d, program, code);
     d->ReleaseProgram(program);
     return status;
   }
-  *made = (opencl_program){d->programs, hash, size, program};
-  d->programs = made;
   *out = program;
   return NEO_OK;
 }
 
-static neo_status load_kernel(neo_ctx *ctx, neo_device *device, const neo_device_kernel *kernel,
-                              neo_device_function **out) {
-  opencl_device *d = self_of(device);
-  cl_object program = NULL;
+static void drop_program(neo_device *device, void *program) {
+  self_of(device)->ReleaseProgram(program);
+}
+
+static neo_status make_kernel(neo_ctx *ctx, neo_device *device, void *program, const char *name,
+                              void **out) {
   cl_int code = 0;
-  const char *bytes = (const char *)kernel;
-  if (kernel->items > d->most_items)
-    return neo_fail(ctx, NEO_UNSUPPORTED,
-                    "opencl: a kernel has groups of %u work-items, '%s' at most %zu",
-                    (unsigned)kernel->items, d->base.name, d->most_items);
-  NEO_TRY(find_program(ctx, d, bytes + kernel->program, kernel->program_size, &program));
-  opencl_function *made = neo_alloc(ctx, sizeof(*made));
-  if (!made)
-    return neo_fail(ctx, NEO_NO_MEMORY, "opencl: out of memory");
-  *made = (opencl_function){.next = d->functions, .n_args = kernel->n_args, .items = kernel->items};
-  made->kernel = d->CreateKernel(program, bytes + kernel->name, &code);
-  if (code) {
-    neo_free(ctx, made);
-    return check(ctx, code, "clCreateKernel");
-  }
-  d->functions = made;
-  *out = (neo_device_function *)(void *)made;
+  cl_object kernel = self_of(device)->CreateKernel(program, name, &code);
+  if (code == INVALID_KERNEL_NAME)
+    return neo_fail(ctx, NEO_BAD_INPUT, "opencl: the program has no kernel '%.128s'", name);
+  NEO_TRY(check(ctx, code, "clCreateKernel"));
+  *out = kernel;
   return NEO_OK;
+}
+
+static void drop_kernel(neo_device *device, void *kernel) {
+  self_of(device)->ReleaseKernel(kernel);
 }
 
 static neo_status launch(neo_ctx *ctx, neo_device *device, neo_device_function *function,
                          int64_t groups, const neo_device_place *args) {
   opencl_device *d = self_of(device);
-  opencl_function *f = (opencl_function *)(void *)function;
+  const neo_device_function *f = function;
   for (uint32_t k = 0; k < f->n_args; k++) {
     cl_object memory = object_of(args[k].memory);
     cl_ulong offset = args[k].offset;
@@ -354,6 +330,9 @@ const neo_device_row neo_device_opencl = {.api = "opencl",
                                           .write = write_memory,
                                           .read = read_memory,
                                           .copy = copy_memory,
-                                          .load = load_kernel,
+                                          .make_program = make_program,
+                                          .drop_program = drop_program,
+                                          .make_kernel = make_kernel,
+                                          .drop_kernel = drop_kernel,
                                           .launch = launch,
                                           .finish = finish};

@@ -6,7 +6,7 @@
  * Format, one line, fields in this order, one blank between them:
  *   ARCH FEATURES vec=BYTES regs=N fma=PORTSxLATENCY l1=BYTES l2=BYTES l3=BYTES cpu=NAME [os=NAME]
  * and for a GPU, behind them:
- *   gpu=API units=N simd=N items=N shared=BYTES model=NAME
+ *   gpu=API units=N simd=N items=N shared=BYTES model=NAME [device=NAME]
  * ARCH is a row of `architectures`; FEATURES are names of NEO_ISA_FEATURES joined by commas,
  * printed in the order of that table, or "-" for none. Parsing accepts features in any order and
  * nothing else that printing would not give. The LLVM triple follows from ARCH and os. */
@@ -239,6 +239,11 @@ neo_status neo_target_find(neo_ctx *ctx, const char *name, neo_target *out) {
   const char *dash = strrchr(name, '-');
   if (!found && dash) {
     NEO_TRY(find_name(ctx, name, (size_t)(dash - name), &target, &found));
+    if (found && neo_target_is_gpu(&target) && strcmp(dash, "-windows") == 0)
+      return neo_fail(ctx, NEO_UNSUPPORTED,
+                      "target '%.40s': no GPU is driven under Windows: compile for %.*s, or for "
+                      "Windows' processor (x86-64-v3-windows, ...)",
+                      name, (int)(dash - name), name);
     found = found && set_os(&target, dash + 1, strlen(dash + 1));
   }
   if (!found)
@@ -266,6 +271,8 @@ void neo_target_print(neo_buf *buf, const neo_target *target) {
   if (neo_target_is_gpu(target))
     neo_buf_printf(buf, " gpu=%s units=%d simd=%d items=%d shared=%lld model=%s", gpu->api,
                    gpu->units, gpu->simd, gpu->items, (long long)gpu->shared, gpu->model);
+  if (neo_target_is_gpu(target) && gpu->device[0])
+    neo_buf_printf(buf, " device=%s", gpu->device);
 }
 
 /* The word up to the next blank, comma or end, at most size - 1 characters; "" if there is none. */
@@ -403,6 +410,12 @@ static neo_status parse_gpu(neo_ctx *ctx, const char **at, neo_gpu *gpu) {
     return neo_fail(ctx, NEO_BAD_INPUT, "target: ' model=' expected at '%.30s'", *at);
   *at += 7;
   take_word(at, gpu->model, sizeof(gpu->model));
+  if (gpu->model[0] && strncmp(*at, " device=", 8) == 0) {
+    *at += 8;
+    take_word(at, gpu->device, sizeof(gpu->device));
+    if (!gpu->device[0])
+      return neo_fail(ctx, NEO_BAD_INPUT, "target: the GPU's device is not usable");
+  }
   if (!gpu->model[0] || **at != '\0')
     return neo_fail(ctx, NEO_BAD_INPUT, "target: the GPU's model is not usable");
   gpu->units = (int)units;
@@ -424,12 +437,58 @@ neo_status neo_target_parse(neo_ctx *ctx, const char *text, neo_target *out) {
   NEO_TRY(parse_cpu(ctx, &at, &target));
   NEO_TRY(parse_os(ctx, &at, &target));
   NEO_TRY(parse_gpu(ctx, &at, &target.gpu));
+  if (strcmp(target.os, "windows") == 0 && neo_target_is_gpu(&target))
+    return neo_fail(ctx, NEO_UNSUPPORTED, "target: no GPU is driven under os=windows");
   *out = target;
   return NEO_OK;
 }
 
 bool neo_target_is_gpu(const neo_target *target) {
   return target->gpu.api[0] != '\0';
+}
+
+/* Letters, digits and dots, small; nothing of "(R)" and "(TM)". */
+static void plain_letters(const char *text, char *out, size_t size) {
+  size_t n = 0;
+  for (const char *at = text; *at && n + 1 < size; at++) {
+    if (strncmp(at, "(R)", 3) == 0 || strncmp(at, "(TM)", 4) == 0)
+      at = strchr(at, ')');
+    else if (*at >= 'A' && *at <= 'Z')
+      out[n++] = (char)(*at - 'A' + 'a');
+    else if ((*at >= 'a' && *at <= 'z') || (*at >= '0' && *at <= '9') || *at == '.')
+      out[n++] = *at;
+  }
+  out[n] = '\0';
+}
+
+/* What follows must not go on with a digit: sm_7 is not in sm_75. */
+static bool names_model(const char *device, const char *model) {
+  size_t length = strlen(model);
+  for (const char *at = device; length > 0 && (at = strstr(at, model)); at++)
+    if (at[length] < '0' || at[length] > '9')
+      return true;
+  return false;
+}
+
+bool neo_target_fits_device(const neo_target *target, const char *device) {
+  const neo_gpu *gpu = &target->gpu;
+  char model[sizeof(gpu->model)], name[NEO_GPU_DEVICE];
+  if (gpu->device[0] && strcmp(gpu->device, device) != 0)
+    return false;
+  plain_letters(gpu->model, model, sizeof(model));
+  if (strcmp(gpu->model, "-") == 0)
+    return true;
+  /* word for word of a GPU's name, so that what follows a number is another part */
+  while (*device) {
+    size_t length = strcspn(device, "/");
+    char part[NEO_GPU_DEVICE];
+    snprintf(part, sizeof(part), "%.*s", (int)length, device);
+    plain_letters(part, name, sizeof(name));
+    if (names_model(name, model))
+      return true;
+    device += length + (device[length] == '/');
+  }
+  return false;
 }
 
 bool neo_target_has(const neo_target *target, neo_isa isa) {

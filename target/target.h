@@ -36,13 +36,15 @@ typedef enum neo_isa {
 
 /* The GPU that kernels are for; the other fields of a target are then of the processor that drives
  * it, but for the vector, whose bytes are those of one load of a work-item. */
+#define NEO_GPU_DEVICE 192
 typedef struct neo_gpu {
   char api[8];    /* opencl, cuda; "": kernels are for the processor */
-  char model[16]; /* cuda: the architecture, as sm_72; opencl: - */
+  char model[16]; /* cuda: the architecture, as sm_72; opencl: its name, as mali-t860; -: any */
   int units;      /* compute units (streaming multiprocessors) */
   int simd;       /* work-items that run in step */
   int items;      /* of a group, at most */
   int64_t shared; /* bytes that a group shares, at most */
+  char device[NEO_GPU_DEVICE]; /* of records: the one GPU, as its driver calls it; "": any */
 } neo_gpu;
 
 typedef struct neo_target {
@@ -67,10 +69,13 @@ typedef struct neo_target {
 neo_status neo_target_find(neo_ctx *ctx, const char *name, neo_target *out);
 /* Canonical: "x86_64 avx2,fma,f16c vec=32 regs=16 fma=2x4 l1=32768 l2=524288 l3=33554432
  * cpu=znver3", and " os=windows" where it is not Linux; for a GPU follows " gpu=opencl units=4
- * simd=16 items=256 shared=32768 model=-". */
+ * simd=16 items=256 shared=32768 model=-", and " device=NAME" where that is known. */
 void neo_target_print(neo_buf *buf, const neo_target *target);
 neo_status neo_target_parse(neo_ctx *ctx, const char *text, neo_target *out);
 bool neo_target_is_gpu(const neo_target *target);
+/* Is the GPU of this name, as its driver reports it, one that the target is for? Of the model only
+ * letters and digits count: mali-t860 is in "Mali-T860/ARM/...", iris-xe in "Iris(R)_Xe". */
+bool neo_target_fits_device(const neo_target *target, const char *device);
 bool neo_target_has(const neo_target *target, neo_isa isa);
 /* Is a multiply-add of floats one instruction that rounds once? */
 bool neo_target_fuses(const neo_target *target);

@@ -245,6 +245,21 @@ static neo_status visit_workloads(neo_ctx *ctx, void *self, const char *family,
   return finish(ctx, store, rc);
 }
 
+static neo_status visit_targets(neo_ctx *ctx, void *self, bool (*fn)(void *, const char *),
+                                void *fn_self) {
+  neo_sqlite *store = self;
+  sqlite3_stmt *s = NULL;
+  bool more = true;
+  int rc =
+      sqlite3_prepare_v2(store->handle, "SELECT text FROM targets ORDER BY text", -1, &s, NULL);
+  while (more && rc == SQLITE_OK && (rc = sqlite3_step(s)) == SQLITE_ROW) {
+    rc = SQLITE_OK;
+    more = fn(fn_self, text_at(s, 0));
+  }
+  sqlite3_finalize(s);
+  return finish(ctx, store, rc);
+}
+
 /* ---- runs and notes
  * --------------------------------------------------------------------------------- */
 
@@ -650,7 +665,7 @@ static neo_status visit_trials(neo_ctx *ctx, void *self, const neo_db_query *que
     .put_workload = put_workload, .begin_run = begin_run, .end_run = end_run,                      \
     .visit_runs = visit_runs, .put_trial = put_trial, .best = best, .visit_best = visit_best,      \
     .last_trial = last_trial, .visit_trials = visit_trials, .visit_workloads = visit_workloads,    \
-    .put_note = put_note, .get_note = get_note                                                     \
+    .visit_targets = visit_targets, .put_note = put_note, .get_note = get_note                     \
   }
 
 const neo_store_ops neo_store_sqlite = OPS("sqlite", neo_sqlite_open);

@@ -31,6 +31,8 @@ typedef struct neo_store_ops {
   /* family NULL: all. */
   neo_status (*visit_workloads)(neo_ctx *ctx, void *self, const char *family,
                                 bool (*fn)(void *, const neo_db_workload *), void *fn_self);
+  neo_status (*visit_targets)(neo_ctx *ctx, void *self, bool (*fn)(void *, const char *),
+                              void *fn_self);
   neo_status (*put_note)(neo_ctx *ctx, void *self, int64_t run, const char *name, const char *json);
   neo_status (*get_note)(neo_ctx *ctx, void *self, int64_t run, const char *name, neo_buf *out,
                          bool *found);

@@ -173,6 +173,11 @@ neo_status neo_db_visit_workloads(neo_ctx *ctx, neo_db *db,
   return db->ops->visit_workloads(ctx, db->self, NULL, fn, self);
 }
 
+neo_status neo_db_visit_targets(neo_ctx *ctx, neo_db *db, bool (*fn)(void *, const char *),
+                                void *self) {
+  return db->ops->visit_targets(ctx, db->self, fn, self);
+}
+
 neo_status neo_db_put_note(neo_ctx *ctx, neo_db *db, int64_t run, const char *name,
                            const char *json) {
   return db->ops->put_note(ctx, db->self, run, name, json);

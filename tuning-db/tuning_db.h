@@ -105,6 +105,10 @@ neo_status neo_db_visit_workloads(neo_ctx *ctx, neo_db *db,
                                   bool (*fn)(void *self, const neo_db_workload *workload),
                                   void *self);
 
+/* Texts of the targets that there are trials of, in their order. */
+neo_status neo_db_visit_targets(neo_ctx *ctx, neo_db *db,
+                                bool (*fn)(void *self, const char *target), void *self);
+
 /* A named JSON document that belongs to a run (the driver's task table, model latency before and
  * after): replaced when put again. *found false (and *out untouched) if there is none; the text is
  * appended to *out. */

@@ -9,6 +9,7 @@
 
 #include <fcntl.h>
 #include <io.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -330,4 +331,10 @@ void neo_board_disposable(const neo_board_job *job, int pipe_fd) {
   SetErrorMode(SEM_FAILCRITICALERRORS | SEM_NOGPFAULTERRORBOX | SEM_NOOPENFILEERRORBOX);
   AddVectoredExceptionHandler(1, on_exception);
   neo_blobs_protect(job->blobs);
+}
+
+void neo_board_find_gpu(neo_ctx *ctx, const char *api, char *out, size_t size) {
+  (void)ctx; /* none is driven under Windows */
+  (void)api;
+  snprintf(out, size, "%s", "");
 }

@@ -53,7 +53,7 @@ static inline neo_process emulated_board_start(neo_ctx *ctx, const emulated_targ
   neo_process board = {0};
   neo_hello hello;
   if (neo_process_spawn(ctx, argv, false, &board) != NEO_OK ||
-      neo_board_hello(ctx, board.fd, &hello, 60000) != NEO_OK)
+      neo_board_hello(ctx, board.fd, NULL, &hello, 60000) != NEO_OK)
     fail_msg("%s: %s", t->cpu, ctx->message);
   assert_string_equal(hello.cpu_model, t->arch);
   return board;

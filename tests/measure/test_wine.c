@@ -37,7 +37,7 @@ static int start(void **state) {
   w->result = neo_alloc(&w->ctx, sizeof(neo_job_result));
   assert_true(w->job && w->result);
   if (neo_process_spawn(&w->ctx, argv, true, &w->board) != NEO_OK ||
-      neo_board_hello(&w->ctx, w->board.fd, &hello, WAIT_MS) != NEO_OK)
+      neo_board_hello(&w->ctx, w->board.fd, NULL, &hello, WAIT_MS) != NEO_OK)
     fail_msg("%s", w->ctx.message);
   assert_true(hello.bandwidth > 0 && hello.threads > 0);
   *state = w;

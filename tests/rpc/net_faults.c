@@ -324,7 +324,7 @@ static const struct {
     {"slow-drip", slow_drip, "did not join within"},
     {"replayed", replayed, "which nobody waits for"},
     {"wrong-key", wrong_key, "wrong key"},
-    {"old-version", old_version, "protocol version 0, this end speaks 1"},
+    {"old-version", old_version, "protocol version 0, this end speaks 2"},
 };
 
 /* Inputs that the board has not got. */

@@ -239,13 +239,19 @@ static inline neo_status played_wait(played *b, uint16_t type, int ms) {
   return NEO_UNREACHABLE;
 }
 
-static inline neo_status played_join(played *b, const char *name, uint32_t protocol,
-                                     uint64_t boot) {
+/* gpu NULL: it has none. */
+static inline neo_status played_join_gpu(played *b, const char *name, uint32_t protocol,
+                                         uint64_t boot, const char *gpu) {
   neo_net_join *join = calloc(1, sizeof *join);
   neo_frame frame = {.type = NEO_MESSAGE_JOIN};
   join->protocol = protocol;
   join->boot = boot;
   join->hello = (neo_hello){.protocol = NEO_FRAME_VERSION, .threads = 1};
+  if (gpu) {
+    join->hello.n_gpus = 1;
+    snprintf(join->hello.gpu[0].api, sizeof join->hello.gpu[0].api, "opencl");
+    snprintf(join->hello.gpu[0].device, sizeof join->hello.gpu[0].device, "%s", gpu);
+  }
   snprintf(join->name, sizeof join->name, "%s", name);
   neo_cpu_model(join->hello.cpu_model, sizeof join->hello.cpu_model);
   neo_net_join_encode(&frame.payload, join);
@@ -253,6 +259,11 @@ static inline neo_status played_join(played *b, const char *name, uint32_t proto
   neo_buf_fini(&frame.payload);
   free(join);
   return status == NEO_OK ? played_wait(b, NEO_MESSAGE_WELCOME, 3000) : status;
+}
+
+static inline neo_status played_join(played *b, const char *name, uint32_t protocol,
+                                     uint64_t boot) {
+  return played_join_gpu(b, name, protocol, boot, NULL);
 }
 
 /* Answers BLOB_HAVE with "all there". */

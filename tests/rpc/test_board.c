@@ -74,7 +74,7 @@ static void says_hello(void **state) {
   neo_ctx ctx;
   neo_hello hello;
   neo_ctx_init(&ctx, 1);
-  assert_int_equal(neo_board_hello(&ctx, board.fd, &hello, WAIT_MS), NEO_OK);
+  assert_int_equal(neo_board_hello(&ctx, board.fd, NULL, &hello, WAIT_MS), NEO_OK);
   assert_int_equal(hello.protocol, NEO_FRAME_VERSION);
   assert_int_equal(hello.pid, board.pid);
   assert_true(hello.threads >= 1 && hello.bandwidth > 0 && hello.cpu_model[0]);
@@ -374,7 +374,7 @@ static bool attempt(int n) {
   neo_ctx_init(&ctx, 1);
   board = board_start(&alloc.allocator, 4 << 20);
   neo_hello hello;
-  bool well = neo_board_hello(&ctx, board.fd, &hello, WAIT_MS) == NEO_OK &&
+  bool well = neo_board_hello(&ctx, board.fd, NULL, &hello, WAIT_MS) == NEO_OK &&
               neo_board_put(&ctx, board.fd, 6, data.blob, WAIT_MS) == NEO_OK;
   if (well) {
     job_init(&job, &data, "honest");

@@ -184,7 +184,8 @@ static void result_round_trip(void **state) {
 
 static void hello_round_trip(void **state) {
   (void)state;
-  const neo_hello hello = {1, 4711, 8, 22.5, "Some Processor 9000"};
+  neo_hello hello = {
+      1, 4711, 8, 22.5, "Some Processor 9000", 2, {{"opencl", ""}, {"cuda", "T4/sm_75"}}};
   neo_hello got;
   neo_ctx ctx;
   neo_ctx_init(&ctx, 1);
@@ -193,9 +194,22 @@ static void hello_round_trip(void **state) {
   assert_int_equal(neo_hello_decode(&ctx, (const uint8_t *)bytes.data, bytes.size, &got), NEO_OK);
   assert_true(got.pid == 4711 && got.threads == 8 && got.bandwidth == 22.5);
   assert_string_equal(got.cpu_model, hello.cpu_model);
+  assert_string_equal(neo_hello_device(&got, "cuda"), "T4/sm_75");
+  assert_string_equal(neo_hello_device(&got, "opencl"), "");
+  assert_string_equal(neo_hello_device(&got, "other"), "");
   for (size_t size = 0; size < bytes.size; size++)
     assert_int_equal(neo_hello_decode(&ctx, (const uint8_t *)bytes.data, size, &got),
                      NEO_BAD_INPUT);
+  bytes.size = 0; /* a name is a word of a target's text */
+  snprintf(hello.gpu[1].device, sizeof hello.gpu[1].device, "T4 sm_75");
+  neo_hello_encode(&bytes, &hello);
+  assert_int_equal(neo_hello_decode(&ctx, (const uint8_t *)bytes.data, bytes.size, &got),
+                   NEO_BAD_INPUT);
+  bytes.size = 0;
+  hello.n_gpus = NEO_MAX_GPUS + 1;
+  neo_hello_encode(&bytes, &hello);
+  assert_int_equal(neo_hello_decode(&ctx, (const uint8_t *)bytes.data, bytes.size, &got),
+                   NEO_BAD_INPUT);
   neo_buf_fini(&bytes);
 }
 

@@ -66,7 +66,7 @@ static void a_board_serves_over_tls(void **state) {
   assert_non_null(neo_net_fact_find(&lease.board, "arch"));
   assert_non_null(neo_net_fact_find(&lease.board, "features"));
   assert_non_null(neo_net_fact_find(&lease.board, "cpus"));
-  must(neo_board_hello(&place.ctx, lease.fd, &hello, WAIT_MS));
+  must(neo_board_hello(&place.ctx, lease.fd, NULL, &hello, WAIT_MS));
   assert_true(hello.bandwidth > 0 && hello.cpu_model[0]);
   for (int i = 0; i < 3; i++) {
     neo_job_result result = run_on(lease.fd, "honest");
@@ -354,6 +354,47 @@ static void a_name_is_one_boards(void **state) {
   net_board_end(pid, SIGTERM);
 }
 
+static bool is_a_mali(void *self, const char *device) {
+  (void)self;
+  return strncmp(device, "Mali", 4) == 0;
+}
+
+/* Times of a GPU are of one: a board with another, or with none, is not leased. */
+static void boards_have_the_targets_gpu(void **state) {
+  (void)state;
+  enum { BOARDS = 5 };
+  static const char *const gpus[BOARDS] = {NULL, "Adreno", "Mali-T860/r18", "Mali-T860/r29",
+                                           "Mali-T860/r18"};
+  char path[100];
+  played b[BOARDS];
+  neo_hub *hub = NULL;
+  neo_hub_lease lease, second;
+  snprintf(path, sizeof path, "%s/hub", place.dir);
+  const neo_hub_options options = {.address = "127.0.0.1:0",
+                                   .key_file = path,
+                                   .heartbeat_ms = 60000,
+                                   .gpu = "opencl",
+                                   .fits_gpu = is_a_mali};
+  must(neo_hub_open(&place.ctx, &options, &hub));
+  for (int k = 0; k < BOARDS; k++) {
+    char name[16];
+    snprintf(name, sizeof name, "gpu-%d", k);
+    must(played_connect(&b[k], name, place.key, neo_hub_port(hub)));
+    must(played_join_gpu(&b[k], name, NEO_NET_VERSION, 5, gpus[k]));
+  }
+  assert_true(log_wait(&place.log, "'gpu-0' is not used: its opencl GPU is not there", WAIT_MS));
+  assert_true(log_wait(&place.log, "'gpu-1' is not used: its opencl GPU is Adreno", WAIT_MS));
+  must(neo_hub_take(&place.ctx, hub, "gpu-2", WAIT_MS, &lease));
+  assert_string_equal(lease.board.name, "gpu-2");
+  must(neo_hub_take(&place.ctx, hub, "gpu-3", WAIT_MS, &second)); /* is of another driver now */
+  assert_string_equal(second.board.name, "gpu-4");
+  close(lease.fd);
+  close(second.fd);
+  for (int k = 0; k < BOARDS; k++)
+    played_close(&b[k]);
+  neo_hub_close(hub);
+}
+
 /* Whatever comes without TLS: not one byte of it is a frame. */
 static void unauthenticated_bytes_do_nothing(void **state) {
   (void)state;
@@ -428,7 +469,7 @@ static void old_versions_are_named(void **state) {
   played b;
   assert_int_equal(played_connect(&b, "old", place.key, place.port), NEO_OK);
   assert_int_not_equal(played_join(&b, "old", 0, 1), NEO_OK);
-  assert_true(log_wait(&place.log, "protocol version 0, this end speaks 1", 60000));
+  assert_true(log_wait(&place.log, "protocol version 0, this end speaks 2", 60000));
   played_close(&b);
   /* and a frame of another version, from after the handshake */
   assert_int_equal(played_connect(&b, "old", place.key, place.port), NEO_OK);
@@ -450,7 +491,7 @@ static void a_tuner_of_another_version_is_named(void **state) {
   neo_net_welcome_encode(&bytes, &welcome);
   assert_int_equal(neo_net_welcome_decode(&ctx, (uint8_t *)bytes.data, bytes.size, &welcome),
                    NEO_UNSUPPORTED);
-  assert_non_null(strstr(ctx.message, "protocol version 9, this end speaks 1"));
+  assert_non_null(strstr(ctx.message, "protocol version 9, this end speaks 2"));
   neo_buf_fini(&bytes);
 }
 
@@ -551,6 +592,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(a_wrong_key_costs_little, start, stop),
       cmocka_unit_test_setup_teardown(names_and_keys_belong_together, start, stop),
       cmocka_unit_test_setup_teardown(a_name_is_one_boards, start, stop),
+      cmocka_unit_test_setup_teardown(boards_have_the_targets_gpu, start, stop),
       cmocka_unit_test_setup_teardown(unauthenticated_bytes_do_nothing, start, stop),
       cmocka_unit_test_setup_teardown(a_crowd_of_strangers_keeps_nobody_out, start, stop),
       cmocka_unit_test_setup_teardown(a_full_room_is_left_in_peace, start, stop),

@@ -121,7 +121,9 @@ static void refuses(void **state) {
   assert_int_equal(neo_device_load(&ctx, device, &kernel.kernel, &function), NEO_BAD_INPUT);
   neo_ctx_clear(&ctx);
   make_kernel(&kernel, "absent", image);
-  assert_int_equal(neo_device_load(&ctx, device, &kernel.kernel, &function), NEO_INTERNAL);
+  assert_int_equal(neo_device_load(&ctx, device, &kernel.kernel, &function), NEO_BAD_INPUT);
+  assert_non_null(strstr(ctx.message, "no kernel 'absent'"));
+  assert_string_equal(device->identity, "no_device_at_all/sm_75/driver_12040");
   neo_ctx_clear(&ctx);
   make_kernel(&kernel, "add", image);
   memcpy(kernel.kernel.api, "opencl", 7);

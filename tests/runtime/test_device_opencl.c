@@ -81,6 +81,48 @@ static void larger_groups_are_refused(void **state) {
   assert_non_null(strstr(ctx.message, "at most 64"));
 }
 
+static void kernels_have_names(void **state) {
+  (void)state;
+  neo_ctx ctx;
+  neo_device_function *function;
+  source_kernel kernel = make_kernel(ITEMS);
+  neo_ctx_init(&ctx, 1);
+  kernel.name[0] = 'T';
+  assert_int_equal(neo_device_load(&ctx, device, &kernel.kernel, &function), NEO_BAD_INPUT);
+  assert_non_null(strstr(ctx.message, "no kernel 'Twice'"));
+}
+
+static void devices_have_names(void **state) {
+  (void)state;
+  neo_ctx ctx;
+  char again[NEO_DEVICE_IDENTITY] = "";
+  neo_ctx_init(&ctx, 1);
+  const char *of_driver = strstr(device->identity, "PoCL");
+  assert_non_null(of_driver); /* in its version */
+  assert_null(strpbrk(device->identity, " ,\n"));
+  must(&ctx, neo_device_identify(&ctx, "opencl", again));
+  assert_string_equal(again, device->identity);
+  assert_string_equal(neo_device_api(0), "opencl");
+}
+
+/* Blanks and signs are one '_', what is too long is told apart by its hash. */
+static void names_are_words(void **state) {
+  (void)state;
+  static neo_device some, other;
+  char text[400];
+  neo_device_name(&some, 3, (const char *[]){" Big  GPU,\n(TM) ", "", "1.2"});
+  assert_string_equal(some.identity, "Big_GPU_(TM)/1.2");
+  neo_device_name(&some, 1, (const char *[]){""});
+  assert_string_equal(some.identity, "unknown");
+  memset(text, 'x', sizeof text);
+  text[sizeof text - 1] = '\0';
+  neo_device_name(&some, 1, (const char *[]){text});
+  text[sizeof text - 2] = 'y';
+  neo_device_name(&other, 1, (const char *[]){text});
+  assert_int_equal(strlen(some.identity), NEO_DEVICE_IDENTITY - 1);
+  assert_string_not_equal(some.identity, other.identity);
+}
+
 int main(void) {
   neo_ctx ctx;
   neo_ctx_init(&ctx, 1);
@@ -94,8 +136,10 @@ int main(void) {
     neo_device_close(device);
     return 77;
   }
-  const struct CMUnitTest tests[] = {cmocka_unit_test(groups_that_fit_run),
-                                     cmocka_unit_test(larger_groups_are_refused)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(groups_that_fit_run), cmocka_unit_test(kernels_have_names),
+      cmocka_unit_test(devices_have_names), cmocka_unit_test(names_are_words),
+      cmocka_unit_test(larger_groups_are_refused)};
   int failed = cmocka_run_group_tests(tests, NULL, NULL);
   neo_device_close(device);
   return failed;

@@ -194,6 +194,55 @@ static void test_bad_text_is_refused(void **state) {
                  NEO_BAD_INPUT, "' gpu=' expected");
 }
 
+/* What drivers call their GPUs, and the rows that are for them. */
+static void test_gpus_are_told_by_their_drivers_names(void **state) {
+  (void)state;
+  static const struct {
+    const char *row, *device;
+    bool fits;
+  } rows[] = {
+      {"rk3288-gpu", "Mali-T760/ARM/OpenCL_1.2_v1.r14p0/1.2", true},
+      {"rk3399-gpu", "Mali-T860/ARM/OpenCL_1.2_v1.r18p0-01rel0/2.0", true},
+      {"rk3399-gpu", "Mali-T760/ARM/OpenCL_1.2_v1.r14p0/1.2", false},
+      {"snapdragon845-gpu", "QUALCOMM_Adreno(TM)/QUALCOMM/OpenCL_2.0_Adreno(TM)_630/OpenCL_2.0",
+       true},
+      {"snapdragon845-gpu", "QUALCOMM_Adreno(TM)/QUALCOMM/OpenCL_2.0_Adreno(TM)_640/OpenCL_2.0",
+       false},
+      {"imx8mq-gpu", "Vivante_OpenCL_Device_GC7000L.6214.0000/Vivante_Corporation", true},
+      {"imx8mq-gpu", "Vivante_OpenCL_Device_GC7000UL.6204.0000/Vivante_Corporation", false},
+      {"intel-iris-xe", "Intel(R)_Iris(R)_Xe_Graphics/Intel(R)_Corporation/OpenCL_3.0_NEO", true},
+      {"intel-uhd", "Intel(R)_Iris(R)_Xe_Graphics/Intel(R)_Corporation/OpenCL_3.0_NEO", false},
+      {"cuda", "Tesla_T4/sm_75/driver_12040", true},
+      {"cuda-sm70", "Tesla_T4/sm_75/driver_12040", false},
+      {"cuda", "X/sm_750/driver_12040", false},
+      {"opencl", "anything", true},
+  };
+  for (int k = 0; k < NEO_COUNT(rows); k++) {
+    neo_target target = find(rows[k].row);
+    if (neo_target_fits_device(&target, rows[k].device) != rows[k].fits)
+      fail_msg("%s and %s", rows[k].row, rows[k].device);
+    snprintf(target.gpu.device, sizeof target.gpu.device, "%s", rows[k].device);
+    check_round_trip(&target);
+    assert_int_equal(neo_target_fits_device(&target, rows[k].device), rows[k].fits);
+    assert_false(neo_target_fits_device(&target, "another"));
+  }
+}
+
+static void test_no_gpu_under_windows(void **state) {
+  (void)state;
+  const char *gpu = " gpu=opencl units=4 simd=8 items=256 shared=32768 model=-";
+  char text[300];
+  expect_refused("opencl-windows", NEO_UNSUPPORTED, "compile for opencl");
+  snprintf(text, sizeof text, "%s%s", "x86_64 - vec=4 regs=16 fma=1x4 l1=1 l2=2 l3=3 cpu=a", gpu);
+  neo_target target;
+  assert_int_equal(neo_target_parse(&ctx, text, &target), NEO_OK);
+  snprintf(text, sizeof text, "%s%s",
+           "x86_64 - vec=4 regs=16 fma=1x4 l1=1 l2=2 l3=3 cpu=a os=windows", gpu);
+  expect_refused(text, NEO_UNSUPPORTED, "under os=windows");
+  target = find("snapdragon845-gpu-android");
+  assert_string_equal(target.os, "android");
+}
+
 /* Whatever is accepted prints canonically; the sanitizers watch the rest. */
 static void test_mutated_text(void **state) {
   (void)state;
@@ -287,11 +336,18 @@ static void test_ports_of_narrow_vectors(void **state) {
 int main(void) {
   neo_ctx_init(&ctx, 1);
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_canonical_text), cmocka_unit_test(test_every_row),
-      cmocka_unit_test(test_host),           cmocka_unit_test(test_operating_systems),
-      cmocka_unit_test(test_gpus),           cmocka_unit_test(test_bad_text_is_refused),
-      cmocka_unit_test(test_mutated_text),   cmocka_unit_test(test_captured_processors),
-      cmocka_unit_test(test_arm_processors), cmocka_unit_test(test_ports_of_narrow_vectors),
+      cmocka_unit_test(test_canonical_text),
+      cmocka_unit_test(test_every_row),
+      cmocka_unit_test(test_host),
+      cmocka_unit_test(test_operating_systems),
+      cmocka_unit_test(test_gpus),
+      cmocka_unit_test(test_gpus_are_told_by_their_drivers_names),
+      cmocka_unit_test(test_no_gpu_under_windows),
+      cmocka_unit_test(test_bad_text_is_refused),
+      cmocka_unit_test(test_mutated_text),
+      cmocka_unit_test(test_captured_processors),
+      cmocka_unit_test(test_arm_processors),
+      cmocka_unit_test(test_ports_of_narrow_vectors),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
