@@ -293,7 +293,8 @@ static void print_cast(c_printer *p, neo_buf *out, const neo_expr *e, const char
   if (to == NEO_BOOL) {
     neo_buf_printf(out, "(%s != 0)", x);
   } else if (is_float(to)) {
-    bool via = is_sixteen(to) && (from == NEO_F64 || !is_float(from)); /* one rounding, not two */
+    bool inexact = from == NEO_F64 || (!is_float(from) && neo_dtype_size(from) >= 4); /* in f32 */
+    bool via = is_sixteen(to) && inexact; /* one rounding, not two */
     open_round(p, out, to);
     if (via)
       c_helper_name(p, out, C_HELPER_TO_ODD, NEO_F64, NEO_F64);
@@ -345,10 +346,26 @@ static bool float_helper(neo_expr_op op, c_helper *out) {
   return false;
 }
 
-/* floordiv, mod and floormod of floats are computed in double. */
+/* Of 32 bits at most, without a double; one of 16 bits is rounded by the caller. */
+static void print_single_division(c_printer *p, neo_buf *out, const neo_expr *e, const neo_buf *x) {
+  if (e->op == NEO_EXPR_MOD)
+    neo_buf_text(out, "fmodf");
+  else
+    c_helper_name(p, out,
+                  e->op == NEO_EXPR_FLOORDIV ? C_HELPER_FLOORDIV_SINGLE : C_HELPER_FLOORMOD_SINGLE,
+                  NEO_F32, NEO_F32);
+  neo_buf_printf(out, "(%s, %s)", x[0].data, x[1].data);
+}
+
+/* floordiv, mod and floormod of floats are computed in double, where the dialect has it. */
 static void print_float_division(c_printer *p, neo_buf *out, const neo_expr *e, const neo_buf *x) {
   neo_dtype dtype = e->dtype;
   open_round(p, out, dtype);
+  if (p->dialect->single && dtype != NEO_F64) {
+    print_single_division(p, out, e, x);
+    close_round(out, dtype);
+    return;
+  }
   if (is_sixteen(dtype)) {
     c_helper_name(p, out, C_HELPER_TO_ODD, NEO_F64, NEO_F64);
     neo_buf_text(out, "(");

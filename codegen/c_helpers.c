@@ -74,6 +74,23 @@ static const helper_row rows[C_HELPER_COUNT] = {
         {"floormod_float",
          "static inline double floormod_float(double a, double b) {\n"
          "  const double r = mod_float(a, b);\n  return r * b < 0 ? r + b : r;\n}\n"},
+    [C_HELPER_FLOORDIV_SINGLE] =
+        {"floordiv_single",
+         "/* The quotient, then how much it is off. Exact where divisions are rounded correctly, "
+         "or\n"
+         "   quotients are below 2^21. */\n"
+         "static inline float floordiv_single(float a, float b) {\n"
+         "  const float q = floor_f32(a / b);\n"
+         "  if (!(fabsf(q) < 0x1p31f) || fabsf(b) == INFINITY || a == 0)\n    return q;\n"
+         "  if (fabsf(a) < fabsf(b))\n    return (a < 0) != (b < 0) ? -1.0f : 0.0f;\n"
+         "  const float r = fma_f32(-q, b, a), d = floor_f32(r / b), s = fma_f32(-d, b, r);\n"
+         "  const float e = s != 0 && (s < 0) != (b < 0) ? d - 1 : fabsf(s) >= fabsf(b) ? d + 1 : "
+         "d;\n"
+         "  return e == 0 ? q : q + e;\n}\n"},
+    [C_HELPER_FLOORMOD_SINGLE] = {"floormod_single",
+                                  "static inline float floormod_single(float a, float b) {\n"
+                                  "  const float r = fmodf(a, b);\n"
+                                  "  return r != 0 && (r < 0) != (b < 0) ? r + b : r;\n}\n"},
     [C_HELPER_TO_ODD] =
         {"f64_to_odd",
          "/* f64 truncated to f32, last bit set if inexact: rounding again is then exact. */\n"
@@ -192,6 +209,10 @@ void c_helper_name(c_printer *p, neo_buf *out, c_helper helper, neo_dtype a, neo
     p->used[C_HELPER_FMOD][NEO_F64][NEO_F64] = true;
     p->used[C_HELPER_TRUNC][NEO_F64][NEO_F64] = true;
     p->used[C_HELPER_FMA][NEO_F64][NEO_F64] = true;
+  }
+  if (helper == C_HELPER_FLOORDIV_SINGLE) {
+    p->used[C_HELPER_FLOOR][NEO_F32][NEO_F32] = true;
+    p->used[C_HELPER_FMA][NEO_F32][NEO_F32] = true;
   }
   expand(out, rows[helper].name, a, b);
 }

@@ -24,6 +24,8 @@
   X(ISNAN)                                                                                         \
   X(FMOD)                                                                                          \
   X(FFLOORMOD)                                                                                     \
+  X(FLOORDIV_SINGLE)                                                                               \
+  X(FLOORMOD_SINGLE)                                                                               \
   X(TO_ODD)                                                                                        \
   X(FROM_F16)                                                                                      \
   X(TO_F16)                                                                                        \
@@ -54,6 +56,7 @@ typedef struct c_dialect {
   const char *barrier; /* a statement; NULL: there are no groups of work-items */
   bool unroll;         /* loops that should be unrolled say so */
   bool narrow;         /* index variables have 32 bits where that is enough */
+  bool single;         /* f64 only where a nest has it: many GPUs have none; fmodf is exact */
   /* Appends the function of launch k around its body, which stands at depth 2. */
   void (*function)(c_printer *p, neo_buf *out, int k, const char *symbol, const neo_buf *body);
 } c_dialect;

@@ -2,8 +2,9 @@
  *
  * Statements and expressions are those of the C generator. A group is a work-group (block) of one
  * dimension; SHARED buffers are the group's, STACK and REG buffers a work-item's arrays. A kernel's
- * arguments are blocks of memory with offsets (neo/abi.h); a result that may have an input's memory
- * is not `restrict`, nor is the input. */
+ * arguments are blocks of memory with offsets (neo/abi.h), that of work only where there is any: 64
+ * buffers, as many as a te has, are then what every OpenCL has room for (1024 bytes); a result that
+ * may have an input's memory is not `restrict`, nor is the input. */
 #include "codegen/device_c.h"
 
 static const device_dialect *dialect_of(const c_printer *p) {
@@ -37,13 +38,17 @@ static void print_buffer(c_printer *p, neo_buf *out, int k) {
   }
 }
 
+int device_args(const neo_nest *nest) {
+  return nest->n_params + (nest->work_bytes > 0);
+}
+
 void device_print_function(c_printer *p, neo_buf *out, int k, const char *symbol,
                            const neo_buf *body) {
   const device_dialect *d = dialect_of(p);
   const neo_launch *launch = &p->nest->launch[k];
   neo_buf_printf(out, d->head, launch->lanes);
   neo_buf_printf(out, "%s_%d(", symbol, k);
-  for (int b = 0; b <= p->nest->n_params; b++)
+  for (int b = 0; b < device_args(p->nest); b++)
     neo_buf_printf(out, "%s%s%schar *%sm%d, %so%d", b ? ",\n    " : "", d->global,
                    b < p->nest->n_params && !p->nest->buffer[b].writable ? "const " : "",
                    b < p->nest->n_params && p->shares[b] ? "" : d->restricted, b, d->offset, b);

@@ -14,6 +14,8 @@ typedef struct device_dialect {
   const char *group, *item;    /* their numbers */
 } device_dialect;
 
+/* Blocks of memory that a kernel has for arguments. */
+int device_args(const neo_nest *nest);
 /* c_dialect.function of such dialects. */
 void device_print_function(c_printer *p, neo_buf *out, int k, const char *symbol,
                            const neo_buf *body);

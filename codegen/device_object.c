@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "codegen/device_c.h"
 #include "codegen/llvm_machine.h"
 #include "codegen/object.h"
 #include "neo/abi.h"
@@ -20,7 +21,7 @@ static bool describe(const neo_nest *nest, int k, const char *api, const char *s
   size_t at = (sizeof(neo_device_kernel) + (size_t)length + 1 + 15) / 16 * 16;
   neo_device_kernel kernel = {.magic = NEO_DEVICE_MAGIC,
                               .items = (uint32_t)nest->launch[k].lanes,
-                              .n_args = (uint32_t)nest->n_params + 1,
+                              .n_args = (uint32_t)device_args(nest),
                               .name = sizeof(neo_device_kernel),
                               .program = at,
                               .program_size = program->size};

@@ -22,7 +22,8 @@ static const char prologue[] =
     "#define INT64_MIN LONG_MIN\n#define INT64_MAX LONG_MAX\n#define UINT64_MAX ULONG_MAX\n"
     "#ifndef FP_FAST_FMAF\n#define FP_FAST_FMAF\n#endif\n"
     "#ifndef FP_FAST_FMA\n#define FP_FAST_FMA\n#endif\n"
-    "#define fmaf fma\n#define fabsf fabs\n#define sqrtf sqrt\n#define copysignf copysign\n\n";
+    "#define fmaf fma\n#define fmodf fmod\n#define fabsf fabs\n#define sqrtf sqrt\n#define "
+    "copysignf copysign\n\n";
 
 static const device_dialect opencl_c = {
     .base = {.name = "opencl",
@@ -30,6 +31,7 @@ static const device_dialect opencl_c = {
              .barrier = "barrier(CLK_LOCAL_MEM_FENCE);",
              .unroll = true,
              .narrow = true,
+             .single = true,
              .function = device_print_function},
     .head = "__kernel __attribute__((reqd_work_group_size(%d, 1, 1)))\nvoid ",
     .global = "__global ",

@@ -105,7 +105,8 @@ static neo_status find_device_function(child *c, loaded_kernel *k, uint32_t i, c
     return NEO_OK;
   memcpy(api, kernel->api, sizeof(kernel->api));
   k->on_device = true;
-  if (kernel->n_args != c->job->job->kernel.n_buffers + 1)
+  uint32_t n_buffers = c->job->job->kernel.n_buffers; /* and perhaps work memory */
+  if (kernel->n_args != n_buffers && kernel->n_args != n_buffers + 1)
     return outcome(c, NEO_OUTCOME_LOAD, "the kernel has not as many arguments as buffers");
   if (!c->device && neo_device_open(c->ctx, api, &c->device) != NEO_OK)
     return failure(c, NEO_OUTCOME_BOARD);

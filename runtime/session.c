@@ -120,13 +120,15 @@ static neo_status allocate_buffers(neo_ctx *ctx, neo_rt_session *s) {
   size_t scratch = 0, arena = 0;
   for (int k = 0; k < s->model->n_shapes; k++) {
     scratch = larger(scratch, scratch_stride(s->shape[k].plan));
-    arena = larger(arena, (size_t)s->shape[k].plan->arena_bytes);
+    if (neo_session_device_leaves(s->shape[k].plan))
+      arena = larger(arena, (size_t)s->shape[k].plan->arena_bytes);
   }
   if (!neo_mul_size(scratch, (size_t)neo_pool_threads(s->pool), &scratch))
     return neo_fail(ctx, NEO_NO_MEMORY, "session: scratch memory overflows");
-  s->arena = neo_aligned_alloc(ctx, arena);
+  if (arena > 0)
+    s->arena = neo_aligned_alloc(ctx, arena);
   s->scratch = neo_aligned_alloc(ctx, scratch);
-  if (!s->arena || !s->scratch)
+  if ((arena > 0 && !s->arena) || !s->scratch)
     return neo_fail(ctx, NEO_NO_MEMORY, "session: out of memory for %zu bytes of activations",
                     arena);
   return allocate_interface(ctx, s);
@@ -139,7 +141,7 @@ static void *place_of(const neo_rt_session *s, const neo_plan_value *value) {
   case NEO_STORE_OUTPUT:
     return s->own[s->model->plan->n_inputs + value->slot];
   case NEO_STORE_ARENA:
-    return s->arena + value->slot;
+    return s->arena ? s->arena + value->slot : NULL;
   case NEO_STORE_PARAM:
     return (void *)(uintptr_t)(s->model->params + value->slot);
   }
@@ -153,13 +155,14 @@ static void resolve_launches(const neo_rt_session *s, const session_shape *shape
     function[i] = s->model->functions[plan->launch[i].function];
     grid[i] = plan->launch[i].grid;
   }
-  step->call = (neo_pool_call){.n_launches = (int)plan->n_launches,
-                               .fn = function,
-                               .grid = grid,
-                               .buf = step->data,
-                               .work = plan->work_offset >= 0 ? s->arena + plan->work_offset : NULL,
-                               .scratch = plan->scratch_bytes ? s->scratch : NULL,
-                               .scratch_bytes = (int64_t)scratch_stride(shape->plan)};
+  step->call = (neo_pool_call){
+      .n_launches = (int)plan->n_launches,
+      .fn = function,
+      .grid = grid,
+      .buf = step->data,
+      .work = s->arena && plan->work_offset >= 0 ? s->arena + plan->work_offset : NULL,
+      .scratch = plan->scratch_bytes ? s->scratch : NULL,
+      .scratch_bytes = (int64_t)scratch_stride(shape->plan)};
 }
 
 static neo_status resolve_steps(neo_ctx *ctx, neo_rt_session *s, session_shape *shape,

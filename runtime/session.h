@@ -58,6 +58,8 @@ struct neo_rt_session {
 neo_status neo_session_take_inputs(neo_ctx *ctx, neo_rt_session *session);
 
 /* Opens the device if the plan has steps for one. */
+/* Does a run of this plan touch activations outside of a GPU? */
+bool neo_session_device_leaves(const neo_plan *plan);
 neo_status neo_session_device_open(neo_ctx *ctx, neo_rt_session *session);
 void neo_session_device_close(neo_ctx *ctx, neo_rt_session *session);
 /* Of a run: inputs there, outputs back. Errors are told by neo_session_device_error. */

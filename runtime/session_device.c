@@ -35,6 +35,16 @@ static bool on_device(const neo_plan_step *step) {
   return step->kind == NEO_PLAN_LAUNCH && step->device > 0;
 }
 
+bool neo_session_device_leaves(const neo_plan *p) {
+  for (uint32_t i = 0; i < p->n_steps; i++)
+    if (!on_device(&p->step[i]))
+      return true;
+  for (uint32_t i = 0; i < p->n_outputs; i++)
+    if (p->value[p->output[i]].storage == NEO_STORE_ARENA || p->output_bounded[i])
+      return true;
+  return false;
+}
+
 /* The kernel that stands where a function would. */
 static const neo_device_kernel *kernel_of(const neo_rt_session *s, const neo_plan_launch *launch) {
   return (const neo_device_kernel *)(uintptr_t)s->model->functions[launch->function];
@@ -108,9 +118,9 @@ static neo_status load_functions(neo_ctx *ctx, neo_rt_session *s, neo_session_de
       neo_device_function **function = &d->function[step->launch[l].function];
       if (!*function)
         NEO_TRY(neo_device_load(ctx, d->device, kernel, function));
-      if (kernel->n_args != step->n_args + 1)
-        return neo_fail(ctx, NEO_BAD_INPUT, "step '%.128s': a kernel of %u buffers for %u",
-                        step->name, (unsigned)kernel->n_args - 1, (unsigned)step->n_args);
+      if (kernel->n_args != step->n_args && kernel->n_args != step->n_args + 1)
+        return neo_fail(ctx, NEO_BAD_INPUT, "step '%.128s': a kernel of %u blocks for %u buffers",
+                        step->name, (unsigned)kernel->n_args, (unsigned)step->n_args);
     }
   }
   return NEO_OK;

@@ -21,7 +21,8 @@
  * Invariants (neo_nest_check): every access lies inside its buffer for all loop values (intervals);
  * types and lanes agree; REG accesses become constant once unrolled loops are; variables are
  * defined by an enclosing loop, let or grid; a PARAM of an IN or CONST is never stored to; a
- * barrier stands where control flow is the same for all work-items of a group.
+ * barrier stands where control flow is the same for all work-items of a group. That work-items do
+ * not race is not proven; neo_nest_interpret catches races for what is SHARED.
  *
  * Expressions are DAGs: equal nodes may be shared, above all after neo_nest_expand_math, so whoever
  * walks them must visit each node once.

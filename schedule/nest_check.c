@@ -8,7 +8,12 @@
  * store and prefetch lies in its buffer for all variable values; 3. element types and lanes agree
  * with buffers; 4. REG offsets use variables of unrolled loops only and are multiples of the
  * buffer's lanes; 5. IN and CONST params are not stored to; 6. areas hold their buffers, and stack
- * buffers are small. */
+ * buffers are small; 7. barriers stand where all work-items come.
+ *
+ * Not proven: that work-items do not race for elements of SHARED buffers between two barriers, nor
+ * that they or groups write apart elsewhere. Lowering puts barriers around every shared block; the
+ * interpreter, which sees every access, fails at the first race in SHARED memory, and tests run
+ * candidates of all rules through it. */
 #include "schedule/intrinsic.h"
 #include "schedule/nest.h"
 #include "schedule/nest_range.h"

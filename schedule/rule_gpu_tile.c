@@ -123,12 +123,15 @@ static bool choose_axes(tile *t) {
  * for R alone. */
 static bool find_copies(tile *t) {
   const neo_block_facts *red = &t->b->variant->facts.block[t->red];
+  bool known[NEO_TE_MAX_BLOCKS] = {false}; /* one that is read twice is one copy */
   if (strcmp(t->b->variant->alg, "stage") != 0)
     return true;
   for (int i = 1; i < red->n_access; i++) {
     int p = neo_builder_producer(t->b, t->red, i);
-    if (p >= 0 && !t->b->done[p] && t->te->block[p].n_reduce == 0)
-      t->copy[t->n_copies++] = p;
+    if (p < 0 || t->b->done[p] || t->te->block[p].n_reduce > 0 || known[p])
+      continue;
+    known[p] = true;
+    t->copy[t->n_copies++] = p;
   }
   return t->n_copies > 0;
 }

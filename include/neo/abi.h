@@ -44,7 +44,7 @@ typedef struct neo_device_kernel {
   uint32_t magic; /* NEO_DEVICE_MAGIC */
   uint32_t items;
   char api[8];     /* "opencl", "cuda" */
-  uint32_t n_args; /* buffers, and one for work */
+  uint32_t n_args; /* buffers, and one for work if it needs any */
   uint32_t name;   /* bytes from the start of this to the kernel's name, and to the */
   uint64_t program, program_size; /* program: OpenCL C; PTX or a cubin */
 } neo_device_kernel;

@@ -4,6 +4,17 @@ foreach(script kill_tune kill_compile full_disk commands neutral_names doctor)
   add_test(NAME cli/${script} COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/${script}.py ${CMAKE_BINARY_DIR}/bin)
   set_tests_properties(cli/${script} PROPERTIES TIMEOUT 1800 LABELS cli ENVIRONMENT "PYTHONDONTWRITEBYTECODE=1")
 endforeach()
+# Whole models by the other code generators. No driver of others under sanitizers (tests/foreign_driver.h).
+set(generators c)
+if(NOT NEO_SANITIZE)
+  list(APPEND generators opencl)
+endif()
+foreach(generator ${generators})
+  add_test(NAME cli/generator_models_${generator} COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/generator_models.py
+           ${CMAKE_BINARY_DIR}/bin ${CMAKE_SOURCE_DIR} ${generator})
+  set_tests_properties(cli/generator_models_${generator} PROPERTIES TIMEOUT 1800 LABELS cli SKIP_RETURN_CODE 77
+                       ENVIRONMENT "PYTHONDONTWRITEBYTECODE=1")
+endforeach()
 # Whole models for other processors, under qemu; scripts/cross.sh runs all of them.
 add_test(NAME cli/cross_models COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/cross_models.py ${CMAKE_BINARY_DIR}/bin ${CMAKE_SOURCE_DIR})
 set_tests_properties(cli/cross_models PROPERTIES TIMEOUT 1800 LABELS cli SKIP_RETURN_CODE 77 ENVIRONMENT "PYTHONDONTWRITEBYTECODE=1")

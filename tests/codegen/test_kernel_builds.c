@@ -368,6 +368,27 @@ static void test_gpus_have_their_own(void **state) {
   }
 }
 
+/* Many GPUs have no doubles: what has none in a nest has none in their text. */
+static void test_gpus_need_no_doubles(void **state) {
+  (void)state;
+  static const char *const generators[] = {"c", "opencl", "cuda"};
+  char path[512];
+  neo_buf nest_text = {0};
+  neo_nest *nest = neo_arena_alloc(&arena, sizeof *nest);
+  neo_target target = kernel_target("generic-c");
+  snprintf(path, sizeof path, "%s/tests/data/nest/divide.nest", NEO_SOURCE_DIR);
+  assert_int_equal(neo_file_read(&ctx, path, 0, &nest_text), NEO_OK);
+  assert_int_equal(neo_nest_parse(&ctx, &arena, nest_text.data, nest), NEO_OK);
+  for (int g = 0; g < NEO_COUNT(generators); g++) {
+    neo_buf text = {0};
+    assert_int_equal(neo_codegen_find(generators[g])->text(&ctx, nest, &target, "sym", &text),
+                     NEO_OK);
+    assert_int_equal(strstr(text.data, "f64") != NULL, g == 0);
+    neo_buf_fini(&text);
+  }
+  neo_buf_fini(&nest_text);
+}
+
 /* A result may have an input's memory where each element is read by the store that replaces it;
  * then no text in C must promise that they are apart. */
 static void test_restrict_is_no_lie(void **state) {
@@ -443,6 +464,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_intrinsics, setup, teardown),
       cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
       cmocka_unit_test_setup_teardown(test_library_calls_are_found, setup, teardown),
+      cmocka_unit_test(test_gpus_need_no_doubles),
       cmocka_unit_test_setup_teardown(test_gpus_have_their_own, setup, teardown),
       cmocka_unit_test_setup_teardown(test_restrict_is_no_lie, setup, teardown),
       cmocka_unit_test_setup_teardown(test_large_frames_are_probed, setup, teardown),

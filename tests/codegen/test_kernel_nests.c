@@ -46,11 +46,34 @@ static void run_files(void *state, kernel_case *c) {
   run_file(state, c, "wide_index", 0);
   run_file(state, c, "woven", 0);
   run_file(state, c, "matmul_group", 0);
+  c->ulps = 0;
+  run_file(state, c, "divide", 0);
 }
 
 static void test_files(void **state) {
   (void)state;
   visit(run_files);
+}
+
+/* As many buffers as a te has: every OpenCL has room for so many arguments, but no more. */
+static void run_many(void *state, kernel_case *c) {
+  enum { MOST = 64, N = 4 };
+  neo_buf text = {0};
+  neo_buf_printf(&text, "nest 1\n");
+  for (int k = 0; k < MOST; k++)
+    neo_buf_printf(&text, "b%d param %sf32 %d\n", k, k == MOST - 1 ? "out " : "",
+                   k == MOST - 1 ? N * (MOST - 1) : N);
+  neo_buf_printf(&text, "launch i0 %d\n", N);
+  for (int k = 0; k < MOST - 1; k++)
+    neo_buf_printf(&text, "  b%d[i0+%d] = b%d[i0]\n", MOST - 1, k * N, k);
+  c->ulps = 0;
+  kernel_case_run_text(state, c, text.data);
+  neo_buf_fini(&text);
+}
+
+static void test_many_buffers(void **state) {
+  (void)state;
+  visit(run_many);
 }
 
 /* ---- dot products -------------------------------------------------------------------------------- */
@@ -295,7 +318,8 @@ static void test_random(void **state) {
 int main(void) {
   if (kernel_case_missing())
     return 77;
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_files), cmocka_unit_test(test_rows),
-                                     cmocka_unit_test(test_tails), cmocka_unit_test(test_random)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_files), cmocka_unit_test(test_many_buffers),
+      cmocka_unit_test(test_rows), cmocka_unit_test(test_tails), cmocka_unit_test(test_random)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

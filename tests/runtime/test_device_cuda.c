@@ -192,7 +192,7 @@ static void steps_fit_their_kernels(void **state) {
   neo_rt_error error;
   assert_int_equal(neo_rt_load(NEO_BINARY_DIR "/tests/tiny/device", &model, &error), 0);
   assert_int_not_equal(neo_rt_session_create(model, NULL, &session, &error), 0);
-  assert_non_null(strstr(error.text, "a kernel of 4 buffers for 2"));
+  assert_non_null(strstr(error.text, "a kernel of 5 blocks for 2 buffers"));
   neo_rt_unload(model);
 }
 

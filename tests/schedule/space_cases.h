@@ -173,6 +173,12 @@ static const space_case space_cases[] = {
                          "B0 b2[i0, i1] s[1,13] r[40] add f32:0\n  mul(b0[0, i2], b1[i1, i2])\n"},
     {"dot product", "te 1\nb0 in f32 [1,70]\nb1 const f32 [70]\nb2 out f32 [1,1]\n"
                     "B0 b2[i0, i1] s[1,1] r[70] add f32:0\n  mul(b0[0, i2], b1[i2])\n"},
+    {"gram matrix", /* a factor twice, moved by different axes */
+     "te 1\nb0 in f32 [9,21]\nb1 out f32 [9,9]\n"
+     "B0 b1[i0, i1] s[9,9] r[21] add f32:0\n  mul(b0[i0, i2], b0[i1, i2])\n"},
+    {"sums of squares", /* a factor twice, the same */
+     "te 1\nb0 in f32 [6,4,10]\nb1 out f32 [6,4]\n"
+     "B0 b1[i0, i1] s[6,4] r[10] add f32:0\n  mul(b0[i0, i1, i2], b0[i0, i1, i2])\n"},
     {"scalar", "te 1\nb0 in f32 []\nb1 out f32 []\nB0 b1[] s[]\n  neg(b0[])\n"},
 };
 
