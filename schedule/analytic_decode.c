@@ -35,6 +35,7 @@ static void decode_instr(neo_cost_plan *p, const neo_instr *instr) {
     break;
   case NEO_INSTR_GROUP:
     b->group = instr->arg[0];
+    b->items = instr->n_args > 1 ? instr->arg[1] : 0;
     break;
   case NEO_INSTR_VECTOR:
     b->vector_axis = instr->axis;

@@ -4,7 +4,8 @@
  * of the device's width; a work-item's cycles are its arithmetic (one multiply-add a cycle) and its
  * accesses. An access of the device's memory costs the lines that the work-items in step touch with
  * it: one where they read the same element, as many as there are work-items where they are far
- * apart. What a group shares costs one cycle. The launch takes no less than its bytes at the
+ * apart. What a group shares costs one cycle. Blocks that work-items compute in turn take as many
+ * steps as the busiest of them has. The launch takes no less than its bytes at the
  * memory's speed, and a fixed time to begin.
  *
  * The constants are round figures of integrated GPUs: no device has been measured. What matters is
@@ -35,6 +36,8 @@ static shape shape_of(const neo_cost_body *root) {
   shape s = {1, 1, 1, -1};
   for (int i = 0; i < root->n_loops && i < root->grid + root->group; i++)
     *(i < root->grid ? &s.groups : &s.items) *= (double)root->loops[i].trip;
+  if (root->items > 1)
+    s.items = s.width = (double)root->items;
   if (root->group > 0 && root->grid + root->group <= root->n_loops) {
     const neo_cost_loop *near_loop = &root->loops[root->grid + root->group - 1];
     s.near_axis = near_loop->axis;
@@ -90,6 +93,45 @@ typedef struct work {
   double cycles, accesses, bytes, fmas, barriers;
 } work;
 
+/* One work-item's steps of a block that is computed in turn, once. Of a reduction each takes parts
+ * of sums; then parts are added in halves, a barrier before each. */
+static double steps_in_turn(const neo_cost_body *b, int from, double items, double *barriers) {
+  double elements = 1, sums = 1, parts = 1;
+  for (int i = from; i < b->n_loops; i++)
+    *(b->loops[i].axis < b->te->n_spatial ? &elements : &sums) *= (double)b->loops[i].trip;
+  *barriers = 1;
+  if (b->te->n_reduce == 0)
+    return ceil(elements / items);
+  parts = (double)b->loops[b->n_loops - 1].trip;
+  double steps = ceil(elements * parts / items) * (sums / parts);
+  for (double half = parts / 2; half >= 1; half /= 2) {
+    steps += 2 * ceil(elements * half / items);
+    *barriers += 1;
+  }
+  return steps;
+}
+
+/* The axis along which neighbouring work-items go; -1: none. */
+static int axis_in_turn(const neo_cost_body *b) {
+  if (b->te->n_reduce > 0)
+    return b->n_loops > 0 ? b->loops[b->n_loops - 1].axis : -1;
+  for (int a = b->te->n_spatial - 1; a >= 0; a--)
+    if (b->extent[a] > 1)
+      return a;
+  return -1;
+}
+
+/* Steps of the loops that access i serves: a tile in registers reads what it has again, a sum is
+ * stored once. */
+static double steps_of_one(const neo_cost_body *b, int i, const double *tile, bool together) {
+  double served = 1;
+  for (int a = 0; a < b->te->n_spatial && b->te->n_reduce > 0 && !together; a++)
+    served *= neo_access_uses(&b->facts->access[i], a) ? 1 : tile[a];
+  for (int a = b->te->n_spatial; i == 0 && a < neo_cost_axes(b); a++)
+    served *= tile[a];
+  return served;
+}
+
 /* Of one work-item in block k of the root's launch. */
 static void add_block(const neo_cost_plan *p, int k, int root, const shape *s, work *out) {
   const neo_cost_body *b = &p->block[k];
@@ -99,28 +141,28 @@ static void add_block(const neo_cost_plan *p, int k, int root, const shape *s, w
   for (int i = from; i < b->n_loops; i++)
     points *= (double)b->loops[i].trip;
   tile_of(b, from, tile);
-  double runs = k == root ? 1 : b->runs / s->groups / s->items;
-  double steps = points * runs / (shared ? s->items : 1);
-  out->barriers += shared ? runs : 0;
+  bool together = p->block[root].items > 1;
+  double runs = k == root || together ? 1 : b->runs / s->groups / s->items;
+  double barriers = shared, steps = points * runs / (shared ? s->items : 1);
+  if (together) {
+    steps = steps_in_turn(b, from, s->items, &barriers);
+    near = axis_in_turn(b);
+  }
+  out->barriers += barriers * runs;
   out->cycles += steps * fmax(1, b->facts->ops / 2) + LANE_OVERHEAD * steps / 4;
   out->fmas += b->facts->contraction ? steps : 0;
   for (int i = 0; i < b->facts->n_access; i++) {
     const neo_access *access = &b->facts->access[i];
-    double uses = steps, reused = 1;
     if (is_register(p, access->buffer) || (i == 0 && b->te->n_reduce > 0 && k != root))
       continue;
-    for (int a = 0; a < b->te->n_spatial && b->te->n_reduce > 0; a++)
-      reused *= neo_access_uses(access, a) ? 1 : tile[a];
-    if (i == 0)
-      for (int a = b->te->n_spatial; a < neo_cost_axes(b); a++)
-        reused *= tile[a];
-    uses /= reused;
+    double uses = steps / steps_of_one(b, i, tile, together);
     if (is_shared(p, access->buffer)) {
       out->cycles += uses;
       continue;
     }
     double bytes = (double)neo_dtype_size(p->variant->te.buffer[access->buffer].dtype);
-    double stride = neighbour_stride(p, access, near, shared || near < 0 ? 1 : tile[near]);
+    double stride =
+        neighbour_stride(p, access, near, shared || together || near < 0 ? 1 : tile[near]);
     double lines = fmin(fmax(stride * bytes / NEO_COST_LINE, 1.0 / p->target->gpu.simd), 1);
     if (stride == 0)
       lines = 1.0 / p->target->gpu.simd;

@@ -24,6 +24,7 @@ typedef struct neo_cost_body {
   uint8_t unrolled[NEO_TE_MAX_AXES]; /* bit per level */
   uint32_t peeled;                   /* bit per axis */
   int vector_axis, at, depth, scope, grid, group;
+  int items;                          /* of `group BK 0 items` */
   int row, tensor_axis, tensor_level; /* tensorized loop; row -1: none */
   int64_t extent[NEO_TE_MAX_AXES];    /* of the region that one run covers */
   double runs;

@@ -45,7 +45,7 @@ static void bind_params(lowerer *l) {
     l->local[b] = -1;
   }
   for (int b = 0; b < NEO_TE_MAX_BLOCKS; b++)
-    l->accumulator[b] = -1;
+    l->accumulator[b] = l->partial[b] = -1;
   for (int b = 0; b < l->te->n_buffers; b++)
     if (l->te->buffer[b].role != NEO_TE_TMP)
       bind_whole(l, b, NEO_SCOPE_PARAM);

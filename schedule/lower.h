@@ -45,6 +45,7 @@ typedef struct lower_block {
   int consumer, depth; /* consumer < 0: a root */
   neo_scope scope;
   int parallel, group; /* loops in the grid, and behind them in the work-items of a group */
+  int items; /* work-items that compute all that is inside the grid, in turn; 0: by `group` */
 } lower_block;
 
 /* ---- emission ------------------------------------------------------------------------------------------ */
@@ -80,6 +81,7 @@ typedef struct lower_frame {
   lower_span wide[NEO_TE_MAX_AXES]; /* the hull over all work-items of the group */
   const lower_binding *acc;         /* accumulators in registers; NULL: the buffer itself */
   const lower_grid *grid, *items;   /* NULL unless a root */
+  int part; /* variable of the innermost loop, which work-items run at once; 0: none do */
 } lower_frame;
 
 typedef struct lower_list {
@@ -113,6 +115,7 @@ typedef struct lowerer {
   lower_binding binding[NEO_TE_MAX_BUFFERS];
   int local[NEO_TE_MAX_BUFFERS];       /* nest buffer of an attached block's buffer; -1 */
   int accumulator[NEO_TE_MAX_BLOCKS];  /* nest buffer; -1 */
+  int partial[NEO_TE_MAX_BLOCKS];      /* nest buffer of a shared reduction's parts; -1 */
   int launch_of[NEO_NEST_MAX_BUFFERS]; /* launch that a nest buffer was made in */
   bool grouped;                        /* has a block work-items? only then frames have `wide` */
   const lower_grid *items;             /* of the launch at hand */
@@ -154,6 +157,8 @@ int lower_new_buffer(lowerer *l, neo_scope scope, neo_dtype dtype, int64_t eleme
 typedef enum lower_pass { LOWER_MAIN, LOWER_INIT, LOWER_FLUSH } lower_pass;
 bool lower_store(lowerer *l, const lower_frame *f, lower_pass pass, const lower_lanes *lanes,
                  lower_list *out);
+const neo_expr *lower_combine(neo_arena *arena, neo_combine how, const neo_expr *acc,
+                              const neo_expr *value);
 bool lower_prefetch(lowerer *l, const lower_frame *f, const lower_loop *loop, lower_list *out);
 
 /* What the known ranges do not prove of a guard; NULL if they prove it. */
@@ -163,10 +168,16 @@ const neo_expr *lower_guard(lowerer *l, const lower_frame *f, const neo_guard *g
  * always. */
 const neo_expr *lower_step_condition(lowerer *l, const lower_frame *f);
 
-/* lower_shared.c: computes the attached block into its SHARED buffer, all work-items together. */
+/* lower_shared.c: computes the frame's block for its spans, all work-items together: an attached
+ * one into its SHARED buffer, a root into its own. */
 bool lower_shared(lowerer *l, const lower_frame *f, lower_list *out);
 
-/* lower_emit.c: one launch. */
+/* lower_emit.c, for a frame whose spatial axes are down to one element: binds a register to it; the
+ * reduce loops that sum into that; its copy into the block's buffer. */
+bool lower_bind_sum(lowerer *l, const lower_frame *f, lower_binding *out);
+bool lower_sum(lowerer *l, lower_frame *f, const lower_binding *sum, lower_list *out);
+bool lower_flush(lowerer *l, lower_frame *f, const lower_binding *sum, lower_list *out);
+/* One launch. */
 bool lower_root(lowerer *l, const lower_block *b);
 
 #endif

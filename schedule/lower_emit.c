@@ -181,6 +181,25 @@ static bool emit_reduction(lowerer *l, lower_frame *f, int pos, lower_list *out)
   return ok;
 }
 
+bool lower_bind_sum(lowerer *l, const lower_frame *f, lower_binding *out) {
+  return bind_registers(l, f, out, &l->accumulator[f->block->index]);
+}
+
+bool lower_sum(lowerer *l, lower_frame *f, const lower_binding *sum, lower_list *out) {
+  int pos = f->block->first_reduce;
+  f->acc = sum;
+  bool ok = emit(l, f, pos, LOWER_INIT, out) && emit_loops(l, f, pos, LOWER_MAIN, out);
+  f->acc = NULL;
+  return ok;
+}
+
+bool lower_flush(lowerer *l, lower_frame *f, const lower_binding *sum, lower_list *out) {
+  f->acc = sum;
+  bool ok = lower_store(l, f, LOWER_FLUSH, &scalar, out);
+  f->acc = NULL;
+  return ok;
+}
+
 /* ---- one loop --------------------------------------------------------------------------------------------------- */
 
 typedef struct step {
@@ -463,6 +482,27 @@ static bool emit_grid_loop(lowerer *l, const step *s, const lower_grid *grid, lo
   return true;
 }
 
+/* The innermost loop of a reduction whose parts are of several work-items: this one's. */
+static bool emit_part(lowerer *l, const step *s, lower_list *out) {
+  const lower_block *b = s->f->block;
+  lower_span span = s->f->span[s->loop->axis];
+  int64_t parts = b->axis[s->loop->axis].factor[s->loop->level];
+  const neo_expr *v = neo_expr_var(l->arena, s->f->part), *cond = NULL;
+  if (span.left || span.size < parts)
+    cond = neo_expr_binary(l->arena, NEO_EXPR_LT, v,
+                           span.left ? span.left : neo_expr_index(l->arena, span.size));
+  lower_list body;
+  lower_list_init(&body);
+  int mark = l->facts.n;
+  if (cond)
+    neo_facts_assume(&l->facts, cond, true);
+  bool ok = emit_inside(l, s, plus(l, span.base, v), 1, NULL, &body);
+  l->facts.n = mark;
+  if (ok && body.head)
+    lower_list_add(out, cond ? neo_nest_if(l->arena, cond, body.head, NULL) : body.head);
+  return ok;
+}
+
 /* ---- the walk -------------------------------------------------------------------------------------------------------- */
 
 static bool emit_loop(lowerer *l, lower_frame *f, int pos, lower_pass pass, lower_list *out) {
@@ -470,6 +510,8 @@ static bool emit_loop(lowerer *l, lower_frame *f, int pos, lower_pass pass, lowe
   step s = {f, pos, pass, loop, f->block->axis[loop->axis].stride[loop->level], NULL};
   if (pass != LOWER_MAIN && loop->reduce)
     return emit(l, f, pos + 1, pass, out);
+  if (f->part > 0 && pos == f->block->n_loops - 1)
+    return emit_part(l, &s, out);
   if (loop->tensor)
     return emit_tensor(l, &s, out);
   if (loop->vector)
@@ -517,6 +559,8 @@ static bool emit(lowerer *l, lower_frame *f, int pos, lower_pass pass, lower_lis
   }
   if (!emit_attached(l, f, pos, out))
     return false;
+  if (f->items && b->items > 1 && pos == b->parallel)
+    return lower_shared(l, f, out);
   if (pos == b->first_reduce && b->te->n_reduce > 0)
     return emit_reduction(l, f, pos, out);
   return emit_loops(l, f, pos, pass, out);
@@ -539,6 +583,7 @@ static void measure_grid(const lower_block *b, lower_grid *grid, lower_grid *ite
     bound[axis] = neo_min_i64(bound[axis], stride);
     into->total *= into->extent[k];
   }
+  items->total = neo_max_i64(items->total, b->items);
 }
 
 bool lower_root(lowerer *l, const lower_block *b) {

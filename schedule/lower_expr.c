@@ -381,8 +381,8 @@ static const neo_expr *tensor_value(converter *c, const neo_expr *acc) {
 
 /* ---- stores ------------------------------------------------------------------------------------------------------- */
 
-static const neo_expr *combine(neo_arena *arena, neo_combine how, const neo_expr *acc,
-                               const neo_expr *v) {
+const neo_expr *lower_combine(neo_arena *arena, neo_combine how, const neo_expr *acc,
+                              const neo_expr *v) {
   switch (how) {
   case NEO_COMBINE_MUL:
     return neo_expr_binary(arena, NEO_EXPR_MUL, acc, v);
@@ -445,7 +445,7 @@ static const neo_expr *element_value(converter *c, lower_pass pass, const lower_
   const neo_expr *value = convert(c, te->body);
   if (te->n_reduce == 0 || c->l->status != NEO_OK)
     return value;
-  return combine(arena, te->combine, read_back(c, target, offset, dtype), value);
+  return lower_combine(arena, te->combine, read_back(c, target, offset, dtype), value);
 }
 
 bool lower_store(lowerer *l, const lower_frame *f, lower_pass pass, const lower_lanes *lanes,

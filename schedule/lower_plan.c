@@ -204,8 +204,10 @@ static bool apply_block(lowerer *l, int i, lower_block *b) {
     if (instr->arg[0] > b->n_loops)
       return instr_fail(l, i, "more loops than the block has");
     b->group = instr->arg[0];
+    b->items = instr->n_args > 1 ? instr->arg[1] : 0;
     l->grouped = true;
-    return true;
+    return (b->group == 0) == (b->items > 1) ||
+           instr_fail(l, i, "either loops of the group, or how many work-items");
   default:
     return instr_fail(l, i, "not supported by the lowering");
   }
@@ -279,11 +281,28 @@ int64_t lower_slack(const lowerer *l, int te_buffer) {
   return l->te->buffer[te_buffer].role == NEO_TE_TMP ? most : 0;
 }
 
+/* A reduction that work-items compute together: its innermost loop is theirs. */
+static bool check_parts(lowerer *l, const lower_block *b) {
+  if (b->te->n_reduce == 0)
+    return true;
+  const lower_loop *last = &b->loop[b->n_loops - 1];
+  int64_t parts = last->level > 0 ? b->axis[last->axis].factor[last->level] : 0;
+  bool inner = last->reduce && last->level == b->axis[last->axis].n_levels - 1 && !last->unroll;
+  for (int k = b->first_reduce; k < b->n_loops; k++)
+    inner = inner && b->loop[k].reduce;
+  if (!inner || b->lanes > 1 || b->tensor || parts < 2 || (parts & (parts - 1)))
+    return lower_fail(l,
+                      "schedule: B%d: a reduction that work-items share has a power of two of them "
+                      "for its innermost loop, and none but reduce loops around that",
+                      b->index);
+  return true;
+}
+
 /* What all work-items compute together must be the same region for all of them. */
 static bool check_shared(lowerer *l, const lower_block *b) {
   const lower_block *c = &l->block[b->consumer];
-  if (b->te->n_reduce > 0)
-    return lower_fail(l, "schedule: at B%d: a reduction cannot be shared", b->index);
+  if (!check_parts(l, b))
+    return false;
   for (int k = c->consumer < 0 ? c->parallel + c->group : 0; k < b->depth; k++)
     if (!c->loop[k].reduce)
       return lower_fail(l, "schedule: at B%d: shared inside a loop of one work-item of B%d",
@@ -292,7 +311,7 @@ static bool check_shared(lowerer *l, const lower_block *b) {
   if (root->consumer >= 0 || (c != root && c->depth != root->parallel + root->group))
     return lower_fail(l, "schedule: at B%d: B%d is inside a loop of one work-item", b->index,
                       c->index);
-  return root->group > 0 ||
+  return root->group > 0 || root->items > 1 ||
          lower_fail(l, "schedule: at B%d: shared, but B%d has no group", b->index, root->index);
 }
 
@@ -305,6 +324,10 @@ static bool check_attached(lowerer *l, const lower_block *b) {
     return lower_fail(l, "schedule: parallel B%d: the block is attached", b->index);
   if (b->scope == NEO_SCOPE_SHARED && !check_shared(l, b))
     return false;
+  bool in_turn = c->items > 1 || (c->consumer >= 0 && c->scope == NEO_SCOPE_SHARED);
+  if (in_turn && (b->scope != NEO_SCOPE_SHARED || c->items <= 1 || b->depth != c->parallel))
+    return lower_fail(l, "schedule: at B%d: B%d is computed by work-items in turn", b->index,
+                      c->index);
   if (c->n_loops > 0 && b->depth == c->n_loops && c->lanes > 1)
     return lower_fail(l, "schedule: at B%d: inside the vector loop of B%d", b->index, c->index);
   for (int k = 0; k < l->te->n_blocks; k++)
@@ -323,6 +346,8 @@ static bool check_block(lowerer *l, lower_block *b) {
     if (b->loop[k].reduce)
       b->first_reduce = k;
   int outer = b->parallel + b->group;
+  if (b->items > 1 && !check_parts(l, b))
+    return false;
   if (outer > b->first_reduce)
     return lower_fail(l, "schedule: parallel B%d: a reduce loop is among the outer %d", b->index,
                       outer);

@@ -13,7 +13,7 @@
  *   across    t itself is the unit-stride axis: vectors along t, reductions in registers.
  *
  * With other axes between (columns of a reduction beyond partial sums) the rule does not apply. */
-#include "schedule/sketch.h"
+#include "schedule/chain.h"
 
 #include <string.h>
 
@@ -24,94 +24,22 @@
 
 typedef struct rows {
   neo_builder *b;
-  const neo_te *te;
-  const neo_facts *facts;
-  int out;
-  int carry[NEO_TE_MAX_BLOCKS][NEO_TE_MAX_AXES]; /* O's axis -> the block's; -1: none */
-  bool row[NEO_TE_MAX_AXES];                     /* O's axes */
-  int n_rows, rows[NEO_TE_MAX_AXES];             /* in walk order */
-  int t;                                         /* O's axis; -1: none */
+  neo_chain c;
+  int n_rows, rows[NEO_TE_MAX_AXES]; /* in walk order */
+  int t;                             /* O's axis; -1: none */
   bool across;
   int tile, repeat, unroll; /* decisions */
 } rows;
 
 /* ---- recognising --------------------------------------------------------------------------------------- */
 
-/* The one axis that dim d of this read is; -1 if it is anything else. */
-static int plain_axis(const neo_access *read, int d) {
-  int found = -1;
-  for (int a = 0; a < NEO_TE_MAX_AXES; a++) {
-    if (read->coef[d][a] == 0)
-      continue;
-    if (found >= 0 || read->coef[d][a] != 1)
-      return -1;
-    found = a;
-  }
-  return read->affine[d] && read->base[d] == 0 ? found : -1;
-}
-
-/* Narrows block x's carried axes by one read of its buffer in block y. */
-static void note_read(rows *p, int x, int y, const neo_access *read, bool first) {
-  for (int r = 0; r < p->te->block[p->out].n_spatial; r++) {
-    int found = -1;
-    for (int d = 0; d < read->rank; d++)
-      if (p->carry[y][r] >= 0 && plain_axis(read, d) == p->carry[y][r])
-        found = d;
-    if (first)
-      p->carry[x][r] = found;
-    else if (p->carry[x][r] != found)
-      p->carry[x][r] = -1;
-  }
-}
-
-static bool find_carries(rows *p) {
-  const neo_te_block *out = &p->te->block[p->out];
-  for (int r = 0; r < out->n_spatial; r++) {
-    p->carry[p->out][r] = r;
-    p->row[r] = out->extent[r] > 1;
-  }
-  for (int x = p->out - 1; x >= 0; x--) {
-    bool first = true;
-    if (p->te->buffer[p->te->block[x].buffer].role != NEO_TE_TMP)
-      return false;
-    for (int y = x + 1; y <= p->out; y++)
-      for (int i = 1; i < p->facts->block[y].n_access; i++)
-        if (p->facts->block[y].access[i].buffer == p->te->block[x].buffer) {
-          note_read(p, x, y, &p->facts->block[y].access[i], first);
-          first = false;
-        }
-    for (int r = 0; r < out->n_spatial; r++)
-      p->row[r] = p->row[r] && !first && p->carry[x][r] >= 0;
-    if (first)
-      return false;
-  }
-  return true;
-}
-
-static bool is_row_axis(const rows *p, int block, int axis) {
-  for (int r = 0; r < p->te->block[p->out].n_spatial; r++)
-    if (p->row[r] && p->carry[block][r] == axis)
-      return true;
-  return false;
-}
-
-/* Elements of the block's column axes. */
-static int64_t columns_of(const rows *p, int block) {
-  const neo_te_block *te = &p->te->block[block];
-  int64_t n = 1;
-  for (int a = 0; a < te->n_spatial; a++)
-    if (!is_row_axis(p, block, a))
-      n *= te->extent[a];
-  return n;
-}
-
 /* Do all loads move with the axis by one element or not at all, as far as that is decided? */
 static bool reads_well(const rows *p, int block, int axis, int lanes) {
-  const neo_block_facts *facts = &p->facts->block[block];
+  const neo_block_facts *facts = &p->c.facts->block[block];
   for (int i = 1; i < facts->n_access; i++) {
     const neo_access *load = &facts->access[i];
-    bool open = !p->b->laid[load->buffer] && p->te->buffer[load->buffer].role != NEO_TE_IN;
-    int64_t stride = neo_access_stride(load, p->te, &p->b->layout[load->buffer], axis, lanes);
+    bool open = !p->b->laid[load->buffer] && p->c.te->buffer[load->buffer].role != NEO_TE_IN;
+    int64_t stride = neo_access_stride(load, p->c.te, &p->b->layout[load->buffer], axis, lanes);
     if (open ? neo_access_uses(load, axis) && neo_access_dim(load, axis) < 0
              : stride != 0 && stride != 1)
       return false;
@@ -126,35 +54,36 @@ static bool is_factored(const rows *p) {
 /* Reductions must fit: partial sums along contiguous columns, single sums, or lanes across rows. */
 static bool fits(const rows *p) {
   int reductions = 0;
-  for (int x = 0; x <= p->out; x++) {
-    const neo_te_block *te = &p->te->block[x];
-    int64_t columns = columns_of(p, x);
+  for (int x = 0; x <= p->c.out; x++) {
+    const neo_te_block *te = &p->c.te->block[x];
+    int64_t columns = neo_chain_columns(&p->c, x);
     int last = te->n_spatial - 1;
     if (te->n_reduce == 0)
       continue;
     reductions++;
-    if (columns > MAX_PARTIAL || (p->facts->block[x].contraction && !is_factored(p)))
+    if (columns > MAX_PARTIAL || (p->c.facts->block[x].contraction && !is_factored(p)))
       return false;
-    if (p->across && (columns > 1 || !reads_well(p, x, p->carry[x][p->t], 1)))
+    if (p->across && (columns > 1 || !reads_well(p, x, p->c.carry[x][p->t], 1)))
       return false;
     if (!p->across && columns > 1 &&
-        (is_row_axis(p, x, last) || te->extent[last] != columns || !reads_well(p, x, last, 1)))
+        (neo_chain_is_row(&p->c, x, last) || te->extent[last] != columns ||
+         !reads_well(p, x, last, 1)))
       return false;
   }
-  return p->te->block[p->out].n_reduce == 0 && reductions >= (is_factored(p) ? 1 : 2);
+  return p->c.te->block[p->c.out].n_reduce == 0 && reductions >= (is_factored(p) ? 1 : 2);
 }
 
 static bool find_rows(rows *p) {
   int walk[NEO_TE_MAX_AXES], n;
-  if (!find_carries(p))
+  if (!neo_chain_find(&p->c))
     return false;
-  n = neo_builder_walk(p->b, p->out, walk);
+  n = neo_builder_walk(p->b, p->c.out, walk);
   p->t = -1;
   for (int i = 0; i < n; i++)
-    if (p->row[walk[i]])
+    if (p->c.row[walk[i]])
       p->rows[p->n_rows++] = p->t = walk[i];
-  int unit = neo_builder_unit_axis(p->b, p->out, 1);
-  if (unit >= 0 && p->row[unit] && !is_factored(p)) {
+  int unit = neo_builder_unit_axis(p->b, p->c.out, 1);
+  if (unit >= 0 && p->c.row[unit] && !is_factored(p)) {
     p->across = true;
     p->t = unit;
   }
@@ -166,9 +95,9 @@ static bool find_rows(rows *p) {
 /* Vectors of the widest register tile of a reduction, for one row. */
 static int64_t partial_vectors(const rows *p) {
   int64_t most = 1;
-  for (int x = 0; x < p->out; x++)
-    if (p->te->block[x].n_reduce > 0) {
-      int64_t n = neo_ceil_div(columns_of(p, x), neo_builder_lanes(p->b, x));
+  for (int x = 0; x < p->c.out; x++)
+    if (p->c.te->block[x].n_reduce > 0) {
+      int64_t n = neo_ceil_div(neo_chain_columns(&p->c, x), neo_builder_lanes(p->b, x));
       most = n > most ? n : most;
     }
   return most;
@@ -184,9 +113,9 @@ static int powers(rows *p, const char *name, int64_t most) {
 static void add_decisions(rows *p) {
   neo_builder *b = p->b;
   int64_t registers = b->space->target.vector_registers, vectors = partial_vectors(p);
-  int64_t extent = p->t < 0 ? 1 : p->te->block[p->out].extent[p->t];
+  int64_t extent = p->t < 0 ? 1 : p->c.te->block[p->c.out].extent[p->t];
   if (p->across)
-    extent = neo_ceil_div(extent, neo_builder_lanes(b, p->out));
+    extent = neo_ceil_div(extent, neo_builder_lanes(b, p->c.out));
   p->tile = p->t < 0 ? -1 : powers(p, "row tile", neo_min_i64(extent, 8));
   p->repeat = p->unroll = -1;
   if (p->tile >= 0)
@@ -196,7 +125,7 @@ static void add_decisions(rows *p) {
   for (int k = 1; k <= p->n_rows && k <= MAX_GRID_DEPTH; k++)
     neo_builder_value(b, grid, k);
   if (p->n_rows > 0)
-    neo_slot_arg_hole(neo_builder_slot(b, NEO_INSTR_PARALLEL, p->out), grid, 1);
+    neo_slot_arg_hole(neo_builder_slot(b, NEO_INSTR_PARALLEL, p->c.out), grid, 1);
   else
     neo_builder_value(b, grid, 1);
 }
@@ -227,13 +156,13 @@ static void unrolled(part *s, int axis, int level) {
 
 /* The reduce axis that is unrolled; -1: none. Short ones are wholly. */
 static int unrolled_axis(const part *s) {
-  const neo_te_block *te = &s->p->te->block[s->block];
+  const neo_te_block *te = &s->p->c.te->block[s->block];
   return te->n_reduce > 0 ? te->n_spatial + te->n_reduce - 1 : -1;
 }
 
 static bool is_short(const part *s) {
   int axis = unrolled_axis(s);
-  return axis >= 0 && s->p->te->block[s->block].extent[axis] <= SHORT;
+  return axis >= 0 && s->p->c.te->block[s->block].extent[axis] <= SHORT;
 }
 
 /* Decisions that not every chain has are made when they are first used. */
@@ -257,7 +186,7 @@ static int unroll_of(rows *p) {
  */
 static void split_axes(part *s) {
   rows *p = s->p;
-  bool reduces = p->te->block[s->block].n_reduce > 0;
+  bool reduces = p->c.te->block[s->block].n_reduce > 0;
   if (s->root && s->t >= 0 && s->t != s->v)
     split(s, s->t, p->tile, 0);
   if (s->v >= 0 && s->v == s->t)
@@ -269,7 +198,7 @@ static void split_axes(part *s) {
 }
 
 static void order_reduce(part *s) {
-  const neo_te_block *te = &s->p->te->block[s->block];
+  const neo_te_block *te = &s->p->c.te->block[s->block];
   for (int a = te->n_spatial; a < te->n_spatial + te->n_reduce; a++)
     neo_slot_loop(s->order, a, 0);
   if (te->n_reduce > 0 && !is_short(s))
@@ -277,7 +206,7 @@ static void order_reduce(part *s) {
 }
 
 static void order_vector(part *s) {
-  bool reduces = s->p->te->block[s->block].n_reduce > 0;
+  bool reduces = s->p->c.te->block[s->block].n_reduce > 0;
   if (s->v < 0)
     return;
   int levels = s->v == s->t ? (s->root ? 2 : 1) : reduces ? 1 : 2;
@@ -289,25 +218,25 @@ static void order_vector(part *s) {
 static void order_block(part *s) {
   rows *p = s->p;
   int walk[NEO_TE_MAX_AXES], n = neo_builder_walk(p->b, s->block, walk);
-  if (n == 0 && p->te->block[s->block].n_reduce == 0)
+  if (n == 0 && p->c.te->block[s->block].n_reduce == 0)
     return;
   s->order = neo_builder_slot(p->b, NEO_INSTR_ORDER, s->block);
   for (int i = 0; i < n; i++)
-    if (is_row_axis(p, s->block, walk[i]) && (s->root || walk[i] != s->t))
+    if (neo_chain_is_row(&p->c, s->block, walk[i]) && (s->root || walk[i] != s->t))
       neo_slot_loop(s->order, walk[i], 0);
   order_reduce(s);
   if (s->t >= 0 && s->t != s->v)
     neo_slot_loop(s->order, s->t, s->root ? 1 : 0);
   for (int i = 0; i < n; i++)
-    if (!is_row_axis(p, s->block, walk[i]) && walk[i] != s->v)
+    if (!neo_chain_is_row(&p->c, s->block, walk[i]) && walk[i] != s->v)
       neo_slot_loop(s->order, walk[i], 0);
   order_vector(s);
 }
 
 static void mark_block(part *s) {
   rows *p = s->p;
-  const neo_te_block *te = &p->te->block[s->block];
-  bool reduces = te->n_reduce > 0, columns = columns_of(p, s->block) > 1;
+  const neo_te_block *te = &p->c.te->block[s->block];
+  bool reduces = te->n_reduce > 0, columns = neo_chain_columns(&p->c, s->block) > 1;
   if (s->v >= 0) {
     int last = s->v == s->t ? (s->root ? 2 : 1) : reduces ? 1 : 2;
     neo_builder_mark(p->b, NEO_INSTR_VECTOR, s->block, s->v, last);
@@ -324,7 +253,7 @@ static void mark_block(part *s) {
 
 static void choose_vector(part *s) {
   rows *p = s->p;
-  const neo_te_block *te = &p->te->block[s->block];
+  const neo_te_block *te = &p->c.te->block[s->block];
   s->lanes = neo_builder_lanes(p->b, s->block);
   s->v = -1;
   if (s->lanes <= 1)
@@ -334,13 +263,13 @@ static void choose_vector(part *s) {
     return;
   }
   int unit = neo_builder_unit_axis(p->b, s->block, s->lanes);
-  if (unit >= 0 && !is_row_axis(p, s->block, unit) && te->extent[unit] > 1)
+  if (unit >= 0 && !neo_chain_is_row(&p->c, s->block, unit) && te->extent[unit] > 1)
     s->v = unit;
 }
 
 static void schedule_block(rows *p, int block) {
-  part s = {.p = p, .block = block, .root = block == p->out};
-  s.t = p->t < 0 ? -1 : p->carry[block][p->t];
+  part s = {.p = p, .block = block, .root = block == p->c.out};
+  s.t = p->t < 0 ? -1 : p->c.carry[block][p->t];
   choose_vector(&s);
   neo_builder_lay_reads(p->b, block, s.v);
   split_axes(&s);
@@ -348,17 +277,17 @@ static void schedule_block(rows *p, int block) {
   mark_block(&s);
   if (s.root)
     return;
-  bool wide = columns_of(p, block) > MAX_PARTIAL;
-  bool reg = p->across && p->te->block[block].n_reduce > 0 && s.v >= 0;
+  bool wide = neo_chain_columns(&p->c, block) > MAX_PARTIAL;
+  bool reg = p->across && p->c.te->block[block].n_reduce > 0 && s.v >= 0;
   neo_slot *at = neo_builder_slot(p->b, NEO_INSTR_AT, block);
-  neo_slot_arg(at, p->out);
+  neo_slot_arg(at, p->c.out);
   neo_slot_arg(at, p->n_rows);
   neo_slot_arg(at, reg ? NEO_SCOPE_REG : wide || p->across ? NEO_SCOPE_SCRATCH : NEO_SCOPE_STACK);
 }
 
 static bool apply(neo_builder *b, int block) {
-  rows p = {.b = b, .te = &b->variant->te, .facts = &b->variant->facts, .out = block};
-  if (block != p.te->n_blocks - 1 || block == 0 || !find_rows(&p))
+  rows p = {.b = b, .c = {&b->variant->te, &b->variant->facts, block}};
+  if (block != p.c.te->n_blocks - 1 || block == 0 || !find_rows(&p))
     return false;
   b->more = true;
   if (b->choice > 0) {

@@ -26,7 +26,8 @@
  * together; only reduce loops of BC may be outside of it but inside of the group). Without `at` a
  * block is a root: own launch. parallel BK n         root only: its n outermost loops are fused
  * into the launch grid group BK n           root only, for GPUs: its next n loops are fused into
- * the work-items of a group vector BK.A.L         innermost loop of the block: its extent is the
+ * the work-items of a group; `group BK 0 m`: m work-items compute all that is inside the grid in
+ * turn, element by element   vector BK.A.L         innermost loop of the block: its extent is the
  * number of lanes unroll BK.A.L         emitted unrolled (loops in reg-scope tiles must be)
  * prefetch bK BK.A.L d  prefetch bK's element d iterations of that loop ahead peel BK.A.L first and
  * last iteration are copies of their own (guards at borders) tensorize BK.A.L ROW  this reduce

@@ -32,7 +32,7 @@ static const instr_row instr_rows[] = {
     [NEO_INSTR_PEEL] = {"peel", "L"},
     [NEO_INSTR_TENSORIZE] = {"tensorize", "Lw"},
     [NEO_INSTR_CHOOSE] = {"choose", "wn"},
-    [NEO_INSTR_GROUP] = {"group", "Bn"},
+    [NEO_INSTR_GROUP] = {"group", "Bnm"},
 };
 
 static const struct {
@@ -172,6 +172,9 @@ static bool scan_operand(neo_ctx *ctx, neo_scan *scan, char letter, neo_instr *i
     return scan_scope(scan, instr);
   case 'n':
     return neo_scan_int(scan, &v) && v >= 0 && push(instr, v);
+  case 'm': /* may be left out */
+    neo_scan_space(scan);
+    return at_end(scan) || (neo_scan_int(scan, &v) && v >= 2 && push(instr, v));
   case 'w':
     return scan_word(scan, false, instr->name, sizeof(instr->name));
   default:
@@ -295,6 +298,10 @@ static void print_operand(neo_buf *buf, const neo_schedule *schedule, const neo_
     break;
   case 'n':
     neo_buf_printf(buf, " %d", (int)instr->arg[(*used)++]);
+    break;
+  case 'm':
+    if (*used < instr->n_args)
+      neo_buf_printf(buf, " %d", (int)instr->arg[(*used)++]);
     break;
   default:
     neo_buf_printf(buf, " %s", instr->name);

@@ -108,6 +108,87 @@ static void computes(void **state) {
   schedule_testing_end(&t);
 }
 
+static const char softmax[] = "te 1\n"
+                              "b0 in f32 [6,37]\n"
+                              "b1 tmp f32 [6]\n"
+                              "b2 tmp f32 [6,37]\n"
+                              "b3 tmp f32 [6]\n"
+                              "b4 out f32 [6,37]\n"
+                              "B0 b1[i0] s[6] r[37] max f32:-inf\n"
+                              "  b0[i0, i1]\n"
+                              "B1 b2[i0, i1] s[6,37]\n"
+                              "  exp(sub(b0[i0, i1], b1[i0]))\n"
+                              "B2 b3[i0] s[6] r[37] add f32:0\n"
+                              "  b2[i0, i1]\n"
+                              "B3 b4[i0, i1] s[6,37]\n"
+                              "  div(b2[i0, i1], b3[i0])\n";
+
+static const char pool[] = "te 1\n"
+                           "b0 in f32 [2,3,5,9]\n"
+                           "b1 out f32 [2,3]\n"
+                           "B0 b1[i0, i1] s[2,3] r[5,9] add f32:0\n"
+                           "  b0[i0, i1, i2, i3]\n";
+
+static const char total[] = "te 1\n"
+                            "b0 in f32 [100]\n"
+                            "b1 tmp f32 []\n"
+                            "b2 out f32 [100]\n"
+                            "B0 b1[] s[] r[100] add f32:0\n"
+                            "  b0[i0]\n"
+                            "B1 b2[i0] s[100]\n"
+                            "  mul(b0[i0], b1[])\n";
+
+static const char gemv[] = "te 1\n"
+                           "b0 in f32 [1,40]\n"
+                           "b1 const f32 [12,40]\n"
+                           "b2 const f32 [12]\n"
+                           "b3 tmp f32 [1,12]\n"
+                           "b4 out f32 [1,12]\n"
+                           "B0 b3[i0, i1] s[1,12] r[40] add f32:0\n"
+                           "  mul(b0[0, i2], b1[i1, i2])\n"
+                           "B1 b4[i0, i1] s[1,12]\n"
+                           "  max(add(b3[0, i1], b2[i1]), f32:0)\n";
+
+#define SOFTMAX                                                                                    \
+  "parallel B3 1; group B3 0 16; at B0 B3 1 shared; at B1 B3 1 shared; at B2 B3 1 shared"
+
+/* Reductions whose parts are of several work-items. */
+static void reduces_together(void **state) {
+  (void)state;
+  static const struct {
+    const char *te, *line;
+  } rows[] = {
+      /* parts that do not divide the row, more parts than work-items, and than elements */
+      {softmax, "s1; alg direct; split B0.1 8; split B2.1 16; " SOFTMAX},
+      {softmax, "s1; alg direct; split B0.1 32; split B2.1 64; " SOFTMAX},
+      {softmax,
+       "s1; alg direct; split B0.1 2 4; unroll B0.1.1; split B2.1 3 8; unroll B2.1.1; " SOFTMAX},
+      /* several rows of a group, vectors of the last block */
+      {softmax,
+       "s1; alg direct; split B3.0 3; order B3 0.0 0.1 1; split B0.1 4; split B2.1 8; " SOFTMAX},
+      {softmax,
+       "s1; alg direct; split B3.0 2; split B3.1 4; order B3 0.0 0.1 1.0 1.1; vector B3.1.1; "
+       "split B0.1 4; split B2.1 4; " SOFTMAX},
+      /* the reduction is the launch */
+      {pool, "s1; alg direct; split B0.3 4; parallel B0 1; group B0 0 8"},
+      {pool, "s1; alg direct; split B0.3 8; parallel B0 2; group B0 0 8"},
+      {pool, "s1; alg direct; split B0.2 2; order B0 0 1 3 2.0 2.1; parallel B0 1; group B0 0 64"},
+      {pool, "s1; alg direct; lay b1 1,0; split B0.3 16; parallel B0 0; group B0 0 32"},
+      {total, "s1; alg direct; split B0.0 32; parallel B1 0; group B1 0 32; at B0 B1 0 shared"},
+      {total, "s1; alg direct; split B0.0 128; parallel B1 0; group B1 0 50; at B0 B1 0 shared"},
+      {gemv, "s1; alg direct; split B1.1 4; order B1 0 1.0 1.1; split B0.2 16; parallel B1 2; "
+             "group B1 0 64; at B0 B1 2 shared"},
+      {gemv, "s1; alg direct; split B1.1 6; order B1 0 1.0 1.1; split B0.2 2 4; unroll B0.2.1; "
+             "parallel B1 2; group B1 0 16; at B0 B1 2 shared"},
+  };
+  for (int k = 0; k < NEO_COUNT(rows); k++) {
+    schedule_testing t;
+    schedule_testing_begin(&t, rows[k].te, (uint64_t)k);
+    schedule_testing_check(&t, rows[k].line, 1e-5);
+    schedule_testing_end(&t);
+  }
+}
+
 static void refuses(void **state) {
   (void)state;
   static const struct {
@@ -133,8 +214,26 @@ static void refuses(void **state) {
       {chain,
        "s1; alg direct; order B2 0 1; parallel B2 1; group B2 1; at B0 B1 0 stack; "
        "at B1 B2 2 shared",
-       "read before anything computes it"},
+       "computed by work-items in turn"},
       {conv, "s1; alg direct; group B1 4", "1536 work-items, 1024 at"},
+      {softmax,
+       "s1; alg direct; split B0.1 8; split B2.1 8; order B2 0 1.0 1.1; parallel B3 1; "
+       "group B3 1 16; at B0 B3 2 shared",
+       "either loops of the group, or how many"},
+      {softmax, "s1; alg direct; split B0.1 6; split B2.1 8; " SOFTMAX, "a power of two"},
+      {softmax, "s1; alg direct; split B2.1 8; " SOFTMAX, "a power of two"},
+      {softmax, "s1; alg direct; split B0.1 8; unroll B0.1.1; split B2.1 8; " SOFTMAX,
+       "a power of two"},
+      {pool, "s1; alg direct; split B0.3 4; order B0 0 2 3.0 3.1 1; parallel B0 1; group B0 0 8",
+       "a power of two"},
+      {softmax,
+       "s1; alg direct; split B0.1 8; split B2.1 8; parallel B3 1; group B3 0 16; "
+       "at B0 B3 1 shared; at B1 B3 1 stack; at B2 B3 1 shared",
+       "computed by work-items in turn"},
+      {gemv,
+       "s1; alg direct; split B0.2 8; split B1.1 5; order B1 0 1.0 1.1; parallel B1 2; "
+       "group B1 0 16; at B0 B1 1 shared",
+       "does not fit"},
   };
   for (int k = 0; k < NEO_COUNT(rows); k++) {
     schedule_testing t;
@@ -232,7 +331,8 @@ static void divergent_barriers_are_refused(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(computes), cmocka_unit_test(refuses), cmocka_unit_test(lines_round_trip),
+      cmocka_unit_test(computes),         cmocka_unit_test(reduces_together),
+      cmocka_unit_test(refuses),          cmocka_unit_test(lines_round_trip),
       cmocka_unit_test(races_are_caught), cmocka_unit_test(divergent_barriers_are_refused)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
