@@ -140,8 +140,12 @@ neo_status neo_channel_pump(neo_ctx *ctx, neo_channel *c) {
     NEO_TRY(neo_tls_handshake(ctx, c->tls, &c->open));
   if (!c->open)
     return NEO_OK;
+  if (c->out.failed) /* of a frame that found no memory a part may be there */
+    return neo_fail(ctx, NEO_NO_MEMORY, "out of memory for a frame");
   if (c->hold && is_hung_up(c))
     return neo_fail(ctx, NEO_UNREACHABLE, "closed by the peer");
+  if (c->hold) /* the peer may speak, it is we who do not listen */
+    c->heard = c->since = neo_now_ns(ctx);
   neo_status read = c->hold ? NEO_OK : read_all(ctx, c);
   return read == NEO_OK ? write_all(ctx, c) : read;
 }

@@ -14,7 +14,7 @@ typedef struct neo_channel {
   uint32_t limit;  /* of a payload that comes in; 0: NEO_FRAME_MAX */
   neo_buf in, out; /* bytes from in_at and out_at on are to be parsed, sent */
   size_t in_at, out_at;
-  uint64_t heard, since; /* ns: the last byte came; the oldest byte in `in` came */
+  uint64_t heard, since; /* ns: the last byte came; the oldest byte in `in` came; or hold */
 } neo_channel;
 
 /* Takes the descriptor over, failed or not, and makes it non-blocking; end NULL: plain. */
@@ -27,7 +27,7 @@ void neo_channel_end(neo_channel *channel);
 neo_socket_wish neo_channel_wish(const neo_channel *channel);
 /* Moves what can be moved without waiting: handshake, bytes in, bytes out. NEO_UNREACHABLE: the
  * peer is gone, but frames that came before may be taken. NEO_BAD_INPUT: it has no key, or no TLS.
- */
+ * NEO_NO_MEMORY: also since a frame was put for which there was none; the stream is of no use. */
 neo_status neo_channel_pump(neo_ctx *ctx, neo_channel *channel);
 /* The next frame that came, if *got. The memory of frame's payload is reused, or freed if it is
  * large: what it held is gone in any case. */

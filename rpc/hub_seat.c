@@ -386,8 +386,6 @@ static void keep_time(neo_hub *hub, hub_seat *seat) {
 
 void hub_seat_step(neo_hub *hub, hub_seat *seat) {
   seat->net.hold = seat->lane.fd >= 0 && neo_channel_unsent(&seat->lane) > BACKLOG;
-  if (seat->net.hold) /* the board may speak, it is we who do not listen */
-    seat->net.heard = neo_now_ns(&hub->ctx);
   if (seat->net.fd >= 0)
     pump_net(hub, seat);
   if (seat->used && seat->lane.fd >= 0) {

@@ -259,8 +259,6 @@ static neo_status session(neo_link *l, const volatile int *stop, neo_frame *fram
     neo_socket_wait(wait, 2, ms);
     l->net.hold = neo_channel_unsent(&l->worker) > BACKLOG;
     l->worker.hold = neo_channel_unsent(&l->net) > BACKLOG;
-    if (l->net.hold) /* the tuner may speak, it is we who do not listen */
-      l->net.heard = neo_now_ns(l->ctx);
     NEO_TRY(pump_tuner(l, frame));
     if (l->net.open && !l->join_sent)
       NEO_TRY(send_join(l));

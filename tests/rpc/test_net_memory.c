@@ -100,7 +100,94 @@ static void any_request_may_fail(void **state) {
   assert_true(failures > 100);
 }
 
+/* Two plain ends; time is what `now` says. */
+static uint64_t now = 1000000000u;
+
+static uint64_t told_now(void *self) {
+  (void)self;
+  return now;
+}
+
+static void open_plain(pair *p) {
+  int fd[2];
+  memset(p, 0, sizeof *p);
+  neo_ctx_init(&p->ctx, 1);
+  p->ctx.now_ns = told_now;
+  assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+  for (int i = 0; i < 2; i++)
+    assert_int_equal(neo_channel_open(&p->ctx, fd[i], NULL, &p->net[i]), NEO_OK);
+}
+
+static void close_plain(pair *p) {
+  for (int i = 0; i < 2; i++)
+    neo_channel_close(&p->net[i]);
+  neo_buf_fini(&p->frame.payload);
+}
+
+/* Its header was queued, its bytes were not: the peer must not wait for them. */
+static void a_frame_without_memory_ends_the_stream(void **state) {
+  enum { SMALL = 100, LARGE = 100000 };
+  static const char bytes[LARGE];
+  (void)state;
+  for (int with = 0; with < 2; with++) { /* without a frame before it, and with one */
+    pair p;
+    neo_frame frame = {.type = NEO_MESSAGE_BLOB_PUT};
+    bool got = false;
+    open_plain(&p);
+    neo_buf_append(&frame.payload, bytes, SMALL);
+    if (with)
+      assert_int_equal(neo_channel_put(&p.ctx, &p.net[0], &frame), NEO_OK);
+    assert_int_equal(neo_channel_pump(&p.ctx, &p.net[0]), NEO_OK);
+    neo_buf_append(&frame.payload, bytes, LARGE - SMALL);
+    neo_fail_malloc_at(with ? 1 : 2); /* room for the header is there already, or made */
+    assert_int_equal(neo_channel_put(&p.ctx, &p.net[0], &frame), NEO_NO_MEMORY);
+    assert_int_equal(neo_fail_malloc_count(), 1);
+    neo_fail_malloc_at(0);
+    neo_ctx_clear(&p.ctx);
+    assert_int_equal(neo_channel_pump(&p.ctx, &p.net[0]), NEO_NO_MEMORY);
+    neo_ctx_clear(&p.ctx);
+    assert_int_equal(neo_channel_pump(&p.ctx, &p.net[1]), NEO_OK);
+    assert_int_equal(neo_channel_take(&p.ctx, &p.net[1], &p.frame, &got), NEO_OK);
+    assert_int_equal(got, with);
+    assert_int_equal(p.net[1].in.size, p.net[1].in_at); /* and nothing behind it */
+    neo_buf_fini(&frame.payload);
+    close_plain(&p);
+  }
+}
+
+/* A part of a frame that waits because we do not read on is not the peer's slowness. */
+static void who_is_not_listened_to_does_not_drip(void **state) {
+  enum { MINUTE = 60, SECOND = 1000000000 };
+  (void)state;
+  pair p;
+  bool got = false;
+  open_plain(&p);
+  const neo_frame frame = {.type = NEO_MESSAGE_PING};
+  assert_int_equal(neo_channel_put(&p.ctx, &p.net[0], &frame), NEO_OK);
+  p.net[0].out.size--; /* all but its end */
+  assert_int_equal(neo_channel_pump(&p.ctx, &p.net[0]), NEO_OK);
+  assert_int_equal(neo_channel_pump(&p.ctx, &p.net[1]), NEO_OK);
+  assert_int_equal(neo_channel_take(&p.ctx, &p.net[1], &p.frame, &got), NEO_OK);
+  assert_false(got || neo_channel_drips(&p.ctx, &p.net[1]));
+  p.net[1].hold = true;
+  for (int i = 0; i < MINUTE; i++) {
+    now += SECOND;
+    assert_int_equal(neo_channel_pump(&p.ctx, &p.net[1]), NEO_OK);
+    assert_false(neo_channel_drips(&p.ctx, &p.net[1]));
+    assert_true(p.net[1].heard == now);
+  }
+  p.net[1].hold = false;
+  now += (uint64_t)MINUTE * SECOND;
+  assert_int_equal(neo_channel_pump(&p.ctx, &p.net[1]), NEO_OK);
+  assert_true(neo_channel_drips(&p.ctx, &p.net[1]));
+  close_plain(&p);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(any_request_may_fail)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(any_request_may_fail),
+      cmocka_unit_test(a_frame_without_memory_ends_the_stream),
+      cmocka_unit_test(who_is_not_listened_to_does_not_drip),
+  };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
