@@ -11,13 +11,13 @@ neo_wrap_malloc(test_job)
 add_dependencies(test_net rpc_test_kernels neo-board)
 add_test(NAME rpc/sessions_model COMMAND ${CMAKE_CURRENT_LIST_DIR}/check_sessions.sh ${CMAKE_C_COMPILER})
 set_tests_properties(rpc/sessions_model PROPERTIES LABELS rpc TIMEOUT 900 SKIP_RETURN_CODE 77)
-# The faults of its table, five times each; scripts/faults.sh runs a hundred.
+# The faults of its table, three times each; scripts/faults.sh runs a hundred.
 add_executable(net_faults ${CMAKE_CURRENT_LIST_DIR}/net_faults.c)
 target_link_libraries(net_faults neo_rpc m)
 target_compile_definitions(net_faults PRIVATE NEO_BINARY_DIR="${CMAKE_BINARY_DIR}")
 set_target_properties(net_faults PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
 add_dependencies(net_faults rpc_test_kernels neo-board)
-add_test(NAME rpc/net_faults COMMAND net_faults 5)
+add_test(NAME rpc/net_faults COMMAND net_faults 3)
 set_tests_properties(rpc/net_faults PROPERTIES LABELS rpc TIMEOUT 900 RUN_SERIAL ON)
 neo_wrap_malloc(test_net_memory)
 # The agent for Hexagon, under its emulator: candidates by the compiler that built it.

@@ -19,7 +19,8 @@
 #define KEY_A "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 #define KEY_B "ff112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 
-enum { BEAT_MS = 250, AWAY_MS = 1500, TAKE_MS = 60000, LOG_BYTES = 1 << 16 };
+enum { BEAT_MS = 10000, AWAY_MS = 60000, HANDSHAKE_MS = 30000, TAKE_MS = 60000 };
+enum { LOG_BYTES = 1 << 16 };
 
 static inline void pause_ms(int ms) {
   struct timespec t = {ms / 1000, (ms % 1000) * 1000000L};
@@ -91,6 +92,7 @@ typedef struct net_place {
   neo_ctx ctx;
   neo_hub *hub;
   int port;
+  int beat_ms, handshake_ms; /* 0: longer than anything takes; else for tests of their end */
 } net_place;
 
 /* keys NULL: KEY_A for any name. */
@@ -111,9 +113,10 @@ static inline neo_status net_open(net_place *p, const char *keys) {
   p->ctx.log_self = &p->log;
   const neo_hub_options options = {.address = "127.0.0.1:0",
                                    .key_file = path,
-                                   .heartbeat_ms = BEAT_MS,
+                                   .heartbeat_ms = p->beat_ms ? p->beat_ms : BEAT_MS,
                                    .away_ms = AWAY_MS,
-                                   .handshake_ms = 700};
+                                   .handshake_ms =
+                                       p->handshake_ms ? p->handshake_ms : HANDSHAKE_MS};
   NEO_TRY(neo_hub_open(&p->ctx, &options, &p->hub));
   p->port = neo_hub_port(p->hub);
   return NEO_OK;
@@ -258,7 +261,7 @@ static inline neo_status played_join_gpu(played *b, const char *name, uint32_t p
   neo_status status = played_send(b, &frame);
   neo_buf_fini(&frame.payload);
   free(join);
-  return status == NEO_OK ? played_wait(b, NEO_MESSAGE_WELCOME, 3000) : status;
+  return status == NEO_OK ? played_wait(b, NEO_MESSAGE_WELCOME, 60000) : status;
 }
 
 static inline neo_status played_join(played *b, const char *name, uint32_t protocol,
@@ -362,7 +365,7 @@ static inline void *proxy_main(void *arg) {
       continue;
     neo_ctx_init(&ctx, 1);
     snprintf(address, sizeof address, "127.0.0.1:%d", x->to);
-    if (neo_socket_connect(&ctx, address, 1000, &hub, &loopback) == NEO_OK) {
+    if (neo_socket_connect(&ctx, address, 60000, &hub, &loopback) == NEO_OK) {
       fcntl(board, F_SETFL, 0);
       fcntl(hub, F_SETFL, 0);
       x->connections++;

@@ -13,15 +13,26 @@
 static net_place place;
 static test_data data;
 
-static int start(void **state) {
-  (void)state;
+static int start_with(int handshake_ms) {
   memset(&place, 0, sizeof place);
+  place.handshake_ms = handshake_ms;
   place.log.echo = getenv("NEO_TEST_VERBOSE") != NULL;
   data_init(&data, "candidates");
   neo_status status = net_open(&place, NULL);
   if (status != NEO_OK)
     fprintf(stderr, "%s\n", place.ctx.message);
-  return status;
+  return (int)status;
+}
+
+static int start(void **state) {
+  (void)state;
+  return start_with(0);
+}
+
+/* For those who do not join, and shall not. */
+static int start_impatient(void **state) {
+  (void)state;
+  return start_with(700);
 }
 
 static int stop(void **state) {
@@ -296,7 +307,7 @@ static void wait_refused(int64_t n) {
 
 static void a_wrong_key_costs_little(void **state) {
   (void)state;
-  enum { TRIES = 100 };
+  enum { TRIES = 100, KEPT = 16384 }; /* what threads keep in their caches */
   neo_hub_lease lease;
   try_wrong_key(); /* the first one pays for tables */
   wait_refused(1);
@@ -307,14 +318,14 @@ static void a_wrong_key_costs_little(void **state) {
     try_wrong_key();
   wait_refused(1 + TRIES);
   ms = (cpu_ms() - ms) / TRIES;
-  pause_ms(50);
+  for (int i = 0; i < 12000 && mallinfo2().uordblks > before + KEPT; i++)
+    pause_ms(5); /* its buffers are freed after it is counted */
   print_message("a wrong key costs the host %.2f ms, %ld bytes\n", ms,
                 (long)mallinfo2().uordblks - (long)before);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
   assert_true(ms < 10);
-  assert_true(mallinfo2().uordblks <= before + 16384); /* what threads keep in their caches */
+  assert_true(mallinfo2().uordblks <= before + KEPT);
 #endif
-  (void)before;
   assert_true(log_has(&place.log, "wrong key"));
   assert_int_equal(neo_hub_take(&place.ctx, place.hub, "", 100, &lease), NEO_UNREACHABLE);
   assert_non_null(strstr(place.ctx.message, "wrong key")); /* it says what it heard */
@@ -410,7 +421,7 @@ static void unauthenticated_bytes_do_nothing(void **state) {
   for (size_t size = 0; size <= bytes.size; size += bytes.size) {
     int fd;
     bool loopback;
-    must(neo_socket_connect(&place.ctx, address, 1000, &fd, &loopback));
+    must(neo_socket_connect(&place.ctx, address, 60000, &fd, &loopback));
     fcntl(fd, F_SETFL, 0);
     if (size)
       assert_int_equal(send(fd, bytes.data, size, MSG_NOSIGNAL), (ssize_t)size);
@@ -431,7 +442,7 @@ static void a_crowd_of_strangers_keeps_nobody_out(void **state) {
   bool loopback;
   snprintf(address, sizeof address, "127.0.0.1:%d", place.port);
   for (int i = 0; i < CROWD; i++)
-    must(neo_socket_connect(&place.ctx, address, 1000, &fd[i], &loopback));
+    must(neo_socket_connect(&place.ctx, address, 60000, &fd[i], &loopback));
   pid_t pid = net_board(&place, "pi-1", NULL, place.port);
   neo_hub_lease lease = take("");
   close(lease.fd);
@@ -449,14 +460,14 @@ static void a_full_room_is_left_in_peace(void **state) {
   bool loopback;
   snprintf(address, sizeof address, "127.0.0.1:%d", place.port);
   for (int i = 0; i < ROOM; i++)
-    must(neo_socket_connect(&place.ctx, address, 1000, &fd[i], &loopback));
+    must(neo_socket_connect(&place.ctx, address, 60000, &fd[i], &loopback));
   wait_refused(ROOM);
   assert_true(log_has(&place.log, "did not join within"));
   assert_false(log_has(&place.log, "too many connections"));
   for (int i = 0; i < ROOM; i++)
     close(fd[i]);
   for (int i = 0; i <= ROOM; i++)
-    must(neo_socket_connect(&place.ctx, address, 1000, &fd[i], &loopback));
+    must(neo_socket_connect(&place.ctx, address, 60000, &fd[i], &loopback));
   double ms = cpu_ms();
   pause_ms(300);
   assert_true(cpu_ms() - ms < 150);
@@ -593,9 +604,9 @@ int main(void) {
       cmocka_unit_test_setup_teardown(names_and_keys_belong_together, start, stop),
       cmocka_unit_test_setup_teardown(a_name_is_one_boards, start, stop),
       cmocka_unit_test_setup_teardown(boards_have_the_targets_gpu, start, stop),
-      cmocka_unit_test_setup_teardown(unauthenticated_bytes_do_nothing, start, stop),
+      cmocka_unit_test_setup_teardown(unauthenticated_bytes_do_nothing, start_impatient, stop),
       cmocka_unit_test_setup_teardown(a_crowd_of_strangers_keeps_nobody_out, start, stop),
-      cmocka_unit_test_setup_teardown(a_full_room_is_left_in_peace, start, stop),
+      cmocka_unit_test_setup_teardown(a_full_room_is_left_in_peace, start_impatient, stop),
       cmocka_unit_test_setup_teardown(old_versions_are_named, start, stop),
       cmocka_unit_test_setup_teardown(a_tuner_of_another_version_is_named, start, stop),
       cmocka_unit_test_setup_teardown(joins_round_trip_and_damage_is_seen, start, stop),
