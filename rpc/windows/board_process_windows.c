@@ -79,6 +79,7 @@ typedef struct child {
   HANDLE process, group, timer;
   int to, from; /* its standard input and output */
   volatile LONG late;
+  uint32_t allowed_ms; /* until then */
   blob_list blobs;
 } child;
 
@@ -97,6 +98,7 @@ static void watch_no_more(child *c) {
 
 static bool watch_for(child *c, uint32_t ms) {
   watch_no_more(c);
+  c->allowed_ms = ms;
   return CreateTimerQueueTimer(&c->timer, NULL, on_time_over, c, ms, 0, WT_EXECUTEONLYONCE);
 }
 
@@ -254,7 +256,7 @@ static void explain(child *c, neo_status status, neo_job_result *out) {
   watch_no_more(c);
   GetExitCodeProcess(c->process, &code);
   if (c->late) {
-    snprintf(text, sizeof(text), "no answer within %u ms", (unsigned)c->job->job->timeout_ms);
+    snprintf(text, sizeof(text), "no answer within %u ms", (unsigned)c->allowed_ms);
     neo_board_outcome(c->job, NEO_OUTCOME_HANG, 0, text, out);
   } else if (status == NEO_NO_MEMORY) {
     neo_board_outcome(c->job, NEO_OUTCOME_BOARD, 0, c->ctx->message, out);

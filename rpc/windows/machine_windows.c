@@ -81,6 +81,9 @@ void neo_machine_start(bool stdio, volatile int *stop) {
   if (stdio) {
     _setmode(0, _O_BINARY);
     _setmode(1, _O_BINARY);
+    /* What came by inheritance goes on so: a job's process would have the tuner's stream. */
+    SetHandleInformation(GetStdHandle(STD_INPUT_HANDLE), HANDLE_FLAG_INHERIT, 0);
+    SetHandleInformation(GetStdHandle(STD_OUTPUT_HANDLE), HANDLE_FLAG_INHERIT, 0);
     return;
   }
   WSAStartup(MAKEWORD(2, 2), &about);
