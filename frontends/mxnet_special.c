@@ -1,9 +1,7 @@
 /* frontends/mxnet_special.c: MXNet's special functions, sorting, moments, small linear algebra and
- * spatial transformers.
- *
- * lgamma is Lanczos' approximation (g = 7, nine terms), below 1/2 by reflection; erfinv is Giles'
- * (Approximating the erfinv function, GPU Computing Gems), both to a few units of f32. */
+ * spatial transformers. */
 #include "frontends/mxnet_import.h"
+#include "frontends/special_functions.h"
 
 #include <math.h>
 #include <string.h>
@@ -36,60 +34,23 @@ void mx_hypot_scalar(mx_node *node) {
   mx_set(node, 0, length_of(node, x, mx_scalar(node, x, mx_float(node, "scalar", 0))));
 }
 
-/* log(gamma(x)) of x >= 1/2 */
-static int log_gamma(mx_node *node, int x) {
-  static const double term[] = {676.5203681218851,     -1259.1392167224028,  771.32342877765313,
-                                -176.61502916214059,   12.507343278686905,   -0.13857109526572012,
-                                9.9843695780195716e-6, 1.5056327351493116e-7};
-  int sum = mx_scalar(node, x, 0.99999999999980993);
-  for (int i = 0; i < NEO_COUNT(term); i++)
-    sum = mx_two(node, "add", sum,
-                 mx_two(node, "div", mx_scalar(node, x, term[i]), scaled(node, x, "add", i)));
-  int t = scaled(node, x, "add", 6.5);
-  int y = mx_two(node, "mul", scaled(node, x, "sub", 0.5), mx_one(node, "log", t));
-  y = mx_two(node, "add", mx_two(node, "sub", y, t), mx_one(node, "log", sum));
-  return scaled(node, y, "add", 0.5 * log(2 * acos(-1)));
-}
-
 /* gamma and gammaln */
 void mx_gamma(mx_node *node) {
-  int x = mx_in(node, 0), low = scaled(node, x, "less", 0.5);
-  int y = where(node, low, mx_two(node, "sub", mx_scalar(node, x, 1), x), x);
-  int l = log_gamma(node, y), sine = mx_one(node, "sin", scaled(node, x, "mul", acos(-1)));
-  int pi = mx_scalar(node, x, acos(-1)), reflected;
+  neo_emitter *e = &node->im->e;
+  int x = mx_in(node, 0);
   if (named(node, "gammaln")) {
-    int ratio = mx_two(node, "div", pi, mx_one(node, "abs", sine));
-    reflected = mx_two(node, "sub", mx_one(node, "log", ratio), l);
-  } else {
-    l = mx_one(node, "exp", l);
-    reflected = mx_two(node, "div", pi, mx_two(node, "mul", sine, l));
+    mx_set(node, 0, neo_emit_log_gamma(e, x));
+    return;
   }
-  mx_set(node, 0, where(node, low, reflected, l));
-}
-
-static int polynomial(mx_node *node, int x, const double *c, int n) {
-  int y = mx_scalar(node, x, c[0]);
-  for (int i = 1; i < n; i++)
-    y = scaled(node, mx_two(node, "mul", y, x), "add", c[i]);
-  return y;
+  int low = scaled(node, x, "less", 0.5), pi = mx_scalar(node, x, acos(-1));
+  int y = where(node, low, mx_two(node, "sub", mx_scalar(node, x, 1), x), x);
+  int l = mx_one(node, "exp", neo_emit_log_gamma_upper(e, y));
+  int sine = mx_one(node, "sin", scaled(node, x, "mul", acos(-1)));
+  mx_set(node, 0, where(node, low, mx_two(node, "div", pi, mx_two(node, "mul", sine, l)), l));
 }
 
 void mx_erfinv(mx_node *node) {
-  static const double middle[] = {2.81022636e-08,  3.43273939e-07, -3.5233877e-06,
-                                  -4.39150654e-06, 0.00021858087,  -0.00125372503,
-                                  -0.00417768164,  0.246640727,    1.50140941},
-                      tail[] = {-0.000200214257, 0.000100950558, 0.00134934322,
-                                -0.00367342844,  0.00573950773,  -0.0076224613,
-                                0.00943887047,   1.00167406,     2.83297682};
-  int x = mx_in(node, 0), one = mx_scalar(node, x, 1);
-  int w = mx_two(node, "mul", mx_two(node, "sub", one, x), mx_two(node, "add", one, x));
-  w = mx_one(node, "neg", mx_one(node, "log", w));
-  int near = polynomial(node, scaled(node, w, "sub", 2.5), middle, NEO_COUNT(middle));
-  int far =
-      polynomial(node, scaled(node, mx_one(node, "sqrt", w), "sub", 3), tail, NEO_COUNT(tail));
-  int y = mx_two(node, "mul", where(node, scaled(node, w, "less", 5), near, far), x);
-  int end = scaled(node, mx_one(node, "abs", x), "equal", 1);
-  mx_set(node, 0, where(node, end, scaled(node, x, "mul", (double)INFINITY), y));
+  mx_set(node, 0, neo_emit_erfinv(&node->im->e, mx_in(node, 0)));
 }
 
 /* ---- order, sums ----------------------------------------------------------------------------- */

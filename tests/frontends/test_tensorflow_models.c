@@ -135,6 +135,7 @@ static void rarer_operators(void **state) {
   (void)state;
   agrees("own_gd_special");
   agrees("own_gd_more");
+  agrees("own_gd_image");
   agrees("own_gd_case");
   agrees("own_gd_signal");
   agrees("own_gd_extents");

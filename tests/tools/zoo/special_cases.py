@@ -230,6 +230,38 @@ def write_tensorflow_more(root):
                   [(t.name, v.numpy()) for t, v in zip(frozen.outputs, more(x, y, image))], share=1e-5)
 
 
+def write_tensorflow_image(root):
+    """Rows of tensorflow_convert_image.c: colours, sizes by matrices, neighbourhoods, special functions."""
+    os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="")
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    @tf.function(input_signature=[tf.TensorSpec([4, 6], tf.float32), tf.TensorSpec([2, 8, 7, 3], tf.float32)])
+    def pictures(x, image):
+        raw, colours = tf.raw_ops, tf.concat([tf.sigmoid(image[:, :5]), tf.constant(np.float32([0, 0, 0, 1, 1, 1, 0.5, 0.25, 0.5] * 14).reshape(2, 3, 7, 3))], 1)
+        kinds = [raw.RGBToHSV(images=colours), raw.HSVToRGB(images=colours), raw.AdjustHue(images=colours, delta=0.3), raw.AdjustHue(images=colours, delta=-0.7),
+                 raw.AdjustSaturation(images=colours, scale=1.7)]
+        sizes = [raw.ResizeArea(images=image, size=size, align_corners=corners) for size in ([3, 5], [13, 11]) for corners in (False, True)]
+        sizes += [tf.image.resize(image, [5, 13], method, antialias=antialias) for method in ("bilinear", "bicubic", "gaussian", "lanczos3", "lanczos5", "mitchellcubic")
+                  for antialias in (False, True)]
+        sizes += [raw.ScaleAndTranslate(images=image, size=[6, 9], scale=[0.6, 1.4], translation=[1.5, -2.0], kernel_type=kind) for kind in ("box", "triangle", "lanczos1")]
+        window, side = tf.reshape(x, [2, 4, 3]) * 0.3, [1, 1, 1, 1]
+        near = [tf.nn.dilation2d(image, window, [1, 2, 1, 1], "SAME", "NHWC", side), tf.nn.dilation2d(image, window, side, "VALID", "NHWC", [1, 3, 2, 1]),
+                tf.nn.erosion2d(image, window, side, "SAME", "NHWC", side)]
+        best = [part for batch in (False, True) for part in tf.nn.max_pool_with_argmax(image, [3, 2], 2, "SAME" if batch else "VALID", include_batch_in_index=batch)]
+        special = [tf.math.lgamma(x * 3), tf.math.lgamma(tf.abs(x) + 0.1), tf.math.erfinv(tf.tanh(x)), tf.minimum(tf.math.lgamma(tf.round(x)), 99.0)]
+        flat = lambda parts: tf.concat([tf.reshape(tf.cast(p, tf.float32), [-1]) for p in parts], 0)
+        return flat(kinds), flat(sizes), flat(near), flat(best), flat(special)
+
+    x, _ = inputs()
+    image = np.random.default_rng(4).normal(size=(2, 8, 7, 3)).astype(np.float32)
+    frozen = convert_variables_to_constants_v2(pictures.get_concrete_function())
+    with open(os.path.join(zoo_case.folder(root, "tensorflow", "own_gd_image"), "model.pb"), "wb") as file:
+        file.write(frozen.graph.as_graph_def().SerializeToString())
+    zoo_case.save(root, "tensorflow", "own_gd_image", ["model.pb"], list(zip([t.name for t in frozen.inputs], (x, image))),
+                  [(t.name, v.numpy()) for t, v in zip(frozen.outputs, pictures(x, image))], share=1e-7)  # of places in the picture
+
+
 def write_tensorflow_case(root):
     """tf.switch_case, whose branches are a list of functions."""
     os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="")
