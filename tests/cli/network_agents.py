@@ -14,6 +14,8 @@ import sys
 import tempfile
 import threading
 
+from wine_prefix import WinePrefix
+
 KEY = "00112233445566778899aabbccddeeff" * 2
 WAIT_S = 60  # for what should come; it ends when that does
 MOST_BYTES = 1 << 20  # of an agent for Linux
@@ -65,19 +67,25 @@ def windows_is_well(binaries, source, wine, work):
     agent, library = f"{binaries}/windows/neo-board.exe", f"{os.path.dirname(binaries)}/tests/windows_library.exe"
     if not os.path.exists(wine) or not has_tls(agent):
         return False
-    os.environ.update(WINEPREFIX=f"{work}/wine", WINEDEBUG="-all", WINEDLLOVERRIDES="mscoree,mshtml=")
-    try:
+    with WinePrefix(wine, f"{work}/wine") as env:
+        os.environ.update(env)
         check_wrong_key(f"{binaries}/neo-tune", [wine, agent], "host-windows", work)
         check_two_tuners(binaries, source, [wine, agent], work)
         check_private_key([wine, agent], work)
         shutil.copy(f"{binaries}/windows/neo_rt.dll", f"{work}/planted.dll")
         shutil.copy(library, f"{work}/windows_library.exe")
         run([wine, f"{work}/windows_library.exe"], work, 0, "")
-    finally:
-        server = os.path.join(os.path.dirname(wine), "wineserver")
-        subprocess.run([server if os.path.exists(server) else "wineserver", "-k"], check=False)
     print(f"neo-board.exe: {os.path.getsize(agent)} bytes, serves over TLS, serves again, refuses another key")
     return True
+
+
+def end(board):
+    board.terminate()
+    try:
+        board.wait(WAIT_S)
+    except subprocess.TimeoutExpired:
+        board.kill()
+        board.wait()
 
 
 def run(words, folder, code, says):
@@ -97,7 +105,7 @@ def check_two_tuners(binaries, source, agent, work):
     key = f"{work}/key"
     doctor = Doctor(f"{binaries}/neo-tune", "host-windows", key)
     board = subprocess.Popen(agent + ["--connect", f"127.0.0.1:{doctor.port}", "--name", "b", "--back-off", "30", "--key-file", key],
-                             stderr=subprocess.DEVNULL)
+                             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         doctor.read_until("^ok     measure|^FAILED")
         doctor.close()
@@ -107,8 +115,7 @@ def check_two_tuners(binaries, source, agent, work):
              "--db", f"{work}/tuned.db", "--target", "host-windows", "--trials", "6",
              "--measure", f"rpc://127.0.0.1:{doctor.port}?key-file={key}&wait={WAIT_S}"], work, 0, "6 trials (")
     finally:
-        board.terminate()
-        board.wait()
+        end(board)
 
 
 def meet(tune, agent, target, keys, log, pattern):
@@ -117,13 +124,12 @@ def meet(tune, agent, target, keys, log, pattern):
     doctor = Doctor(tune, target, keys[0])
     with open(log, "w") as file:
         words = ["--connect", f"127.0.0.1:{doctor.port}", "--name", "b", "--back-off", "30", "--key-file", keys[1]]
-        board = subprocess.Popen(agent + words, stdout=file, stderr=file)
+        board = subprocess.Popen(agent + words, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
     try:
         return doctor.read_until(pattern), doctor.output
     finally:
         doctor.close()
-        board.terminate()
-        board.wait()
+        end(board)
 
 
 def check_key(tune, agent, target, work):

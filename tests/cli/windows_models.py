@@ -14,6 +14,8 @@ import subprocess
 import sys
 import tempfile
 
+from wine_prefix import WinePrefix
+
 # folder in tests/data, model file, options
 CASES = [
     ("onnx/mnist_cnn_op13", "model.onnx", ["--threads", "2"]),
@@ -108,9 +110,8 @@ def main():
     if os.path.exists(classifier):  # fetched by scripts/models.sh
         cases.append((f"{source}/tests/data/ocr_cls", classifier, ["--threads", "2"]))
     with tempfile.TemporaryDirectory() as work:
-        env = dict(os.environ, WINEPREFIX=f"{work}/wine", WINEDEBUG="-all", WINEDLLOVERRIDES="mscoree,mshtml=")
-        tools = (f"{binaries}/neo", wine, program, env)
-        try:
+        with WinePrefix(wine, f"{work}/wine") as env:
+            tools = (f"{binaries}/neo", wine, program, env)
             for folder, model, options in cases:
                 path = model if os.path.isabs(model) else f"{folder}/{model}"
                 n = check_case(folder, path, options, tools, work)
@@ -118,9 +119,6 @@ def main():
                 shutil.rmtree(f"{work}/out")
             check_tuning(source, tools, work)
             print("tuned under wine")
-        finally:
-            server = os.path.join(os.path.dirname(wine), "wineserver")
-            subprocess.run([server if os.path.exists(server) else "wineserver", "-k"], env=env, check=False)
 
 
 main()
