@@ -25,10 +25,12 @@ TARGETS = [
     ("riscv64", "riscv64", "qemu-riscv64", "rv64", "/usr/riscv64-linux-gnu"),
     ("riscv64-v", "riscv64", "qemu-riscv64", "rv64,v=true,vext_spec=v1.0,vlen=128", "/usr/riscv64-linux-gnu"),
     ("hexagon", "hexagon", "qemu-hexagon", "v67", ""),
+    ("hexagon-hvx", "hexagon", "qemu-hexagon", "v67", ""),
 ]
 # folder in tests/data, model file, workers, small enough for every test run
 MODELS = [
     ("onnx/mnist_cnn_op13", "model.onnx", 2, True),
+    ("onnx/mnist_cnn_qdq", "model.onnx", 1, True),
     ("xgboost/churn_v10", "model.json", 1, True),
     ("onnx/mobilenet_v2_035_dynamo", "model.onnx", 1, False),
     ("onnx/resnet18_w8_op13", "model.onnx", 1, False),

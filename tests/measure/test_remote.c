@@ -190,11 +190,11 @@ static void one_that_comes_back_goes_on(void **state) {
 
 /* Its board goes for good while nobody uses it. */
 static void a_board_is_waited_for_once(void **state) {
-  enum { WAIT_S = 10 };
+  enum { WAIT_S = 15 };
   fixture *f = *state;
   neo_status status = NEO_OK;
   start_board(f, 0);
-  must(&f->ctx, open_rpc(f, "&wait=10&away=1"));
+  must(&f->ctx, open_rpc(f, "&wait=15&away=1"));
   add_tasks(f, 1);
   end_board(f, 0);
   submit(f, 0, 0);
