@@ -1,11 +1,14 @@
-/* frontends/keras_layers_conv.c: convolutions, pools and normalisations.
+/* frontends/keras_layers_conv.c: convolutions, pools and normalisations, as layers and as
+ * functions.
  *
- * Kernels: Keras [k..., in / groups, out], ours [out, in / groups, k...]; depthwise [k..., in, m],
- * ours [in * m, 1, k...]; transposed [k..., out, in], ours [in, out, k...]. padding "same" is
- * ONNX's same_upper; "causal" pads before only. */
-#include "frontends/keras.h"
-
+ * A layer's kernels are its weights, those of a function (keras.ops.conv) operands behind its
+ * input. Kernels: Keras [k..., in / groups, out], ours [out, in / groups, k...]; depthwise [k...,
+ * in, m], ours [in * m, 1, k...]; transposed [k..., out, in], ours [in, out, k...]. padding "same"
+ * is ONNX's same_upper; "causal" pads before only. */
 #include <string.h>
+#include <strings.h>
+
+#include "frontends/keras_ops.h"
 
 typedef struct window {
   int n; /* spatial dimensions */
@@ -13,11 +16,47 @@ typedef struct window {
   const char *padding;
 } window;
 
+/* Of kernel k; a function's may be unknown (false). */
+static bool kernel_shape(keras_call *c, int k, int rank, neo_shape *out) {
+  const neo_shape *shape = NULL;
+  if (!c->function)
+    shape = &keras_weight(c, k, rank)->shape;
+  else if (k + 1 < c->n_inputs)
+    shape = neo_emit_shape(c->im->e, c->input[k + 1].value);
+  if (!shape || shape->rank != rank)
+    return false;
+  *out = *shape;
+  return true;
+}
+
+/* Kernel k, its dimensions in another order; then seen as `shape` if given. */
+static int kernel(keras_call *c, int k, int rank, const int *perm, const neo_shape *shape) {
+  int64_t order[NEO_MAX_RANK];
+  if (!c->function)
+    return keras_permuted(c, k, rank, perm, shape);
+  for (int d = 0; d < rank; d++)
+    order[d] = perm[d];
+  int x = neo_emit_transpose(c->im->e, c->input[k + 1].value, rank, order);
+  return shape ? keras_reshape(c, x, rank, shape->dim) : x;
+}
+
+/* A layer says how large its kernel is; the kernel of a function shows it. */
+static bool read_taps(keras_call *c, const char *key, window *w) {
+  neo_shape shape;
+  if (!c->function || strcmp(key, "kernel_size") != 0)
+    return keras_ints(c, key, w->n, w->kernel);
+  if (!kernel_shape(c, 0, w->n + 2, &shape))
+    return false;
+  for (int d = 0; d < w->n; d++)
+    w->kernel[d] = shape.dim[d];
+  return true;
+}
+
 static bool read_window(keras_call *c, const char *kernel, const char *stride, window *w) {
   *w = (window){.n = c->input[0].rank - 2, .dilation = {1, 1, 1}, .stride = {1, 1, 1}};
   w->padding = keras_text(c, "padding", "valid");
   const json_t *strides = json_object_get(c->config, stride);
-  bool sound = w->n >= 1 && w->n <= 3 && keras_ints(c, kernel, w->n, w->kernel);
+  bool sound = w->n >= 1 && w->n <= 3 && read_taps(c, kernel, w);
   if (sound && strides && !json_is_null(strides))
     sound = keras_ints(c, stride, w->n, w->stride);
   else if (sound && strcmp(stride, "strides") == 0 && strcmp(kernel, "pool_size") == 0)
@@ -40,13 +79,13 @@ static void set_window(keras_call *c, neo_node *node, const window *w, bool dila
   neo_node_set_ints(graph, node, "strides", w->n, w->stride);
   if (dilated)
     neo_node_set_ints(graph, node, "dilations", w->n, w->dilation);
-  if (strcmp(w->padding, "same") == 0) {
+  if (strcasecmp(w->padding, "same") == 0) {
     neo_node_set_string(graph, node, "auto_pad", "same_upper");
     return;
   }
-  if (strcmp(w->padding, "causal") == 0)
+  if (strcasecmp(w->padding, "causal") == 0)
     pads[0] = (w->kernel[0] - 1) * w->dilation[0];
-  else if (strcmp(w->padding, "valid") != 0)
+  else if (strcasecmp(w->padding, "valid") != 0)
     keras_bad(c, "padding '%.32s'", w->padding);
   neo_node_set_ints(graph, node, "pads", 2 * w->n, pads);
 }
@@ -65,7 +104,20 @@ static int conv_node(keras_call *c, int x, int kernel, int bias, const window *w
 }
 
 static int bias_of(keras_call *c, int k) {
-  return keras_bool(c, "use_bias", true) ? keras_constant(c, k, 1) : NEO_NO_VALUE;
+  return !c->function && keras_bool(c, "use_bias", true) ? keras_constant(c, k, 1) : NEO_NO_VALUE;
+}
+
+/* Of a function: as many as the kernel's inputs go into the channels. 0: not known, and said. */
+static int64_t groups_of(keras_call *c, int rank) {
+  neo_shape taps;
+  if (!c->function)
+    return keras_int(c, "groups", 1);
+  const neo_shape *x = neo_emit_shape(c->im->e, c->input[0].value);
+  int64_t channels = x && x->rank == rank ? x->dim[keras_channels_first(c) ? 1 : rank - 1] : 0;
+  if (channels > 0 && kernel_shape(c, 0, rank, &taps) && taps.dim[rank - 2] > 0)
+    return channels / taps.dim[rank - 2];
+  keras_unsupported(c, "the input's shape must be bound (--input)");
+  return 0;
 }
 
 void keras_conv(keras_call *c) {
@@ -75,22 +127,25 @@ void keras_conv(keras_call *c) {
   int perm[5] = {w.n + 1, w.n};
   for (int d = 0; d < w.n; d++)
     perm[d + 2] = d;
+  int64_t groups = groups_of(c, w.n + 2);
+  if (groups == 0)
+    return;
   int x = keras_to_channels(c, c->input[0].value, w.n + 2);
-  int kernel = keras_permuted(c, 0, w.n + 2, perm, NULL);
-  finish(c, conv_node(c, x, kernel, bias_of(c, 1), &w, keras_int(c, "groups", 1)));
+  finish(c, conv_node(c, x, kernel(c, 0, w.n + 2, perm, NULL), bias_of(c, 1), &w, groups));
 }
 
-/* Weight 0 as [in * m, 1, k...]; *in: channels. */
+/* Kernel 0 as [in * m, 1, k...]; *in: channels. */
 static int depthwise_kernel(keras_call *c, const window *w, int64_t *in) {
-  const neo_tensor *t = keras_weight(c, 0, w->n + 2);
+  neo_shape taps = {.rank = w->n + 2, .dim = {1, 1, 1, 1, 1}};
+  kernel_shape(c, 0, w->n + 2, &taps);
   int perm[5] = {w->n, w->n + 1};
-  neo_shape shape = {.rank = w->n + 2, .dim = {t->shape.dim[w->n] * t->shape.dim[w->n + 1], 1}};
+  neo_shape shape = {.rank = w->n + 2, .dim = {taps.dim[w->n] * taps.dim[w->n + 1], 1}};
   for (int d = 0; d < w->n; d++) {
     perm[d + 2] = d;
-    shape.dim[d + 2] = t->shape.dim[d];
+    shape.dim[d + 2] = taps.dim[d];
   }
-  *in = t->shape.dim[w->n];
-  return keras_permuted(c, 0, w->n + 2, perm, &shape);
+  *in = taps.dim[w->n];
+  return kernel(c, 0, w->n + 2, perm, &shape);
 }
 
 void keras_depthwise_conv(keras_call *c) {
@@ -98,8 +153,8 @@ void keras_depthwise_conv(keras_call *c) {
   int64_t in;
   if (!read_window(c, "kernel_size", "strides", &w))
     return;
-  int x = keras_to_channels(c, c->input[0].value, w.n + 2), kernel = depthwise_kernel(c, &w, &in);
-  finish(c, conv_node(c, x, kernel, bias_of(c, 1), &w, in));
+  int x = keras_to_channels(c, c->input[0].value, w.n + 2), taps = depthwise_kernel(c, &w, &in);
+  finish(c, conv_node(c, x, taps, bias_of(c, 1), &w, in));
 }
 
 void keras_separable_conv(keras_call *c) {
@@ -112,16 +167,15 @@ void keras_separable_conv(keras_call *c) {
   int perm[5] = {w.n + 1, w.n};
   for (int d = 0; d < w.n; d++)
     perm[d + 2] = d;
-  int x = keras_to_channels(c, c->input[0].value, w.n + 2), kernel = depthwise_kernel(c, &w, &in);
-  x = conv_node(c, x, kernel, NEO_NO_VALUE, &w, in);
-  kernel = keras_permuted(c, 1, w.n + 2, perm, NULL);
-  finish(c, conv_node(c, x, kernel, bias_of(c, 2), &point, 1));
+  int x = keras_to_channels(c, c->input[0].value, w.n + 2), taps = depthwise_kernel(c, &w, &in);
+  x = conv_node(c, x, taps, NEO_NO_VALUE, &w, in);
+  finish(c, conv_node(c, x, kernel(c, 1, w.n + 2, perm, NULL), bias_of(c, 2), &point, 1));
 }
 
 /* What Keras' output lengths come to: "same" in * s, "valid" in * s + max(k - s, 0); with
  * output_padding (in - 1) s + k - 2 p + it, p = k / 2 for "same". k counts the dilation. */
 static void transpose_pads(const keras_call *c, const window *w, int64_t *pads, int64_t *more) {
-  bool same = strcmp(w->padding, "same") == 0;
+  bool same = strcasecmp(w->padding, "same") == 0;
   int64_t given[3];
   bool explicit_padding = keras_ints(c, "output_padding", w->n, given);
   for (int d = 0; d < w->n; d++) {
@@ -130,8 +184,10 @@ static void transpose_pads(const keras_call *c, const window *w, int64_t *pads, 
     pads[d] = same && over > 0 ? over / 2 : 0;
     pads[w->n + d] = same && over > 0 ? over - over / 2 : 0;
     if (explicit_padding) {
-      more[d] = given[d];
-      pads[d] = pads[w->n + d] = same ? k / 2 : 0;
+      int64_t cut = same ? 2 * (k / 2) - given[d] : -given[d];
+      more[d] = cut < 0 ? -cut : 0;
+      pads[d] = cut > 0 ? cut / 2 : 0; /* what is odd goes at the end, as TensorFlow does it */
+      pads[w->n + d] = cut > 0 ? cut - cut / 2 : 0;
     }
   }
 }
@@ -146,8 +202,8 @@ void keras_conv_transpose(keras_call *c) {
     perm[d + 2] = d;
   transpose_pads(c, &w, pads, more);
   int x = keras_to_channels(c, c->input[0].value, w.n + 2);
-  int kernel = keras_permuted(c, 0, w.n + 2, perm, NULL);
-  neo_node *node = keras_node(c, "conv_transpose", 3, (int[]){x, kernel, bias_of(c, 1)}, 1);
+  int taps = kernel(c, 0, w.n + 2, perm, NULL);
+  neo_node *node = keras_node(c, "conv_transpose", 3, (int[]){x, taps, bias_of(c, 1)}, 1);
   neo_graph *graph = c->im->e->graph;
   neo_node_set_ints(graph, node, "strides", w.n, w.stride);
   neo_node_set_ints(graph, node, "dilations", w.n, w.dilation);
@@ -156,17 +212,36 @@ void keras_conv_transpose(keras_call *c) {
   finish(c, node->output[0]);
 }
 
+/* keras.ops.conv and its kind; op: which */
+void keras_op_conv(keras_call *c, const char *op) {
+  static const struct {
+    const char *op;
+    int operands;
+    keras_convert_fn convert;
+  } kinds[] = {{"plain", 2, keras_conv},
+               {"depthwise", 2, keras_depthwise_conv},
+               {"separable", 3, keras_separable_conv},
+               {"transpose", 2, keras_conv_transpose}};
+  for (int i = 0; i < NEO_COUNT(kinds); i++)
+    if (strcmp(kinds[i].op, op) == 0 && keras_need(c, kinds[i].operands))
+      kinds[i].convert(c);
+}
+
 /* ---- pools ----------------------------------------------------------------------------------------------- */
 
-void keras_pool(keras_call *c) {
+void keras_op_pool(keras_call *c, const char *op) {
   window w;
   if (!read_window(c, "pool_size", "strides", &w))
     return;
   int rank = w.n + 2, x = keras_to_channels(c, c->input[0].value, rank);
-  neo_node *node = keras_node(c, keras_row_find(c->class_name)->op, 1, &x, 1);
+  neo_node *node = keras_node(c, op, 1, &x, 1);
   set_window(c, node, &w, false);
   neo_node_set_ints(c->im->e->graph, node, "kernel_shape", w.n, w.kernel);
   keras_out(c, keras_from_channels(c, node->output[0], rank), rank);
+}
+
+void keras_pool(keras_call *c) {
+  keras_op_pool(c, keras_row_find(c->class_name)->op);
 }
 
 static int sum_of_steps(keras_call *c, int x, bool keep) {

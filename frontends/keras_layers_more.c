@@ -1,8 +1,8 @@
 /* frontends/keras_layers_more.c: Keras layers that are nobody's core: adaptive pools, locally
  * connected layers, bins and vocabularies of integers, embeddings that are read both ways. */
-#include "frontends/keras.h"
-
 #include <string.h>
+
+#include "frontends/keras_ops.h"
 
 typedef struct window {
   int64_t from, to, step;
@@ -31,8 +31,8 @@ static int reduce(keras_call *c, const char *op, int x, int64_t axis, bool keep)
 /* ---- adaptive pools -------------------------------------------------------------------------------- */
 
 /* Window o of an axis: [o * in / out, ceil((o + 1) * in / out)); axis by axis, whose windows are
- * the same for all others. The row's operator is the reduction. */
-void keras_adaptive_pool(keras_call *c) {
+ * the same for all others. op: the reduction. */
+void keras_op_adaptive_pool(keras_call *c, const char *op) {
   int rank = c->input[0].rank, n = rank - 2, parts[256];
   int64_t out[3];
   int x = keras_to_channels(c, c->input[0].value, rank);
@@ -51,11 +51,15 @@ void keras_adaptive_pool(keras_call *c) {
     for (int64_t o = 0; o < out[d]; o++) {
       int part =
           slice(c, x, 2 + d, (window){o * in / out[d], neo_ceil_div((o + 1) * in, out[d]), 1});
-      parts[o] = reduce(c, keras_row_find(c->class_name)->op, part, 2 + d, true);
+      parts[o] = reduce(c, op, part, 2 + d, true);
     }
     x = concat(c, (int)out[d], parts, 2 + d);
   }
   keras_out(c, keras_from_channels(c, x, rank), rank);
+}
+
+void keras_adaptive_pool(keras_call *c) {
+  keras_op_adaptive_pool(c, keras_row_find(c->class_name)->op);
 }
 
 /* ---- locally connected ------------------------------------------------------------------------------- */

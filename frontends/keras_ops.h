@@ -14,6 +14,9 @@ int keras_highest_rank(const keras_call *c);
 int keras_as_asked(keras_call *c, int x);   /* x as the type that 'dtype' asks for, if it does */
 int keras_classes(keras_call *c, int axis); /* one_hot of the first input */
 bool keras_need(keras_call *c, int n);      /* inputs; records the failure */
+/* The input that is positional argument k or this keyword, none before it a list of tensors; -1: it
+ * was not given. */
+int keras_given(const keras_call *c, int k, const char *name);
 /* axis: null for all, a number, or a list; -1 (recorded) if it is none of these or outside. */
 int keras_axes(keras_call *c, int rank, int64_t *axes);
 int keras_reduce(keras_call *c, const char *op, int x, int n, const int64_t *axes, bool keep);

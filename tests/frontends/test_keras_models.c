@@ -12,7 +12,8 @@ static const char *const cases[] = {
     "h5_nested_k2",      "h5_transformer_k2", "h5_tf_more",       "v3_vit_k2",
     "v3_functions",      "h5_functions",      "v3_rare_layers",   "h5_rare_layers_k2",
     "v3_arguments",      "h5_arguments_k2",   "v3_lookup",        "v3_integers",
-    "h5_integers_k2"};
+    "h5_integers_k2",    "v3_windows",        "h5_windows",       "v3_spectra",
+    "h5_spectra"};
 
 static void computes_as_keras(void **state) {
   neo_ctx ctx;

@@ -493,6 +493,54 @@ def write_keras_arguments(root):
         zoo_case.save(root, "keras", "v3_lookup", [file], [("ids", x)], [("output_0", np.asarray(model(x)))], share=1e-9)
 
 
+def save_both(root, name, model, inputs, outputs, share=1e-5):
+    """In both files that Keras 3 writes."""
+    for prefix, file in (("v3", "model.keras"), ("h5", "model.h5")):
+        path = zoo_case.folder(root, "keras", f"{prefix}_{name}")
+        model.save(os.path.join(path, file))
+        zoo_case.save(root, "keras", f"{prefix}_{name}", [file], inputs, outputs, share=share)
+
+
+def write_keras_windows(root):
+    """Convolutions, pools, normalisation, segments and writes that are called as functions; spectra as functions and layers."""
+    os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="")
+    import keras
+    layers, ops, rng = keras.layers, keras.ops, np.random.default_rng(6)
+    # Keras 3.15 saves the function's arguments rightly, but mixes up two of them when it calls it
+    keras.src.ops.nn.ConvTranspose.call = lambda self, x, k: ops.conv_transpose(x, k, self.strides, self.padding, self.output_padding, self.data_format, self.dilation_rate)
+    taps = lambda *shape: (rng.normal(size=shape) * 0.3).astype("f4")
+    a, b, k, n = keras.Input((8, 9, 4), batch_size=2, name="a"), keras.Input((12, 4), batch_size=2, name="b"), keras.Input((4, 2), batch_size=3, name="k"), keras.Input((), batch_size=8, dtype="int32", name="n")
+    parts = [ops.conv(a, taps(3, 3, 4, 6), dilation_rate=2), ops.conv(b, k, strides=2, padding="same"), ops.depthwise_conv(a, taps(3, 2, 4, 2), padding="same"),
+             ops.separable_conv(a, taps(3, 3, 4, 2), taps(1, 1, 8, 5), strides=2, padding="same"), ops.conv_transpose(a, taps(3, 4, 2, 4), strides=(2, 3)),
+             ops.conv_transpose(a, taps(3, 3, 2, 4), strides=2, padding="same", output_padding=1), layers.Conv1DTranspose(3, 4, strides=3, padding="same", output_padding=2)(b),
+             ops.max_pool(b, 3, padding="same"), ops.average_pool(a, (3, 2), (2, 1), "same"), ops.adaptive_average_pool(a, (3, 4)), ops.adaptive_max_pool(a, (5, 2)),
+             ops.batch_normalization(a, taps(9), np.abs(taps(9)), 2, scale=taps(9), epsilon=0.1), ops.batch_normalization(b, taps(4), np.abs(taps(4)), -1),
+             ops.segment_sum(a[0, :, 0], n, 5), ops.segment_max(b[0, :8], np.array([0, 3, 1, 1, 2, 2, 0, 3], "i4")), ops.scatter_update(b, np.array([[1, 7], [0, 2]]), k[0, :2] @ taps(2, 4)),
+             ops.scatter_update(b[0], np.array([[1, 3], [11, 0], [1, 3]]), np.array([3.0, 4.0, 5.0], "f4"), reduction="add"), ops.slice_update(a, (0, 2, 0, 1), a[:, :5, 1:, :3]),
+             ops.select([b > 1, b < -1], [b, b * 2], 0.5)]
+    model = keras.Model([a, b, k, n], layers.Concatenate(axis=0)([ops.reshape(v, (-1,)) for v in parts]))
+    x = [rng.normal(size=(2, 8, 9, 4)).astype("f4"), rng.normal(size=(2, 12, 4)).astype("f4"), taps(3, 4, 2), np.array([0, 2, -1, 2, 0, 4, 1, -1], "i4")]
+    save_both(root, "windows", model, list(zip("abkn", x)), [("output_0", np.asarray(model(x, training=False)))])
+
+
+def write_keras_spectra(root):
+    os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="")
+    import keras
+    layers, ops, rng = keras.layers, keras.ops, np.random.default_rng(7)
+    i = keras.Input((200, 2), batch_size=2, name="x")
+    line = ops.transpose(i, (0, 2, 1))
+    parts = [*ops.stft(line, 15, 7, 32, window="hamming", center=False), *ops.stft(line[:, 0], 16, 8, 16),
+             layers.MelSpectrogram(fft_length=64, sequence_stride=16, sequence_length=40, window="hamming", num_mel_bins=12, sampling_rate=8000, min_freq=50, max_freq=3000, mag_exp=1.5, top_db=20.0,
+                                   ref_power=2.0)(line[:, 1]), layers.MelSpectrogram(fft_length=32, sequence_stride=16, num_mel_bins=8, power_to_db=False)(line[:, 0])]
+    for mode in ("log", "magnitude", "psd", "real", "imag", "angle", "stft"):
+        parts.append(layers.STFTSpectrogram(mode=mode, frame_length=20, frame_step=8, fft_length=32, padding="same" if mode in ("log", "stft") else "valid", expand_dims=mode in ("psd", "real", "stft"))(i))
+    parts.append(layers.STFTSpectrogram(mode="magnitude", frame_length=20, data_format="channels_first", expand_dims=True)(line))
+    model = keras.Model(i, parts)
+    t = np.arange(200)
+    x = np.stack([np.stack([np.sin(t * 0.3), np.cos(t * 0.05 + t * t * 0.002)], 1) * s for s in (1.0, 0.5)]).astype("f4") + rng.normal(size=(2, 200, 2)).astype("f4") * np.float32(0.2)
+    save_both(root, "spectra", model, [("x", x)], [("output_%d" % k, np.asarray(v)) for k, v in enumerate(model(x, training=False))])
+
+
 def write_tflite(root):
     """Operators between 8-bit tensors to the last bit, twenty channels for vector kernels and their scalar rests."""
     os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="")
