@@ -24,6 +24,7 @@ static void error_text(const neo_frame *frame, char *out, size_t size) {
   else
     snprintf(out, size, "%.*s (%s)", (int)length, (const char *)text,
              neo_status_name((neo_status)status));
+  neo_rpc_make_printable(out);
 }
 
 /* The next frame that is no refusal of a blob. */

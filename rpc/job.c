@@ -49,6 +49,12 @@ void neo_rpc_get_text(neo_reader *in, char *out, size_t size) {
   out[length] = '\0';
 }
 
+void neo_rpc_make_printable(char *text) {
+  for (unsigned char *at = (unsigned char *)text; *at; at++)
+    if (*at < ' ' || *at == 0x7f)
+      *at = *at == '\n' || *at == '\t' ? ' ' : '?';
+}
+
 /* A blob key, or "" where that is allowed. */
 static void get_key(neo_reader *in, bool required, char out[33]) {
   neo_rpc_get_text(in, out, 33);
@@ -349,6 +355,8 @@ static neo_status get_result(neo_ctx *ctx, neo_reader *in, neo_job_result *r) {
   r->signal = (int32_t)neo_read_u32le(in);
   neo_rpc_get_text(in, r->phase, sizeof(r->phase));
   neo_rpc_get_text(in, r->text, sizeof(r->text));
+  neo_rpc_make_printable(r->phase);
+  neo_rpc_make_printable(r->text);
   uint32_t verdict = neo_read_u32le(in);
   r->verify.max_error = get_f64(in);
   r->verify.buffer = (int)neo_read_u32le(in);

@@ -74,9 +74,12 @@ static neo_status refused(neo_link *l, const neo_frame *frame) {
   neo_reader in = {.data = (const uint8_t *)frame->payload.data, .size = frame->payload.size};
   neo_read_u32le(&in);
   uint32_t length = neo_read_u32le(&in);
-  const uint8_t *text = neo_read_bytes(&in, length);
-  return neo_fail(l->ctx, NEO_UNSUPPORTED, "the tuner refuses this board: %.*s",
-                  text ? (int)neo_min_i64(length, 400) : 0, (const char *)text);
+  const uint8_t *bytes = neo_read_bytes(&in, length);
+  char text[401] = "";
+  if (bytes)
+    snprintf(text, sizeof(text), "%.*s", (int)neo_min_i64(length, 400), (const char *)bytes);
+  neo_rpc_make_printable(text);
+  return neo_fail(l->ctx, NEO_UNSUPPORTED, "the tuner refuses this board: %s", text);
 }
 
 static neo_status on_tuner(neo_link *l, const neo_frame *frame) {

@@ -153,6 +153,8 @@ const char *neo_hello_device(const neo_hello *hello, const char *api);
  * (and 255) of them. What does not fit `out` or holds a zero byte fails the reader. */
 void neo_rpc_put_text(neo_buf *out, const char *text, size_t size);
 void neo_rpc_get_text(neo_reader *in, char *out, size_t size);
+/* What the other end said will be printed: it must not move a terminal's cursor. */
+void neo_rpc_make_printable(char *text);
 void neo_hello_encode(neo_buf *out, const neo_hello *hello);
 neo_status neo_hello_decode(neo_ctx *ctx, const uint8_t *data, size_t size, neo_hello *out);
 

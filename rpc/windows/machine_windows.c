@@ -19,19 +19,28 @@ bool neo_machine_random(void *out, size_t size) {
 
 /* Is that a group that strangers belong to? */
 static bool is_everybody(PSID who) {
-  static const WELL_KNOWN_SID_TYPE groups[] = {WinWorldSid, WinAuthenticatedUserSid,
-                                               WinBuiltinUsersSid, WinBuiltinGuestsSid,
-                                               WinAnonymousSid};
+  static const WELL_KNOWN_SID_TYPE groups[] = {WinWorldSid,
+                                               WinAuthenticatedUserSid,
+                                               WinBuiltinUsersSid,
+                                               WinBuiltinGuestsSid,
+                                               WinAnonymousSid,
+                                               WinInteractiveSid,
+                                               WinNetworkSid,
+                                               WinLocalSid,
+                                               WinAccountDomainUsersSid,
+                                               WinAccountDomainGuestsSid};
   for (int i = 0; i < NEO_COUNT(groups); i++)
     if (IsWellKnownSid(who, groups[i]))
       return true;
   return false;
 }
 
-static bool lets_read(const ACCESS_ALLOWED_ACE *ace) {
+/* Who may write it, or its list, can put a key of his own there, or let himself read. */
+static bool lets_in(const ACCESS_ALLOWED_ACE *ace) {
   return ace->Header.AceType == ACCESS_ALLOWED_ACE_TYPE &&
          !(ace->Header.AceFlags & INHERIT_ONLY_ACE) &&
-         (ace->Mask & (FILE_READ_DATA | GENERIC_READ | GENERIC_ALL)) &&
+         (ace->Mask & (FILE_READ_DATA | FILE_WRITE_DATA | WRITE_DAC | WRITE_OWNER | GENERIC_READ |
+                       GENERIC_WRITE | GENERIC_ALL)) &&
          is_everybody((PSID)(uintptr_t)&ace->SidStart);
 }
 
@@ -45,7 +54,7 @@ static bool is_private(HANDLE file) {
               list && GetAclInformation(list, &size, sizeof(size), AclSizeInformation);
   for (DWORD i = 0; good && i < size.AceCount; i++) {
     void *ace = NULL;
-    good = GetAce(list, i, &ace) && !lets_read(ace);
+    good = GetAce(list, i, &ace) && !lets_in(ace);
   }
   if (security)
     LocalFree(security);

@@ -96,8 +96,9 @@ def run(words, folder, code, says):
 
 def check_private_key(agent, work):
     key = write_key(f"{work}/open", KEY)
-    os.chmod(key, 0o644)
-    run(agent + ["--connect", "127.0.0.1:1", "--name", "b", "--key-file", key], work, 2, "may be read by others")
+    for mode in 0o644, 0o602:
+        os.chmod(key, mode)
+        run(agent + ["--connect", "127.0.0.1:1", "--name", "b", "--key-file", key], work, 2, "may be read by others")
 
 
 def check_two_tuners(binaries, source, agent, work):
