@@ -4,6 +4,7 @@ list(FILTER neo_rpc_sources EXCLUDE REGEX "(board_main|count_plugin)\\.c$")
 set_property(TARGET neo_rpc PROPERTY SOURCES ${neo_rpc_sources})
 add_executable(neo-board ${CMAKE_SOURCE_DIR}/rpc/board_main.c)
 target_link_libraries(neo-board PRIVATE neo_rpc)
+target_link_options(neo-board PRIVATE -Wl,-z,now) # resolving a function when it is called saves registers, a key perhaps, on the stack
 
 include(${CMAKE_CURRENT_LIST_DIR}/mbedtls.cmake)
 include(${CMAKE_CURRENT_LIST_DIR}/cross_board.cmake)

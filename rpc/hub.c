@@ -359,7 +359,7 @@ static neo_status listen_safely(neo_ctx *ctx, neo_hub *hub) {
   if (hub->options.key_file) {
     NEO_TRY(neo_net_keys_read(ctx, hub->options.key_file, &keys));
     status = neo_tls_end_create(ctx, &keys, NULL, &hub->end);
-    memset(&keys, 0, sizeof keys);
+    neo_net_keys_wipe(&keys);
   }
   if (status == NEO_OK)
     status = neo_socket_listen(ctx, hub->address, &hub->listener, &hub->port, &loopback);

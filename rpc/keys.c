@@ -56,24 +56,40 @@ static bool parse_line(char *line, neo_net_keys *keys) {
   return keys->n > 0 && key == &keys->key[keys->n - 1];
 }
 
+/* Not to be left out, as a memset before the end of a life is. */
+static void wipe(void *data, size_t size) {
+  for (volatile uint8_t *at = data; size > 0; size--)
+    *at++ = 0;
+}
+
+void neo_net_keys_wipe(neo_net_keys *keys) {
+  wipe(keys, sizeof *keys);
+}
+
 static neo_status read_lines(neo_ctx *ctx, const char *path, FILE *file, neo_net_keys *out) {
   char line[MAX_LINE];
-  for (int number = 1; fgets(line, sizeof line, file); number++)
+  neo_status status = NEO_OK;
+  for (int number = 1; status == NEO_OK && fgets(line, sizeof line, file); number++)
     if (!parse_line(line, out))
-      return neo_fail(ctx, NEO_USAGE,
-                      "%s:%d: not a key: [NAME] and 64 hex digits, at most %d of them", path,
-                      number, NEO_MAX_KEYS);
-  return out->n > 0 ? NEO_OK : neo_fail(ctx, NEO_USAGE, "%s holds no key", path);
+      status =
+          neo_fail(ctx, NEO_USAGE, "%s:%d: not a key: [NAME] and 64 hex digits, at most %d of them",
+                   path, number, NEO_MAX_KEYS);
+  wipe(line, sizeof line);
+  if (status == NEO_OK && out->n == 0)
+    status = neo_fail(ctx, NEO_USAGE, "%s holds no key", path);
+  return status;
 }
 
 neo_status neo_net_keys_read(neo_ctx *ctx, const char *path, neo_net_keys *out) {
   neo_net_keys keys = {0};
   FILE *file = NULL;
   NEO_TRY(neo_machine_open_private(ctx, path, &file));
+  setvbuf(file, NULL, _IONBF, 0); /* a buffer would keep them */
   neo_status status = read_lines(ctx, path, file, &keys);
   fclose(file);
   if (status == NEO_OK)
     *out = keys;
+  neo_net_keys_wipe(&keys);
   return status;
 }
 

@@ -343,7 +343,7 @@ neo_status neo_link_run(neo_ctx *ctx, const neo_link_options *options, const vol
     status = neo_net_keys_read(ctx, options->key_file, &keys);
     if (status == NEO_OK)
       status = neo_tls_end_create(ctx, &keys, options->name, &l->end);
-    memset(&keys, 0, sizeof keys);
+    neo_net_keys_wipe(&keys);
   }
   if (status == NEO_OK)
     status = serve(l, stop);

@@ -26,6 +26,7 @@ typedef struct neo_net_keys {
 /* Lines of 64 hex digits, or a name, a blank and 64 hex digits; # starts a comment. A file that
  * others may read is refused: NEO_USAGE. */
 neo_status neo_net_keys_read(neo_ctx *ctx, const char *path, neo_net_keys *out);
+void neo_net_keys_wipe(neo_net_keys *keys); /* nothing of them is left in memory */
 /* The key of that name, else the nameless one; NULL: none. */
 const neo_net_key *neo_net_keys_find(const neo_net_keys *keys, const char *name);
 /* Letters, digits, '.', '-', '_'; 1 to 63 of them. */

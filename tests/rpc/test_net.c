@@ -574,6 +574,58 @@ static long pss_kb(pid_t pid) {
   return kb;
 }
 
+/* Is it in memory that the process may write? -1: its memory cannot be read. */
+static int finds_in_memory(pid_t pid, const void *what, size_t size) {
+  char path[64], line[512];
+  unsigned long from, to;
+  int found = 0;
+  snprintf(path, sizeof path, "/proc/%d/mem", (int)pid);
+  int memory = open(path, O_RDONLY | O_CLOEXEC);
+  snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
+  FILE *maps = fopen(path, "r");
+  while (memory >= 0 && maps && fgets(line, sizeof line, maps)) {
+    enum { MOST = 16 << 20 }; /* not the cache of blobs, nor a sanitizer's shadow */
+    char *at;                 /* "FROM-TO rw-p ..." */
+    from = strtoul(line, &at, 16);
+    to = strtoul(at + 1, &at, 16);
+    if (at[2] != 'w' || to - from > MOST)
+      continue;
+    char *bytes = malloc(to - from);
+    ssize_t n = bytes ? pread(memory, bytes, to - from, (off_t)from) : -1;
+    found += n > 0 && memmem(bytes, (size_t)n, what, size) != NULL;
+    free(bytes);
+  }
+  if (maps)
+    fclose(maps);
+  if (memory >= 0)
+    close(memory);
+  return memory >= 0 && maps ? found : -1;
+}
+
+/* Candidates run in children of the worker. */
+static void a_worker_has_no_key(void **state) {
+  (void)state;
+  neo_net_keys keys;
+  pid_t pid = net_board(&place, "pi-1", NULL, place.port);
+  neo_hub_lease lease = take("");
+  must(neo_net_keys_read(&place.ctx, place.key, &keys));
+  pid_t worker = net_worker_of(pid);
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  enum { COPIED = 1 }; /* they copy what they like */
+#else
+  enum { COPIED = 0 };
+#endif
+  if (COPIED || finds_in_memory(worker, "pi-1", 4) < 0) {
+    print_message("SKIPPED: a child's memory cannot be read here, or is a sanitizer's\n");
+  } else {
+    assert_true(finds_in_memory(pid, keys.key[0].bytes, NEO_KEY_BYTES) > 0); /* the link has it */
+    assert_int_equal(finds_in_memory(worker, keys.key[0].bytes, NEO_KEY_BYTES), 0);
+    assert_int_equal(finds_in_memory(worker, KEY_A, 40), 0);
+  }
+  close(lease.fd);
+  net_board_end(pid, SIGTERM);
+}
+
 static void an_idle_board_is_small(void **state) {
   (void)state;
   pid_t pid = net_board(&place, "pi-1", NULL, place.port);
@@ -611,6 +663,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(a_tuner_of_another_version_is_named, start, stop),
       cmocka_unit_test_setup_teardown(joins_round_trip_and_damage_is_seen, start, stop),
       cmocka_unit_test_setup_teardown(key_files_are_checked, start, stop),
+      cmocka_unit_test_setup_teardown(a_worker_has_no_key, start, stop),
       cmocka_unit_test_setup_teardown(an_idle_board_is_small, start, stop),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
