@@ -14,7 +14,7 @@
 #include "base/host.h"
 #include "frontends/frontends.h"
 
-#define MOST 8
+#define MOST 16
 
 static neo_ctx ctx;
 
@@ -136,6 +136,7 @@ static void rarer_operators(void **state) {
   agrees("own_gd_special");
   agrees("own_gd_more");
   agrees("own_gd_image");
+  agrees("own_gd_detections");
   agrees("own_gd_case");
   agrees("own_gd_signal");
   agrees("own_gd_extents");

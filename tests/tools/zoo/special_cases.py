@@ -262,6 +262,28 @@ def write_tensorflow_image(root):
                   [(t.name, v.numpy()) for t, v in zip(frozen.outputs, pictures(x, image))], share=1e-7)  # of places in the picture
 
 
+def write_tensorflow_detections(root):
+    """CombinedNonMaxSuppression: boxes that classes share or not, fewer and more of them than wanted, ones outside of the picture."""
+    os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="")
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    @tf.function(input_signature=[tf.TensorSpec([2, 12, 3, 4], tf.float32), tf.TensorSpec([2, 12, 3], tf.float32)])
+    def detections(boxes, scores):
+        keep = tf.image.combined_non_max_suppression
+        made = [keep(boxes[:, :, :1], scores, 3, 7, 0.3, 0.4), keep(boxes, scores, 4, 20, 0.5, 0.6, clip_boxes=False), keep(boxes, scores, 2, 20, 0.5, 0.5, pad_per_class=True)]
+        return [part for one in made for part in one]
+
+    rng = np.random.default_rng(3)
+    corner, scores = rng.uniform(-0.2, 0.7, size=(2, 12, 3, 2)), rng.uniform(size=(2, 12, 3)).astype("f4")
+    boxes = np.concatenate([corner, corner + rng.uniform(0.2, 0.6, size=corner.shape)], 3).astype("f4")
+    frozen = convert_variables_to_constants_v2(detections.get_concrete_function())
+    with open(os.path.join(zoo_case.folder(root, "tensorflow", "own_gd_detections"), "model.pb"), "wb") as file:
+        file.write(frozen.graph.as_graph_def().SerializeToString())
+    zoo_case.save(root, "tensorflow", "own_gd_detections", ["model.pb"], list(zip([t.name for t in frozen.inputs], (boxes, scores))),
+                  [(t.name, v.numpy()) for t, v in zip(frozen.outputs, detections(boxes, scores))], share=1e-6)
+
+
 def write_tensorflow_case(root):
     """tf.switch_case, whose branches are a list of functions."""
     os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="")
