@@ -5,6 +5,7 @@
  * tensorflow_flow.c      calls, Switch and Merge, If
  * tensorflow_loop.c      While and loop frames; tensorflow_kept.c: those that stay loops
  * tensorflow_list.c      tensor lists and tensor arrays
+ * tensorflow_table.c     lookup tables
  * tensorflow_tensor.c    TensorProto and bundle tensors as constants
  * tensorflow_node.c      attributes, inputs and outputs of one node; the table
  * tensorflow_convert*.c  the functions that rows of tensorflow_ops.def name
@@ -30,6 +31,7 @@ typedef enum tf_kind {
   TF_TENSOR,   /* value `id` of the graph */
   TF_VARIABLE, /* handle of variable `id` */
   TF_LIST,     /* a tensor list, or a tensor array's flow */
+  TF_TABLE,    /* lookup table: node `id` of the main graph */
   TF_OPAQUE    /* exists, but only matters to what is pruned: strings, handles */
 } tf_kind;
 

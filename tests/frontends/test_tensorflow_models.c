@@ -147,6 +147,7 @@ static void functional_control_flow(void **state) {
   agrees("own_gd_cond");
   agrees("own_gd_while");
   agrees("own_sm_for");
+  agrees("own_sm_tables");
   agrees("own_gd_scan_long");
 }
 

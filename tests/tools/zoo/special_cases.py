@@ -284,6 +284,32 @@ def write_tensorflow_detections(root):
                   [(t.name, v.numpy()) for t, v in zip(frozen.outputs, detections(boxes, scores))], share=1e-6)
 
 
+def write_tensorflow_tables(root):
+    """Lookup tables that the SavedModel's initialisation fills."""
+    os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="")
+    import tensorflow as tf
+
+    def table(keys, values, otherwise):
+        return tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, values), otherwise)
+
+    class Tables(tf.Module):
+        def __init__(self):
+            super().__init__()
+            self.wide = table(tf.constant([2**60 + 1, 5, 2**60], tf.int64), tf.constant([0.5, 1.5, -2.0]), 7.0)
+            self.small = table(tf.constant([3, 1, 0], tf.int32), tf.constant([30, 2**30 + 1, -1], tf.int32), -9)
+            self.far = table(tf.constant([5, 6], tf.int64), tf.constant([2**60 + 1, -7], tf.int64), tf.constant(-1, tf.int64))
+
+        @tf.function(input_signature=[tf.TensorSpec([2, 3], tf.int64, name="ids")])
+        def call(self, ids):
+            low = tf.cast(tf.math.floormod(ids, 5), tf.int32)
+            return {"wide": self.wide.lookup(ids), "small": self.small.lookup(low), "far": self.far.lookup(ids)}
+
+    model, ids = Tables(), np.array([[2**60, 2**60 + 1, 2**60 + 2], [5, 6, -1]], "i8")
+    made = model.call(tf.constant(ids))
+    tf.saved_model.save(model, os.path.join(zoo_case.folder(root, "tensorflow", "own_sm_tables"), "saved_model"), signatures=model.call.get_concrete_function())
+    zoo_case.save(root, "tensorflow", "own_sm_tables", ["saved_model"], [("ids", ids)], [(k, v.numpy()) for k, v in sorted(made.items())], share=0)
+
+
 def write_tensorflow_case(root):
     """tf.switch_case, whose branches are a list of functions."""
     os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="")
