@@ -11,8 +11,9 @@
  * between two loads of one place.
  *
  * Invariants
- *   1. What is read is not written in between but by the store that the sum itself feeds (the rule
- * for outputs in their inputs' memory), so its load may move up the block.
+ *   1. What is read is not written in between, so its load may move up the block: not to the same
+ * buffer (checked); an output that took over an input's memory is written element by element, and
+ * an element by the store that its sum feeds.
  *   2. The load's pointer is there at the product: checked. */
 #include "codegen/llvm_emitter.h"
 
@@ -74,6 +75,28 @@ static bool find_place(const finder *f, sum *s) {
   return !here || precedes(s->base, s->product);
 }
 
+/* What the pointer was made of, through offsets and steps of loops. */
+static LLVMValueRef buffer_of(LLVMValueRef pointer) {
+  for (int i = 0; i < LONGEST && LLVMIsAInstruction(pointer); i++) {
+    if (LLVMIsAGetElementPtrInst(pointer))
+      pointer = LLVMGetOperand(pointer, 0);
+    else if (LLVMIsAPHINode(pointer))
+      pointer = LLVMGetIncomingValue(pointer, 0);
+    else
+      break;
+  }
+  return pointer;
+}
+
+/* Between the product and the load, where the latter would pass. */
+static bool is_written(const sum *s) {
+  LLVMValueRef buffer = buffer_of(s->base);
+  for (LLVMValueRef v = s->product; v && v != s->load; v = LLVMGetNextInstruction(v))
+    if (LLVMIsAStoreInst(v) && buffer_of(LLVMGetOperand(v, 1)) == buffer)
+      return true;
+  return false;
+}
+
 static bool is_quad(LLVMValueRef v) {
   LLVMTypeRef type = LLVMTypeOf(v);
   return LLVMGetTypeKind(type) == LLVMVectorTypeKind && LLVMGetVectorSize(type) == 4 &&
@@ -86,7 +109,7 @@ static void add_sum(finder *f, LLVMValueRef addition) {
              .chain = LLVMGetOperand(addition, side),
              .load = LLVMGetOperand(addition, 1 - side)};
     s.product = is_op(f, s.load, LLVMLoad) ? first_of(f, s.chain) : NULL;
-    if (s.product && s.product != s.chain && find_place(f, &s)) {
+    if (s.product && s.product != s.chain && find_place(f, &s) && !is_written(&s)) {
       f->sums[f->n++] = s;
       return;
     }

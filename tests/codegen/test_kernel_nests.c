@@ -45,6 +45,7 @@ static void run_files(void *state, kernel_case *c) {
   run_file(state, c, "vector_tail", 0);
   run_file(state, c, "wide_index", 0);
   run_file(state, c, "woven", 0);
+  run_file(state, c, "sum_of_stored", 0);
   run_file(state, c, "matmul_group", 0);
   run_file(state, c, "softmax_group", 0);
   c->ulps = 0;
