@@ -7,6 +7,7 @@
  * names that Keras 3 gives the arguments. */
 #include "frontends/keras_lambda.h"
 
+#include <math.h>
 #include <string.h>
 
 static const struct {
@@ -116,6 +117,12 @@ static const struct {
     {"nn.depth_to_space", "DepthToSpace"},
     {"nn.space_to_depth", "SpaceToDepth"},
     {"image.resize", "Resize"},
+    {"math.l2_normalize", "Normalize"},
+    {"math.atan2", "Arctan2"},
+    {"nn.conv2d", "Conv"},
+    {"nn.depthwise_conv2d", "DepthwiseConv"},
+    {"nn.max_pool2d", "MaxPool"},
+    {"nn.avg_pool2d", "AveragePool"},
 };
 
 static const struct {
@@ -135,6 +142,8 @@ static const struct {
     {"dimension", "axis"},
     {"reduction_indices", "axis"},
     {"keep_dims", "keepdims"},
+    {"ksize", "pool_size"},
+    {"dilations", "dilation_rate"},
 };
 
 bool keras_is_lambda(const char *class_name) {
@@ -142,7 +151,7 @@ bool keras_is_lambda(const char *class_name) {
 }
 
 bool keras_lambda_operand(const char *argument) {
-  static const char *const names[] = {"x", "y", "a", "b", "indices"};
+  static const char *const names[] = {"x", "y", "a", "b", "indices", "filter", "filters"};
   for (int i = 0; i < NEO_COUNT(names); i++)
     if (strcmp(names[i], argument) == 0)
       return true;
@@ -224,6 +233,26 @@ static void refuse_arguments(keras_call *c, const json_t *kwargs) {
   }
 }
 
+/* Windows: [1, 2, 2, 1] is [2, 2]; NHWC and SAME have other names. */
+static void set_window(keras_call *c, json_t *config) {
+  static const char *const sizes[] = {"strides", "pool_size", "dilation_rate"};
+  const char *format = json_string_value(json_object_get(config, "data_format"));
+  bool first = format && strcmp(format, "NCHW") == 0;
+  for (int i = 0; i < NEO_COUNT(sizes); i++) {
+    const json_t *v = json_object_get(config, sizes[i]);
+    if (json_is_null(v))
+      json_object_del(config, sizes[i]);
+    else if (json_array_size(v) == 4)
+      json_object_set_new(
+          config, sizes[i],
+          json_pack("[O, O]", json_array_get(v, first ? 2 : 1), json_array_get(v, first ? 3 : 2)));
+  }
+  json_object_set_new(config, "data_format",
+                      json_string(first ? "channels_first" : "channels_last"));
+  if (!json_is_string(json_object_get(config, "padding")))
+    keras_unsupported(c, "padding that is not SAME or VALID");
+}
+
 /* What a function does where the call does not say it, and Keras 3's does something else. */
 static void set_defaults(const keras_call *c, json_t *config) {
   static const char *const first_axis[] = {"Argmax", "Argmin", "Cumsum", "Cumprod", "Take"};
@@ -235,6 +264,11 @@ static void set_defaults(const keras_call *c, json_t *config) {
     json_object_set_new(config, "axis", json_null());
   if (strcmp(c->class_name, "Softmax") == 0 && none)
     json_object_del(config, "axis");
+  if (strcmp(c->class_name, "Normalize") == 0) { /* Keras squares it */
+    const json_t *epsilon = json_object_get(config, "epsilon");
+    double v = json_is_number(epsilon) ? json_number_value(epsilon) : 1e-12;
+    json_object_set_new(config, "epsilon", json_real(sqrt(v > 0 ? v : 0)));
+  }
   if (strcmp(c->class_name, "Gelu") == 0 && !json_object_get(config, "approximate"))
     json_object_set_new(config, "approximate", json_false());
 }
@@ -261,6 +295,8 @@ json_t *keras_lambda_open(keras_call *c, const json_t *kwargs) {
   c->config = config;
   const char *scope = c->im->e->scope;
   c->im->e->scope = neo_arena_strdup(c->im->arena, c->name); /* messages name the node */
+  if (json_object_get(config, "padding"))
+    set_window(c, config);
   refuse_arguments(c, kwargs);
   c->im->e->scope = scope;
   return config;

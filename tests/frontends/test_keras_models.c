@@ -13,7 +13,7 @@ static const char *const cases[] = {
     "v3_functions",      "h5_functions",      "v3_rare_layers",   "h5_rare_layers_k2",
     "v3_arguments",      "h5_arguments_k2",   "v3_lookup",        "v3_integers",
     "h5_integers_k2",    "v3_windows",        "h5_windows",       "v3_spectra",
-    "h5_spectra"};
+    "h5_spectra",        "v3_elements",       "h5_elements",      "h5_windows_k2"};
 
 static void computes_as_keras(void **state) {
   neo_ctx ctx;

@@ -571,6 +571,31 @@ def write_keras_windows(root):
     save_both(root, "windows", model, list(zip("abkn", x)), [("output_0", np.asarray(model(x, training=False)))])
 
 
+def write_keras_elements(root):
+    """Functions on elements and small products, at the edges of the numbers; with Keras 2 its functions of TensorFlow with windows."""
+    os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="")
+    import keras
+    rng, new = np.random.default_rng(8), keras.__version__.startswith("3")
+    if not new:
+        import tensorflow as tf
+        a, taps = keras.Input((8, 9, 4), batch_size=2, name="a"), rng.normal(size=(3, 3, 4, 2)).astype("f4")
+        parts = [tf.nn.conv2d(a, taps, [1, 2, 2, 1], "SAME"), tf.nn.conv2d(a, taps, 1, "VALID", dilations=[1, 2, 1, 1]), tf.nn.depthwise_conv2d(a, taps, [1, 1, 1, 1], "SAME"),
+                 tf.nn.max_pool2d(a, 3, [1, 2, 1, 1], "SAME"), tf.nn.avg_pool2d(a, [1, 2, 3, 1], 2, "VALID"), tf.math.l2_normalize(a, -1), tf.math.atan2(a, a + 0.5)]
+        x, name = rng.normal(size=(2, 8, 9, 4)).astype("f4"), "h5_windows_k2"
+        model = keras.Model(a, parts)
+        model.save(os.path.join(zoo_case.folder(root, "keras", name), "model.h5"))
+        return zoo_case.save(root, "keras", name, ["model.h5"], [("a", x)], [("output_%d" % k, v.numpy()) for k, v in enumerate(model(x))], share=1e-5)
+    ops = keras.ops
+    a, b, s, k = [keras.Input((4,), batch_size=3, name=n) for n in "abs"] + [keras.Input((4,), batch_size=3, dtype="int32", name="k")]
+    parts = [ops.cbrt(a), ops.sinc(ops.trunc(a) + s), ops.sparse_plus(a), ops.sparse_sigmoid(a), ops.arctan2(a, b), ops.logaddexp2(a, b), ops.heaviside(ops.trunc(a), b), ops.inner(a, b), ops.vdot(a, b),
+             ops.diff(a, 2), ops.diff(b, axis=0), ops.cross(a[:, :3], b[:, 1:]), ops.nan_to_num(s, 1.5, 7.0, -8.0), *[ops.cast(f(s), "float32") for f in (ops.isfinite, ops.isposinf, ops.isneginf, ops.signbit)],
+             *[ops.cast(f(k, k * 3 - 7), "float32") / 64 for f in (ops.bitwise_and, ops.bitwise_or, ops.bitwise_xor)]]
+    parts[1] = ops.nan_to_num(parts[1], 0.25, 0.5, 0.75)
+    model = keras.Model([a, b, s, k], [ops.concatenate([ops.reshape(v, (-1,)) for v in half]) for half in (parts[:13], parts[13:])])
+    x = [*rng.normal(size=(2, 3, 4)).astype("f4"), np.array([[np.nan, np.inf, -np.inf, 0], [-0.0, 1, -1, 0.5], [2, -3, 1e-3, 0]], "f4"), rng.integers(-50, 50, (3, 4)).astype("i4")]
+    save_both(root, "elements", model, list(zip("absk", x)), [("output_%d" % n, np.asarray(v)) for n, v in enumerate(model(x, training=False))])
+
+
 def write_keras_spectra(root):
     os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="")
     import keras
