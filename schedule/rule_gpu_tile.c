@@ -38,28 +38,6 @@ static const neo_te_block *red_of(const tile *t) {
 
 /* ---- recognising ------------------------------------------------------------------------------------- */
 
-static bool maps_axes(tile *t, const neo_access *read) {
-  const neo_te_block *out = &t->te->block[t->out], *red = red_of(t);
-  bool used[NEO_TE_MAX_AXES] = {false};
-  for (int d = 0; d < read->rank; d++) {
-    t->of_red[d] = -1;
-    for (int a = 0; a < out->n_spatial; a++) {
-      if (read->coef[d][a] == 0)
-        continue;
-      if (!read->affine[d] || read->coef[d][a] != 1 || t->of_red[d] >= 0 || used[a])
-        return false;
-      t->of_red[d] = a;
-      used[a] = true;
-    }
-    if (read->base[d] != 0 || red->extent[d] != (t->of_red[d] < 0 ? 1 : out->extent[t->of_red[d]]))
-      return false;
-  }
-  for (int a = 0; a < out->n_spatial; a++)
-    if (!used[a] && out->extent[a] > 1)
-      return false;
-  return true;
-}
-
 static bool find_reduction(tile *t) {
   const neo_block_facts *out = &t->b->variant->facts.block[t->out];
   if (t->te->block[t->out].n_reduce > 0) {
@@ -71,7 +49,7 @@ static bool find_reduction(tile *t) {
   for (int i = 1; i < out->n_access; i++) {
     t->red = neo_builder_producer(t->b, t->out, i);
     if (t->red >= 0 && !t->b->done[t->red] && red_of(t)->n_reduce > 0 &&
-        maps_axes(t, &out->access[i]))
+        neo_access_maps_axes(&out->access[i], &t->te->block[t->out], red_of(t), t->of_red))
       return true;
   }
   return false;

@@ -52,6 +52,11 @@ int64_t neo_access_stride(const neo_access *access, const neo_te *te, const neo_
 /* The buffer's dim that `axis` alone moves with coefficient 1; -1 if there is none or several. */
 int neo_access_dim(const neo_access *access, int axis);
 bool neo_access_uses(const neo_access *access, int axis);
+/* Does `read`, out's load of what red computes, take each spatial axis of red's along one of out's
+ * own, whole and in order? Then out_of_red has out's axis for each of red's, -1 for those of
+ * extent 1. */
+bool neo_access_maps_axes(const neo_access *read, const neo_te_block *out, const neo_te_block *red,
+                          int *out_of_red);
 
 /* ---- sketches ------------------------------------------------------------------------------------- */
 

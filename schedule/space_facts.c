@@ -277,3 +277,26 @@ int64_t neo_access_stride(const neo_access *access, const neo_te *te, const neo_
   }
   return sum;
 }
+
+bool neo_access_maps_axes(const neo_access *read, const neo_te_block *out, const neo_te_block *red,
+                          int *out_of_red) {
+  bool used[NEO_TE_MAX_AXES] = {false};
+  for (int d = 0; d < read->rank; d++) {
+    int of = -1;
+    for (int a = 0; a < out->n_spatial; a++) {
+      if (read->coef[d][a] == 0)
+        continue;
+      if (!read->affine[d] || read->coef[d][a] != 1 || of >= 0 || used[a])
+        return false;
+      of = a;
+      used[a] = true;
+    }
+    if (read->base[d] != 0 || red->extent[d] != (of < 0 ? 1 : out->extent[of]))
+      return false;
+    out_of_red[d] = of;
+  }
+  for (int a = 0; a < out->n_spatial; a++)
+    if (!used[a] && out->extent[a] > 1)
+      return false;
+  return true;
+}
