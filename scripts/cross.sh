@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Whole models on emulated processors: compiles mnist, an XGBoost model, mobilenet_v2 and resnet18 (reduced) and the
-# PP-OCR classifier for eight targets, runs each under qemu with neo-run and compares with what the framework stored.
+# PP-OCR classifier for nine targets, runs each under qemu with neo-run and compares with what the framework stored.
 #
 #   scripts/cross.sh        a line for each model and target; exit code 1 if any is wrong or missing
 #
