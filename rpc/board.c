@@ -76,7 +76,7 @@ static double measure_bandwidth(board *b) {
 }
 
 static neo_status on_hello(board *b, const neo_frame *frame) {
-  neo_hello peer, mine = {.protocol = NEO_FRAME_VERSION, .pid = (uint32_t)getpid()};
+  neo_hello peer, mine = {.pid = (uint32_t)getpid()};
   NEO_TRY(
       neo_hello_decode(b->ctx, (const uint8_t *)frame->payload.data, frame->payload.size, &peer));
   mine.threads = (uint32_t)measuring_cpus(b);

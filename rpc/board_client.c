@@ -53,15 +53,12 @@ static neo_status exchange(neo_ctx *ctx, int fd, neo_frame *frame, uint16_t type
 
 neo_status neo_board_hello(neo_ctx *ctx, int fd, const char *gpu, neo_hello *out, int timeout_ms) {
   neo_frame frame = {.type = NEO_MESSAGE_HELLO, .id = NEO_ID_QUESTION};
-  neo_hello mine = {.protocol = NEO_FRAME_VERSION, .pid = (uint32_t)getpid()};
+  neo_hello mine = {.pid = (uint32_t)getpid()};
   neo_hello_ask(&mine, gpu);
   neo_hello_encode(&frame.payload, &mine);
   neo_status status = exchange(ctx, fd, &frame, NEO_MESSAGE_HELLO, timeout_ms);
   if (status == NEO_OK)
     status = neo_hello_decode(ctx, (const uint8_t *)frame.payload.data, frame.payload.size, out);
-  if (status == NEO_OK && out->protocol != NEO_FRAME_VERSION)
-    status = neo_fail(ctx, NEO_UNREACHABLE, "board: speaks version %u, %d expected",
-                      (unsigned)out->protocol, NEO_FRAME_VERSION);
   neo_buf_fini(&frame.payload);
   return status;
 }

@@ -84,7 +84,7 @@ static neo_status finished(neo_ctx *ctx, const neo_reader *in, const char *what)
 /* ---- hello ------------------------------------------------------------------------------------- */
 
 void neo_hello_encode(neo_buf *out, const neo_hello *hello) {
-  neo_buf_u32le(out, hello->protocol);
+  neo_buf_u32le(out, NEO_HELLO_VERSION);
   neo_buf_u32le(out, hello->pid);
   neo_buf_u32le(out, hello->threads);
   put_f64(out, hello->bandwidth);
@@ -119,7 +119,12 @@ static void get_word(neo_reader *in, char *out, size_t size) {
 
 neo_status neo_hello_decode(neo_ctx *ctx, const uint8_t *data, size_t size, neo_hello *out) {
   neo_reader in = {.data = data, .size = size};
-  neo_hello hello = {.protocol = neo_read_u32le(&in)};
+  uint32_t version = neo_read_u32le(&in);
+  neo_hello hello = {0};
+  if (!in.failed && version != NEO_HELLO_VERSION)
+    return neo_fail(ctx, NEO_BAD_INPUT,
+                    "hello: version %u, %d expected: both ends need the same Neo",
+                    (unsigned)version, NEO_HELLO_VERSION);
   hello.pid = neo_read_u32le(&in);
   hello.threads = neo_read_u32le(&in);
   hello.bandwidth = get_f64(&in);

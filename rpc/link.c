@@ -191,7 +191,7 @@ static neo_status hear_worker(neo_link *l, const volatile int *stop, neo_frame *
 /* A new one with nothing in its cache, and a new boot. */
 static neo_status start_worker(neo_link *l, const volatile int *stop) {
   const neo_hello before = l->hello;
-  neo_hello mine = {.protocol = NEO_FRAME_VERSION};
+  neo_hello mine = {0};
   neo_frame frame = {.type = NEO_MESSAGE_HELLO, .id = NEO_ID_QUESTION};
   NEO_TRY(neo_link_start_worker(l));
   if (!neo_machine_random(&l->boot, sizeof l->boot))

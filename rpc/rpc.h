@@ -17,6 +17,7 @@
 
 #define NEO_FRAME_MAGIC 0x464f454eu
 #define NEO_FRAME_VERSION 1
+#define NEO_HELLO_VERSION 2 /* of what the frames hold */
 #define NEO_FRAME_HEADER 20
 #define NEO_FRAME_MAX (1u << 30)
 
@@ -137,7 +138,7 @@ void neo_job_result_fini(neo_job_result *result);
 
 #define NEO_MAX_GPUS 4
 typedef struct neo_hello {
-  uint32_t protocol, pid;
+  uint32_t pid;
   uint32_t threads; /* cpus that measuring may use */
   double bandwidth; /* bytes per ns, all of them reading; 0: not measured */
   char cpu_model[64];

@@ -91,11 +91,13 @@ fetch_sources() {
   apt=(env -C "$work" apt-get -q -o "Dir::Etc::sourcelist=/dev/null" -o "Dir::Etc::sourceparts=$work/parts"
        -o "Dir::State::lists=$work/lists" -o APT::Sandbox::User= -o Acquire::Retries=1 -o Acquire::http::Timeout=20)
   "${apt[@]}" update || true
-  "${apt[@]}" source "mbedtls=$version" || "${apt[@]}" source mbedtls || return 1
+  "${apt[@]}" source "mbedtls=$version" || return 1
   file=$(echo "$work"/mbedtls-*/library)
   [ -e "$file/ssl_tls.c" ] || return 1
-  "${as_root[@]}" mkdir -p $sources
-  "${as_root[@]}" cp -r "${file%/library}/include" "${file%/library}/LICENSE" "$file" $sources/
+  "${as_root[@]}" rm -rf $sources $sources.part
+  "${as_root[@]}" mkdir -p $sources.part
+  "${as_root[@]}" cp -r "${file%/library}/include" "${file%/library}/LICENSE" "$file" $sources.part/
+  "${as_root[@]}" mv $sources.part $sources # whole or not at all
   echo "dependencies: mbedTLS's sources are in $sources"
 }
 

@@ -249,7 +249,7 @@ static inline neo_status played_join_gpu(played *b, const char *name, uint32_t p
   neo_frame frame = {.type = NEO_MESSAGE_JOIN};
   join->protocol = protocol;
   join->boot = boot;
-  join->hello = (neo_hello){.protocol = NEO_FRAME_VERSION, .threads = 1};
+  join->hello = (neo_hello){.threads = 1};
   if (gpu) {
     join->hello.n_gpus = 1;
     snprintf(join->hello.gpu[0].api, sizeof join->hello.gpu[0].api, "opencl");

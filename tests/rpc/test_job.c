@@ -192,7 +192,7 @@ static void result_round_trip(void **state) {
 static void hello_round_trip(void **state) {
   (void)state;
   neo_hello hello = {
-      1, 4711, 8, 22.5, "Some Processor 9000", 2, {{"opencl", ""}, {"cuda", "T4/sm_75"}}};
+      4711, 8, 22.5, "Some Processor 9000", 2, {{"opencl", ""}, {"cuda", "T4/sm_75"}}};
   neo_hello got;
   neo_ctx ctx;
   neo_ctx_init(&ctx, 1);
@@ -207,6 +207,12 @@ static void hello_round_trip(void **state) {
   for (size_t size = 0; size < bytes.size; size++)
     assert_int_equal(neo_hello_decode(&ctx, (const uint8_t *)bytes.data, size, &got),
                      NEO_BAD_INPUT);
+  neo_ctx_clear(&ctx);
+  bytes.data[0]--; /* an older Neo's */
+  assert_int_equal(neo_hello_decode(&ctx, (const uint8_t *)bytes.data, bytes.size, &got),
+                   NEO_BAD_INPUT);
+  assert_non_null(strstr(ctx.message, "both ends need the same Neo"));
+  neo_ctx_clear(&ctx);
   bytes.size = 0; /* a name is a word of a target's text */
   snprintf(hello.gpu[1].device, sizeof hello.gpu[1].device, "T4 sm_75");
   neo_hello_encode(&bytes, &hello);
