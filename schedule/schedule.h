@@ -11,28 +11,34 @@
  *
  *   alg NAME k=v ...      rewrite; required, first
  *   lay bK LAYOUT         memory layout of a buffer (boundary or tmp); default is row-major
- *   pack bK LAYOUT        the same for a CONST buffer: stored so at compile time, blocks
- * zero-padded inline BK             substitute BK's body into its readers (no reduction, identity
- * write) split BK.A f1 f2 ...  axis A becomes levels 0..n: level 0 is outermost with
- * ceil(E/(f1*f2*..)) iterations, level j >= 1 has extent fj. Need not divide. At most 3 factors.
+ *   pack bK LAYOUT        the same for a CONST buffer: stored so at compile time, zero-padded
+ *   inline BK             substitute BK's body into its readers (no reduction, identity write)
+ *   split BK.A f1 f2 ...  axis A becomes levels 0..n: level 0 is outermost with
+ *                         ceil(E/(f1*f2*..)) iterations, level j >= 1 has extent fj. Need not
+ *                         divide. At most 3 factors.
  *   order BK loops        every loop of the block once, outermost first: "0.0 2 3.0 4 5 3.1 1.1".
  *                         "2" is short for 2.0 of an unsplit axis. Levels of an axis in order.
- *                         Reduce loops of a block must be inside nothing but its own spatial loops
- * or outside its spatial loops: then the tile of partial results is the buffer's storage (register
- * scope: accumulators). at BK BC n SCOPE      compute BK inside block BC after its n outermost
- * loops, once per iteration, for just the region BC's remaining loops read; SCOPE of the buffer
- * there: reg (fully unrolled, vector registers) | stack (per worker, small) | work (per worker
- * scratch) | shared (of a GPU's group: the work-items compute the region that all of them read
- * together; only reduce loops of BC may be outside of it but inside of the group). Without `at` a
- * block is a root: own launch. parallel BK n         root only: its n outermost loops are fused
- * into the launch grid group BK n           root only, for GPUs: its next n loops are fused into
- * the work-items of a group; `group BK 0 m`: m work-items compute all that is inside the grid in
- * turn, element by element   vector BK.A.L         innermost loop of the block: its extent is the
- * number of lanes unroll BK.A.L         emitted unrolled (loops in reg-scope tiles must be)
- * prefetch bK BK.A.L d  prefetch bK's element d iterations of that loop ahead peel BK.A.L first and
- * last iteration are copies of their own (guards at borders) tensorize BK.A.L ROW  this reduce
- * loop, innermost but for the vector loop, becomes row ROW of schedule/intrinsics.def; its extent
- * is the row's group choose NAME v         `ext` workloads: pick variant v
+ *                         Reduce loops must be inside nothing but the block's own spatial loops,
+ *                         or outside of these: then the tile of partial results is the buffer's
+ *                         storage (register scope: accumulators).
+ *   at BK BC n SCOPE      compute BK inside block BC after its n outermost loops, once per
+ *                         iteration, for just the region BC's remaining loops read. SCOPE of the
+ *                         buffer there: reg (fully unrolled, vector registers), stack (per
+ *                         worker, small), work (per worker scratch), shared (of a GPU's group:
+ *                         the work-items compute the region that all of them read together; only
+ *                         reduce loops of BC may be outside of it but inside of the group).
+ *                         Without `at` a block is a root: a launch of its own.
+ *   parallel BK n         root only: its n outermost loops are fused into the launch grid
+ *   group BK n            root only, for GPUs: its next n loops are fused into the work-items of
+ *                         a group; `group BK 0 m`: m work-items compute all that is inside the
+ *                         grid in turn, element by element
+ *   vector BK.A.L         innermost loop of the block: its extent is the number of lanes
+ *   unroll BK.A.L         emitted unrolled (loops in reg-scope tiles must be)
+ *   prefetch bK BK.A.L d  prefetch bK's element d iterations of that loop ahead
+ *   peel BK.A.L           first and last iteration are copies of their own (guards at borders)
+ *   tensorize BK.A.L ROW  this reduce loop, innermost but for the vector loop, becomes row ROW of
+ *                         schedule/intrinsics.def; its extent is the row's group
+ *   choose NAME v         `ext` workloads: pick variant v
  *
  * Tails. Split factors need not divide. The deepest loop of an axis that is neither unrolled nor
  * vector is specialised: full tiles and one narrower tile, each with static extents; a vector tail
