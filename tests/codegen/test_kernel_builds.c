@@ -464,7 +464,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_intrinsics, setup, teardown),
       cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
       cmocka_unit_test_setup_teardown(test_library_calls_are_found, setup, teardown),
-      cmocka_unit_test(test_gpus_need_no_doubles),
+      cmocka_unit_test_setup_teardown(test_gpus_need_no_doubles, setup, teardown),
       cmocka_unit_test_setup_teardown(test_gpus_have_their_own, setup, teardown),
       cmocka_unit_test_setup_teardown(test_restrict_is_no_lie, setup, teardown),
       cmocka_unit_test_setup_teardown(test_large_frames_are_probed, setup, teardown),
