@@ -75,7 +75,7 @@ void mx_prior(mx_node *node) {
 
 /* ---- detection -------------------------------------------------------------------------------------------- */
 
-static int part(mx_node *node, int x, int64_t axis, int64_t from, int64_t to) {
+int mx_part(mx_node *node, int x, int64_t axis, int64_t from, int64_t to) {
   neo_graph *graph = node->im->e.graph;
   neo_node *made = mx_emit(node, "slice", 1, &x);
   neo_node_set_ints(graph, made, "starts", 1, &from);
@@ -98,14 +98,14 @@ static int join(mx_node *node, int n, const int *parts, int64_t axis) {
 static int boxes(mx_node *node, int offsets, int anchors) {
   double variance[4] = {0.1, 0.1, 0.2, 0.2};
   mx_floats(node, "variances", variance, 4);
-  int low = part(node, anchors, 2, 0, 2), high = part(node, anchors, 2, 2, 4);
+  int low = mx_part(node, anchors, 2, 0, 2), high = mx_part(node, anchors, 2, 2, 4);
   int size = mx_two(node, "sub", high, low);
   int middle = times(node, mx_two(node, "add", low, high), 0.5);
   int scale = neo_emit_floats(&node->im->e, 2, variance);
   int grow = neo_emit_floats(&node->im->e, 2, variance + 2);
-  int shift = mx_two(node, "mul", part(node, offsets, 2, 0, 2), scale);
+  int shift = mx_two(node, "mul", mx_part(node, offsets, 2, 0, 2), scale);
   int center = mx_two(node, "add", mx_two(node, "mul", shift, size), middle);
-  int growth = mx_one(node, "exp", mx_two(node, "mul", part(node, offsets, 2, 2, 4), grow));
+  int growth = mx_one(node, "exp", mx_two(node, "mul", mx_part(node, offsets, 2, 2, 4), grow));
   int half = times(node, mx_two(node, "mul", growth, size), 0.5);
   int corners[] = {mx_two(node, "sub", center, half), mx_two(node, "add", center, half)};
   int all = join(node, 2, corners, 2);
@@ -120,7 +120,7 @@ static int boxes(mx_node *node, int offsets, int anchors) {
 /* The best class but the background, -1 below the threshold; and its score; both [b, n, 1]. */
 static void best_class(mx_node *node, int scores, int out[2]) {
   neo_emitter *e = &node->im->e;
-  int objects = part(node, scores, 1, 1, INT64_MAX);
+  int objects = mx_part(node, scores, 1, 1, INT64_MAX);
   neo_node *made = mx_emit(node, "reduce_max", 1, &objects);
   neo_node_set_ints(e->graph, made, "axes", 1, (int64_t[]){1});
   neo_node_set_int(e->graph, made, "keepdims", 0);

@@ -82,6 +82,8 @@ void mx_set(mx_node *node, int k, int value);
 neo_node *mx_emit(mx_node *node, const char *op, int n, const int *inputs);
 int mx_one(mx_node *node, const char *op, int x);
 int mx_two(mx_node *node, const char *op, int a, int b);
+/* x from..to of an axis (negative: from the end). */
+int mx_part(mx_node *node, int x, int64_t axis, int64_t from, int64_t to);
 /* A scalar of the value's type. */
 int mx_scalar(mx_node *node, int like, double v);
 /* Shape of a value; NULL (and a line in the list) if it is not known. */

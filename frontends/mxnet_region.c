@@ -10,15 +10,6 @@
 #include <math.h>
 #include <string.h>
 
-static int part(mx_node *node, int x, int64_t axis, int64_t from, int64_t to) {
-  neo_graph *graph = node->im->e.graph;
-  neo_node *made = mx_emit(node, "slice", 1, &x);
-  neo_node_set_ints(graph, made, "starts", 1, &from);
-  neo_node_set_ints(graph, made, "ends", 1, &to);
-  neo_node_set_ints(graph, made, "axes", 1, &axis);
-  return made->output[0];
-}
-
 static int join(mx_node *node, int n, const int *parts, int64_t axis) {
   neo_node *made = mx_emit(node, "concat", n, parts);
   neo_node_set_int(node->im->e.graph, made, "axis", axis);
@@ -58,8 +49,8 @@ void mx_roi_align(mx_node *node) {
     mx_unsupported(node, "sample_ratio %" PRId64 ", or position_sensitive", samples);
     return;
   }
-  int image = neo_emit_reshape(e, part(node, rois, 1, 0, 1), 1, (int64_t[]){-1});
-  int in[3] = {mx_in(node, 0), part(node, rois, 1, 1, 5), neo_emit_cast(e, image, NEO_I64)};
+  int image = neo_emit_reshape(e, mx_part(node, rois, 1, 0, 1), 1, (int64_t[]){-1});
+  int in[3] = {mx_in(node, 0), mx_part(node, rois, 1, 1, 5), neo_emit_cast(e, image, NEO_I64)};
   neo_node *made = mx_emit(node, "roi_align", 3, in);
   set_region(node, made);
   neo_node_set_int(e->graph, made, "sampling_ratio", samples);
@@ -99,8 +90,8 @@ static bool centers(mx_node *node, const char *attr, const char *otherwise) {
 
 /* Low and high corners, [.., 2] each, of boxes [.., 4]. */
 static void corners(mx_node *node, int boxes, bool center, int out[2]) {
-  out[0] = part(node, boxes, -1, 0, 2);
-  out[1] = part(node, boxes, -1, 2, 4);
+  out[0] = mx_part(node, boxes, -1, 0, 2);
+  out[1] = mx_part(node, boxes, -1, 2, 4);
   if (!center)
     return;
   int half = scaled(node, "mul", out[1], 0.5), middle = out[0];
@@ -151,8 +142,8 @@ void mx_box_decode(mx_node *node) {
   corners(node, mx_in(node, 1), centers(node, "format", "center"), low_high);
   int size = mx_two(node, "sub", low_high[1], low_high[0]);
   int middle = mx_two(node, "add", low_high[0], scaled(node, "mul", size, 0.5));
-  int shift = mx_two(node, "mul", part(node, x, -1, 0, 2), neo_emit_floats(e, 2, std));
-  int growth = mx_two(node, "mul", part(node, x, -1, 2, 4), neo_emit_floats(e, 2, std + 2));
+  int shift = mx_two(node, "mul", mx_part(node, x, -1, 0, 2), neo_emit_floats(e, 2, std));
+  int growth = mx_two(node, "mul", mx_part(node, x, -1, 2, 4), neo_emit_floats(e, 2, std + 2));
   if (limit > 0)
     growth = mx_two(node, "min", growth, mx_scalar(node, growth, limit));
   int half = scaled(node, "mul", mx_two(node, "mul", mx_one(node, "exp", growth), size), 0.5);
@@ -191,10 +182,10 @@ static bool read_columns(mx_node *node, columns *c) {
 
 /* [class or -1, score, box] */
 static int rows_of(mx_node *node, const columns *c, int x) {
-  int score = part(node, x, 2, c->score, c->score + 1), none = mx_scalar(node, x, -1);
-  int id = c->id >= 0 ? part(node, x, 2, c->id, c->id + 1) : scaled(node, "mul", score, 0);
+  int score = mx_part(node, x, 2, c->score, c->score + 1), none = mx_scalar(node, x, -1);
+  int id = c->id >= 0 ? mx_part(node, x, 2, c->id, c->id + 1) : scaled(node, "mul", score, 0);
   int strong = scaled(node, "greater", score, mx_float(node, "valid_thresh", 0));
-  int rows[3] = {where(node, strong, id, none), score, part(node, x, 2, c->box, c->box + 4)};
+  int rows[3] = {where(node, strong, id, none), score, mx_part(node, x, 2, c->box, c->box + 4)};
   double background = mx_float(node, "background_id", -1);
   if (c->id >= 0 && background >= 0)
     rows[0] = where(node, scaled(node, "equal", id, background), none, rows[0]);
@@ -208,7 +199,7 @@ static int packed(mx_node *node, const columns *c, int rows) {
   double *place = neo_arena_alloc(e->graph->arena, sizeof *place * (size_t)(n + 1));
   for (int64_t i = 0; i < n; i++)
     place[i] = (double)(n - i);
-  int id = neo_emit_reshape(e, part(node, rows, 2, 0, 1), 2, (int64_t[]){c->batch, n});
+  int id = neo_emit_reshape(e, mx_part(node, rows, 2, 0, 1), 2, (int64_t[]){c->batch, n});
   int kept = scaled(node, "greater_equal", id, 0);
   int key = where(node, kept, neo_emit_floats(e, (int)n, place), mx_scalar(node, id, 0));
   neo_node *made = neo_emit_node(e, "topk", 2, (int[]){key, neo_emit_ints(e, 1, &n)}, 2);
@@ -244,11 +235,11 @@ void mx_box_nms(mx_node *node) {
     return;
   for (int64_t k = 0; k < c.width; k++) {
     if (k == c.id)
-      column[n++] = part(node, rows, 2, 0, 1);
+      column[n++] = mx_part(node, rows, 2, 0, 1);
     else if (k == c.score)
-      column[n++] = part(node, rows, 2, 1, 2);
+      column[n++] = mx_part(node, rows, 2, 1, 2);
     else if (k == c.box)
-      column[n++] = part(node, rows, 2, 2, 6);
+      column[n++] = mx_part(node, rows, 2, 2, 6);
   }
   mx_set(node, 0, neo_emit_reshape(e, join(node, n, column, 2), shape.rank, shape.dim));
 }
@@ -267,7 +258,7 @@ static int heads_of(mx_node *node, int x, int64_t heads, int64_t parts, int64_t 
   neo_shape s = *shape;
   int64_t width = s.dim[2] / heads / parts;
   x = neo_emit_reshape(e, x, 5, (int64_t[]){s.dim[0], s.dim[1], heads, parts, width});
-  x = part(node, x, 3, which, which + 1);
+  x = mx_part(node, x, 3, which, which + 1);
   x = neo_emit_transpose(e, x, 5, (int64_t[]){1, 2, 0, 3, 4});
   return neo_emit_reshape(e, x, 3, (int64_t[]){s.dim[1] * heads, s.dim[0], width});
 }

@@ -6,14 +6,14 @@ Exit code 77: nothing of that can run here. A table is printed: the largest erro
 """
 
 import json
-import math
 import os
 import shutil
-import struct
 import subprocess
 import sys
 import tempfile
 import time
+
+from stored_arrays import error_of, read_npy
 
 # target, architecture, emulator, its processor, where its C library is ("": in neo-run)
 TARGETS = [
@@ -36,27 +36,7 @@ MODELS = [
     ("onnx/resnet18_w8_op13", "model.onnx", 1, False),
     ("ocr_cls", "", 2, False),
 ]
-CODES = {"<f4": "f", "<f8": "d", "<i4": "i", "<i8": "q"}
 HARD_FLOAT, SOFT_FLOAT, FLAGS_AT = 0x400, 0x200, 36
-
-
-def read_npy(path):
-    """Shape and values of a row-major array."""
-    with open(path, "rb") as file:
-        data = file.read()
-    size = 2 if data[6] == 1 else 4
-    end = 8 + size + int.from_bytes(data[8:8 + size], "little")
-    header = eval(data[8 + size:end].decode("latin1"), {})  # a literal, of a file of ours
-    assert not header["fortran_order"], path
-    code = CODES[header["descr"]]
-    return header["shape"], struct.unpack(f"<{len(data[end:]) // struct.calcsize(code)}{code}", data[end:])
-
-
-def error_of(got, want, rtol, atol):
-    """In tolerances; 1 is the limit."""
-    if math.isnan(want) or math.isinf(want):
-        return 0 if got == want or (math.isnan(got) and math.isnan(want)) else math.inf
-    return abs(got - want) / (atol + rtol * abs(want)) if not math.isnan(got) else math.inf
 
 
 def run(words, good=True):

@@ -17,7 +17,7 @@ target_link_libraries(net_faults neo_rpc m)
 target_compile_definitions(net_faults PRIVATE NEO_BINARY_DIR="${CMAKE_BINARY_DIR}")
 set_target_properties(net_faults PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
 add_dependencies(net_faults rpc_test_kernels neo-board)
-add_test(NAME rpc/net_faults COMMAND net_faults 3)
+add_test(NAME rpc/net_faults COMMAND net_faults 5)
 set_tests_properties(rpc/net_faults PROPERTIES LABELS rpc TIMEOUT 900 RUN_SERIAL ON)
 neo_wrap_malloc(test_net_memory)
 # The agent for Hexagon, under its emulator: candidates by the compiler that built it.
