@@ -86,6 +86,10 @@ void neo_ctx_clear(neo_ctx *ctx); /* forget the recorded failure */
 neo_status neo_fail(neo_ctx *ctx, neo_status status, const char *format, ...) NEO_PRINTF(3, 4);
 void neo_log(neo_ctx *ctx, neo_log_level level, const char *format, ...) NEO_PRINTF(3, 4);
 uint64_t neo_now_ns(neo_ctx *ctx); /* monotonic */
+/* The time of that clock that is ms milliseconds from now. */
+uint64_t neo_deadline(neo_ctx *ctx, int64_t ms);
+/* Milliseconds until then, for a call that waits: rounded up, at most 2^30; 0: it is over. */
+int neo_deadline_left(neo_ctx *ctx, uint64_t deadline);
 const char *neo_status_name(neo_status status);
 
 /* Return the failure of a call at once; only where nothing must be released. */

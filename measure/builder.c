@@ -13,11 +13,10 @@
  * 1. A worker's `build` and everything it points to belongs to that thread alone until it is in the
  *    outbox; nothing that a worker uses while building belongs to the caller.
  * 2. A worker that is `lost` is in no slot, and touches the pool only to leave it. */
-#include <errno.h>
 #include <pthread.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/condition.h"
 #include "measure/parts.h"
 
 enum { MAX_BUILDERS = 64, TIMEOUT_MS = 60000 };
@@ -250,17 +249,8 @@ static void give_up_late_ones(neo_builder *builder) {
   }
 }
 
-/* At most so long, and never past the next look at the clock. */
 static void wait_finished(neo_builder *builder, int ms) {
-  struct timespec until;
-  clock_gettime(CLOCK_REALTIME, &until);
-  until.tv_sec += ms / 1000;
-  until.tv_nsec += (long)(ms % 1000) * 1000000;
-  if (until.tv_nsec >= 1000000000) {
-    until.tv_sec++;
-    until.tv_nsec -= 1000000000;
-  }
-  pthread_cond_timedwait(&builder->finished, &builder->mutex, &until);
+  neo_condition_wait(&builder->finished, &builder->mutex, ms);
 }
 
 /* ---- the pool --------------------------------------------------------------------------------------- */
@@ -278,7 +268,7 @@ neo_status neo_builder_create(neo_ctx *ctx, const neo_builder_options *options, 
   builder->outbox_tail = &builder->outbox;
   pthread_mutex_init(&builder->mutex, NULL);
   pthread_cond_init(&builder->work, NULL);
-  pthread_cond_init(&builder->finished, NULL);
+  neo_condition_init(&builder->finished);
   int threads = options->threads < 1              ? 1
                 : options->threads > MAX_BUILDERS ? MAX_BUILDERS
                                                   : options->threads;
@@ -349,7 +339,7 @@ void neo_builder_submit(neo_builder *builder, neo_build *build) {
 neo_build *neo_builder_take(neo_builder *builder, int timeout_ms) {
   enum { LOOK_MS = 20 };
   pthread_mutex_lock(&builder->mutex);
-  uint64_t until = neo_now_ns(&builder->ctx) + (uint64_t)timeout_ms * 1000000u;
+  uint64_t until = neo_deadline(&builder->ctx, timeout_ms);
   for (;;) {
     give_up_late_ones(builder);
     uint64_t now = neo_now_ns(&builder->ctx);

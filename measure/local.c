@@ -15,11 +15,10 @@
  * 1. This file touches tasks, builds and the board only while the thread is held, or under its
  * mutex where local_flight.c does, too.
  * 2. An incumbent has been verified by this measurer, wherever it was recorded. */
-#include <errno.h>
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/condition.h"
 #include "measure/local.h"
 
 /* ---- tasks --------------------------------------------------------------------------------------- */
@@ -93,32 +92,19 @@ static neo_status reserve_results(neo_ctx *ctx, neo_local *self, int n) {
   return NEO_OK;
 }
 
-/* Until something changes, or the clock says so. */
-static void wait_changed(neo_local *self, int ms) {
-  struct timespec until;
-  clock_gettime(CLOCK_REALTIME, &until);
-  until.tv_sec += ms / 1000;
-  until.tv_nsec += (long)(ms % 1000) * 1000000;
-  if (until.tv_nsec >= 1000000000) {
-    until.tv_sec++;
-    until.tv_nsec -= 1000000000;
-  }
-  pthread_cond_timedwait(&self->changed, &self->mutex, &until);
-}
-
 static neo_status local_poll(neo_ctx *ctx, neo_measurer *base, int timeout_ms,
                              neo_trial_result *out, bool *got) {
   neo_local *self = (neo_local *)base;
-  uint64_t until = neo_now_ns(ctx) + (uint64_t)timeout_ms * 1000000u;
+  uint64_t until = neo_deadline(ctx, timeout_ms);
   *got = false;
   pthread_mutex_lock(&self->mutex);
   self->polling = true;
   pthread_cond_broadcast(&self->changed);
   while (self->n_results == 0 && self->pending > 0 && self->failure == NEO_OK) {
-    uint64_t now = neo_now_ns(ctx);
-    if (now >= until)
+    int left_ms = neo_deadline_left(ctx, until);
+    if (left_ms == 0)
       break;
-    wait_changed(self, (int)((until - now) / 1000000u) + 1);
+    neo_condition_wait(&self->changed, &self->mutex, left_ms);
   }
   self->polling = false;
   neo_status status = NEO_OK;
@@ -323,7 +309,7 @@ neo_status neo_local_open(neo_ctx *ctx, const neo_emulation *emulation,
   self->where = ANYWHERE;
   neo_cores_affinity(&self->affinity);
   pthread_mutex_init(&self->mutex, NULL);
-  pthread_cond_init(&self->changed, NULL);
+  neo_condition_init(&self->changed);
   neo_cores cores;
   neo_hello hello = {0};
   int n_measure = 1, n_build = 1;

@@ -17,8 +17,8 @@
  * Nothing runs here but builds, so all cores build. */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/condition.h"
 #include "measure/local.h"
 
 enum { MAX_LANES = 8, WAIT_S = 120, MAX_SECONDS = 1000000 };
@@ -214,33 +214,22 @@ static neo_status look(neo_ctx *ctx, remote *self, neo_trial_result *out, bool *
   return NEO_OK;
 }
 
-static struct timespec time_after_ns(uint64_t ns) {
-  struct timespec at;
-  clock_gettime(CLOCK_REALTIME, &at);
-  ns += (uint64_t)at.tv_nsec;
-  at.tv_sec += (time_t)(ns / 1000000000u);
-  at.tv_nsec = (long)(ns % 1000000000u);
-  return at;
-}
-
 static neo_status remote_poll(neo_ctx *ctx, neo_measurer *base, int timeout_ms,
                               neo_trial_result *out, bool *got) {
   remote *self = (remote *)base;
-  uint64_t until = neo_now_ns(ctx) + (uint64_t)timeout_ms * 1000000u;
+  uint64_t until = neo_deadline(ctx, timeout_ms);
   *got = false;
   for (;;) {
     pthread_mutex_lock(&self->bell.mutex);
     uint64_t heard = self->bell.rings;
     pthread_mutex_unlock(&self->bell.mutex);
     NEO_TRY(look(ctx, self, out, got));
-    uint64_t now = neo_now_ns(ctx);
-    if (*got || now >= until || neo_measurer_pending(base) == 0)
+    int left_ms = neo_deadline_left(ctx, until);
+    if (*got || left_ms == 0 || neo_measurer_pending(base) == 0)
       return NEO_OK;
-    struct timespec at = time_after_ns(until - now);
     pthread_mutex_lock(&self->bell.mutex);
-    while (self->bell.rings == heard)
-      if (pthread_cond_timedwait(&self->bell.rung, &self->bell.mutex, &at) != 0)
-        break;
+    if (self->bell.rings == heard)
+      neo_condition_wait(&self->bell.rung, &self->bell.mutex, left_ms);
     pthread_mutex_unlock(&self->bell.mutex);
   }
 }
@@ -339,7 +328,7 @@ static neo_status remote_open(neo_ctx *ctx, const char *rest, const neo_target *
   self->target = *target;
   self->options = *options;
   pthread_mutex_init(&self->bell.mutex, NULL);
-  pthread_cond_init(&self->bell.rung, NULL);
+  neo_condition_init(&self->bell.rung);
   neo_status status = listen_and_wait(ctx, self, rest);
   if (status == NEO_OK) {
     self->base.facts = *neo_measurer_facts(self->lane[0]);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "rpc/rpc.h"
+#include "rpc/stream.h"
 
 enum { MAX_REFUSALS = 2 * (1 + NEO_JOB_MAX_CASES * NEO_JOB_MAX_BUFFERS) }; /* blobs of a job */
 
@@ -27,11 +28,11 @@ static void error_text(const neo_frame *frame, char *out, size_t size) {
   neo_rpc_make_printable(out);
 }
 
-/* The next frame that is no refusal of a blob. */
-static neo_status receive(neo_ctx *ctx, int fd, neo_frame *frame, int timeout_ms) {
+/* The next frame that is no refusal of a blob. Refusals do not put the end of the waiting off. */
+static neo_status receive(neo_ctx *ctx, int fd, neo_frame *frame, uint64_t deadline) {
   char text[512];
   for (int n = 0; n <= MAX_REFUSALS; n++) {
-    NEO_TRY(neo_frame_receive(ctx, fd, frame, timeout_ms));
+    NEO_TRY(neo_frame_receive_until(ctx, fd, frame, deadline));
     if (frame->type != NEO_MESSAGE_ERROR || frame->id != NEO_ID_BLOB)
       return NEO_OK;
     error_text(frame, text, sizeof(text));
@@ -42,8 +43,9 @@ static neo_status receive(neo_ctx *ctx, int fd, neo_frame *frame, int timeout_ms
 
 static neo_status exchange(neo_ctx *ctx, int fd, neo_frame *frame, uint16_t type, int timeout_ms) {
   char text[512];
+  uint64_t deadline = neo_stream_deadline(ctx, timeout_ms);
   NEO_TRY(neo_frame_send(ctx, fd, frame, timeout_ms));
-  NEO_TRY(receive(ctx, fd, frame, timeout_ms));
+  NEO_TRY(receive(ctx, fd, frame, deadline));
   if (frame->type == NEO_MESSAGE_ERROR) {
     error_text(frame, text, sizeof(text));
     return neo_fail(ctx, NEO_UNREACHABLE, "board: %s", text);
@@ -110,7 +112,7 @@ neo_status neo_board_submit(neo_ctx *ctx, int fd, uint32_t id, const neo_job *jo
 neo_status neo_board_result(neo_ctx *ctx, int fd, uint32_t *out_id, neo_job_result *out,
                             int timeout_ms) {
   neo_frame frame = {0};
-  neo_status status = receive(ctx, fd, &frame, timeout_ms);
+  neo_status status = receive(ctx, fd, &frame, neo_stream_deadline(ctx, timeout_ms));
   if (status == NEO_OK && frame.type == NEO_MESSAGE_RESULT)
     status =
         neo_job_result_decode(ctx, (const uint8_t *)frame.payload.data, frame.payload.size, out);

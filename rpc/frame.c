@@ -93,8 +93,11 @@ neo_status neo_frame_send(neo_ctx *ctx, int fd, const neo_frame *frame, int time
 }
 
 neo_status neo_frame_receive(neo_ctx *ctx, int fd, neo_frame *frame, int timeout_ms) {
+  return neo_frame_receive_until(ctx, fd, frame, neo_stream_deadline(ctx, timeout_ms));
+}
+
+neo_status neo_frame_receive_until(neo_ctx *ctx, int fd, neo_frame *frame, uint64_t deadline) {
   uint8_t header[NEO_FRAME_HEADER], chunk[CHUNK];
-  uint64_t deadline = neo_stream_deadline(ctx, timeout_ms);
   uint32_t length, crc;
   size_t got, left;
   neo_buf_clear(&frame->payload);

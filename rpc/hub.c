@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/condition.h"
 #include "rpc/machine.h"
 
 enum { JOIN_LIMIT = 64 << 10, LOOK_MS = 50, MS = 1000000, BYE_MS = 200, BYE_LOOKS = 10 };
@@ -173,11 +174,12 @@ static void grant(neo_hub *hub) {
   while (hub->requests && (seat = choose_seat(hub, hub->requests->name))) {
     hub_request *request = hub->requests;
     request->status = hub_seat_lease(hub, seat, &request->lease->fd);
-    request->lease->board = seat->join;
     request->done = true;
     hub->requests = request->next;
     neo_ctx_clear(&hub->ctx);
-    if (!hub->has_kind)
+    if (request->status == NEO_OK)
+      request->lease->board = seat->join;
+    if (request->status == NEO_OK && !hub->has_kind)
       set_kind(hub, seat);
     pthread_cond_broadcast(&hub->changed);
   }
@@ -187,18 +189,6 @@ static void grant(neo_hub *hub) {
     hub->counts.fit += hub->seat[s].used && hub->seat[s].net.fd >= 0 && hub->seat[s].fit;
     hub->counts.idle += hub_seat_is_free(&hub->seat[s]);
   }
-}
-
-static struct timespec time_after(int ms) {
-  struct timespec at;
-  clock_gettime(CLOCK_REALTIME, &at);
-  at.tv_sec += ms / 1000;
-  at.tv_nsec += (long)(ms % 1000) * MS;
-  if (at.tv_nsec >= 1000 * MS) {
-    at.tv_sec++;
-    at.tv_nsec -= 1000 * MS;
-  }
-  return at;
 }
 
 static void nudge(neo_hub *hub) {
@@ -225,7 +215,7 @@ neo_status neo_hub_take(neo_ctx *ctx, neo_hub *hub, const char *name, int timeou
                         neo_hub_lease *out) {
   enum { LISTEN_MS = 100 };
   hub_request request = {.name = name, .lease = out}, **link;
-  const uint64_t until = neo_now_ns(ctx) + (uint64_t)timeout_ms * MS;
+  const uint64_t until = neo_deadline(ctx, timeout_ms);
   neo_status status = NEO_OK;
   pthread_mutex_lock(&hub->mutex);
   for (link = &hub->requests; *link; link = &(*link)->next)
@@ -233,10 +223,8 @@ neo_status neo_hub_take(neo_ctx *ctx, neo_hub *hub, const char *name, int timeou
   *link = &request;
   nudge(hub);
   bool ends = false;
-  for (uint64_t now; !request.done && !ends && (now = neo_now_ns(ctx)) < until;) {
-    int64_t left_ms = (int64_t)((until - now) / MS) + 1;
-    struct timespec look = time_after((int)neo_min_i64(left_ms, LISTEN_MS));
-    pthread_cond_timedwait(&hub->changed, &hub->mutex, &look);
+  for (int left; !request.done && !ends && (left = neo_deadline_left(ctx, until)) > 0;) {
+    neo_condition_wait(&hub->changed, &hub->mutex, left < LISTEN_MS ? left : LISTEN_MS);
     ends = hub_interrupted(hub);
   }
   if (!request.done) {
@@ -392,7 +380,7 @@ neo_status neo_hub_open(neo_ctx *ctx, const neo_hub_options *options, neo_hub **
   for (int s = 0; s < HUB_SEATS; s++) /* cleared, they would close descriptor 0 */
     hub->seat[s].net.fd = hub->seat[s].lane.fd = -1;
   pthread_mutex_init(&hub->mutex, NULL);
-  pthread_cond_init(&hub->changed, NULL);
+  neo_condition_init(&hub->changed);
   set_options(hub, options);
   neo_status status = listen_safely(ctx, hub);
   if (status == NEO_OK)

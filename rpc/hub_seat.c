@@ -56,7 +56,7 @@ static void lose(neo_hub *hub, hub_seat *seat, const char *why) {
           waits ? "; its job waits for it" : "");
   neo_ctx_clear(&hub->ctx);
   neo_channel_close(&seat->net);
-  seat->away_until = neo_now_ns(&hub->ctx) + (uint64_t)hub->options.away_ms * MS;
+  seat->away_until = neo_deadline(&hub->ctx, hub->options.away_ms);
   if (!waits)
     end_lease(seat);
 }

@@ -66,11 +66,19 @@ void neo_net_keys_wipe(neo_net_keys *keys) {
   wipe(keys, sizeof *keys);
 }
 
+/* Of a longer line fgets would make two. */
+static bool is_whole(const char *line, FILE *file) {
+  return strlen(line) + 1 < MAX_LINE || strchr(line, '\n') || feof(file);
+}
+
 static neo_status read_lines(neo_ctx *ctx, const char *path, FILE *file, neo_net_keys *out) {
   char line[MAX_LINE];
   neo_status status = NEO_OK;
   for (int number = 1; status == NEO_OK && fgets(line, sizeof line, file); number++)
-    if (!parse_line(line, out))
+    if (!is_whole(line, file))
+      status = neo_fail(ctx, NEO_USAGE, "%s:%d: a line of %d characters or more, comment and all",
+                        path, number, MAX_LINE - 1);
+    else if (!parse_line(line, out))
       status =
           neo_fail(ctx, NEO_USAGE, "%s:%d: not a key: [NAME] and 64 hex digits, at most %d of them",
                    path, number, NEO_MAX_KEYS);

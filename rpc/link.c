@@ -168,11 +168,11 @@ static neo_status pump_tuner(neo_link *l, neo_frame *frame) {
 
 /* Its answer to our hello. */
 static neo_status hear_worker(neo_link *l, const volatile int *stop, neo_frame *frame) {
-  uint64_t until = neo_now_ns(l->ctx) + HELLO_MS * UINT64_C(1000000);
+  uint64_t until = neo_deadline(l->ctx, HELLO_MS);
   bool got = false;
   while (!got) {
     const neo_socket_wish wish = neo_channel_wish(&l->worker);
-    if (*stop || neo_now_ns(l->ctx) > until)
+    if (*stop || neo_deadline_left(l->ctx, until) == 0)
       return neo_fail(l->ctx, NEO_UNREACHABLE, "the worker says nothing");
     neo_socket_wait(&wish, 1, LOOK_MS);
     neo_status pumped = neo_channel_pump(l->ctx, &l->worker);

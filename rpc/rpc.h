@@ -56,6 +56,8 @@ neo_status neo_frame_send(neo_ctx *ctx, int fd, const neo_frame *frame, int time
 neo_status neo_frame_send_more(neo_ctx *ctx, int fd, const neo_frame *frame, const void *more,
                                size_t more_size, int timeout_ms);
 neo_status neo_frame_receive(neo_ctx *ctx, int fd, neo_frame *frame, int timeout_ms);
+/* The same until a time of neo_now_ns; 0: without end. */
+neo_status neo_frame_receive_until(neo_ctx *ctx, int fd, neo_frame *frame, uint64_t deadline);
 /* Appends the frame's bytes. */
 void neo_frame_write(neo_buf *out, const neo_frame *frame);
 /* Incremental parser for fuzzing and non-blocking use: consumes from data, sets *used; *done when
@@ -129,7 +131,8 @@ neo_status neo_job_result_decode(neo_ctx *ctx, const uint8_t *data, size_t size,
                                  neo_job_result *out);
 void neo_job_result_fini(neo_job_result *result);
 
-/* ---- the tuner's side of a session; fd is one end of a stream socket ------------------------- */
+/* ---- the tuner's side of a session; fd is one end of a stream socket -------------------------
+ * A time-out is of the whole call, whatever comes meanwhile; of neo_board_put, of each blob. */
 
 /* Ids that are no jobs': of what is answered at once, and of blobs, which are answered only when
  * they are refused. Such an answer comes when something else is waited for; its id tells. */

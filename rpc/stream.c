@@ -10,16 +10,15 @@
 enum { PIPE_CHUNK = 4096 };
 
 uint64_t neo_stream_deadline(neo_ctx *ctx, int timeout_ms) {
-  return timeout_ms > 0 ? neo_now_ns(ctx) + (uint64_t)timeout_ms * 1000000u : 0;
+  return timeout_ms > 0 ? neo_deadline(ctx, timeout_ms) : 0;
 }
 
 static neo_status wait_for(neo_ctx *ctx, int fd, short events, uint64_t deadline) {
   for (;;) {
-    uint64_t now = neo_now_ns(ctx);
-    if (deadline && now >= deadline)
+    int ms = deadline ? neo_deadline_left(ctx, deadline) : -1;
+    if (ms == 0)
       return neo_fail(ctx, NEO_UNREACHABLE, "stream: the peer did not %s in time",
                       events == POLLIN ? "answer" : "read");
-    int ms = deadline ? (int)neo_min_i64((int64_t)((deadline - now) / 1000000u) + 1, 1 << 30) : -1;
     struct pollfd p = {.fd = fd, .events = events};
     int n = poll(&p, 1, ms);
     if (n > 0)

@@ -13,6 +13,8 @@
 #include <string.h>
 #include <time.h>
 
+enum { MS = 1000000 };
+
 void neo_ctx_init(neo_ctx *ctx, uint64_t seed) {
   memset(ctx, 0, sizeof(*ctx));
   neo_rng_init(&ctx->rng, seed);
@@ -61,6 +63,15 @@ uint64_t neo_now_ns(neo_ctx *ctx) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+uint64_t neo_deadline(neo_ctx *ctx, int64_t ms) {
+  return neo_now_ns(ctx) + (uint64_t)(ms > 0 ? ms : 0) * MS;
+}
+
+int neo_deadline_left(neo_ctx *ctx, uint64_t deadline) {
+  uint64_t now = neo_now_ns(ctx);
+  return now < deadline ? (int)neo_min_i64((int64_t)((deadline - now - 1) / MS) + 1, 1 << 30) : 0;
 }
 
 const char *neo_status_name(neo_status status) {

@@ -54,7 +54,7 @@ endfunction()
 
 file(GLOB sources CONFIGURE_DEPENDS RELATIVE ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/base/core/*.c
      ${CMAKE_SOURCE_DIR}/runtime/*.c ${CMAKE_SOURCE_DIR}/runtime/hexagon/*.c)
-list(FILTER sources EXCLUDE REGEX "(runtime/pool_openmp|core/image_library)\\.c$")
+list(FILTER sources EXCLUDE REGEX "(runtime/pool_openmp|core/image_library|core/condition)\\.c$")
 list(APPEND sources runtime/absent/pool_openmp_absent.c runtime/absent/image_library_absent.c)
 neo_hexagon_objects(library ${sources})
 neo_hexagon_objects(neo_run examples/neo_run.c)

@@ -33,7 +33,7 @@ endif()
 file(MAKE_DIRECTORY ${NEO_WINDOWS_DIR})
 file(GLOB sources CONFIGURE_DEPENDS RELATIVE ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/base/core/*.c
      ${CMAKE_SOURCE_DIR}/runtime/*.c ${CMAKE_SOURCE_DIR}/runtime/windows/*.c)
-list(FILTER sources EXCLUDE REGEX "(runtime/(os_posix|pool_openmp|elf_[a-z0-9_]*)|core/image_library)\\.c$")
+list(FILTER sources EXCLUDE REGEX "(runtime/(os_posix|pool_openmp|elf_[a-z0-9_]*)|core/image_library|core/condition)\\.c$")
 list(APPEND sources runtime/absent/pool_openmp_absent.c runtime/absent/image_library_absent.c)
 neo_windows_objects(NEO_WINDOWS_RUNTIME ${sources})
 neo_windows_objects(example examples/run_model.c)

@@ -8,8 +8,10 @@
 #include <cmocka.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "rpc/rpc.h"
@@ -192,6 +194,52 @@ static void deadlines_hold(void **state) {
   assert_int_equal(neo_frame_send(&ctx, fd[0], &big, 20), NEO_NO_MEMORY);
 }
 
+/* A board that never comes to an end: refusals of blobs one after another, or a frame byte by byte.
+ */
+typedef struct dripping {
+  int fd;
+  bool bytes;
+  atomic_bool stop;
+} dripping;
+
+static void *drip(void *arg) {
+  dripping *d = arg;
+  const struct timespec pause = {0, 5000000};
+  neo_buf refusal = {0};
+  neo_frame frame = frame_of(NEO_MESSAGE_ERROR, NEO_ID_BLOB, "\2\0\0\0\0\0\0");
+  neo_buf_u8(&frame.payload, 0);
+  neo_frame_write(&refusal, &frame);
+  for (size_t at = 0; !d->stop; at = (at + 1) % refusal.size) {
+    const char *from = d->bytes ? refusal.data + at : refusal.data;
+    if (send(d->fd, from, d->bytes ? 1 : refusal.size, MSG_NOSIGNAL) < 0)
+      break;
+    nanosleep(&pause, NULL);
+  }
+  neo_buf_fini(&frame.payload);
+  neo_buf_fini(&refusal);
+  return NULL;
+}
+
+static void what_drips_in_does_not_put_a_deadline_off(void **state) {
+  (void)state;
+  for (int bytes = 0; bytes < 2; bytes++) {
+    neo_ctx ctx;
+    neo_hello hello;
+    pthread_t thread;
+    int fd[2];
+    neo_ctx_init(&ctx, 1);
+    make_pair(fd);
+    dripping d = {.fd = fd[1], .bytes = bytes};
+    assert_int_equal(pthread_create(&thread, NULL, drip, &d), 0);
+    assert_int_equal(neo_board_hello(&ctx, fd[0], NULL, &hello, 200), NEO_UNREACHABLE);
+    assert_non_null(strstr(ctx.message, "did not answer in time")); /* and not: too many refusals */
+    d.stop = true;
+    close(fd[0]);
+    pthread_join(thread, NULL);
+    close(fd[1]);
+  }
+}
+
 /* The parser given the stream in pieces of every size yields the same frames. */
 static void parses_in_pieces(void **state) {
   (void)state;
@@ -223,10 +271,14 @@ static void parses_in_pieces(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(golden_bytes),           cmocka_unit_test(round_trips),
-      cmocka_unit_test(more_bytes_are_payload), cmocka_unit_test(big_frames),
-      cmocka_unit_test(damage_is_seen),         cmocka_unit_test(deadlines_hold),
+      cmocka_unit_test(golden_bytes),
+      cmocka_unit_test(round_trips),
+      cmocka_unit_test(more_bytes_are_payload),
+      cmocka_unit_test(big_frames),
+      cmocka_unit_test(damage_is_seen),
+      cmocka_unit_test(deadlines_hold),
       cmocka_unit_test(parses_in_pieces),
+      cmocka_unit_test(what_drips_in_does_not_put_a_deadline_off),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 #include <malloc.h>
+#include <sys/resource.h>
 
 #include "tests/rpc/net_fixture.h"
 
@@ -307,7 +308,7 @@ static void wait_refused(int64_t n) {
 
 static void a_wrong_key_costs_little(void **state) {
   (void)state;
-  enum { TRIES = 100, KEPT = 16384 }; /* what threads keep in their caches */
+  enum { TRIES = 100, KEPT = 65536 }; /* what threads keep in their caches; 655 bytes a try */
   neo_hub_lease lease;
   try_wrong_key(); /* the first one pays for tables */
   wait_refused(1);
@@ -402,6 +403,42 @@ static void boards_have_the_targets_gpu(void **state) {
   close(lease.fd);
   close(second.fd);
   for (int k = 0; k < BOARDS; k++)
+    played_close(&b[k]);
+  neo_hub_close(hub);
+}
+
+/* A lease that could not be made says nothing of whose times are measured. */
+static void a_failed_lease_does_not_choose_the_kind(void **state) {
+  (void)state;
+  char path[100];
+  played b[2];
+  neo_hub *hub = NULL;
+  neo_hub_lease lease;
+  struct rlimit limit, none;
+  snprintf(path, sizeof path, "%s/hub", place.dir);
+  const neo_hub_options options = {.address = "127.0.0.1:0",
+                                   .key_file = path,
+                                   .heartbeat_ms = 60000,
+                                   .gpu = "opencl",
+                                   .fits_gpu = is_a_mali};
+  must(neo_hub_open(&place.ctx, &options, &hub));
+  for (int k = 0; k < 2; k++) {
+    const char *name = k == 0 ? "one" : "two";
+    must(played_connect(&b[k], name, place.key, neo_hub_port(hub)));
+    must(played_join_gpu(&b[k], name, NEO_NET_VERSION, 5, k == 0 ? "Mali-T860" : "Mali-G31"));
+  }
+  assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  none = limit;
+  none.rlim_cur = 3; /* no descriptor is left for a lease */
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+  neo_status status = neo_hub_take(&place.ctx, hub, "one", WAIT_MS, &lease);
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+  assert_int_equal(status, NEO_NO_MEMORY);
+  neo_ctx_clear(&place.ctx);
+  must(neo_hub_take(&place.ctx, hub, "two", WAIT_MS, &lease));
+  assert_string_equal(lease.board.name, "two");
+  close(lease.fd);
+  for (int k = 0; k < 2; k++)
     played_close(&b[k]);
   neo_hub_close(hub);
 }
@@ -549,6 +586,18 @@ static void key_files_are_checked(void **state) {
   assert_int_equal(keys.n, 2);
   assert_int_equal(neo_net_keys_find(&keys, "pi")->bytes[0], 0xff);
   assert_int_equal(neo_net_keys_find(&keys, "else")->bytes[1], 0x11);
+  /* cut in two it would be a comment and somebody's key */
+  char line[400];
+  snprintf(line, sizeof line, KEY_A "\n#%*s" KEY_B, 254, "");
+  write_key(path, line);
+  assert_int_equal(neo_net_keys_read(&place.ctx, path, &keys), NEO_USAGE);
+  snprintf(line, sizeof line, "%s:2: a line of 255 characters", path);
+  assert_non_null(strstr(place.ctx.message, line));
+  neo_ctx_clear(&place.ctx);
+  snprintf(line, sizeof line, KEY_A "\n#%253s", "");
+  write_key(path, line); /* the longest */
+  must(neo_net_keys_read(&place.ctx, path, &keys));
+  assert_int_equal(keys.n, 1);
   chmod(path, 0644);
   assert_int_equal(neo_net_keys_read(&place.ctx, path, &keys), NEO_USAGE);
   assert_non_null(strstr(place.ctx.message, "chmod 600"));
@@ -656,6 +705,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(names_and_keys_belong_together, start, stop),
       cmocka_unit_test_setup_teardown(a_name_is_one_boards, start, stop),
       cmocka_unit_test_setup_teardown(boards_have_the_targets_gpu, start, stop),
+      cmocka_unit_test_setup_teardown(a_failed_lease_does_not_choose_the_kind, start, stop),
       cmocka_unit_test_setup_teardown(unauthenticated_bytes_do_nothing, start_impatient, stop),
       cmocka_unit_test_setup_teardown(a_crowd_of_strangers_keeps_nobody_out, start, stop),
       cmocka_unit_test_setup_teardown(a_full_room_is_left_in_peace, start_impatient, stop),
