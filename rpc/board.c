@@ -83,10 +83,8 @@ static neo_status on_hello(board *b, const neo_frame *frame) {
   mine.bandwidth = b->counters ? 0 : measure_bandwidth(b);
   neo_cpu_model(mine.cpu_model, sizeof(mine.cpu_model));
   mine.n_gpus = peer.n_gpus;
-  for (uint32_t g = 0; g < mine.n_gpus; g++) {
-    mine.gpu[g] = peer.gpu[g];
-    neo_board_find_gpu(b->ctx, mine.gpu[g].api, mine.gpu[g].device, sizeof(mine.gpu[g].device));
-  }
+  memcpy(mine.gpu, peer.gpu, sizeof(mine.gpu));
+  neo_board_find_gpus(b->ctx, &mine, b->options.gpu_ms ? b->options.gpu_ms : NEO_GPU_MS);
   neo_buf payload = {0};
   neo_hello_encode(&payload, &mine);
   return answer(b, NEO_MESSAGE_HELLO, frame->id, &payload);
@@ -325,7 +323,7 @@ neo_status neo_board_serve(neo_ctx *ctx, const neo_board_options *options) {
   neo_os_stay_on(options->cpus, options->n_cpus);
   if (options->n_cpus == 0)
     b->options.n_cpus = neo_os_cpus(b->options.cpus, NEO_COUNT(b->options.cpus));
-  b->shared = neo_board_share(options);
+  b->shared = neo_board_share(options, &b->found.shared_handle);
   neo_status status = b->shared ? neo_blobs_create(ctx, cache, &b->blobs)
                                 : neo_fail(ctx, NEO_NO_MEMORY, "board: out of memory");
   if (status == NEO_OK && options->counters)
@@ -337,7 +335,7 @@ neo_status neo_board_serve(neo_ctx *ctx, const neo_board_options *options) {
   }
   neo_count_close(b->counters);
   neo_blobs_destroy(b->blobs);
-  neo_board_unshare(b->shared);
+  neo_board_unshare(b->shared, b->found.shared_handle);
   neo_free(ctx, b);
   return status;
 }

@@ -39,6 +39,7 @@ typedef struct neo_board_job {
   const neo_board_options *options;
   neo_blobs *blobs;
   neo_board_shared *shared;
+  intptr_t shared_handle;
   neo_counters *counters; /* NULL: candidates are timed */
   neo_board_kernel kernel, incumbent;
 } neo_board_job;
@@ -53,14 +54,16 @@ void neo_board_child(neo_ctx *ctx, const neo_board_job *job, int pipe_fd);
 /* ---- board_process.c; windows/board_process_windows.c ---- */
 /* Is a job's process this program started anew, with --child? Else it is forked. */
 extern const bool neo_board_starts_anew;
-/* Memory that children write, too; NULL: none. */
-neo_board_shared *neo_board_share(const neo_board_options *options);
-void neo_board_unshare(neo_board_shared *shared);
+/* Memory that children write, too; NULL: none. handle: what they find it by, where they are started
+ * anew. */
+neo_board_shared *neo_board_share(const neo_board_options *options, intptr_t *out_handle);
+void neo_board_unshare(neo_board_shared *shared, intptr_t handle);
 /* Runs the job in a process of its own; whatever happens to that is an outcome. */
 void neo_board_process(neo_ctx *ctx, const neo_board_job *job, neo_job_result *out);
-/* The name of the driver's GPU, asked for in a process of its own: drivers start threads, hang and
- * crash, and do not outlive a fork. "": there is none. */
-void neo_board_find_gpu(neo_ctx *ctx, const char *api, char *out, size_t size);
+/* The devices of the drivers that are named there, each asked in a process of its own, since
+ * drivers start threads, hang and crash, and do not outlive a fork; all at once, for ms at most.
+ * "": there is none, or no answer. */
+void neo_board_find_gpus(neo_ctx *ctx, neo_hello *hello, int ms);
 /* In that process: blobs read-only, no descriptor but the pipe. */
 void neo_board_disposable(const neo_board_job *job, int pipe_fd);
 /* In that process, before foreign code runs in it: limits of memory, files and time. */

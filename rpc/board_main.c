@@ -75,8 +75,10 @@ static bool take_child(arguments *a, const char *value) {
 }
 
 static bool take_shared(arguments *a, const char *value) {
-  a->link.board.shared = value;
-  return neo_board_starts_anew;
+  int64_t handle;
+  bool good = parse_number(value, INTPTR_MAX, &handle);
+  a->link.board.shared = good ? (intptr_t)handle : 0;
+  return good && neo_board_starts_anew;
 }
 
 static bool take_connect(arguments *a, const char *value) {

@@ -16,7 +16,7 @@
 #include "runtime/device.h"
 #include "runtime/os.h"
 
-enum { SETUP_MS = 20000, GRACE_MS = 200, GPU_MS = 30000 };
+enum { SETUP_MS = 20000, GRACE_MS = 200 };
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 enum { LIMIT_ADDRESS_SPACE = 0 }; /* the sanitizers map terabytes */
@@ -36,12 +36,14 @@ static void outcome(watched *w, neo_job_outcome kind, int signal_number, const c
   neo_board_outcome(w->job, kind, signal_number, text, w->result);
 }
 
-neo_board_shared *neo_board_share(const neo_board_options *options) {
+neo_board_shared *neo_board_share(const neo_board_options *options, intptr_t *out_handle) {
   (void)options;
+  *out_handle = 0;
   return neo_os_pages_share(sizeof(neo_board_shared));
 }
 
-void neo_board_unshare(neo_board_shared *shared) {
+void neo_board_unshare(neo_board_shared *shared, intptr_t handle) {
+  (void)handle;
   neo_os_pages_release(shared, sizeof(*shared));
 }
 
@@ -244,23 +246,76 @@ static void tell_gpu(neo_ctx *ctx, const char *api, int fd) {
   _exit(0);
 }
 
-void neo_board_find_gpu(neo_ctx *ctx, const char *api, char *out, size_t size) {
+/* A driver that is being asked; fd -1: no more is to come. */
+typedef struct probe {
+  pid_t pid;
+  int fd;
+  size_t got;
+} probe;
+
+static void start_probe(neo_ctx *ctx, const char *api, probe *p) {
   int fds[2];
-  size_t n = 0;
-  out[0] = '\0';
+  *p = (probe){-1, -1, 0};
   if (pipe2(fds, O_CLOEXEC) != 0)
     return;
   fflush(NULL);
-  pid_t pid = fork();
-  if (pid == 0) {
+  p->pid = fork();
+  if (p->pid == 0) {
     close(fds[0]);
     tell_gpu(ctx, api, fds[1]);
   }
   close(fds[1]);
-  while (pid > 0 && n + 1 < size && read_byte(fds[0], GPU_MS, out + n) == 1)
-    n++;
-  out[n] = '\0';
-  close(fds[0]);
-  if (pid > 0)
-    end_child(pid);
+  p->fd = fds[0];
+}
+
+static void read_probe(probe *p, struct neo_hello_gpu *out) {
+  size_t room = sizeof(out->device) - 1 - p->got;
+  ssize_t n = room > 0 ? read(p->fd, out->device + p->got, room) : 0;
+  if (n < 0 && errno == EINTR)
+    return;
+  if (n > 0) {
+    p->got += (size_t)n;
+    return;
+  }
+  close(p->fd);
+  p->fd = -1;
+}
+
+/* Waits until one of them has something, or its end; false: all have ended, or time is up. */
+static bool hear_probes(neo_ctx *ctx, probe *p, neo_hello *hello, uint64_t deadline) {
+  struct pollfd wait[NEO_MAX_GPUS];
+  bool open = false;
+  for (uint32_t g = 0; g < hello->n_gpus; g++) {
+    wait[g] = (struct pollfd){.fd = p[g].fd, .events = POLLIN};
+    open = open || p[g].fd >= 0;
+  }
+  int left = neo_deadline_left(ctx, deadline);
+  if (!open || left == 0)
+    return false;
+  if (poll(wait, hello->n_gpus, left) <= 0)
+    return true;
+  for (uint32_t g = 0; g < hello->n_gpus; g++)
+    if (p[g].fd >= 0 && wait[g].revents)
+      read_probe(&p[g], &hello->gpu[g]);
+  return true;
+}
+
+void neo_board_find_gpus(neo_ctx *ctx, neo_hello *hello, int ms) {
+  probe p[NEO_MAX_GPUS];
+  const uint64_t deadline = neo_deadline(ctx, ms);
+  for (uint32_t g = 0; g < hello->n_gpus; g++)
+    start_probe(ctx, hello->gpu[g].api, &p[g]);
+  while (hear_probes(ctx, p, hello, deadline))
+    continue;
+  for (uint32_t g = 0; g < hello->n_gpus; g++) {
+    if (p[g].fd >= 0) {
+      neo_log(ctx, NEO_LOG_WARN, "the %s driver did not answer within %d ms: no GPU of it is used",
+              hello->gpu[g].api, ms);
+      p[g].got = 0;
+      close(p[g].fd);
+    }
+    hello->gpu[g].device[p[g].got] = '\0';
+    if (p[g].pid > 0)
+      end_child(p[g].pid);
+  }
 }

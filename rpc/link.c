@@ -19,7 +19,7 @@
 #include "rpc/machine.h"
 #include "runtime/os.h"
 
-enum { CONNECT_MS = 10000, JOIN_MS = 10000, HELLO_MS = 120000 };
+enum { CONNECT_MS = 10000, JOIN_MS = 10000, HELLO_MS = NEO_GPU_MS + 60000 };
 enum { BACKLOG = 1 << 20, LOOK_MS = 100, SILENT_BEATS = 3 };
 
 static void forget_jobs(neo_link *l) {

@@ -20,6 +20,8 @@ static void become_worker(neo_link *l, int fd) {
   neo_ctx ctx;
   neo_ctx_init(&ctx, 1);
   ctx.allocator = l->ctx->allocator;
+  ctx.log = l->ctx->log;
+  ctx.log_self = l->ctx->log_self;
   setpgid(0, 0);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   for (int i = 0; i < NEO_COUNT(signals); i++)

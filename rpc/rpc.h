@@ -140,6 +140,7 @@ void neo_job_result_fini(neo_job_result *result);
 #define NEO_ID_BLOB 0xfffffffeu
 
 #define NEO_MAX_GPUS 4
+#define NEO_GPU_MS 30000
 typedef struct neo_hello {
   uint32_t pid;
   uint32_t threads; /* cpus that measuring may use */
@@ -189,8 +190,9 @@ typedef struct neo_board_options {
   int in_fd, out_fd;
   int cpus[64], n_cpus; /* to pin measuring to; 0: all allowed */
   size_t cache_bytes;   /* blobs; 0: 2 GiB */
+  int gpu_ms;           /* until drivers of GPUs must have answered; 0: NEO_GPU_MS */
   bool child;           /* this process is of one job and runs it itself (systems without fork) */
-  const char *shared;   /* of such a process: how it finds its parent's memory */
+  intptr_t shared;      /* of such a process: the handle of its parent's memory */
   const char *counters; /* a file of the emulator that runs the board: candidates are counted, not
                            timed, against no incumbent; NULL: timed */
 } neo_board_options;

@@ -6,7 +6,8 @@
  *
  * Invariants
  * 1. Nothing above this file sees a byte before the handshake is done, which proves the key.
- * 2. A failed connection leaves nothing behind: all that it has is freed by neo_tls_close. */
+ * 2. A wrong key and a name without one get the same answer, after the same work.
+ * 3. A failed connection leaves nothing behind: all that it has is freed by neo_tls_close. */
 #include "rpc/tls.h"
 
 #include <mbedtls/platform_util.h>
@@ -19,6 +20,7 @@
 struct neo_tls_end {
   const neo_allocator *allocator;
   neo_net_keys keys;
+  uint8_t nobodys[NEO_KEY_BYTES]; /* at a server: a random key that nobody has */
   mbedtls_ssl_config config;
 };
 
@@ -27,8 +29,9 @@ struct neo_tls {
   mbedtls_ssl_context ssl;
   int fd;
   bool wants_write;
-  size_t retry; /* bytes of a write that must be tried again as it was */
-  char peer[NEO_NET_NAME];
+  size_t retry;            /* bytes of a write that must be tried again as it was */
+  bool named;              /* at a server: the client has said who it is */
+  char peer[NEO_NET_NAME]; /* "": nobody that there is a key for */
 };
 
 /* ---- bytes ------------------------------------------------------------------------------------- */
@@ -47,21 +50,21 @@ static int receive_bytes(void *self, unsigned char *data, size_t size) {
 
 /* ---- ends --------------------------------------------------------------------------------------- */
 
-/* A client has named itself: its key, or the end of the handshake. */
+/* A client has named itself: its key. Whoever is not known goes on, too, and fails where a wrong
+ * key fails: who has no key does not find out which names have one. */
 static int choose_key(void *self, mbedtls_ssl_context *ssl, const unsigned char *name,
                       size_t size) {
   const neo_tls_end *end = self;
   neo_tls *tls = ssl->p_bio;
   char text[NEO_NET_NAME] = "";
-  if (size >= sizeof(text))
-    return -1;
-  memcpy(text, name, size);
-  const neo_net_key *key =
-      strlen(text) == size && neo_net_name_ok(text) ? neo_net_keys_find(&end->keys, text) : NULL;
-  if (!key)
-    return -1;
-  memcpy(tls->peer, text, sizeof(text));
-  return mbedtls_ssl_set_hs_psk(ssl, key->bytes, sizeof(key->bytes));
+  memcpy(text, name, size < sizeof(text) ? size : 0);
+  bool good = size < sizeof(text) && strlen(text) == size && neo_net_name_ok(text);
+  const neo_net_key *key = good ? neo_net_keys_find(&end->keys, text) : NULL;
+  tls->named = true;
+  memset(tls->peer, 0, sizeof(tls->peer));
+  if (key)
+    memcpy(tls->peer, text, sizeof(text));
+  return mbedtls_ssl_set_hs_psk(ssl, key ? key->bytes : end->nobodys, NEO_KEY_BYTES);
 }
 
 /* The system's, unstretched: it has a generator of its own. */
@@ -102,8 +105,9 @@ neo_status neo_tls_end_create(neo_ctx *ctx, const neo_net_keys *keys, const char
     return neo_fail(ctx, NEO_NO_MEMORY, "tls: out of memory");
   end->allocator = ctx->allocator;
   end->keys = *keys;
+  bool random = neo_machine_random(end->nobodys, sizeof(end->nobodys));
   mbedtls_ssl_config_init(&end->config);
-  int code = configure(end, name);
+  int code = random ? configure(end, name) : MBEDTLS_ERR_SSL_INTERNAL_ERROR;
   if (code != 0) {
     neo_tls_end_destroy(end);
     return neo_fail(ctx, code == MBEDTLS_ERR_SSL_ALLOC_FAILED ? NEO_NO_MEMORY : NEO_INTERNAL,
@@ -121,6 +125,7 @@ void neo_tls_end_destroy(neo_tls_end *end) {
   ctx.allocator = end->allocator;
   mbedtls_ssl_config_free(&end->config);
   mbedtls_platform_zeroize(&end->keys, sizeof(end->keys));
+  mbedtls_platform_zeroize(end->nobodys, sizeof(end->nobodys));
   neo_free(&ctx, end);
 }
 
@@ -161,8 +166,6 @@ static neo_status failed(neo_ctx *ctx, int code, const char *while_) {
     return neo_fail(ctx, NEO_NO_MEMORY, "tls: out of memory");
   if (code == MBEDTLS_ERR_SSL_INVALID_MAC)
     why = "wrong key";
-  else if (code == MBEDTLS_ERR_SSL_UNKNOWN_IDENTITY)
-    why = "there is no key for its name";
   else if (code == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE)
     why = "refused by the peer: another key, or none for this name";
   else if (code == MBEDTLS_ERR_SSL_INVALID_RECORD || code == MBEDTLS_ERR_SSL_BAD_HS_CLIENT_HELLO)
@@ -176,8 +179,16 @@ static bool must_wait(neo_tls *tls, int code) {
   return tls->wants_write || code == MBEDTLS_ERR_SSL_WANT_READ;
 }
 
+/* Is this a server's end, whose client has named itself as nobody that is known? */
+static bool is_unknown(const neo_tls *tls) {
+  return tls->named && !tls->peer[0];
+}
+
 neo_status neo_tls_handshake(neo_ctx *ctx, neo_tls *tls, bool *done) {
   int code = mbedtls_ssl_handshake(&tls->ssl);
+  *done = false;
+  if (is_unknown(tls) && (code == 0 || code == MBEDTLS_ERR_SSL_INVALID_MAC))
+    return neo_fail(ctx, NEO_BAD_INPUT, "there is no key for its name (handshake)");
   *done = code == 0;
   if (code == 0 || must_wait(tls, code))
     return NEO_OK;

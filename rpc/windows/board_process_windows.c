@@ -2,7 +2,7 @@
  * each and is told the job as a board is: its blobs, then the JOB, in frames over a pipe. It
  * answers with the ready byte and the RESULT.
  *
- * The phase is in memory with a name, shared by both. A timer ends the process when its time is
+ * The phase is in memory that both share. A timer ends the process when its time is
  * over, which closes the pipe. A job object holds its memory, processor time and descendants, and
  * ends it if this process dies. */
 #include "rpc/board.h"
@@ -24,23 +24,23 @@ enum { SETUP_MS = 60000, END_MS = 10000, MAX_BLOBS = 2 * (1 + NEO_JOB_MAX_CASES 
 
 /* ---- shared memory ------------------------------------------------------------------------------- */
 
-static void own_name(char out[64]) {
-  snprintf(out, 64, "neo-board-%lu", (unsigned long)GetCurrentProcessId());
-}
-
-/* The handle stays open for as long as the process lives: children open it by its name. */
-neo_board_shared *neo_board_share(const neo_board_options *options) {
-  char name[64];
-  own_name(name);
-  HANDLE mapping = options->shared ? OpenFileMappingA(FILE_MAP_WRITE, FALSE, options->shared)
-                                   : CreateFileMappingA(INVALID_HANDLE_VALUE, NULL, PAGE_READWRITE,
-                                                        0, sizeof(neo_board_shared), name);
+/* It has no name that others could open it by: children inherit the handle and are told its number.
+ */
+neo_board_shared *neo_board_share(const neo_board_options *options, intptr_t *out_handle) {
+  SECURITY_ATTRIBUTES inherit = {sizeof(inherit), NULL, TRUE};
+  HANDLE mapping = options->shared
+                       ? (HANDLE)options->shared
+                       : CreateFileMappingA(INVALID_HANDLE_VALUE, &inherit, PAGE_READWRITE, 0,
+                                            sizeof(neo_board_shared), NULL);
+  *out_handle = (intptr_t)mapping;
   return mapping ? MapViewOfFile(mapping, FILE_MAP_WRITE, 0, 0, sizeof(neo_board_shared)) : NULL;
 }
 
-void neo_board_unshare(neo_board_shared *shared) {
+void neo_board_unshare(neo_board_shared *shared, intptr_t handle) {
   if (shared)
     UnmapViewOfFile(shared);
+  if (handle)
+    CloseHandle((HANDLE)handle);
 }
 
 /* ---- the blobs of a job --------------------------------------------------------------------------- */
@@ -141,10 +141,8 @@ static neo_status limit_process(child *c) {
 
 static void command_line(const child *c, const char *program, neo_buf *out) {
   const neo_board_options *o = c->job->options;
-  char name[64];
-  own_name(name);
-  neo_buf_printf(out, "\"%s\" --child --shared %s --cache %zu --cpus ", program, name,
-                 (c->blobs.bytes >> 20) + 2);
+  neo_buf_printf(out, "\"%s\" --child --shared %lld --cache %zu --cpus ", program,
+                 (long long)c->job->shared_handle, (c->blobs.bytes >> 20) + 2);
   for (int i = 0; i < o->n_cpus; i++)
     neo_buf_printf(out, "%s%d", i ? "," : "", o->cpus[i]);
   if (o->n_cpus == 0)
@@ -335,8 +333,9 @@ void neo_board_disposable(const neo_board_job *job, int pipe_fd) {
   neo_blobs_protect(job->blobs);
 }
 
-void neo_board_find_gpu(neo_ctx *ctx, const char *api, char *out, size_t size) {
+void neo_board_find_gpus(neo_ctx *ctx, neo_hello *hello, int ms) {
   (void)ctx; /* none is driven under Windows */
-  (void)api;
-  snprintf(out, size, "%s", "");
+  (void)ms;
+  for (uint32_t g = 0; g < hello->n_gpus; g++)
+    hello->gpu[g].device[0] = '\0';
 }

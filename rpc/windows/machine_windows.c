@@ -44,6 +44,35 @@ static bool lets_in(const ACCESS_ALLOWED_ACE *ace) {
          is_everybody((PSID)(uintptr_t)&ace->SidStart);
 }
 
+/* This process's user. The owner of a file may change its list: he is one who may read it. */
+static bool is_ours(PSID owner) {
+  union {
+    TOKEN_USER user;
+    char bytes[sizeof(TOKEN_USER) + SECURITY_MAX_SID_SIZE];
+  } self;
+  HANDLE token = NULL;
+  DWORD size = 0;
+  bool good = OpenProcessToken(GetCurrentProcess(), TOKEN_QUERY, &token) &&
+              GetTokenInformation(token, TokenUser, &self, sizeof(self), &size) &&
+              EqualSid(owner, self.user.User.Sid);
+  if (token)
+    CloseHandle(token);
+  return good;
+}
+
+static bool has_safe_owner(HANDLE file) {
+  PSID owner = NULL;
+  PSECURITY_DESCRIPTOR security = NULL;
+  bool good = GetSecurityInfo(file, SE_FILE_OBJECT, OWNER_SECURITY_INFORMATION, &owner, NULL, NULL,
+                              NULL, &security) == ERROR_SUCCESS &&
+              owner &&
+              (is_ours(owner) || IsWellKnownSid(owner, WinBuiltinAdministratorsSid) ||
+               IsWellKnownSid(owner, WinLocalSystemSid));
+  if (security)
+    LocalFree(security);
+  return good;
+}
+
 /* A file without a list, or whose list cannot be read, is everybody's. */
 static bool is_private(HANDLE file) {
   PACL list = NULL;
@@ -65,7 +94,15 @@ neo_status neo_machine_open_private(neo_ctx *ctx, const char *path, FILE **out) 
   FILE *file = fopen(path, "r");
   if (!file)
     return neo_fail(ctx, NEO_USAGE, "key file %s: %s", path, strerror(errno));
-  if (!is_private((HANDLE)_get_osfhandle(_fileno(file)))) {
+  HANDLE handle = (HANDLE)_get_osfhandle(_fileno(file));
+  if (!has_safe_owner(handle)) {
+    fclose(file);
+    return neo_fail(ctx, NEO_USAGE,
+                    "key file %s is somebody else's, who may let himself read it: icacls %s "
+                    "/setowner %%USERNAME%%",
+                    path, path);
+  }
+  if (!is_private(handle)) {
     fclose(file);
     return neo_fail(ctx, NEO_USAGE,
                     "key file %s may be read by others: icacls %s /inheritance:r /grant:r "

@@ -1,6 +1,6 @@
 """The agents of other processors and of Windows, each over TLS on this machine: with its key all hops are well and a kernel
 is measured, with another key it is refused and both ends say so. They run under qemu and wine. The one for Windows serves a second
-tuner when the first is done, which tunes, and refuses a key file that others may read.
+tuner when the first is done, which tunes, and refuses a key file that others may read or that is another user's.
 
 usage: network_agents.py BIN SOURCE qemu       BIN: the folder with neo-tune and the agents
        network_agents.py BIN SOURCE wine WINE  WINE: the program, "" if there is none
@@ -99,6 +99,10 @@ def check_private_key(agent, work):
     for mode in 0o644, 0o602:
         os.chmod(key, mode)
         run(agent + ["--connect", "127.0.0.1:1", "--name", "b", "--key-file", key], work, 2, "may be read by others")
+    if os.geteuid() == 0:  # who else may give files away
+        os.chmod(key, 0o600)
+        os.chown(key, 12345, -1)
+        run(agent + ["--connect", "127.0.0.1:1", "--name", "b", "--key-file", key], work, 2, "is somebody else's")
 
 
 def check_two_tuners(binaries, source, agent, work):

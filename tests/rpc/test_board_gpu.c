@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "rpc/board.h"
 #include "tests/rpc/board_fixture.h"
 
 static test_data data;
@@ -92,9 +93,42 @@ static void kinds_are_not_mixed(void **state) {
   expect("code beside a GPU's", NEO_OUTCOME_LOAD, "one kernel is for the GPU");
 }
 
+/* What a board says of three drivers that hang until three have been asked. */
+static neo_hello ask_drivers_that_meet(uint32_t n, int gpu_ms) {
+  char path[] = "/tmp/neo-meet-XXXXXX";
+  neo_hello hello = {.n_gpus = n};
+  neo_ctx ctx;
+  neo_ctx_init(&ctx, 1);
+  int fd = mkstemp(path);
+  assert_true(fd >= 0);
+  close(fd);
+  for (uint32_t g = 0; g < n; g++)
+    snprintf(hello.gpu[g].api, sizeof hello.gpu[g].api, "cuda");
+  setenv("FAKE_CUDA_MEET", path, 1);
+  neo_board_find_gpus(&ctx, &hello, gpu_ms);
+  unsetenv("FAKE_CUDA_MEET");
+  unlink(path);
+  return hello;
+}
+
+static void drivers_are_asked_at_once(void **state) {
+  (void)state;
+  neo_hello hello = ask_drivers_that_meet(3, WAIT_MS);
+  for (uint32_t g = 0; g < 3; g++)
+    assert_true(hello.gpu[g].device[0]); /* one after the other the first would hang */
+}
+
+static void drivers_that_hang_are_left(void **state) {
+  (void)state;
+  neo_hello hello = ask_drivers_that_meet(2, 300);
+  for (uint32_t g = 0; g < 2; g++)
+    assert_string_equal(hello.gpu[g].device, "");
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(honest_kernels_are_measured),
-                                     cmocka_unit_test(damaged_kernels_are_refused),
-                                     cmocka_unit_test(kinds_are_not_mixed)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(honest_kernels_are_measured), cmocka_unit_test(damaged_kernels_are_refused),
+      cmocka_unit_test(kinds_are_not_mixed), cmocka_unit_test(drivers_are_asked_at_once),
+      cmocka_unit_test(drivers_that_hang_are_left)};
   return cmocka_run_group_tests(tests, start, stop);
 }

@@ -350,6 +350,84 @@ static void names_and_keys_belong_together(void **state) {
   played_close(&b);
 }
 
+/* All that the tuner answers to a client of that name with a key that is not the tuner's. */
+static void hear_refusal(const char *name, neo_buf *out) {
+  char address[40], bytes[4096];
+  neo_ctx ctx;
+  neo_net_keys keys;
+  neo_tls_end *end;
+  neo_tls *tls;
+  int hub, pair[2];
+  bool done = false, loopback;
+  neo_ctx_init(&ctx, 1);
+  must(neo_net_keys_read(&place.ctx, place.wrong_key, &keys));
+  must(neo_tls_end_create(&place.ctx, &keys, name, &end));
+  snprintf(address, sizeof address, "127.0.0.1:%d", place.port);
+  must(neo_socket_connect(&place.ctx, address, WAIT_MS, &hub, &loopback));
+  assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+  must(neo_tls_open(&ctx, end, pair[0], &tls));
+  fcntl(hub, F_SETFL, 0);
+  for (ssize_t n = 1; n != 0;) {
+    struct pollfd wait[2] = {{.fd = pair[1], .events = POLLIN}, {.fd = hub, .events = POLLIN}};
+    if (!done && neo_tls_handshake(&ctx, tls, &done) != NEO_OK)
+      done = true; /* refused: what is left is the end of the connection */
+    assert_true(poll(wait, 2, WAIT_MS) > 0);
+    if (wait[0].revents && (n = recv(pair[1], bytes, sizeof bytes, 0)) > 0)
+      send(hub, bytes, (size_t)n, MSG_NOSIGNAL);
+    if (!wait[1].revents)
+      continue;
+    n = recv(hub, bytes, sizeof bytes, 0);
+    n = n > 0 ? n : 0;
+    neo_buf_append(out, bytes, (size_t)n);
+    send(pair[1], bytes, (size_t)n, MSG_NOSIGNAL);
+  }
+  neo_tls_close(tls);
+  neo_tls_end_destroy(end);
+  close(hub);
+  close(pair[0]);
+  close(pair[1]);
+}
+
+/* Type and length of each record, and the alerts whole, as text. */
+static void describe_records(const neo_buf *bytes, char *out, size_t size) {
+  const uint8_t *record = (const uint8_t *)bytes->data;
+  size_t used = 0;
+  for (size_t at = 0; at + 5 <= bytes->size;) {
+    size_t length = (size_t)record[at + 3] << 8 | record[at + 4];
+    used += (size_t)snprintf(out + used, size - used, "%d:%zu ", record[at], length);
+    if (record[at] == 21 && length == 2)
+      used += (size_t)snprintf(out + used, size - used, "(alert %d %d) ", record[at + 5],
+                               record[at + 6]);
+    assert_true(used < size);
+    at += 5 + length;
+  }
+}
+
+static void names_cannot_be_guessed(void **state) {
+  (void)state;
+  char long_name[201], known[200], unknown[200];
+  memset(long_name, 'n', sizeof long_name - 1);
+  long_name[sizeof long_name - 1] = '\0';
+  const char *const names[] = {"pi-2", "somebody", "no name/at all", long_name};
+  net_close(&place);
+  memset(&place, 0, sizeof place);
+  assert_int_equal(net_open(&place, "pi-1 " KEY_A), NEO_OK);
+  neo_buf answer = {0};
+  hear_refusal("pi-1", &answer);
+  describe_records(&answer, known, sizeof known);
+  assert_non_null(strstr(known, "(alert 2 20)")); /* bad_record_mac */
+  for (int i = 0; i < NEO_COUNT(names); i++) {
+    neo_buf_clear(&answer);
+    log_clear(&place.log);
+    hear_refusal(names[i], &answer);
+    describe_records(&answer, unknown, sizeof unknown);
+    assert_string_equal(unknown, known);
+    assert_true(
+        log_wait(&place.log, "there is no key for its name", WAIT_MS)); /* here it is told */
+  }
+  neo_buf_fini(&answer);
+}
+
 static void a_name_is_one_boards(void **state) {
   (void)state;
   played b;
@@ -703,6 +781,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(a_holder_may_leave_what_nobody_takes, start, stop),
       cmocka_unit_test_setup_teardown(a_wrong_key_costs_little, start, stop),
       cmocka_unit_test_setup_teardown(names_and_keys_belong_together, start, stop),
+      cmocka_unit_test_setup_teardown(names_cannot_be_guessed, start, stop),
       cmocka_unit_test_setup_teardown(a_name_is_one_boards, start, stop),
       cmocka_unit_test_setup_teardown(boards_have_the_targets_gpu, start, stop),
       cmocka_unit_test_setup_teardown(a_failed_lease_does_not_choose_the_kind, start, stop),
