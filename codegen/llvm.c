@@ -17,6 +17,8 @@ static void emitter_init(llvm_emitter *em, neo_ctx *ctx, const neo_nest *nest,
                          const neo_target *target) {
   *em = (llvm_emitter){.ctx = ctx, .nest = nest, .target = target};
   neo_arena_init(&em->arena);
+  if (llvm_has_f16(em))
+    nest = neo_nest_narrow_halves(&em->arena, nest);
   em->nest = nest = llvm_by_lane(&em->arena, nest, target);
   em->lc = LLVMContextCreate();
   LLVMContextSetDiscardValueNames(em->lc, true);

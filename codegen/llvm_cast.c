@@ -4,7 +4,9 @@
  * instruction (__extendhfsf2, __truncsfbf2, ...), and kernels import nothing. So F16 and BF16 are
  * floats in registers, always on the grid of their type, and their 16 bits exist only in memory.
  * With F16C or NEON the conversions of F16 are instructions; otherwise integer arithmetic on the
- * bits.
+ * bits. With Arm's FP16 F16 is `half` everywhere: sums, differences, products, quotients and roots
+ * of f16 rounded once are those computed in f32 and rounded again (f32 has 2p + 2 bits), so nothing
+ * but the speed differs; fma is rounded once, as the interpreter has it.
  *
  * Rounding is half to even everywhere. f64 goes to 16 bits through f32 rounded to odd, which makes
  * the second rounding exact (Boldo and Melquiond, "When double rounding is odd", 2004). */
@@ -28,6 +30,14 @@ static bool has_half(const llvm_emitter *em) {
       (neo_target_has(em->target, NEO_ISA_NEON) && neo_target_pointer_bytes(em->target) == 8);
   return arm || neo_target_has(em->target, NEO_ISA_F16C) ||
          neo_target_has(em->target, NEO_ISA_AVX512);
+}
+
+bool llvm_has_f16(const llvm_emitter *em) {
+  return neo_target_has(em->target, NEO_ISA_FP16);
+}
+
+static bool is_native(const llvm_emitter *em, neo_dtype dtype) {
+  return dtype == NEO_F16 && llvm_has_f16(em);
 }
 
 /* ---- 16 bits in the low half of an i32 -> float ------------------------------------------------ */
@@ -98,6 +108,8 @@ static LLVMValueRef float_to_bf16(llvm_emitter *em, LLVMValueRef x) {
 static LLVMValueRef sixteen_from_memory(llvm_emitter *em, neo_dtype dtype, LLVMValueRef a) {
   LLVMBuilderRef b = em->builder;
   LLVMTypeRef type = LLVMTypeOf(a);
+  if (is_native(em, dtype))
+    return a;
   if (dtype == NEO_F16 && has_half(em)) {
     LLVMTypeRef half = llvm_with_lanes(LLVMHalfTypeInContext(em->lc), llvm_lanes(type));
     return LLVMBuildFPExt(b, LLVMBuildBitCast(b, a, half, ""), float_like(em, type), "");
@@ -110,6 +122,8 @@ static LLVMValueRef sixteen_from_memory(llvm_emitter *em, neo_dtype dtype, LLVMV
 static LLVMValueRef sixteen_to_memory(llvm_emitter *em, neo_dtype dtype, LLVMValueRef a) {
   LLVMBuilderRef b = em->builder;
   LLVMTypeRef type = LLVMTypeOf(a), i16 = int_like(em, 16, type);
+  if (is_native(em, dtype))
+    return a;
   if (dtype == NEO_F16 && has_half(em)) {
     LLVMTypeRef half = llvm_with_lanes(LLVMHalfTypeInContext(em->lc), llvm_lanes(type));
     return LLVMBuildBitCast(b, LLVMBuildFPTrunc(b, a, half, ""), i16, "");
@@ -159,16 +173,25 @@ static LLVMValueRef double_to_odd(llvm_emitter *em, LLVMValueRef d) {
   return LLVMBuildBitCast(b, LLVMBuildSelect(b, lost, odd, bits, ""), f32, "");
 }
 
+/* A native half as a float; any other value as it is. */
+static LLVMValueRef widened(llvm_emitter *em, neo_dtype from, LLVMValueRef a) {
+  return is_native(em, from) ? LLVMBuildFPExt(em->builder, a, float_like(em, LLVMTypeOf(a)), "")
+                             : a;
+}
+
 static LLVMValueRef float_to_float(llvm_emitter *em, neo_dtype to, neo_dtype from, LLVMValueRef a) {
+  a = widened(em, from, a);
   if (to == NEO_F64)
     return from == NEO_F64
                ? a
                : LLVMBuildFPExt(em->builder, a, llvm_type(em, to, llvm_lanes(LLVMTypeOf(a))), "");
-  if (from != NEO_F64)
-    return llvm_round_to(em, to, a);
-  if (to == NEO_F32)
+  if (from == NEO_F64 && to == NEO_F32)
     return LLVMBuildFPTrunc(em->builder, a, float_like(em, LLVMTypeOf(a)), "");
-  return llvm_round_to(em, to, double_to_odd(em, a));
+  if (from == NEO_F64)
+    a = double_to_odd(em, a);
+  if (is_native(em, to))
+    return LLVMBuildFPTrunc(em->builder, a, llvm_type(em, to, llvm_lanes(LLVMTypeOf(a))), "");
+  return llvm_round_to(em, to, a);
 }
 
 static LLVMValueRef float_to_int(llvm_emitter *em, neo_dtype to, LLVMValueRef a) {
@@ -209,7 +232,7 @@ LLVMValueRef llvm_cast(llvm_emitter *em, neo_dtype to, neo_dtype from, LLVMValue
   if (from_float && to_float)
     return float_to_float(em, to, from, a);
   if (from_float)
-    return float_to_int(em, to, a);
+    return float_to_int(em, to, widened(em, from, a));
   return to_float ? int_to_float(em, to, from, a) : int_to_int(em, to, from, a);
 }
 

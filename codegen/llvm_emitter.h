@@ -153,7 +153,9 @@ void llvm_soften(llvm_emitter *em); /* of a function that is complete */
 /* ---- llvm_intrinsic.c ---- */
 llvm_val llvm_intrinsic(llvm_emitter *em, const neo_expr *e);
 
-/* ---- llvm_cast.c: F16 and BF16 are floats in registers, always on the grid of their type ---- */
+/* ---- llvm_cast.c: F16 and BF16 are floats in registers, always on the grid of their type; but F16
+ * is what it is in memory where the target computes with it ---- */
+bool llvm_has_f16(const llvm_emitter *em);
 LLVMValueRef llvm_cast(llvm_emitter *em, neo_dtype to, neo_dtype from, LLVMValueRef a);
 LLVMValueRef llvm_bitcast(llvm_emitter *em, neo_dtype to, neo_dtype from, LLVMValueRef a);
 LLVMValueRef llvm_round_to(llvm_emitter *em, neo_dtype dtype,

@@ -27,7 +27,9 @@ int llvm_lanes(LLVMTypeRef type) {
 
 LLVMTypeRef llvm_type(llvm_emitter *em, neo_dtype dtype, int lanes) {
   LLVMTypeRef type;
-  if (neo_dtype_class(dtype) == 'f')
+  if (dtype == NEO_F16 && llvm_has_f16(em))
+    type = LLVMHalfTypeInContext(em->lc);
+  else if (neo_dtype_class(dtype) == 'f')
     type = dtype == NEO_F64 ? LLVMDoubleTypeInContext(em->lc) : LLVMFloatTypeInContext(em->lc);
   else
     type =
@@ -36,7 +38,7 @@ LLVMTypeRef llvm_type(llvm_emitter *em, neo_dtype dtype, int lanes) {
 }
 
 LLVMTypeRef llvm_memory_type(llvm_emitter *em, neo_dtype dtype, int lanes) {
-  if (dtype == NEO_F16 || dtype == NEO_BF16)
+  if ((dtype == NEO_F16 && !llvm_has_f16(em)) || dtype == NEO_BF16)
     return llvm_with_lanes(LLVMInt16TypeInContext(em->lc), lanes);
   return dtype == NEO_BOOL ? llvm_with_lanes(em->int8, lanes) : llvm_type(em, dtype, lanes);
 }

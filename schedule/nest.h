@@ -159,6 +159,11 @@ neo_status neo_nest_interpret(neo_ctx *ctx, const neo_nest *nest, void *const *p
  */
 void neo_nest_expand_math(neo_nest *nest);
 
+/* The nest with operations on f16 in f16 where that gives the same bits as f32 between casts: for
+ * generators whose target computes with f16. New statements and expressions in `arena`; the nest
+ * itself if it has no f16. */
+const neo_nest *neo_nest_narrow_halves(neo_arena *arena, const neo_nest *nest);
+
 /* Helpers for whoever builds nests; statements are chained through ->next. */
 neo_stmt *neo_nest_for(neo_arena *arena, int var, const neo_expr *extent, bool unrolled,
                        neo_stmt *body);

@@ -204,7 +204,9 @@ static void run_fma(void *state, kernel_case *c) {
     if (dtype == NEO_BOOL)
       continue;
     builder_init(&b, (neo_dtype)dtype, LANES);
-    bool fused = neo_target_fuses(&c->target) && (dtype == NEO_F32 || dtype == NEO_F64);
+    bool native = dtype == NEO_F16 && neo_target_has(&c->target, NEO_ISA_FP16) &&
+                  strcmp(c->codegen->name, "llvm") == 0;
+    bool fused = neo_target_fuses(&c->target) && (dtype == NEO_F32 || dtype == NEO_F64 || native);
     c->ulps = fused ? 0 : 2;
     c->special = neo_dtype_class((neo_dtype)dtype) != 'f';
     const neo_expr *a = b.arg[0], *y = b.arg[1], *z = b.arg[2];
