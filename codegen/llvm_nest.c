@@ -36,6 +36,7 @@ static void stored(const neo_stmt *s, buffer_set *out) {
       break;
     case NEO_STMT_PREFETCH:
     case NEO_STMT_BARRIER:
+    case NEO_STMT_MATRIX: /* of GPUs only */
       break;
     }
 }
@@ -299,6 +300,7 @@ static void emit_list(llvm_emitter *em, const neo_stmt *s) {
       llvm_prefetch(em, s);
       break;
     case NEO_STMT_BARRIER: /* of one work-item */
+    case NEO_STMT_MATRIX:  /* of none: such nests are refused */
       break;
     case NEO_STMT_LET:
       emit_let(em, s);

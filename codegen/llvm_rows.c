@@ -61,6 +61,7 @@ static void find_in_list(row_finder *f, const neo_stmt *s) {
       f->em->row[s->u.prefetch.buffer] = false;
       break;
     case NEO_STMT_BARRIER:
+    case NEO_STMT_MATRIX:
       break;
     }
 }

@@ -19,6 +19,7 @@ typedef struct lower_loop {
   int8_t axis, level;
   bool unroll, vector, reduce, peel;
   int8_t tensor;    /* 1 + row of intrinsics.def that this loop becomes; 0: none */
+  int8_t matrix;    /* 1 + row of matrices.def that this loop and all inside become; 0: none */
   bool exact;       /* tiles inside must have static sizes: tails are peeled or branched here */
   int16_t prefetch; /* te buffer or -1 */
   int32_t ahead;    /* iterations */
@@ -40,6 +41,7 @@ typedef struct lower_block {
   lower_loop loop[LOWER_MAX_LOOPS];
   int first_reduce;    /* position of the outermost reduce loop; n_loops if none */
   int tensor;          /* 1 + row of intrinsics.def; 0: none */
+  int matrix;          /* 1 + row of matrices.def; 0: none */
   int lanes;           /* of the vector loop; 1: scalar */
   int vector_axis;     /* -1: none */
   int consumer, depth; /* consumer < 0: a root */
@@ -73,6 +75,7 @@ typedef struct lower_grid {
   int var, first, n;
   int64_t total;
   int64_t extent[LOWER_MAX_LOOPS];
+  int digit[LOWER_MAX_LOOPS]; /* its variable; -1: none */
 } lower_grid;
 
 typedef struct lower_frame {
@@ -80,7 +83,7 @@ typedef struct lower_frame {
   lower_span span[NEO_TE_MAX_AXES];
   lower_span wide[NEO_TE_MAX_AXES]; /* the hull over all work-items of the group */
   const lower_binding *acc;         /* accumulators in registers; NULL: the buffer itself */
-  const lower_grid *grid, *items;   /* NULL unless a root */
+  lower_grid *grid, *items;         /* NULL unless a root */
   int part; /* variable of the innermost loop, which work-items run at once; 0: none do */
 } lower_frame;
 
@@ -163,6 +166,16 @@ bool lower_prefetch(lowerer *l, const lower_frame *f, const lower_loop *loop, lo
 
 /* What the known ranges do not prove of a guard; NULL if they prove it. */
 const neo_expr *lower_guard(lowerer *l, const lower_frame *f, const neo_guard *guard);
+
+/* Where an element lies: flat offset in a binding, affine where tiles allow. */
+const neo_expr *lower_place(lowerer *l, const lower_frame *f, const lower_binding *binding,
+                            const neo_expr *const *index);
+/* Are guards of a load left that the known ranges do not prove? */
+bool lower_is_guarded(lowerer *l, const lower_frame *f, const neo_expr *load);
+
+/* lower_matrix.c: the statement of a matrix instruction: what the loops from the frame's reduce
+ * loop `pos` inwards compute. */
+bool lower_matrix(lowerer *l, lower_frame *f, int pos, lower_list *out);
 
 /* lower_guard.c: the condition under which this step of the frame's reduction does anything; NULL:
  * always. */

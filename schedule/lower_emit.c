@@ -75,6 +75,9 @@ static bool bind_local(lowerer *l, const lower_frame *f) {
     made.shape.dim[k] = f->span[k].size;
     made.base[k] = f->span[k].base;
   }
+  if (!neo_layout_fits(&made.layout, &made.shape))
+    return lower_fail(l, "schedule: lay b%d: the layout has less places than what B%d computes",
+                      te_buffer, b->index);
   int64_t elements = neo_layout_elements(&made.layout, &made.shape) + lower_slack(l, te_buffer);
   if (l->local[te_buffer] < 0)
     l->local[te_buffer] =
@@ -439,28 +442,29 @@ static bool emit_tensor(lowerer *l, const step *s, lower_list *out) {
 /* ---- the grid --------------------------------------------------------------------------------------------------------- */
 
 /* Value of grid loop `pos`: its digit of the grid index. *out_var < 0: no variable is needed. */
-static const neo_expr *grid_digit(lowerer *l, const step *s, const lower_grid *grid, int *out_var,
+static const neo_expr *grid_digit(lowerer *l, const step *s, lower_grid *grid, int *out_var,
                                   const neo_expr **out_value) {
   int64_t n = grid->extent[s->pos], below = 1, above = 1;
   for (int k = grid->first; k < s->pos; k++)
     above *= grid->extent[k];
   for (int k = s->pos + 1; k < grid->first + grid->n; k++)
     below *= grid->extent[k];
-  *out_var = -1;
+  *out_var = grid->digit[s->pos] = -1;
   if (n == 1)
     return neo_expr_index(l->arena, 0);
   const neo_expr *digit = neo_expr_var(l->arena, grid->var);
+  grid->digit[s->pos] = grid->var;
   if (n == grid->total)
     return digit;
   digit = neo_expr_floordiv(l->arena, digit, below, NULL, 0);
   if (above > 1)
     digit = neo_expr_floormod(l->arena, digit, n, NULL, 0);
   *out_value = digit;
-  *out_var = lower_new_var(l, n);
+  *out_var = grid->digit[s->pos] = lower_new_var(l, n);
   return neo_expr_var(l->arena, *out_var);
 }
 
-static bool emit_grid_loop(lowerer *l, const step *s, const lower_grid *grid, lower_list *out) {
+static bool emit_grid_loop(lowerer *l, const step *s, lower_grid *grid, lower_list *out) {
   lower_span span = s->f->span[s->loop->axis];
   if (!span.left && grid->extent[s->pos] == 1)
     return emit_inside(l, s, span.base, span.size, NULL, out);
@@ -512,6 +516,8 @@ static bool emit_loop(lowerer *l, lower_frame *f, int pos, lower_pass pass, lowe
     return emit(l, f, pos + 1, pass, out);
   if (f->part > 0 && pos == f->block->n_loops - 1)
     return emit_part(l, &s, out);
+  if (loop->matrix && pass == LOWER_MAIN)
+    return lower_matrix(l, f, pos, out);
   if (loop->tensor)
     return emit_tensor(l, &s, out);
   if (loop->vector)

@@ -152,6 +152,20 @@ const neo_expr *lower_guard(lowerer *l, const lower_frame *f, const neo_guard *g
   return unproven(&c, guard);
 }
 
+bool lower_is_guarded(lowerer *l, const lower_frame *f, const neo_expr *load) {
+  for (int i = 0; i < load->u.load.n_guards; i++)
+    if (lower_guard(l, f, &load->u.load.guard[i]))
+      return true;
+  return false;
+}
+
+const neo_expr *lower_place(lowerer *l, const lower_frame *f, const lower_binding *binding,
+                            const neo_expr *const *index) {
+  static const lower_lanes scalar = {.var = -1, .lanes = 1, .active = 1};
+  converter c = {.l = l, .f = f, .lanes = &scalar};
+  return flat_offset(&c, binding, index);
+}
+
 /* Registers are read as they were written: whole groups, at offsets that unrolling makes constant.
  */
 static bool fits_registers(const lowerer *l, int buffer, const neo_expr *offset, int lanes) {

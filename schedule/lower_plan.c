@@ -6,7 +6,10 @@
  * tiles need unrolled, and the loops at which a tail must be split off so that everything inside
  * has static sizes. */
 #include "schedule/intrinsic.h"
+#include "schedule/matrix.h"
 #include "schedule/lower.h"
+
+#include <string.h>
 
 static bool instr_fail(lowerer *l, int i, const char *what) {
   neo_schedule *one = neo_alloc(l->ctx, sizeof(*one));
@@ -122,14 +125,39 @@ static bool apply_vector(lowerer *l, int i, lower_block *b) {
   return true;
 }
 
+/* The loop and the unrolled ones in it become a matrix instruction: what of that the block alone
+ * decides; the rest is said by lower_matrix.c. */
+static bool apply_matrix(lowerer *l, int i, lower_block *b, int row) {
+  const neo_instr *instr = &l->schedule->instr[i];
+  const neo_matrix *m = neo_matrix_get(row);
+  lower_loop *loop = find_loop(b, instr->axis, instr->level);
+  const neo_expr *x, *y;
+  if (!loop || !loop->reduce || b->tensor || b->matrix ||
+      instr->level != b->axis[instr->axis].n_levels - 1)
+    return instr_fail(l, i, "not the last level of a reduce axis");
+  int64_t extent =
+      instr->level > 0 ? b->axis[instr->axis].factor[instr->level] : b->te->extent[instr->axis];
+  if (extent != m->k)
+    return instr_fail(l, i, "the loop's extent is not the k of the matrix row");
+  if (!neo_matrix_factors(b->te, &x, &y) || b->te->body->dtype != m->acc ||
+      !((x->dtype == m->a && y->dtype == m->b) || (x->dtype == m->b && y->dtype == m->a)))
+    return instr_fail(l, i, "the block does not sum such products");
+  if (l->target && strcmp(l->target->gpu.api, "cuda") == 0 && !neo_matrix_native(row, l->target))
+    return instr_fail(l, i, "the target's architecture has no such instruction");
+  b->matrix = loop->matrix = (int8_t)(row + 1);
+  return true;
+}
+
 static bool apply_tensorize(lowerer *l, int i, lower_block *b) {
   const neo_instr *instr = &l->schedule->instr[i];
   lower_loop *loop = find_loop(b, instr->axis, instr->level);
   int row = neo_intrinsic_find(instr->name);
   const neo_expr *x, *y;
+  if (row < 0 && neo_matrix_find(instr->name) >= 0)
+    return apply_matrix(l, i, b, neo_matrix_find(instr->name));
   if (row < 0)
-    return instr_fail(l, i, "no such intrinsic");
-  if (!loop || !loop->reduce || b->tensor || instr->level < 1 ||
+    return instr_fail(l, i, "no such intrinsic or matrix row");
+  if (!loop || !loop->reduce || b->tensor || b->matrix || instr->level < 1 ||
       instr->level != b->axis[instr->axis].n_levels - 1)
     return instr_fail(l, i, "not the last of several levels of a reduce axis");
   if (b->axis[instr->axis].factor[instr->level] != neo_intrinsic_get(row)->group)
@@ -213,6 +241,14 @@ static bool apply_block(lowerer *l, int i, lower_block *b) {
   }
 }
 
+/* Of an attached block only a region is in memory: its size is known when that is emitted. */
+static bool is_local(const lowerer *l, int te_buffer) {
+  for (int k = 0; k < l->te->n_blocks; k++)
+    if (l->te->block[k].buffer == te_buffer && l->block[k].consumer >= 0)
+      return true;
+  return false;
+}
+
 static bool apply_layout(lowerer *l, int i) {
   const neo_instr *instr = &l->schedule->instr[i];
   if (instr->buffer >= l->te->n_buffers)
@@ -225,7 +261,7 @@ static bool apply_layout(lowerer *l, int i) {
     rank = instr->layout.dim[k].dim >= rank ? instr->layout.dim[k].dim + 1 : rank;
   if (rank != buffer->shape.rank)
     return instr_fail(l, i, "the layout has another rank than the buffer");
-  return neo_layout_fits(&instr->layout, &buffer->shape) ||
+  return is_local(l, instr->buffer) || neo_layout_fits(&instr->layout, &buffer->shape) ||
          instr_fail(l, i, "the layout has less places than the buffer");
 }
 
@@ -290,7 +326,7 @@ static bool check_parts(lowerer *l, const lower_block *b) {
   bool inner = last->reduce && last->level == b->axis[last->axis].n_levels - 1 && !last->unroll;
   for (int k = b->first_reduce; k < b->n_loops; k++)
     inner = inner && b->loop[k].reduce;
-  if (!inner || b->lanes > 1 || b->tensor || parts < 2 || (parts & (parts - 1)))
+  if (!inner || b->lanes > 1 || b->tensor || b->matrix || parts < 2 || (parts & (parts - 1)))
     return lower_fail(l,
                       "schedule: B%d: a reduction that work-items share has a power of two of them "
                       "for its innermost loop, and none but reduce loops around that",
@@ -335,6 +371,19 @@ static bool check_attached(lowerer *l, const lower_block *b) {
         !lower_is_inside(l, k, c->index, b->depth))
       return lower_fail(l, "schedule: at B%d: B%d also reads the buffer, outside of B%d", b->index,
                         k, c->index);
+  return true;
+}
+
+/* Inside of the loop: its work-items' tile, nothing else. */
+static bool check_matrix(lowerer *l, const lower_block *b) {
+  int k = 0;
+  while (!b->loop[k].matrix)
+    k++;
+  for (k++; k < b->n_loops; k++)
+    if (b->loop[k].reduce || !(b->loop[k].unroll || b->loop[k].vector))
+      return lower_fail(l,
+                        "schedule: tensorize B%d: a loop is inside that is none of a register tile",
+                        b->index);
   return true;
 }
 
@@ -499,6 +548,9 @@ bool lower_plan(lowerer *l) {
   for (int k = 0; k < l->te->n_blocks; k++)
     if (!l->block[k].inlined)
       unroll_registers(l, &l->block[k]);
+  for (int k = 0; k < l->te->n_blocks; k++)
+    if (!l->block[k].inlined && l->block[k].matrix && !check_matrix(l, &l->block[k]))
+      return false;
   for (int k = 0; k < l->te->n_blocks; k++)
     if (!l->block[k].inlined)
       find_exact(l, &l->block[k]);

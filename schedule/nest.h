@@ -24,6 +24,9 @@
  * barrier stands where control flow is the same for all work-items of a group. That work-items do
  * not race is not proven; neo_nest_interpret catches races for what is SHARED.
  *
+ * A matrix instruction (`mma`, schedule/matrix.h) is a statement of one work-item, too: a tile in its
+ * registers += a tile of rows of A times a tile of columns of B. After a place come its steps.
+ *
  * Expressions are DAGs: equal nodes may be shared, above all after neo_nest_expand_math, so whoever
  * walks them must visit each node once.
  *
@@ -47,6 +50,7 @@
  *           prefetch b0[i2*16]
  *   launch i4 12 lanes i5 64
  *     barrier
+ *     mma m16n8k16_f16 2x4 b6[0; 4, 1] += b3[i7*80; 40, 1] * b4[i8*160; 1, 40, 160]
  * Element counts, offsets and lanes as in neo_nest_buffer. work_bytes, scratch_bytes and n_vars
  * follow from the rest. A lane-wise gather has no node of its own: lowering writes the lanes one by
  * one into a small STACK row and loads that row as a vector. */
@@ -81,9 +85,11 @@ typedef enum neo_stmt_kind {
   NEO_STMT_PREFETCH,
   NEO_STMT_LET,
   NEO_STMT_BARRIER,
+  NEO_STMT_MATRIX, /* of GPUs only */
 } neo_stmt_kind;
 
 typedef struct neo_stmt neo_stmt;
+typedef struct neo_matrix_stmt neo_matrix_stmt; /* schedule/matrix.h */
 struct neo_stmt {
   neo_stmt_kind kind;
   neo_stmt *next; /* in the same list */
@@ -113,6 +119,7 @@ struct neo_stmt {
       const neo_expr *value; /* scalar i64, no loads */
       neo_stmt *body;
     } let;
+    const neo_matrix_stmt *matrix;
   } u;
 };
 

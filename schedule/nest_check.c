@@ -8,13 +8,15 @@
  * store and prefetch lies in its buffer for all variable values; 3. element types and lanes agree
  * with buffers; 4. REG offsets use variables of unrolled loops only and are multiples of the
  * buffer's lanes; 5. IN and CONST params are not stored to; 6. areas hold their buffers, and stack
- * buffers are small; 7. barriers stand where all work-items come.
+ * buffers are small; 7. barriers and matrix instructions stand where all work-items come; 8. a matrix
+ * instruction's operands are as schedule/matrix.h says.
  *
  * Not proven: that work-items do not race for elements of SHARED buffers between two barriers, nor
  * that they or groups write apart elsewhere. Lowering puts barriers around every shared block; the
  * interpreter, which sees every access, fails at the first race in SHARED memory, and tests run
  * candidates of all rules through it. */
 #include "schedule/intrinsic.h"
+#include "schedule/matrix.h"
 #include "schedule/nest.h"
 #include "schedule/nest_range.h"
 #include "schedule/ptr_map.h"
@@ -31,6 +33,8 @@ typedef struct checker {
   neo_range *range;
   uint8_t *state; /* of each variable */
   bool *varies;   /* of each variable: may it differ between a group's work-items? */
+  neo_arena items;
+  const int64_t **of_item; /* of each variable: its value by work-item where it follows from that */
   int lanes;      /* of the launch at hand */
   int divergent;  /* statements around that not all work-items may run alike */
   int depth;
@@ -136,6 +140,33 @@ static bool varies(const checker *c, const neo_expr *e) {
   return false;
 }
 
+/* Value of an integer expression for one work-item; false if more than its number decides. */
+static bool item_value(const checker *c, const neo_expr *e, int item, int64_t *out) {
+  neo_scalar args[3] = {{0}};
+  if (e->op == NEO_EXPR_CONST || e->op == NEO_EXPR_VAR) {
+    const int64_t *known = e->op == NEO_EXPR_VAR ? c->of_item[e->u.var] : NULL;
+    *out = e->op == NEO_EXPR_CONST ? e->u.i : known ? known[item] : 0;
+    return e->op == NEO_EXPR_CONST || known;
+  }
+  if (e->op == NEO_EXPR_LOAD || e->n_args > 3)
+    return false;
+  for (int i = 0; i < e->n_args; i++)
+    if (neo_dtype_class(e->arg[i]->dtype) == 'f' || !item_value(c, e->arg[i], item, &args[i].i))
+      return false;
+  *out = neo_expr_apply(e, args).i;
+  return true;
+}
+
+static void note_items(checker *c, int var, const neo_expr *value) {
+  int64_t first;
+  if (!c->varies[var] || !item_value(c, value, 0, &first))
+    return;
+  int64_t *of_item = neo_arena_alloc(&c->items, sizeof(*of_item) * (size_t)c->lanes);
+  for (int i = 0; i < c->lanes; i++)
+    item_value(c, value, i, &of_item[i]);
+  c->of_item[var] = of_item;
+}
+
 static bool open_var(checker *c, int var, neo_range range, int state) {
   if (var < 0 || var >= c->nest->n_vars || c->state[var] != UNBOUND)
     return fail(c, "variable is bound twice or out of range", var);
@@ -182,6 +213,7 @@ static bool check_let(checker *c, const neo_stmt *s) {
     return false;
   neo_facts_assume_let(&c->facts, s->u.let.var, s->u.let.value);
   c->varies[s->u.let.var] = varies(c, s->u.let.value);
+  note_items(c, s->u.let.var, s->u.let.value);
   if (!check_list(c, s->u.let.body))
     return false;
   c->facts.n = mark;
@@ -224,6 +256,74 @@ static bool check_store(checker *c, const neo_stmt *s) {
   return true;
 }
 
+/* ---- matrix instructions ------------------------------------------------------------------------------- */
+
+#define MAX_STEP ((int64_t)1 << 32)
+
+/* Its buffer's type, its steps, and that all of `count` places along each step are in the buffer. */
+static bool check_place(checker *c, const neo_matrix_place *place, neo_dtype dtype,
+                        const int *count) {
+  neo_range r;
+  int64_t last = 0;
+  if (!check_value(c, place->offset) || place->offset->dtype != NEO_I64 ||
+      place->offset->lanes != 1)
+    return fail(c, "a matrix's offset is not a scalar i64: buffer", place->buffer);
+  if (place->buffer < 0 || place->buffer >= c->nest->n_buffers ||
+      c->nest->buffer[place->buffer].dtype != dtype)
+    return fail(c, "a matrix's type is not the row's: buffer", place->buffer);
+  for (int i = 0; i < NEO_COUNT(place->step); i++) {
+    if (place->step[i] < 0 || place->step[i] > MAX_STEP)
+      return fail(c, "a matrix's step out of range", place->step[i]);
+    last += (count[i] - 1) * place->step[i];
+  }
+  if (!neo_facts_range(&c->facts, place->offset, &r))
+    return fail(c, "offset without bounds: buffer", place->buffer);
+  if (r.lo <= r.hi && (r.lo < 0 || r.hi >= c->nest->buffer[place->buffer].elements - last))
+    return fail(c, "a matrix leaves its buffer", place->buffer);
+  return true;
+}
+
+/* Registers at constants once loops are unrolled, each element once. */
+static bool check_tile(checker *c, const neo_matrix_stmt *m) {
+  neo_affine a;
+  int64_t row = m->acc.step[0], column = m->acc.step[1];
+  bool apart = (m->rows == 1 || row >= 1) && (m->columns == 1 || column >= 1) &&
+               (m->rows == 1 || m->columns == 1 || row > (m->columns - 1) * column ||
+                column > (m->rows - 1) * row);
+  if (c->nest->buffer[m->acc.buffer].scope != NEO_SCOPE_REG || !neo_expr_affine(m->acc.offset, &a))
+    return fail(c, "a matrix's sums are not in registers: buffer", m->acc.buffer);
+  for (int i = 0; i < a.n; i++)
+    if (c->state[a.var[i]] != UNROLLED)
+      return fail(c, "register offset depends on a loop that is not unrolled: variable", a.var[i]);
+  return apart || fail(c, "a matrix's sums overlap: buffer", m->acc.buffer);
+}
+
+static bool in_memory(const checker *c, int buffer) {
+  neo_scope scope = c->nest->buffer[buffer].scope;
+  return scope == NEO_SCOPE_PARAM || scope == NEO_SCOPE_WORK || scope == NEO_SCOPE_SHARED;
+}
+
+static bool check_matrix(checker *c, const neo_matrix_stmt *m) {
+  if (m->row < 0 || m->row >= neo_matrix_count())
+    return fail(c, "no such row of matrices.def", m->row);
+  const neo_matrix *row = neo_matrix_get(m->row);
+  int r = m->rows, n = m->columns, k = row->k;
+  if (r < 1 || r > NEO_MATRIX_MAX_TILE || r % neo_matrix_rows(m->row) || n < 1 ||
+      n > NEO_MATRIX_MAX_TILE || n % neo_matrix_columns(m->row))
+    return fail(c, "rows and columns of a work-item are not those of the matrix row, rows", r);
+  if (!check_place(c, &m->acc, row->acc, (const int[]){r, n, 1}) ||
+      !check_place(c, &m->a, row->a, (const int[]){r, k, 1}) ||
+      !check_place(c, &m->b, row->b, (const int[]){k, n, 1}) || !check_tile(c, m))
+    return false;
+  if (!in_memory(c, m->a.buffer) || !in_memory(c, m->b.buffer))
+    return fail(c, "a matrix is where not all work-items can read it: buffer", m->a.buffer);
+  if (c->divergent > 0)
+    return fail(c, "matrix instruction that not all work-items reach, depth", c->depth);
+  const char *uneven =
+      neo_matrix_uneven(m, &(neo_matrix_scope){c->lanes, c->varies, c->of_item});
+  return !uneven || fail(c, uneven, c->lanes % NEO_MATRIX_WARP ? c->lanes : m->a.buffer);
+}
+
 static bool check_stmt(checker *c, const neo_stmt *s) {
   switch (s->kind) {
   case NEO_STMT_FOR:
@@ -239,6 +339,8 @@ static bool check_stmt(checker *c, const neo_stmt *s) {
            check_offset(c, s->u.prefetch.buffer, s->u.prefetch.offset, 1, 1);
   case NEO_STMT_BARRIER:
     return c->divergent == 0 || fail(c, "barrier that not all work-items reach, depth", c->depth);
+  case NEO_STMT_MATRIX:
+    return check_matrix(c, s->u.matrix);
   }
   return fail(c, "unknown statement", s->kind);
 }
@@ -288,6 +390,10 @@ static bool check_launch(checker *c, const neo_launch *launch) {
     if (!open_var(c, launch->lane_var, (neo_range){0, launch->lanes - 1}, BOUND))
       return false;
     c->varies[launch->lane_var] = true;
+    int64_t *own = neo_arena_alloc(&c->items, sizeof(*own) * (size_t)c->lanes);
+    for (int i = 0; i < c->lanes; i++)
+      own[i] = i;
+    c->of_item[launch->lane_var] = own;
   }
   if (!check_list(c, launch->body))
     return false;
@@ -306,16 +412,20 @@ neo_status neo_nest_check(neo_ctx *ctx, const neo_nest *nest) {
   c->range = neo_alloc(ctx, (size_t)(nest->n_vars + 1) * sizeof(*c->range));
   c->state = neo_alloc(ctx, (size_t)nest->n_vars + 1);
   c->varies = neo_alloc(ctx, (size_t)nest->n_vars + 1);
+  c->of_item = neo_alloc(ctx, (size_t)(nest->n_vars + 1) * sizeof(*c->of_item));
   neo_arena_init(&c->arena);
+  neo_arena_init(&c->items);
   c->facts.range = c->range;
   c->facts.n_vars = nest->n_vars;
-  if (!c->range || !c->state || !c->varies)
+  if (!c->range || !c->state || !c->varies || !c->of_item)
     c->status = neo_fail(ctx, NEO_NO_MEMORY, "nest: no memory to check");
   bool ok = c->status == NEO_OK && check_buffers(c);
   for (int i = 0; ok && i < nest->n_launches; i++)
     ok = check_launch(c, &nest->launch[i]);
   neo_status status = c->status;
   neo_arena_fini(&c->arena);
+  neo_arena_fini(&c->items);
+  neo_free(ctx, c->of_item);
   neo_free(ctx, c->range);
   neo_free(ctx, c->state);
   neo_free(ctx, c->varies);

@@ -7,7 +7,7 @@
  * grid by lets count as independent loops when their ranges multiply to the grid. A budget bounds
  * the walk on hostile texts. Masked lanes count: the machine executes them. */
 #include "schedule/intrinsic.h"
-#include "schedule/nest.h"
+#include "schedule/matrix.h"
 #include "schedule/ptr_map.h"
 
 #define MAX_ITERATIONS 100000
@@ -138,6 +138,19 @@ static void count_expr(neo_ptr_map *seen, const neo_expr *e, cost *out) {
     count_expr(seen, e->arg[i], out);
 }
 
+/* Multiply-adds are counted singly: how many an instruction does at once is the device's. */
+static void count_matrix(const neo_matrix_stmt *m, cost *out) {
+  const neo_matrix *row = neo_matrix_get(m->row);
+  double products = (double)m->rows * m->columns * row->k;
+  if (neo_dtype_class(row->acc) == 'f') {
+    out->fmas += products;
+    out->flops += 2 * products;
+  }
+  out->touched[m->acc.buffer] += (double)m->rows * m->columns;
+  out->touched[m->a.buffer] += (double)m->rows * row->k;
+  out->touched[m->b.buffer] += (double)m->columns * row->k;
+}
+
 static void count_list(counter *c, const neo_stmt *list, cost *out);
 
 static void count_stmt(counter *c, const neo_stmt *s, cost *out) {
@@ -170,6 +183,9 @@ static void count_stmt(counter *c, const neo_stmt *s, cost *out) {
     break;
   case NEO_STMT_IF:
     count_list(c, value_of(c, s->u.branch.cond) ? s->u.branch.then : s->u.branch.otherwise, out);
+    break;
+  case NEO_STMT_MATRIX:
+    count_matrix(s->u.matrix, out);
     break;
   case NEO_STMT_PREFETCH:
   case NEO_STMT_BARRIER:

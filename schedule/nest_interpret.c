@@ -9,9 +9,10 @@
  * The work-items of a group run one after the other from barrier to barrier: statements that
  * contain a barrier are walked once for all of them, others once for each. Who reads or writes an
  * element of a SHARED buffer that another work-item has written since the last barrier (or writes
- * what another has read) is caught: on a device the outcome would depend on luck. */
+ * what another has read) is caught: on a device the outcome would depend on luck. A matrix
+ * instruction's operands count as read by others, since a warp's work-items load for each other. */
 #include "schedule/intrinsic.h"
-#include "schedule/nest.h"
+#include "schedule/matrix.h"
 #include "schedule/ptr_map.h"
 
 #include <string.h>
@@ -314,6 +315,48 @@ static bool run_store(runner *r, const neo_stmt *s) {
   return true;
 }
 
+/* `n` elements of an operand, from offset on, step apart. */
+static bool read_line(runner *r, int buffer, int64_t offset, int64_t step, int n, neo_scalar *out) {
+  neo_dtype dtype = r->nest->buffer[buffer].dtype;
+  int lane = r->lane;
+  bool ok = true;
+  r->lane = MANY;
+  for (int i = 0; ok && i < n; i++) {
+    const char *at = address(r, buffer, offset + i * step, 1);
+    ok = at && note_shared(r, buffer, offset + i * step, 1, false);
+    if (ok)
+      out[i] = read_element(dtype, at);
+  }
+  r->lane = lane;
+  return ok;
+}
+
+static bool run_matrix(runner *r, const neo_matrix_stmt *m) {
+  const neo_matrix *row = neo_matrix_get(m->row);
+  const neo_matrix_place *place[3] = {&m->acc, &m->a, &m->b};
+  int64_t at[3];
+  neo_scalar a[NEO_MATRIX_MAX_K], b[NEO_MATRIX_MAX_K];
+  for (int i = 0; i < 3; i++) {
+    const neo_scalar *v = run_expr(r, place[i]->offset);
+    if (!v)
+      return false;
+    at[i] = v->i;
+  }
+  for (int x = 0; x < m->rows; x++) {
+    if (!read_line(r, m->a.buffer, at[1] + x * m->a.step[0], m->a.step[1], row->k, a))
+      return false;
+    for (int y = 0; y < m->columns; y++) {
+      char *acc =
+          address(r, m->acc.buffer, at[0] + x * m->acc.step[0] + y * m->acc.step[1], 1);
+      if (!acc || !read_line(r, m->b.buffer, at[2] + y * m->b.step[1], m->b.step[0], row->k, b))
+        return false;
+      write_element(row->acc, acc,
+                    neo_matrix_apply(m->row, read_element(row->acc, acc), a, b));
+    }
+  }
+  return true;
+}
+
 static bool run_stmt(runner *r, const neo_stmt *s) {
   const neo_scalar *v;
   switch (s->kind) {
@@ -336,6 +379,8 @@ static bool run_stmt(runner *r, const neo_stmt *s) {
   case NEO_STMT_BARRIER:
     r->epoch++;
     return true;
+  case NEO_STMT_MATRIX:
+    return run_matrix(r, s->u.matrix);
   }
   return fail(r, NEO_INTERNAL, "unknown statement", s->kind);
 }

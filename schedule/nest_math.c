@@ -241,6 +241,7 @@ static void expand_list(expander *x, neo_stmt *list) {
       break;
     case NEO_STMT_PREFETCH:
     case NEO_STMT_BARRIER:
+    case NEO_STMT_MATRIX:
       break;
     }
   }

@@ -106,6 +106,9 @@ static bool check_list(overwrite *w, const neo_stmt *s) {
     case NEO_STMT_PREFETCH:
     case NEO_STMT_BARRIER:
       break;
+    case NEO_STMT_MATRIX:
+      ok = false;
+      break;
     }
   return ok;
 }

@@ -4,7 +4,7 @@
  * How: recursive descent over lines; the indentation of a line is its depth, two blanks each.
  * Parsing recomputes what the text does not hold (n_vars, area sizes, counts) and checks the
  * result. */
-#include "schedule/nest.h"
+#include "schedule/matrix.h"
 
 #include <string.h>
 
@@ -25,6 +25,24 @@ static void print_buffer(neo_buf *buf, int number, const neo_nest_buffer *b) {
     neo_buf_printf(buf, " @%lld", (long long)b->offset);
   if (b->scope == NEO_SCOPE_REG)
     neo_buf_printf(buf, " x%d", b->lanes);
+  neo_buf_text(buf, "\n");
+}
+
+static void print_place(neo_buf *buf, const neo_matrix_place *place, int n_steps) {
+  neo_buf_printf(buf, "b%d[", place->buffer);
+  neo_expr_print(buf, place->offset);
+  for (int i = 0; i < n_steps; i++)
+    neo_buf_printf(buf, "%s %lld", i ? "," : ";", (long long)place->step[i]);
+  neo_buf_text(buf, "]");
+}
+
+static void print_matrix(neo_buf *buf, const neo_matrix_stmt *m) {
+  neo_buf_printf(buf, "mma %s %dx%d ", neo_matrix_get(m->row)->name, m->rows, m->columns);
+  print_place(buf, &m->acc, 2);
+  neo_buf_text(buf, " += ");
+  print_place(buf, &m->a, 2);
+  neo_buf_text(buf, " * ");
+  print_place(buf, &m->b, 3);
   neo_buf_text(buf, "\n");
 }
 
@@ -74,6 +92,9 @@ static void print_stmt(neo_buf *buf, const neo_stmt *s, int depth) {
     break;
   case NEO_STMT_BARRIER:
     neo_buf_text(buf, "barrier\n");
+    break;
+  case NEO_STMT_MATRIX:
+    print_matrix(buf, s->u.matrix);
     break;
   }
 }
@@ -244,6 +265,42 @@ static bool parse_store(parser *p, neo_stmt **out) {
   return true;
 }
 
+/* bK[OFFSET; step, step ...] */
+static bool parse_steps(parser *p, int n_steps, neo_matrix_place *out) {
+  int64_t buffer;
+  if (!neo_scan_token(&p->scan, "b") || !parse_number(p, 0, p->nest->n_buffers - 1, &buffer))
+    return fail(p, "no such buffer");
+  out->buffer = (int)buffer;
+  if (!neo_scan_token(&p->scan, "[") || !parse_expr(p, &out->offset))
+    return fail(p, "'[offset' expected");
+  for (int i = 0; i < n_steps; i++)
+    if (!neo_scan_token(&p->scan, i ? "," : ";") ||
+        !parse_number(p, 0, MAX_ELEMENTS, &out->step[i]))
+      return fail(p, "a step expected");
+  return neo_scan_token(&p->scan, "]") || fail(p, "']' expected");
+}
+
+static bool parse_matrix(parser *p, neo_stmt **out) {
+  neo_matrix_stmt made = {0};
+  char name[32];
+  int64_t rows, columns;
+  if (!neo_scan_name(&p->scan, name, sizeof(name)) || (made.row = neo_matrix_find(name)) < 0)
+    return fail(p, "no such row of matrices.def");
+  if (!parse_number(p, 1, NEO_MATRIX_MAX_TILE, &rows) || !neo_scan_token(&p->scan, "x") ||
+      !parse_number(p, 1, NEO_MATRIX_MAX_TILE, &columns))
+    return fail(p, "ROWSxCOLUMNS expected");
+  made.rows = (int)rows;
+  made.columns = (int)columns;
+  if (!parse_steps(p, 2, &made.acc))
+    return false;
+  if (!neo_scan_token(&p->scan, "+=") || !parse_steps(p, 2, &made.a))
+    return fail(p, "'+= A' expected");
+  if (!neo_scan_token(&p->scan, "*") || !parse_steps(p, 3, &made.b))
+    return fail(p, "'* B' expected");
+  *out = neo_nest_matrix(p->arena, &made);
+  return end_line(p);
+}
+
 static bool parse_stmt(parser *p, int depth, neo_stmt **out) {
   if (depth >= NEO_NEST_MAX_DEPTH)
     return fail(p, "nested too deeply");
@@ -255,6 +312,8 @@ static bool parse_stmt(parser *p, int depth, neo_stmt **out) {
     return parse_if(p, depth, out);
   if (neo_scan_token(&p->scan, "prefetch "))
     return parse_prefetch(p, out);
+  if (neo_scan_token(&p->scan, "mma "))
+    return parse_matrix(p, out);
   if (neo_scan_token(&p->scan, "barrier")) {
     *out = neo_nest_barrier(p->arena);
     return end_line(p);
