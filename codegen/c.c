@@ -194,6 +194,9 @@ static void print_list(c_printer *p, neo_buf *out, const neo_stmt *s) {
       if (p->dialect->barrier)
         put_line(p, out, p->dialect->barrier);
       break;
+    case NEO_STMT_MATRIX:
+      (p->dialect->matrix ? p->dialect->matrix : c_print_matrix_loops)(p, out, s->u.matrix);
+      break;
     }
 }
 
@@ -312,12 +315,15 @@ neo_status c_print_nest(neo_ctx *ctx, const neo_nest *nest, const c_dialect *dia
     p->index = NEO_I64;
     neo_buf_fini(&p->out);
     memset(p->used, 0, sizeof p->used);
+    p->matrices = 0;
     print_launches(p, symbol);
   }
   neo_status status = p->status;
   if (status == NEO_OK) {
     neo_buf_text(out, dialect->prologue);
     c_print_helpers(p, out);
+    if (p->matrices)
+      dialect->matrix_helpers(p, out);
     neo_buf_append(out, p->out.data, p->out.size);
     if (out->failed || p->out.failed)
       status = neo_fail(ctx, NEO_NO_MEMORY, "c: no memory for the text");

@@ -4,6 +4,7 @@
 #define NEO_CODEGEN_C_PRINTER_H
 
 #include "codegen/codegen.h"
+#include "schedule/matrix.h"
 
 /* Helper functions of a printed file, in the order in which they may need each other. */
 #define C_HELPERS(X)                                                                               \
@@ -59,6 +60,9 @@ typedef struct c_dialect {
   bool single;         /* f64 only where a nest has it: many GPUs have none; fmodf is exact */
   /* Appends the function of launch k around its body, which stands at depth 2. */
   void (*function)(c_printer *p, neo_buf *out, int k, const char *symbol, const neo_buf *body);
+  /* A matrix instruction, and the functions that those of a file need; NULL: as loops. */
+  void (*matrix)(c_printer *p, neo_buf *out, const neo_matrix_stmt *m);
+  void (*matrix_helpers)(c_printer *p, neo_buf *out);
 } c_dialect;
 
 struct c_printer {
@@ -74,6 +78,7 @@ struct c_printer {
   int depth;
   bool used[C_HELPER_COUNT][NEO_DTYPE_COUNT][NEO_DTYPE_COUNT];
   bool buffer_used[NEO_NEST_MAX_BUFFERS];
+  uint64_t matrices;                 /* which of the dialect's functions for them are needed */
   bool shares[NEO_NEST_MAX_BUFFERS]; /* parameters that may have another one's memory */
   bool *var_used;
   const char *lane; /* the lane's number, as text; NULL: l */
@@ -96,6 +101,8 @@ void c_print_index(c_printer *p, neo_buf *out, const neo_expr *e);
  * `value`. */
 void c_print_value(c_printer *p, const neo_expr *e, neo_buf *lines, neo_buf *value);
 void c_indent(const c_printer *p, neo_buf *out);
+/* ---- c_matrix.c ---- */
+void c_print_matrix_loops(c_printer *p, neo_buf *out, const neo_matrix_stmt *m);
 /* ---- c_helpers.c ---- */
 /* Marks a helper as needed and appends its name. b: second type of a pair. */
 void c_helper_name(c_printer *p, neo_buf *out, c_helper helper, neo_dtype a, neo_dtype b);

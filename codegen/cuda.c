@@ -5,6 +5,7 @@
  * The text needs no header. Multiply-adds are fused only where the nest says so (--fmad=false). */
 #include <string.h>
 
+#include "codegen/cuda_mma.h"
 #include "codegen/cuda_nvrtc.h"
 #include "codegen/device_c.h"
 #include "codegen/device_object.h"
@@ -28,10 +29,12 @@ static const device_dialect cuda_c = {.base = {.name = "cuda",
                                                .unroll = true,
                                                .narrow = true,
                                                .single = true,
-                                               .function = device_print_function},
+                                               .function = device_print_function,
+                                               .matrix = cuda_print_mma,
+                                               .matrix_helpers = cuda_print_mma_helpers},
                                       .head = "extern \"C\" __global__ void __launch_bounds__(%d) ",
                                       .global = "",
-                                      .shared = "__shared__ ",
+                                      .shared = "__shared__ __align__(16) ",
                                       .restricted = "__restrict__ ",
                                       .offset = "unsigned long long ",
                                       .group = "blockIdx.x",

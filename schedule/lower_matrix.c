@@ -138,8 +138,8 @@ static bool find_places(matrix *m, const lower_binding *acc, neo_matrix_stmt *ou
     lower_span *span = &m->f->span[m->axis[i]];
     saved[i] = *span;
     m->var[i] = lower_new_var(l, span->size);
-    span->base = neo_expr_binary(l->arena, NEO_EXPR_ADD, span->base,
-                                 neo_expr_var(l->arena, m->var[i]));
+    span->base =
+        neo_expr_binary(l->arena, NEO_EXPR_ADD, span->base, neo_expr_var(l->arena, m->var[i]));
     span->size = 1;
   }
   full[0] = lower_place(l, m->f, acc, te->write);

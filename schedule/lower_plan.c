@@ -6,8 +6,8 @@
  * tiles need unrolled, and the loops at which a tail must be split off so that everything inside
  * has static sizes. */
 #include "schedule/intrinsic.h"
-#include "schedule/matrix.h"
 #include "schedule/lower.h"
+#include "schedule/matrix.h"
 
 #include <string.h>
 
@@ -381,9 +381,8 @@ static bool check_matrix(lowerer *l, const lower_block *b) {
     k++;
   for (k++; k < b->n_loops; k++)
     if (b->loop[k].reduce || !(b->loop[k].unroll || b->loop[k].vector))
-      return lower_fail(l,
-                        "schedule: tensorize B%d: a loop is inside that is none of a register tile",
-                        b->index);
+      return lower_fail(
+          l, "schedule: tensorize B%d: a loop is inside that is none of a register tile", b->index);
   return true;
 }
 

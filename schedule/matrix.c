@@ -100,8 +100,8 @@ static bool varying_part(const neo_affine *a, const neo_matrix_scope *scope, int
       continue;
     if (!scope->value[a->var[i]])
       return false;
-    *out = (int64_t)((uint64_t)*out +
-                     (uint64_t)a->coef[i] * (uint64_t)scope->value[a->var[i]][lane]);
+    *out =
+        (int64_t)((uint64_t)*out + (uint64_t)a->coef[i] * (uint64_t)scope->value[a->var[i]][lane]);
   }
   return true;
 }

@@ -6,11 +6,11 @@
  *
  *   acc[r, c] += sum over k of a[r, k] * b[k, c]    for r < rows, c < columns, k < the row's k
  *
- * on its registers, from memory that its warp can read. That is the instruction's own meaning, since
- * which row, column or k a label of the instruction stands for is free as long as A, B and C agree:
- * rows are labelled so that work-item (g, t) = (lane / 4, lane % 4) holds neighbouring rows and
- * neighbouring columns of C, whatever their number, and k's so that it supplies neighbouring ones.
- * What remains are conditions on who computes what (neo_nest_check):
+ * on its registers, from memory that its warp can read. That is the instruction's own meaning,
+ * since which row, column or k a label of the instruction stands for is free as long as A, B and C
+ * agree: rows are labelled so that work-item (g, t) = (lane / 4, lane % 4) holds neighbouring rows
+ * and neighbouring columns of C, whatever their number, and k's so that it supplies neighbouring
+ * ones. What remains are conditions on who computes what (neo_nest_check):
  * 1. all work-items of a warp reach the statement together; a group is whole warps;
  * 2. a's place depends on g and not on t; b's place on t, by the same step each, and not on g. So
  *    the 8 * rows rows and 4 * columns columns of a warp are a product of matrices. */

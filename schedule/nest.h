@@ -24,8 +24,8 @@
  * barrier stands where control flow is the same for all work-items of a group. That work-items do
  * not race is not proven; neo_nest_interpret catches races for what is SHARED.
  *
- * A matrix instruction (`mma`, schedule/matrix.h) is a statement of one work-item, too: a tile in its
- * registers += a tile of rows of A times a tile of columns of B. After a place come its steps.
+ * A matrix instruction (`mma`, schedule/matrix.h) is a statement of one work-item, too: a tile in
+ * its registers += a tile of rows of A times a tile of columns of B. After a place come its steps.
  *
  * Expressions are DAGs: equal nodes may be shared, above all after neo_nest_expand_math, so whoever
  * walks them must visit each node once.

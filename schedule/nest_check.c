@@ -8,8 +8,8 @@
  * store and prefetch lies in its buffer for all variable values; 3. element types and lanes agree
  * with buffers; 4. REG offsets use variables of unrolled loops only and are multiples of the
  * buffer's lanes; 5. IN and CONST params are not stored to; 6. areas hold their buffers, and stack
- * buffers are small; 7. barriers and matrix instructions stand where all work-items come; 8. a matrix
- * instruction's operands are as schedule/matrix.h says.
+ * buffers are small; 7. barriers and matrix instructions stand where all work-items come; 8. a
+ * matrix instruction's operands are as schedule/matrix.h says.
  *
  * Not proven: that work-items do not race for elements of SHARED buffers between two barriers, nor
  * that they or groups write apart elsewhere. Lowering puts barriers around every shared block; the
@@ -35,8 +35,8 @@ typedef struct checker {
   bool *varies;   /* of each variable: may it differ between a group's work-items? */
   neo_arena items;
   const int64_t **of_item; /* of each variable: its value by work-item where it follows from that */
-  int lanes;      /* of the launch at hand */
-  int divergent;  /* statements around that not all work-items may run alike */
+  int lanes;               /* of the launch at hand */
+  int divergent;           /* statements around that not all work-items may run alike */
   int depth;
   neo_status status;
 } checker;
@@ -260,7 +260,8 @@ static bool check_store(checker *c, const neo_stmt *s) {
 
 #define MAX_STEP ((int64_t)1 << 32)
 
-/* Its buffer's type, its steps, and that all of `count` places along each step are in the buffer. */
+/* Its buffer's type, its steps, and that all of `count` places along each step are in the buffer.
+ */
 static bool check_place(checker *c, const neo_matrix_place *place, neo_dtype dtype,
                         const int *count) {
   neo_range r;
@@ -319,8 +320,7 @@ static bool check_matrix(checker *c, const neo_matrix_stmt *m) {
     return fail(c, "a matrix is where not all work-items can read it: buffer", m->a.buffer);
   if (c->divergent > 0)
     return fail(c, "matrix instruction that not all work-items reach, depth", c->depth);
-  const char *uneven =
-      neo_matrix_uneven(m, &(neo_matrix_scope){c->lanes, c->varies, c->of_item});
+  const char *uneven = neo_matrix_uneven(m, &(neo_matrix_scope){c->lanes, c->varies, c->of_item});
   return !uneven || fail(c, uneven, c->lanes % NEO_MATRIX_WARP ? c->lanes : m->a.buffer);
 }
 

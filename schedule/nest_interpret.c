@@ -346,12 +346,10 @@ static bool run_matrix(runner *r, const neo_matrix_stmt *m) {
     if (!read_line(r, m->a.buffer, at[1] + x * m->a.step[0], m->a.step[1], row->k, a))
       return false;
     for (int y = 0; y < m->columns; y++) {
-      char *acc =
-          address(r, m->acc.buffer, at[0] + x * m->acc.step[0] + y * m->acc.step[1], 1);
+      char *acc = address(r, m->acc.buffer, at[0] + x * m->acc.step[0] + y * m->acc.step[1], 1);
       if (!acc || !read_line(r, m->b.buffer, at[2] + y * m->b.step[1], m->b.step[0], row->k, b))
         return false;
-      write_element(row->acc, acc,
-                    neo_matrix_apply(m->row, read_element(row->acc, acc), a, b));
+      write_element(row->acc, acc, neo_matrix_apply(m->row, read_element(row->acc, acc), a, b));
     }
   }
   return true;

@@ -16,6 +16,7 @@
 #include "neo/abi.h"
 #include "runtime/runtime.h"
 #include "tests/codegen/kernel_case.h"
+#include "tests/codegen/matrix_product.h"
 #include "tests/foreign_driver.h"
 
 static const char *const models[] = {"sm_53", "sm_62", "sm_70", "sm_72", "sm_75",
@@ -117,6 +118,63 @@ static void ptxas_accepts(void **state) {
   }
 }
 
+static neo_status compile_matrix(neo_ctx *ctx, const neo_nest *nest, const char *model,
+                                 neo_buf *out) {
+  neo_buf text = {0};
+  neo_target target = kernel_target("cuda");
+  assert_int_equal(neo_codegen_find("cuda")->text(ctx, nest, &target, "k", &text), NEO_OK);
+  neo_status status = cuda_nvrtc_compile(ctx, text.data, model, out);
+  neo_buf_fini(&text);
+  return status;
+}
+
+/* Every matrix instruction assembles for the architecture that the table says and for the newest,
+ * and for none before. */
+static void matrix_rows(void **state) {
+  (void)state;
+  neo_ctx ctx;
+  neo_arena arena;
+  neo_ctx_init(&ctx, 1);
+  neo_arena_init(&arena);
+  ctx.log = NULL;
+  for (int r = 0; r < neo_matrix_count(); r++) {
+    const neo_matrix *row = neo_matrix_get(r);
+    matrix_product p = {r, 2 * neo_matrix_rows(r), 4, 2, 1, 8, 8, true, true};
+    char model[3][16], ptx[16], name[64];
+    neo_buf text = {0}, out = {0};
+    neo_nest *nest = neo_arena_alloc(&arena, sizeof *nest);
+    matrix_product_print(&p, &text);
+    if (neo_nest_parse(&ctx, &arena, text.data, nest) != NEO_OK)
+      fail_msg("%s", ctx.message);
+    snprintf(model[0], sizeof model[0], "sm_%d", row->sm);
+    snprintf(model[1], sizeof model[1], "sm_90");
+    snprintf(model[2], sizeof model[2], "sm_%d", row->sm == 80 ? 75 : 72);
+    snprintf(ptx, sizeof ptx, "compute_%d", row->sm);
+    snprintf(name, sizeof name, "mma.sync.aligned.m%dn%dk%d.row.col.", row->m, row->n, row->k);
+    for (int m = 0; m < 3; m++) {
+      neo_ctx_clear(&ctx);
+      neo_buf_fini(&out);
+      out = (neo_buf){0};
+      neo_status status = compile_matrix(&ctx, nest, model[m], &out);
+      if ((status == NEO_OK) != (m < 2))
+        fail_msg("%s for %s: %s", row->name, model[m], ctx.message);
+    }
+    neo_ctx_clear(&ctx);
+    neo_buf_fini(&out);
+    out = (neo_buf){0};
+    assert_int_equal(compile_matrix(&ctx, nest, ptx, &out), NEO_OK);
+    int n = 0;
+    for (const char *at = out.data; (at = strstr(at, name)); at++)
+      n++;
+    assert_int_equal(n % (p.rows / neo_matrix_rows(r) * 2), 0); /* of each step of k */
+    assert_true(n > 0);
+    assert_null(strstr(out.data, ".local")); /* registers, not memory */
+    neo_buf_fini(&out);
+    neo_buf_fini(&text);
+  }
+  neo_arena_fini(&arena);
+}
+
 static void errors_are_told(void **state) {
   (void)state;
   neo_ctx ctx;
@@ -144,7 +202,7 @@ int main(void) {
     return 77;
   }
   const struct CMUnitTest tests[] = {cmocka_unit_test(cubins_for_every_architecture),
-                                     cmocka_unit_test(ptxas_accepts),
+                                     cmocka_unit_test(ptxas_accepts), cmocka_unit_test(matrix_rows),
                                      cmocka_unit_test(errors_are_told)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -24,7 +24,16 @@ static const char *const tes[] = {
     "B1 b2[i0, i1] s[5,14]\n"
     "  exp(sub(b0[i0, i1], b1[i0]))\n"
     "B2 b3[i0, i1] s[5,14]\n"
-    "  mul(b2[i0, i1], b1[i0])\n"};
+    "  mul(b2[i0, i1], b1[i0])\n",
+    "te 1\n"
+    "b0 in f16 [32,32]\n"
+    "b1 const f16 [32,16]\n"
+    "b2 tmp f32 [32,16]\n"
+    "b3 out f32 [32,16]\n"
+    "B0 b2[i0, i1] s[32,16] r[32] add f32:0\n"
+    "  mul(cast.f32(b0[i0, i2]), cast.f32(b1[i2, i1]))\n"
+    "B1 b3[i0, i1] s[32,16]\n"
+    "  max(b2[i0, i1], f32:0)\n"};
 
 static void lower(const neo_schedule *schedule) {
   for (int i = 0; i < NEO_COUNT(tes); i++) {

@@ -52,7 +52,8 @@ static void statement_computes(void **state) {
 }
 
 /* The text of matrix_f16 with `from` replaced by `to`. */
-static neo_status parse_changed(const char *from, const char *to, const char *also, const char *by) {
+static neo_status parse_changed(const char *from, const char *to, const char *also,
+                                const char *by) {
   char *text = text_of("matrix_f16");
   const char *pair[2][2] = {{from, to}, {also, by}};
   neo_buf made = {0};
@@ -105,7 +106,8 @@ static void statement_is_checked(void **state) {
       /* a place that what was loaded decides */
       {"let i4 = floormod(i1, 4)", "let i4 = max(0, min(3, cast.i64(b2[i1])))", NULL, NULL,
        "does not follow"},
-      {"        mma", "        if lt(i1, 60)\n          mma", NULL, NULL, "not all work-items reach"},
+      {"        mma", "        if lt(i1, 60)\n          mma", NULL, NULL,
+       "not all work-items reach"},
       {"b0 param f16 512", "b0 param f16 512", "b0[i2*256", "b3[i2*256", "type is not the row's"},
   };
   for (int i = 0; i < NEO_COUNT(rows); i++) {
@@ -177,7 +179,7 @@ static void rows_are_of_architectures(void **state) {
 /* ---- schedules ---------------------------------------------------------------------------------------- */
 
 #define GEMM(a, b, acc, out, value)                                                                \
-  "te 1\nb0 in " a " [64,64]\nb1 const " b " [64,48]\nb2 const " acc " [48]\n"                      \
+  "te 1\nb0 in " a " [64,64]\nb1 const " b " [64,48]\nb2 const " acc " [48]\n"                     \
   "b3 tmp " acc " [64,48]\nb4 out " out " [64,48]\n"                                               \
   "B0 b3[i0, i1] s[64,48] r[64] add " acc ":0\n"                                                   \
   "  mul(cast." acc "(b0[i0, i2]), cast." acc "(b1[i2, i1]))\n"                                    \
@@ -291,11 +293,12 @@ static void schedules_are_refused(void **state) {
        NULL, "one factor has to move with"},
       {gemm_f16,
        "s1; alg stage; " TILE("2", "2") "split B2.2 16; order B2 2.0 2.1 0 1.0 1.1; tensorize "
-       "B2.2.0 m16n8k16_f16; at B0 B2 1 shared; at B1 B2 1 shared",
+                                        "B2.2.0 m16n8k16_f16; at B0 B2 1 shared; at B1 B2 1 shared",
        NULL, "not the last level"},
       {gemm_f16,
-       "s1; alg stage; " TILE("2", "2") "split B2.2 16 2; order B2 2.0 2.1 2.2 0 1.0 1.1; "
-       "tensorize B2.2.1 m16n8k16_f16; at B0 B2 1 shared; at B1 B2 1 shared",
+       "s1; alg stage; " TILE(
+           "2", "2") "split B2.2 16 2; order B2 2.0 2.1 2.2 0 1.0 1.1; "
+                     "tensorize B2.2.1 m16n8k16_f16; at B0 B2 1 shared; at B1 B2 1 shared",
        NULL, "not the last level"},
       {gemm_f16, "s1; alg stage; lay b5 0,1~24; " TILE("2", "2") DEEP("2", "16", "m16n8k16_f16"),
        NULL, "less places than what B0 computes"},
@@ -326,8 +329,11 @@ static void schedules_are_refused(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup_teardown(statement_computes, setup, teardown), cmocka_unit_test_setup_teardown(statement_is_checked, setup, teardown),
-      cmocka_unit_test_setup_teardown(races_are_caught, setup, teardown), cmocka_unit_test_setup_teardown(rows_are_of_architectures, setup, teardown),
-      cmocka_unit_test(schedules_compute), cmocka_unit_test(schedules_are_refused)};
+      cmocka_unit_test_setup_teardown(statement_computes, setup, teardown),
+      cmocka_unit_test_setup_teardown(statement_is_checked, setup, teardown),
+      cmocka_unit_test_setup_teardown(races_are_caught, setup, teardown),
+      cmocka_unit_test_setup_teardown(rows_are_of_architectures, setup, teardown),
+      cmocka_unit_test(schedules_compute),
+      cmocka_unit_test(schedules_are_refused)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
