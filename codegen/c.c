@@ -42,19 +42,23 @@ static void find_overlap(overlap *o, const neo_expr *e) {
     find_overlap(o, e->arg[k]);
 }
 
+void c_print_stored(c_printer *p, neo_buf *out, neo_dtype dtype, const char *value) {
+  if (dtype == NEO_F16 || dtype == NEO_BF16) {
+    c_helper_name(p, out, dtype == NEO_F16 ? C_HELPER_TO_F16 : C_HELPER_TO_BF16, NEO_F32, NEO_F32);
+    neo_buf_printf(out, "(%s)", value);
+  } else {
+    neo_buf_text(out, value);
+  }
+}
+
 static void print_assignment(c_printer *p, neo_buf *out, const neo_stmt *s, const char *value,
                              bool lanes) {
-  neo_dtype dtype = p->nest->buffer[s->u.store.buffer].dtype;
   c_indent(p, out);
   neo_buf_printf(out, "b%d[", s->u.store.buffer);
   c_print_index(p, out, s->u.store.offset);
   neo_buf_text(out, lanes ? " + l] = " : "] = ");
-  if (dtype == NEO_F16 || dtype == NEO_BF16) {
-    c_helper_name(p, out, dtype == NEO_F16 ? C_HELPER_TO_F16 : C_HELPER_TO_BF16, NEO_F32, NEO_F32);
-    neo_buf_printf(out, "(%s);\n", value);
-  } else {
-    neo_buf_printf(out, "%s;\n", value);
-  }
+  c_print_stored(p, out, p->nest->buffer[s->u.store.buffer].dtype, value);
+  neo_buf_text(out, ";\n");
 }
 
 /* All lanes are computed before the first is stored. */
@@ -90,6 +94,8 @@ static void print_store(c_printer *p, neo_buf *out, const neo_stmt *s) {
   p->buffer_used[s->u.store.buffer] = true;
   if (e->lanes > 1)
     find_overlap(&o, e);
+  if (c_print_wide(p, out, s, o.found))
+    return;
   if (o.found) {
     print_overlapping(p, out, s);
     return;
@@ -121,6 +127,7 @@ static void note_range(c_printer *p, int var, const neo_expr *e, int64_t below) 
   neo_range r = {0, INT32_MAX};
   neo_expr_range(e, p->range, p->nest->n_vars, &r);
   p->range[var] = (neo_range){below ? 0 : r.lo, r.hi - below};
+  p->twos[var] = below ? 0 : (uint8_t)neo_expr_twos(e, p->twos, p->nest->n_vars);
 }
 
 static void print_for(c_printer *p, neo_buf *out, const neo_stmt *s) {
@@ -303,11 +310,13 @@ neo_status c_print_nest(neo_ctx *ctx, const neo_nest *nest, const c_dialect *dia
   p->ctx = ctx;
   p->nest = nest;
   p->dialect = dialect;
+  p->lane_number = -1;
   p->index = index_type(nest, dialect);
   p->var_used = neo_alloc(ctx, (size_t)nest->n_vars + 1);
   p->range = neo_alloc(ctx, ((size_t)nest->n_vars + 1) * sizeof *p->range);
+  p->twos = neo_alloc(ctx, (size_t)nest->n_vars + 1);
   neo_arena_init(&p->arena);
-  if (!p->var_used || !p->range)
+  if (!p->var_used || !p->range || !p->twos)
     p->status = neo_fail(ctx, NEO_NO_MEMORY, "c: no memory for %d variables", nest->n_vars);
   find_shared(p);
   print_launches(p, symbol);
@@ -332,6 +341,7 @@ neo_status c_print_nest(neo_ctx *ctx, const neo_nest *nest, const c_dialect *dia
   neo_arena_fini(&p->arena);
   neo_free(ctx, p->var_used);
   neo_free(ctx, p->range);
+  neo_free(ctx, p->twos);
   neo_free(ctx, p);
   return status;
 }

@@ -111,25 +111,41 @@ static void print_int(neo_buf *out, neo_dtype dtype, int64_t v) {
     neo_buf_printf(out, dtype == NEO_U32 ? "%lldu" : v < 0 ? "(%lld)" : "%lld", (long long)v);
 }
 
+/* The lane's element in memory, or in what a vector access brought. */
+static void print_element(c_printer *p, neo_buf *out, const neo_expr *e) {
+  int vector = p->lane_number < 0 ? -1 : c_wide_find(p, e);
+  if (vector >= 0) {
+    c_wide_print_lane(p, out, vector, p->lane_number);
+    return;
+  }
+  p->buffer_used[e->u.load.buffer] = true;
+  neo_buf_printf(out, "b%d[", e->u.load.buffer);
+  c_print_index(p, out, e->arg[0]);
+  if (e->lanes > 1 && p->lane_number >= 0)
+    neo_buf_printf(out, " + %d", p->lane_number);
+  else if (e->lanes > 1)
+    neo_buf_printf(out, " + %s", p->lane ? p->lane : "l");
+  neo_buf_text(out, "]");
+}
+
 static void print_load(c_printer *p, neo_buf *out, const neo_expr *e) {
-  int buffer = e->u.load.buffer;
   bool tail = e->lanes > 1 && e->active < e->lanes;
-  p->buffer_used[buffer] = true;
-  const char *lane = p->lane ? p->lane : "l";
-  if (tail)
-    neo_buf_printf(out, "(%s < %d ? ", lane, e->active);
+  if (tail && p->lane_number >= e->active) {
+    neo_buf_text(out, "0");
+    return;
+  }
+  if (tail && p->lane_number < 0)
+    neo_buf_printf(out, "(%s < %d ? ", p->lane ? p->lane : "l", e->active);
   if (is_sixteen(e->dtype)) {
     c_helper_name(p, out, e->dtype == NEO_F16 ? C_HELPER_FROM_F16 : C_HELPER_FROM_BF16, NEO_F32,
                   NEO_F32);
     neo_buf_text(out, "(");
   }
-  neo_buf_printf(out, e->dtype == NEO_BOOL ? "(b%d[" : "b%d[", buffer);
-  c_print_index(p, out, e->arg[0]);
-  if (e->lanes > 1)
-    neo_buf_printf(out, " + %s", lane);
-  neo_buf_text(out, e->dtype == NEO_BOOL ? "] != 0)" : "]");
+  neo_buf_text(out, e->dtype == NEO_BOOL ? "(" : "");
+  print_element(p, out, e);
+  neo_buf_text(out, e->dtype == NEO_BOOL ? " != 0)" : "");
   neo_buf_text(out, is_sixteen(e->dtype) ? ")" : "");
-  neo_buf_text(out, tail ? " : 0)" : "");
+  neo_buf_text(out, tail && p->lane_number < 0 ? " : 0)" : "");
 }
 
 /* ---- index expressions ---------------------------------------------------------------------------- */
@@ -495,13 +511,17 @@ static void print_operation(c_printer *p, neo_buf *out, const neo_expr *e, const
 static void print_member(c_printer *p, neo_buf *out, const neo_expr *e, int group, int j) {
   char lane[32];
   const char *outer = p->lane;
+  int number = p->lane_number;
   if (e->lanes == group)
     snprintf(lane, sizeof lane, "%d", j);
   else
     snprintf(lane, sizeof lane, "(%d * l + %d)", group, j);
   p->lane = lane;
+  if (number >= 0)
+    p->lane_number = e->lanes == group ? j : group * number + j;
   print_operand(p, e, NULL, out);
   p->lane = outer;
+  p->lane_number = number;
 }
 
 static void print_intrinsic(c_printer *p, neo_buf *out, const neo_expr *e, neo_buf *lines) {
@@ -590,7 +610,8 @@ static void print_operand(c_printer *p, const neo_expr *e, neo_buf *lines, neo_b
 void c_print_value(c_printer *p, const neo_expr *e, neo_buf *lines, neo_buf *value) {
   neo_arena_reset(&p->arena);
   p->nodes = NULL;
-  p->n_slots = p->n_nodes = p->n_names = 0;
+  p->n_slots = p->n_nodes = 0;
+  p->n_names = p->lane_number > 0 ? p->n_names : 0; /* of all lanes in one block */
   grow_nodes(p);
   count_uses(p, e);
   print_operand(p, e, lines, value);

@@ -48,16 +48,38 @@ typedef struct c_node {
   int uses, name; /* 0: printed where it is used */
 } c_node;
 
+enum { C_WIDE_MOST = 16 };
+
+/* What the statement at hand loads in vectors. */
+typedef struct c_wide {
+  bool on;
+  int n;
+  const neo_expr *load[C_WIDE_MOST];
+} c_wide;
+
 typedef struct c_printer c_printer;
+
+/* Accesses of n elements: 2, 4, 8 or 16, `widest` bytes at most. Each appends a statement. */
+typedef struct c_vectors {
+  int widest;
+  bool aligned; /* they must stand at a multiple of their size */
+  void (*copy)(neo_buf *out, int n, const char *to, const char *from);
+  /* into a constant of that name */
+  void (*load)(neo_buf *out, neo_dtype dtype, int n, const char *name, const char *from);
+  /* values: n of them, with commas between */
+  void (*store)(neo_buf *out, neo_dtype dtype, int n, const char *to, const char *values);
+  void (*lane)(neo_buf *out, int lane); /* what selects it, behind a name */
+} c_vectors;
 
 /* What differs from one language to the next. */
 typedef struct c_dialect {
   const char *name;
   const char *prologue;
-  const char *barrier; /* a statement; NULL: there are no groups of work-items */
-  bool unroll;         /* loops that should be unrolled say so */
-  bool narrow;         /* index variables have 32 bits where that is enough */
-  bool single;         /* f64 only where a nest has it: many GPUs have none; fmodf is exact */
+  const char *barrier;   /* a statement; NULL: there are no groups of work-items */
+  bool unroll;           /* loops that should be unrolled say so */
+  bool narrow;           /* index variables have 32 bits where that is enough */
+  bool single;           /* f64 only where a nest has it: many GPUs have none; fmodf is exact */
+  const c_vectors *wide; /* NULL: there are no accesses in vectors */
   /* Appends the function of launch k around its body, which stands at depth 2. */
   void (*function)(c_printer *p, neo_buf *out, int k, const char *symbol, const neo_buf *body);
   /* A matrix instruction, and the functions that those of a file need; NULL: as loops. */
@@ -72,6 +94,8 @@ struct c_printer {
   neo_dtype index;  /* I64 or I32: of variables, offsets and extents */
   bool too_wide;    /* an index needs more bits than that */
   neo_range *range; /* of variables */
+  uint8_t *twos;    /* how many times 2 divides them */
+  c_wide wide;
   neo_arena arena;
   neo_status status;
   neo_buf out; /* the functions, before the helpers they need are known */
@@ -81,7 +105,8 @@ struct c_printer {
   uint64_t matrices;                 /* which of the dialect's functions for them are needed */
   bool shares[NEO_NEST_MAX_BUFFERS]; /* parameters that may have another one's memory */
   bool *var_used;
-  const char *lane; /* the lane's number, as text; NULL: l */
+  int lane_number;  /* of the lane at hand; -1: l */
+  const char *lane; /* the element's number in a vector, as text; NULL: the lane's */
   int n_names;
   int n_nodes, n_slots;
   c_node *nodes; /* hash table of n_slots */
@@ -92,6 +117,15 @@ void c_fail(c_printer *p, neo_status status, const char *format, ...) NEO_PRINTF
 /* The whole text of a nest: prologue, helpers, one function per launch. */
 neo_status c_print_nest(neo_ctx *ctx, const neo_nest *nest, const c_dialect *dialect,
                         const char *symbol, neo_buf *out);
+/* The value as it is stored: halves as their bits. */
+void c_print_stored(c_printer *p, neo_buf *out, neo_dtype dtype, const char *value);
+/* ---- c_wide.c ---- */
+/* Prints a vector store whose accesses are wide; false, with nothing printed, if none is.
+ * overlaps: the value reads elsewhere in the buffer that is stored to. */
+bool c_print_wide(c_printer *p, neo_buf *out, const neo_stmt *s, bool overlaps);
+/* The number of this load of the statement at hand; -1: it is none in vectors. */
+int c_wide_find(c_printer *p, const neo_expr *load);
+void c_wide_print_lane(c_printer *p, neo_buf *out, int k, int lane);
 /* ---- c_expr.c ---- */
 const char *c_type(neo_dtype dtype);        /* of values: F16, BF16 are float */
 const char *c_memory_type(neo_dtype dtype); /* of elements */

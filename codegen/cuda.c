@@ -2,7 +2,8 @@
  * (cuda_nvrtc.c) for the target's architecture, as a program in an object for the runtime's CUDA
  * driver.
  *
- * The text needs no header. Multiply-adds are fused only where the nest says so (--fmad=false). */
+ * The text needs no header. Vectors are moved as structures that are aligned to their size.
+ * Multiply-adds are fused only where the nest says so (--fmad=false). */
 #include <string.h>
 
 #include "codegen/cuda_mma.h"
@@ -21,7 +22,33 @@ static const char prologue[] =
     "#define UINT32_MAX 4294967295u\n#define INT64_MIN (-9223372036854775807LL - 1)\n"
     "#define INT64_MAX 9223372036854775807LL\n#define UINT64_MAX 18446744073709551615ULL\n"
     "#define FP_FAST_FMAF\n#define FP_FAST_FMA\n"
-    "#define NAN __int_as_float(0x7fc00000)\n#define INFINITY __int_as_float(0x7f800000)\n\n";
+    "#define NAN __int_as_float(0x7fc00000)\n#define INFINITY __int_as_float(0x7f800000)\n"
+    "template <int N, typename T> struct __align__(N * sizeof(T)) wide { T at[N]; };\n"
+    "template <int N, typename T> static __device__ inline void copy_wide(T *to, const T *from) {\n"
+    "  const wide<N, T> v = *(const wide<N, T> *)from;\n"
+    "  *(wide<N, T> *)to = v;\n}\n\n";
+
+static void copy(neo_buf *out, int n, const char *to, const char *from) {
+  neo_buf_printf(out, "copy_wide<%d>(%s, %s);\n", n, to, from);
+}
+
+static void load(neo_buf *out, neo_dtype dtype, int n, const char *name, const char *from) {
+  const char *type = c_memory_type(dtype);
+  neo_buf_printf(out, "const wide<%d, %s> %s = *(const wide<%d, %s> *)%s;\n", n, type, name, n,
+                 type, from);
+}
+
+static void store(neo_buf *out, neo_dtype dtype, int n, const char *to, const char *values) {
+  const char *type = c_memory_type(dtype);
+  neo_buf_printf(out, "*(wide<%d, %s> *)%s = {{%s}};\n", n, type, to, values);
+}
+
+static void lane(neo_buf *out, int number) {
+  neo_buf_printf(out, ".at[%d]", number);
+}
+
+static const c_vectors vectors = {
+    .widest = 16, .aligned = true, .copy = copy, .load = load, .store = store, .lane = lane};
 
 static const device_dialect cuda_c = {.base = {.name = "cuda",
                                                .prologue = prologue,
@@ -29,6 +56,7 @@ static const device_dialect cuda_c = {.base = {.name = "cuda",
                                                .unroll = true,
                                                .narrow = true,
                                                .single = true,
+                                               .wide = &vectors,
                                                .function = device_print_function,
                                                .matrix = cuda_print_mma,
                                                .matrix_helpers = cuda_print_mma_helpers},

@@ -24,7 +24,8 @@ static bool describe(const neo_nest *nest, int k, const char *api, const char *s
                               .n_args = (uint32_t)device_args(nest),
                               .name = sizeof(neo_device_kernel),
                               .program = at,
-                              .program_size = program->size};
+                              .program_size = program->size,
+                              .align = nest->align > 0 ? (uint32_t)nest->align : NEO_DEVICE_ALIGN};
   snprintf(kernel.api, sizeof kernel.api, "%s", api);
   neo_buf_append(out, &kernel, sizeof kernel);
   neo_buf_append(out, name, (size_t)length + 1);

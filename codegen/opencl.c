@@ -1,6 +1,7 @@
 /* codegen/opencl.c: the OpenCL generator: a nest as one OpenCL C kernel per launch, and that text
  * in an object that the runtime's OpenCL driver compiles on the device.
  *
+ * Vectors are moved by vloadN and vstoreN, which ask for no more than an element's alignment.
  * Nothing beyond OpenCL C 1.2 is used; doubles only where a nest has them. Sums of products are
  * fused only where the nest says so.
  */
@@ -25,6 +26,35 @@ static const char prologue[] =
     "#define fmaf fma\n#define fmodf fmod\n#define fabsf fabs\n#define sqrtf sqrt\n#define "
     "copysignf copysign\n\n";
 
+/* In the names of vector types. */
+static const char *element(neo_dtype dtype) {
+  static const char *const names[NEO_DTYPE_COUNT] = {
+      [NEO_F32] = "float", [NEO_F64] = "double", [NEO_F16] = "ushort", [NEO_BF16] = "ushort",
+      [NEO_I8] = "char",   [NEO_I16] = "short",  [NEO_I32] = "int",    [NEO_I64] = "long",
+      [NEO_U8] = "uchar",  [NEO_U16] = "ushort", [NEO_U32] = "uint",   [NEO_U64] = "ulong",
+      [NEO_BOOL] = "uchar"};
+  return names[dtype];
+}
+
+static void copy(neo_buf *out, int n, const char *to, const char *from) {
+  neo_buf_printf(out, "vstore%d(vload%d(0, %s), 0, %s);\n", n, n, from, to);
+}
+
+static void load(neo_buf *out, neo_dtype dtype, int n, const char *name, const char *from) {
+  neo_buf_printf(out, "const %s%d %s = vload%d(0, %s);\n", element(dtype), n, name, n, from);
+}
+
+static void store(neo_buf *out, neo_dtype dtype, int n, const char *to, const char *values) {
+  neo_buf_printf(out, "vstore%d((%s%d)(%s), 0, %s);\n", n, element(dtype), n, values, to);
+}
+
+static void lane(neo_buf *out, int number) {
+  neo_buf_printf(out, ".s%x", (unsigned)number);
+}
+
+static const c_vectors vectors = {
+    .widest = 128, .copy = copy, .load = load, .store = store, .lane = lane};
+
 static const device_dialect opencl_c = {
     .base = {.name = "opencl",
              .prologue = prologue,
@@ -32,10 +62,11 @@ static const device_dialect opencl_c = {
              .unroll = true,
              .narrow = true,
              .single = true,
+             .wide = &vectors,
              .function = device_print_function},
     .head = "__kernel __attribute__((reqd_work_group_size(%d, 1, 1)))\nvoid ",
     .global = "__global ",
-    .shared = "__local ",
+    .shared = "__local __attribute__((aligned(16))) ",
     .restricted = "restrict ",
     .offset = "ulong ",
     .group = "get_group_id(0)",

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "driver/assembly.h"
+#include "neo/abi.h"
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 
@@ -485,6 +486,25 @@ static void set_up(assembly *a) {
   a->uses = neo_arena_alloc(a->arena, sizeof(int) * n);
   a->direct = neo_arena_alloc(a->arena, sizeof(int) * n);
   list_regions(a);
+}
+
+void neo_assemble_align(const neo_project *project, neo_built *built) {
+  neo_arena arena;
+  neo_arena_init(&arena);
+  assembly a = {.project = project, .arena = &arena};
+  set_up(&a);
+  find_roots(&a);
+  for (int g = 0; g < project->partition.n_groups; g++) {
+    const neo_group *group = &project->partition.group[g];
+    int task = project->group_task[g];
+    for (int i = 0; task >= 0 && i < group->n_args; i++) {
+      int *align = &built[task].align;
+      int64_t shift = group->arg[i] == NEO_NO_VALUE ? 0 : shift_of(&a, group->arg[i]);
+      while (shift % (*align > 0 ? *align : (int)NEO_DEVICE_ALIGN) != 0)
+        *align = (*align > 0 ? *align : (int)NEO_DEVICE_ALIGN) / 2;
+    }
+  }
+  neo_arena_fini(&arena);
 }
 
 /* Strings are addresses of eight bytes, in kernels, plans and the runtime's operators. */

@@ -31,6 +31,7 @@ static neo_status build_one(neo_ctx *ctx, const build_shared *shared, int t) {
   NEO_TRY(neo_schedule_packing(ctx, te, &built->choice.schedule, &built->arena, &built->packing));
   NEO_TRY(neo_schedule_lower(ctx, te, &built->choice.schedule, &project->target, &built->arena,
                              &built->nest));
+  built->nest.align = built->align;
   neo_nest_expand_math(&built->nest);
   return shared->codegen->build(ctx, &built->nest, &project->target, built->symbol, &built->object);
 }

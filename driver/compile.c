@@ -151,6 +151,8 @@ neo_status neo_compile_family(neo_ctx *ctx, const neo_family *family, neo_db *db
   neo_params params;
   neo_params_init(&params);
   neo_status status = choose(ctx, project, db, options, built);
+  for (int k = 0; k < family->n && neo_target_is_gpu(&project->target); k++)
+    neo_assemble_align(&family->member[k].project, built);
   if (status == NEO_OK)
     status =
         neo_build_tasks(ctx, project, codegen, options->jobs > 0 ? options->jobs : cores.n, built);

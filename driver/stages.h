@@ -69,10 +69,11 @@ typedef struct neo_built {
   neo_packing packing;
   neo_object object;
   char symbol[32];
+  int align; /* as the nest's */
 } neo_built;
 
 /* Lowering and code of every task's choice, on `jobs` threads. built: project->n_tasks entries,
- * zero but for the choice; free each with neo_built_fini also on failure. */
+ * zero but for the choice and align; free each with neo_built_fini also on failure. */
 neo_status neo_build_tasks(neo_ctx *ctx, const neo_project *project, const neo_codegen *codegen,
                            int jobs, neo_built *built);
 void neo_built_fini(neo_built *built);
@@ -102,6 +103,9 @@ typedef struct neo_assembled {
   const char **functions; /* the kernels' names in the order of the plan's function numbers */
   int n_functions;
 } neo_assembled;
+/* Kernels of a GPU rely on where their buffers begin (neo/abi.h); a window begins where its whole
+ * has it. Lowers built's align to what holds for all of a member's groups. */
+void neo_assemble_align(const neo_project *project, neo_built *built);
 neo_status neo_assemble(neo_ctx *ctx, const neo_project *project, const neo_built *built,
                         neo_params *params, neo_arena *arena, neo_assembled *out);
 

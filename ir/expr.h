@@ -197,6 +197,10 @@ typedef struct neo_range {
  */
 bool neo_expr_range(const neo_expr *e, const neo_range *range, int n, neo_range *out);
 
+/* How many times 2 divides every value of an index expression, 30 at most, when it divides VAR i
+ * twos[i] times (i < n). */
+int neo_expr_twos(const neo_expr *e, const uint8_t *twos, int n);
+
 /* floordiv/floormod of e by d > 0, splitting affine terms that d divides from a remainder proven
  * (by ranges) to lie in [0, d): the quasi-affine simplifier that layouts rely on. */
 const neo_expr *neo_expr_floordiv(neo_arena *arena, const neo_expr *e, int64_t d,

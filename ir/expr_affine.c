@@ -230,6 +230,47 @@ bool neo_expr_range(const neo_expr *e, const neo_range *range, int n, neo_range 
   return true;
 }
 
+enum { MOST_TWOS = 30 }; /* of 0, too */
+
+static int twos_of(int64_t v) {
+  int n = 0;
+  for (; n < MOST_TWOS && v % 2 == 0; v /= 2)
+    n++;
+  return n;
+}
+
+static int less_twos(const neo_expr *a, const neo_expr *b, const uint8_t *twos, int n) {
+  int x = neo_expr_twos(a, twos, n);
+  return x == 0 ? 0 : (int)neo_min_i64(x, neo_expr_twos(b, twos, n));
+}
+
+int neo_expr_twos(const neo_expr *e, const uint8_t *twos, int n) {
+  int64_t d;
+  switch (e->op) {
+  case NEO_EXPR_CONST:
+    return neo_dtype_class(e->dtype) == 'f' ? 0 : twos_of(e->u.i);
+  case NEO_EXPR_VAR:
+    return e->u.var < n ? twos[e->u.var] : 0;
+  case NEO_EXPR_ADD:
+  case NEO_EXPR_SUB:
+  case NEO_EXPR_MIN:
+  case NEO_EXPR_MAX:
+  case NEO_EXPR_FLOORMOD: /* a - b * floor(a / b) */
+    return less_twos(e->arg[0], e->arg[1], twos, n);
+  case NEO_EXPR_SELECT:
+    return less_twos(e->arg[1], e->arg[2], twos, n);
+  case NEO_EXPR_MUL:
+    return (int)neo_min_i64(MOST_TWOS,
+                            neo_expr_twos(e->arg[0], twos, n) + neo_expr_twos(e->arg[1], twos, n));
+  case NEO_EXPR_FLOORDIV: /* by a power of two that divides */
+    if (neo_expr_is_const(e->arg[1], &d) && d > 0 && (d & (d - 1)) == 0)
+      return (int)neo_max_i64(0, neo_expr_twos(e->arg[0], twos, n) - twos_of(d));
+    return 0;
+  default:
+    return 0;
+  }
+}
+
 /* ---- quasi-affine division
  * ----------------------------------------------------------------------- */
 

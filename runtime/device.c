@@ -108,7 +108,8 @@ neo_status neo_device_copy(neo_ctx *ctx, neo_device *device, const neo_device_pl
 /* The kernel's own numbers: a name that ends before the program, and a program. */
 static bool is_sound(const neo_device_kernel *k) {
   return k->magic == NEO_DEVICE_MAGIC && k->items >= 1 && k->items <= 1024 && k->n_args >= 1 &&
-         k->n_args <= 256 && k->name >= sizeof(*k) && k->program > k->name &&
+         k->n_args <= 256 && k->align >= 1 && k->align <= NEO_DEVICE_ALIGN &&
+         (k->align & (k->align - 1)) == 0 && k->name >= sizeof(*k) && k->program > k->name &&
          k->program - k->name <= 4096 && k->program_size >= 1 &&
          memchr((const char *)k + k->name, 0, (size_t)(k->program - k->name)) != NULL;
 }
@@ -152,8 +153,10 @@ neo_status neo_device_load(neo_ctx *ctx, neo_device *device, const neo_device_ke
   neo_device_function *made = neo_alloc(ctx, sizeof(*made));
   if (!made)
     return neo_fail(ctx, NEO_NO_MEMORY, "%s: out of memory", device->row->api);
-  *made = (neo_device_function){
-      .next = device->functions, .n_args = kernel->n_args, .items = kernel->items};
+  *made = (neo_device_function){.next = device->functions,
+                                .n_args = kernel->n_args,
+                                .items = kernel->items,
+                                .align = kernel->align};
   neo_status status =
       device->row->make_kernel(ctx, device, program, bytes + kernel->name, &made->kernel);
   if (status != NEO_OK) {
@@ -169,6 +172,11 @@ neo_status neo_device_launch(neo_ctx *ctx, neo_device *device, neo_device_functi
                              int64_t groups, const neo_device_place *args) {
   if (groups < 0 || groups > INT32_MAX)
     return neo_fail(ctx, NEO_UNSUPPORTED, "device: a grid of %lld groups", (long long)groups);
+  for (uint32_t k = 0; k < function->n_args; k++)
+    if (args[k].offset % function->align != 0)
+      return neo_fail(ctx, NEO_BAD_INPUT,
+                      "device: argument %u begins at byte %llu, no multiple of %u", (unsigned)k,
+                      (unsigned long long)args[k].offset, (unsigned)function->align);
   return groups ? device->row->launch(ctx, device, function, groups, args) : NEO_OK;
 }
 

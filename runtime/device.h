@@ -33,7 +33,7 @@ typedef struct neo_device_program {
 struct neo_device_function {
   struct neo_device_function *next;
   void *kernel; /* the driver's */
-  uint32_t n_args, items;
+  uint32_t n_args, items, align;
 };
 
 /* A row starts with this header. */

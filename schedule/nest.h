@@ -51,6 +51,7 @@
  *   launch i4 12 lanes i5 64
  *     barrier
  *     mma m16n8k16_f16 2x4 b6[0; 4, 1] += b3[i7*80; 40, 1] * b4[i8*160; 1, 40, 160]
+ * The first line of a nest whose PARAMs begin anywhere: `nest 1 align 4`.
  * Element counts, offsets and lanes as in neo_nest_buffer. work_bytes, scratch_bytes and n_vars
  * follow from the rest. A lane-wise gather has no node of its own: lowering writes the lanes one by
  * one into a small STACK row and loads that row as a vector. */
@@ -146,6 +147,7 @@ typedef struct neo_nest {
   neo_nest_buffer buffer[NEO_NEST_MAX_BUFFERS];
   int n_launches;
   neo_launch launch[NEO_NEST_MAX_LAUNCHES];
+  int align; /* bytes of which a multiple is where each PARAM begins; 0: as neo/abi.h says */
   int64_t work_bytes, scratch_bytes; /* areas the caller provides: per run, per worker */
   double fmas, flops, bytes; /* executed counts, from the loops: multiply-adds; all float ops;
                                 bytes of PARAM and WORK buffers touched at least once */

@@ -10,6 +10,7 @@
 
 #define MAX_ELEMENTS ((int64_t)1 << 40)
 #define MAX_VARS 65536
+#define MAX_ALIGN 64
 
 static const char *const scope_names[] = {"param", "work", "scratch", "stack", "reg", "shared"};
 
@@ -105,7 +106,10 @@ static void print_list(neo_buf *buf, const neo_stmt *list, int depth) {
 }
 
 void neo_nest_print(neo_buf *buf, const neo_nest *nest) {
-  neo_buf_text(buf, "nest 1\n");
+  neo_buf_text(buf, "nest 1");
+  if (nest->align > 0)
+    neo_buf_printf(buf, " align %d", nest->align);
+  neo_buf_text(buf, "\n");
   for (int i = 0; i < nest->n_buffers; i++)
     print_buffer(buf, i, &nest->buffer[i]);
   for (int i = 0; i < nest->n_launches; i++) {
@@ -401,8 +405,14 @@ void neo_nest_areas(neo_nest *nest) {
 }
 
 static bool parse_nest(parser *p) {
-  if (!neo_scan_token(&p->scan, "nest 1") || !end_line(p))
+  int64_t align = 0;
+  if (!neo_scan_token(&p->scan, "nest 1"))
     return fail(p, "'nest 1' expected");
+  if (neo_scan_token(&p->scan, "align ") && !parse_number(p, 1, MAX_ALIGN, &align))
+    return false;
+  if ((align & (align - 1)) != 0 || !end_line(p))
+    return fail(p, "a power of two, then the end of the line, expected");
+  p->nest->align = (int)align;
   while (*p->scan.at == 'b' && neo_scan_token(&p->scan, "b"))
     if (!parse_buffer(p))
       return false;

@@ -39,7 +39,8 @@ typedef int32_t (*neo_kernel_fn)(const neo_kernel_env *env, void *const *buf, co
  * followed by what the device's driver compiles or loads. `grid` of its launch counts groups of
  * `items` work-items. It has two arguments per buffer of the operator, in te order, and two for its
  * work memory: where a block of device memory begins, and how many bytes behind that the buffer
- * does. */
+ * does. Blocks begin at multiples of NEO_DEVICE_ALIGN, and so do work areas in them; buffers at
+ * multiples of `align`: the kernel may rely on it. */
 typedef struct neo_device_kernel {
   uint32_t magic; /* NEO_DEVICE_MAGIC */
   uint32_t items;
@@ -47,9 +48,12 @@ typedef struct neo_device_kernel {
   uint32_t n_args; /* buffers, and one for work if it needs any */
   uint32_t name;   /* bytes from the start of this to the kernel's name, and to the */
   uint64_t program, program_size; /* program: OpenCL C; PTX or a cubin */
+  uint32_t align;                 /* 1, 2, 4, ..., NEO_DEVICE_ALIGN */
+  uint32_t reserved;              /* 0 */
 } neo_device_kernel;
 
-#define NEO_DEVICE_MAGIC 0x3044454eu /* "NED0" little endian */
+#define NEO_DEVICE_MAGIC 0x3144454eu /* "NED1" little endian */
+#define NEO_DEVICE_ALIGN 16u
 
 /* The one symbol that compiled.so exports: `neo_module`. */
 typedef struct neo_module {

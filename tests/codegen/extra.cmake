@@ -13,6 +13,8 @@ set_tests_properties(codegen/test_cuda PROPERTIES SKIP_RETURN_CODE 77)
 target_sources(test_cuda_host PRIVATE ${CMAKE_CURRENT_LIST_DIR}/kernel_case.c)
 target_link_libraries(test_cuda_host neo_runtime)
 set_tests_properties(codegen/test_cuda_host PROPERTIES SKIP_RETURN_CODE 77)
+target_sources(test_wide PRIVATE ${CMAKE_CURRENT_LIST_DIR}/kernel_case.c)
+target_link_libraries(test_wide neo_runtime)
 # The same tests on a GPU's driver; skipped where it is not installed.
 foreach(name test_kernel_ops test_kernel_nests)
   add_executable(${name}_opencl ${CMAKE_CURRENT_LIST_DIR}/${name}.c ${CMAKE_CURRENT_LIST_DIR}/kernel_case.c

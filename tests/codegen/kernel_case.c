@@ -275,6 +275,8 @@ void kernel_case_run(neo_ctx *ctx, const kernel_case *c, neo_nest *nest) {
   if (c->warnings && strcmp(c->codegen->name, "c") == 0 && !neo_nest_is_grouped(nest))
     check_warnings(ctx, c, nest);
   bool gpu = neo_target_is_gpu(&c->target);
+  nest->align = gpu && !c->runner ? 1 : 0; /* as memory_init has it; runners know better */
+
   if (gpu ? nest->scratch_bytes > 0 : neo_nest_is_grouped(nest)) { /* for processors, for GPUs */
     neo_ctx quiet;
     neo_ctx_fork(&quiet, ctx);

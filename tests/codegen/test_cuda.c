@@ -23,7 +23,7 @@ static const char *const models[] = {"sm_53", "sm_62", "sm_70", "sm_72", "sm_75"
                                      "sm_80", "sm_86", "sm_87", "sm_90"};
 static const char *const nests[] = {"matmul_group", "softmax_group", "scale",       "math",
                                     "gather",       "integers",      "vector_tail", "dot",
-                                    "matmul_reg",   "divide"};
+                                    "matmul_reg",   "divide",        "wide_group"};
 
 static neo_nest *load(neo_ctx *ctx, neo_arena *arena, const char *name) {
   char path[512];

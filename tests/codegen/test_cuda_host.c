@@ -130,6 +130,8 @@ static void compile(neo_ctx *ctx, const char *dir, const neo_buf *source, const 
                         "-pthread",
                         "-fno-strict-aliasing",
                         "-ffp-contract=off",
+                        "-fsanitize=alignment", /* of vectors' addresses; a signal tells */
+                        "-fsanitize-undefined-trap-on-error",
                         "-o",
                         library,
                         path,
@@ -196,8 +198,8 @@ static kernel_case case_of(uint64_t seed, double ulps) {
 
 static void ordinary_kernels(void **state) {
   (void)state;
-  static const char *const names[] = {"matmul_group", "softmax_group", "integers",
-                                      "gather",       "vector_tail",   "two_launches"};
+  static const char *const names[] = {"matmul_group", "softmax_group", "integers",  "gather",
+                                      "vector_tail",  "two_launches",  "wide_group"};
   neo_ctx ctx;
   neo_ctx_init(&ctx, 1);
   for (int n = 0; n < NEO_COUNT(names); n++) {

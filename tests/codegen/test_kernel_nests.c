@@ -49,6 +49,7 @@ static void run_files(void *state, kernel_case *c) {
   run_file(state, c, "matmul_group", 0);
   run_file(state, c, "softmax_group", 0);
   run_file(state, c, "matrix_f16", 0);
+  run_file(state, c, "wide_group", 0);
   c->ulps = 0;
   run_file(state, c, "divide", 0);
 }

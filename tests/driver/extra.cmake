@@ -2,7 +2,7 @@ add_dependencies(test_tune_local tampering-board neo-board)
 neo_needs_emulated_boards(test_tune_emulated)
 add_dependencies(test_image_models neo_rt_image)
 # The same tests for a GPU; skipped where its driver is not installed.
-foreach(name test_models test_flow_models)
+foreach(name test_models test_flow_models test_windows)
   add_executable(${name}_opencl ${CMAKE_CURRENT_LIST_DIR}/${name}.c)
   target_link_libraries(${name}_opencl neo_driver PkgConfig::CMOCKA m)
   set_target_properties(${name}_opencl PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)

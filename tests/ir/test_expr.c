@@ -249,6 +249,54 @@ static void division_splits_blocked_indices(void **state) {
   assert_prints(neo_expr_floormod(&arena, parse("i2-3"), 8, range, 3), "i2+5");
 }
 
+/* On random expressions of variables that are multiples themselves. */
+static void twos_divide(void **state) {
+  (void)state;
+  static const struct {
+    const char *text;
+    int twos;
+  } rows[] = {{"i0*4+i1*8", 2},
+              {"i2*4+16", 4},
+              {"i2*3", 3},
+              {"i0*4+6", 1},
+              {"i0", 0},
+              {"max(i2*2-32, 0)", 4},
+              {"floordiv(i2*8, 4)", 4},
+              {"floordiv(i2*8, 3)", 0},
+              {"floormod(i0*16, 24)", 3},
+              {"select(lt(i0, 3), i2, 0)", 3},
+              {"0", 30},
+              {"b1[i0]*4", 2}};
+  static const uint8_t known[] = {0, 0, 3};
+  for (int k = 0; k < NEO_COUNT(rows); k++)
+    if (neo_expr_twos(parse(rows[k].text), known, 3) != rows[k].twos)
+      fail_msg("%s: %d", rows[k].text, neo_expr_twos(parse(rows[k].text), known, 3));
+  neo_rng rng;
+  neo_rng_init(&rng, 7);
+  for (int round = 0; round < 2000; round++) {
+    const neo_expr *e = random_index(&rng, 4);
+    uint8_t twos[VARS];
+    neo_range range[VARS];
+    for (int k = 0; k < VARS; k++) {
+      twos[k] = (uint8_t)neo_rng_below(&rng, 5);
+      range[k] = (neo_range){-20, 20};
+    }
+    for (int point = 0; point < 10; point++) {
+      int64_t var[VARS];
+      random_point(&rng, range, var);
+      for (int k = 0; k < VARS; k++)
+        var[k] *= INT64_C(1) << twos[k];
+      int64_t v = value_of(e, var), d = INT64_C(1) << neo_expr_twos(e, twos, VARS);
+      if (v % d != 0) {
+        neo_buf buf = {0};
+        neo_expr_print(&buf, e);
+        fail_msg("%s is %lld", buf.data, (long long)v);
+      }
+    }
+    neo_arena_reset(&arena);
+  }
+}
+
 static void affine_form_round_trips(void **state) {
   (void)state;
   neo_affine a;
@@ -380,6 +428,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(deep_text_is_refused_not_overflown, setup, teardown),
       cmocka_unit_test_setup_teardown(random_indices_keep_their_values, setup, teardown),
       cmocka_unit_test_setup_teardown(division_splits_blocked_indices, setup, teardown),
+      cmocka_unit_test_setup_teardown(twos_divide, setup, teardown),
       cmocka_unit_test_setup_teardown(affine_form_round_trips, setup, teardown),
       cmocka_unit_test_setup_teardown(ranges_of_data_are_unbounded_until_clamped, setup, teardown),
       cmocka_unit_test_setup_teardown(substitution_reaches_indices_and_guards, setup, teardown),

@@ -30,7 +30,8 @@ static void make_kernel(image_kernel *out, const char *name, const char *program
                          .n_args = 4,
                          .name = sizeof(neo_device_kernel),
                          .program = sizeof(neo_device_kernel) + 64,
-                         .program_size = strlen(program)},
+                         .program_size = strlen(program),
+                         .align = NEO_DEVICE_ALIGN},
                         ""};
   strncpy(out->bytes, name, 63);
   strncpy(out->bytes + 64, program, sizeof(out->bytes) - 65);

@@ -33,7 +33,8 @@ static source_kernel make_kernel(uint32_t items) {
                          .n_args = 2,
                          .name = offsetof(source_kernel, name),
                          .program = offsetof(source_kernel, program),
-                         .program_size = sizeof source - 1},
+                         .program_size = sizeof source - 1,
+                         .align = 4},
                         "twice",
                         ""};
   memcpy(made.program, source, sizeof source);

@@ -19,6 +19,7 @@ typedef struct gpu_kernel {
                                        .name = sizeof(neo_device_kernel),                          \
                                        .program = sizeof(neo_device_kernel) + 16,                  \
                                        .program_size = sizeof(PROGRAM) - 1,                        \
+                                       .align = NEO_DEVICE_ALIGN,                                  \
                                        __VA_ARGS__},                                               \
                                       text,                                                        \
                                       PROGRAM};

@@ -39,10 +39,10 @@ static int32_t multiply(const neo_kernel_env *env, void *const *buf, const int64
 static const struct {
   neo_device_kernel kernel;
   char name[8], program[32];
-} device_kernel = {
-    {NEO_DEVICE_MAGIC, 32, "cuda", 5, sizeof(neo_device_kernel), sizeof(neo_device_kernel) + 8, 20},
-    "none",
-    "FAKE\nnone 32 5 none\n"};
+} device_kernel = {{NEO_DEVICE_MAGIC, 32, "cuda", 5, sizeof(neo_device_kernel),
+                    sizeof(neo_device_kernel) + 8, 20, NEO_DEVICE_ALIGN, 0},
+                   "none",
+                   "FAKE\nnone 32 5 none\n"};
 static const neo_kernel_fn functions[2] = {(neo_kernel_fn)&device_kernel, multiply};
 #else
 static const neo_kernel_fn functions[2] = {add, multiply};
