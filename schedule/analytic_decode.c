@@ -6,6 +6,7 @@
 #include "schedule/analytic_plan.h"
 
 #include "schedule/intrinsic.h"
+#include "schedule/matrix.h"
 
 #include <string.h>
 
@@ -45,6 +46,7 @@ static void decode_instr(neo_cost_plan *p, const neo_instr *instr) {
     break;
   case NEO_INSTR_TENSORIZE:
     b->row = neo_intrinsic_find(instr->name);
+    b->matrix = neo_matrix_find(instr->name);
     b->tensor_axis = instr->axis;
     b->tensor_level = instr->level;
     break;
@@ -177,6 +179,7 @@ void neo_cost_decode(neo_cost_plan *p, const neo_schedule *schedule) {
     p->block[k].te = &te->block[k];
     p->block[k].facts = &p->variant->facts.block[k];
     p->block[k].vector_axis = p->block[k].at = p->block[k].row = -1;
+    p->block[k].matrix = -1;
   }
   for (int i = 1; i < schedule->n; i++)
     decode_instr(p, &schedule->instr[i]);

@@ -8,14 +8,19 @@
  * steps as the busiest of them has. The launch takes no less than its bytes at the
  * memory's speed, and a fixed time to begin.
  *
+ * Matrix instructions do several multiply-adds of each work-item in a cycle, and a warp's
+ * work-items load operands for each other, four values in a word or two.
+ *
  * The constants are round figures of integrated GPUs: no device has been measured. What matters is
  * the order: enough groups, full widths, neighbours reading neighbours, operands used more than
  * once. */
 #include "schedule/analytic.h"
 
 #include "schedule/analytic_plan.h"
+#include "schedule/matrix.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define LAUNCH_NS 8000.0
@@ -132,6 +137,43 @@ static double steps_of_one(const neo_cost_body *b, int i, const double *tile, bo
   return served;
 }
 
+/* ---- matrix instructions ----------------------------------------------------------------------------- */
+
+/* Multiply-adds of halves and of bytes for one of floats, which the model has at one a cycle. From
+ * what Nvidia publishes: peaks of T4, A100, A10, Orin and H100 (dense) by multiprocessors and
+ * clock, by 64 or 128 multiply-adds of floats and 64 of integers a clock. Of sm_90 half of that:
+ * mma.sync does not reach wgmma's. */
+static const struct {
+  int sm;
+  double halves, bytes;
+} speeds[] = {{75, 8, 16}, {80, 16, 32}, {86, 4, 16}, {87, 8, 32}, {89, 4, 16}, {90, 8, 32}};
+
+static double speed_of(const neo_cost_plan *p, const neo_matrix *row) {
+  const char *number = strchr(p->target->gpu.model, '_');
+  long sm = number ? strtol(number + 1, NULL, 10) : 0;
+  double speed = 1;
+  for (int i = 0; i < NEO_COUNT(speeds); i++)
+    if (sm >= speeds[i].sm)
+      speed = row->acc == NEO_F32 ? speeds[i].halves : speeds[i].bytes;
+  return speed;
+}
+
+/* `steps` multiply-adds of a work-item, tiles of `tile`: cycles of the instructions and of loads
+ * from what the group shares. A work-item loads a quarter of k: for its own rows of A, and for one
+ * of two columns of B. */
+static double matrix_cycles(const neo_cost_plan *p, const neo_cost_body *b, double steps,
+                            const double *tile) {
+  const neo_matrix *row = neo_matrix_get(b->matrix);
+  double per_word = 4 / (double)neo_dtype_size(row->a), cycles = steps / speed_of(p, row);
+  for (int i = 1; i < b->facts->n_access; i++) {
+    double reuse = 1; /* of a row by the tile's columns, or the other way round */
+    for (int a = 0; a < b->te->n_spatial; a++)
+      reuse *= neo_access_uses(&b->facts->access[i], a) ? 1 : tile[a];
+    cycles += steps / reuse / NEO_MATRIX_COLUMN_ITEMS / per_word * (i > 1 ? 0.5 : 1);
+  }
+  return cycles + LANE_OVERHEAD * steps / row->k / 4;
+}
+
 /* Of one work-item in block k of the root's launch. */
 static void add_block(const neo_cost_plan *p, int k, int root, const shape *s, work *out) {
   const neo_cost_body *b = &p->block[k];
@@ -149,6 +191,11 @@ static void add_block(const neo_cost_plan *p, int k, int root, const shape *s, w
     near = axis_in_turn(b);
   }
   out->barriers += barriers * runs;
+  if (b->matrix >= 0) {
+    out->cycles += matrix_cycles(p, b, steps, tile);
+    out->fmas += steps;
+    return;
+  }
   out->cycles += steps * fmax(1, b->facts->ops / 2) + LANE_OVERHEAD * steps / 4;
   out->fmas += b->facts->contraction ? steps : 0;
   for (int i = 0; i < b->facts->n_access; i++) {

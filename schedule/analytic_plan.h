@@ -26,6 +26,7 @@ typedef struct neo_cost_body {
   int vector_axis, at, depth, scope, grid, group;
   int items;                          /* of `group BK 0 items` */
   int row, tensor_axis, tensor_level; /* tensorized loop; row -1: none */
+  int matrix;                         /* row of matrices.def; -1: none */
   int64_t extent[NEO_TE_MAX_AXES];    /* of the region that one run covers */
   double runs;
 } neo_cost_body;

@@ -37,7 +37,10 @@
  *   prefetch bK BK.A.L d  prefetch bK's element d iterations of that loop ahead
  *   peel BK.A.L           first and last iteration are copies of their own (guards at borders)
  *   tensorize BK.A.L ROW  this reduce loop, innermost but for the vector loop, becomes row ROW of
- *                         schedule/intrinsics.def; its extent is the row's group
+ *                         schedule/intrinsics.def; its extent is the row's group. Or it and the
+ *                         unrolled tile inside become row ROW of schedule/matrices.def, its extent
+ *                         the row's k: then the group's two innermost loops have 8 and 4
+ *                         work-items, of axes that one factor each uses (lower_matrix.c)
  *   choose NAME v         `ext` workloads: pick variant v
  *
  * Tails. Split factors need not divide. The deepest loop of an axis that is neither unrolled nor

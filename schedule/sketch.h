@@ -73,7 +73,7 @@ typedef struct neo_decision {
 
 typedef struct neo_hole {
   int16_t where, decision; /* arg index or NEO_HOLE_LAYOUT + dim */
-  int32_t scale;           /* the argument is decision's value * scale */
+  int32_t scale, plus;     /* the argument is decision's value * scale + plus */
 } neo_hole;
 
 typedef struct neo_slot {
@@ -107,6 +107,7 @@ typedef struct neo_sketch {
   int variant, choice;
   uint64_t rules;      /* rows of rules.def that wrote it */
   uint64_t intrinsics; /* rows of intrinsics.def that it uses */
+  uint64_t matrices;   /* rows of matrices.def */
   int n_slots, n_decisions, n_limits, cap_slots;
   neo_slot *slot;
   neo_decision decision[NEO_SKETCH_DECISIONS];

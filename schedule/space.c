@@ -9,6 +9,7 @@
  * lower is left out and counted. */
 #include "schedule/algorithm.h"
 #include "schedule/intrinsic.h"
+#include "schedule/matrix.h"
 #include "schedule/sketch.h"
 
 #include <string.h>
@@ -176,6 +177,7 @@ static bool is_known(const neo_space *space, const neo_sketch *sketch) {
   for (int i = 0; i < space->n_sketches; i++)
     if (space->sketch[i]->variant == sketch->variant && space->sketch[i]->rules == sketch->rules &&
         space->sketch[i]->intrinsics == sketch->intrinsics &&
+        space->sketch[i]->matrices == sketch->matrices &&
         space->sketch[i]->choice == sketch->choice)
       return true;
   return false;
@@ -184,12 +186,13 @@ static bool is_known(const neo_space *space, const neo_sketch *sketch) {
 static void keep_sketch(neo_ctx *ctx, neo_space *space, neo_builder *b) {
   if (b->failed || space->n_sketches == NEO_MAX_SKETCHES)
     return;
-  /* algorithms, and the rule that makes sense of them */
-  static const char *const own[][2] = {
-      {"winograd", "winograd"}, {"strassen", "strassen"}, {"stage", "gpu_tile"}};
+  /* algorithms, and the rules that make sense of them */
+  static const char *const own[][3] = {{"winograd", "winograd", "winograd"},
+                                       {"strassen", "strassen", "strassen"},
+                                       {"stage", "gpu_tile", "gpu_mma"}};
   for (int i = 0; i < NEO_COUNT(own); i++)
     if (strncmp(b->variant->alg, own[i][0], strlen(own[i][0])) == 0 &&
-        !rule_used(b->sketch, own[i][1]))
+        !rule_used(b->sketch, own[i][1]) && !rule_used(b->sketch, own[i][2]))
       return;
   for (int i = 0; i < space->n_sketches; i++)
     if (same_sketch(space->sketch[i], b->sketch))
@@ -357,6 +360,9 @@ void neo_space_print(neo_buf *buf, const neo_space *space) {
     for (int r = 0; r < neo_intrinsic_count(); r++)
       if (sketch->intrinsics >> r & 1)
         neo_buf_printf(buf, "; intrinsic %s", neo_intrinsic_get(r)->name);
+    for (int r = 0; r < neo_matrix_count(); r++)
+      if (sketch->matrices >> r & 1)
+        neo_buf_printf(buf, "; matrix %s", neo_matrix_get(r)->name);
     neo_buf_printf(buf, "; about %.3g candidates\n", sketch_size(space, i));
     for (int d = 0; d < sketch->n_decisions; d++)
       print_decision(buf, &sketch->decision[d]);

@@ -25,7 +25,8 @@ static void fill_slot(const neo_sketch *sketch, const neo_slot *slot, const neo_
   *out = slot->instr;
   for (int h = 0; h < slot->n_holes; h++)
     *hole_place(out, &slot->hole[h]) =
-        neo_sketch_value(sketch, c, slot->hole[h].decision) * slot->hole[h].scale;
+        neo_sketch_value(sketch, c, slot->hole[h].decision) * slot->hole[h].scale +
+        slot->hole[h].plus;
 }
 
 void neo_space_schedule(const neo_space *space, const neo_candidate *candidate, neo_schedule *out) {
@@ -49,6 +50,18 @@ static bool same_layout(const neo_layout *a, const neo_layout *b, bool factors) 
         ((factors || a->dim[i].part == ' ') && a->dim[i].factor != b->dim[i].factor))
       return false;
   return true;
+}
+
+/* Is a layout the slot's, but for factors? Places of a whole dim are one only where they are a
+ * hole. */
+static bool fits_layout(const neo_slot *slot, const neo_layout *given) {
+  neo_layout copy = *given;
+  for (int h = 0; h < slot->n_holes; h++) {
+    int dim = slot->hole[h].where - NEO_HOLE_LAYOUT;
+    if (dim >= 0 && dim < copy.n && copy.dim[dim].part == ' ' && copy.dim[dim].factor > 0)
+      copy.dim[dim].factor = slot->instr.layout.dim[dim].factor;
+  }
+  return same_layout(&slot->instr.layout, &copy, false);
 }
 
 /* Address: what the instruction is about, without its arguments. */
@@ -91,11 +104,11 @@ static bool bind(const neo_sketch *sketch, const neo_slot *slot, const neo_instr
   neo_instr copy = *given;
   binding made = *b;
   if (!same_address(&slot->instr, given) || slot->instr.n_args != given->n_args ||
-      !same_layout(&slot->instr.layout, &given->layout, false))
+      !fits_layout(slot, &given->layout))
     return false;
   for (int h = 0; h < slot->n_holes; h++) {
     const neo_hole *hole = &slot->hole[h];
-    int64_t value = *hole_place(&copy, hole);
+    int64_t value = *hole_place(&copy, hole) - hole->plus;
     int index = value % hole->scale
                     ? -1
                     : domain_index(&sketch->decision[hole->decision], value / hole->scale);
@@ -181,15 +194,15 @@ static void vote_slot(const neo_slot *slot, const neo_schedule *schedule, vote *
   const neo_instr *found = look_up(schedule, &slot->instr, slot->n_holes == 0);
   if (!found && slot->choose < 0)
     found = look_up(schedule, &slot->instr, false);
-  bool fits = found && found->n_args == slot->instr.n_args &&
-              same_layout(&found->layout, &slot->instr.layout, false);
+  bool fits = found && found->n_args == slot->instr.n_args && fits_layout(slot, &found->layout);
   *score += fits ? 1 : slot->choose < 0 ? -1 : 0;
   if (slot->choose >= 0)
     for (int k = 0; k < NEO_SKETCH_DOMAIN; k++)
       votes[slot->choose].choice[k] += fits == (bool)(slot->when >> k & 1);
   for (int h = 0; fits && h < slot->n_holes; h++) {
     neo_instr copy = *found;
-    votes[slot->hole[h].decision].wanted = *hole_place(&copy, &slot->hole[h]) / slot->hole[h].scale;
+    votes[slot->hole[h].decision].wanted =
+        (*hole_place(&copy, &slot->hole[h]) - slot->hole[h].plus) / slot->hole[h].scale;
   }
 }
 

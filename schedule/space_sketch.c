@@ -107,7 +107,7 @@ void neo_slot_when(neo_slot *slot, int choose, uint64_t when) {
 
 void neo_slot_hole(neo_slot *slot, int where, int decision, int64_t scale) {
   neo_assert(slot->n_holes < NEO_SKETCH_HOLES);
-  slot->hole[slot->n_holes++] = (neo_hole){(int16_t)where, (int16_t)decision, (int32_t)scale};
+  slot->hole[slot->n_holes++] = (neo_hole){(int16_t)where, (int16_t)decision, (int32_t)scale, 0};
 }
 
 void neo_slot_arg(neo_slot *slot, int64_t value) {

@@ -7,6 +7,7 @@
  * rules.def and algorithms.def must have been used. */
 #include "schedule/algorithm.h"
 #include "schedule/intrinsic.h"
+#include "tests/schedule/matrix_cases.h"
 #include "tests/schedule/space_run.h"
 
 #define N_SCHEDULES 100000
@@ -126,6 +127,14 @@ static void run_case(const space_case *c, const char *target, const neo_space_op
     previous = candidate;
   }
   tear_down(&f);
+}
+
+static void test_matrix_instructions(void **state) {
+  (void)state;
+  for (int k = 0; k < NEO_COUNT(matrix_cases); k++) {
+    neo_space_options options = {.threads = 1, .accuracy = NEO_ACCURACY_FAST};
+    run_case(&matrix_cases[k].c, matrix_cases[k].target, &options, 40, 4, (uint64_t)k);
+  }
 }
 
 static void test_every_case_on_every_target(void **state) {
@@ -519,6 +528,7 @@ static void strassen_where_weights_stream(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(tiles_of_kernels),
+      cmocka_unit_test(test_matrix_instructions),
       cmocka_unit_test(test_every_case_on_every_target),
       cmocka_unit_test(test_fixed_layouts),
       cmocka_unit_test(test_analytic),

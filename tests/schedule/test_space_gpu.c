@@ -3,13 +3,25 @@
 #include "codegen/codegen.h"
 #include "runtime/device.h"
 #include "runtime/runtime.h"
+#include "schedule/matrix.h"
 #include "tests/foreign_driver.h"
+#include "tests/schedule/matrix_cases.h"
 #include "tests/schedule/space_run.h"
 
 enum { INTERPRETED = 12 };
 
 static int64_t rule_runs[64];
 static int64_t staged, grouped;
+
+static bool has_matrix(const neo_stmt *s) {
+  bool found = false;
+  for (; s && !found; s = s->next)
+    found = s->kind == NEO_STMT_MATRIX || (s->kind == NEO_STMT_FOR && has_matrix(s->u.loop.body)) ||
+            (s->kind == NEO_STMT_LET && has_matrix(s->u.let.body)) ||
+            (s->kind == NEO_STMT_IF &&
+             (has_matrix(s->u.branch.then) || has_matrix(s->u.branch.otherwise)));
+  return found;
+}
 
 static void count(const fixture *f, const neo_candidate *c, const neo_nest *nest) {
   for (int r = 0; r < neo_rule_count(); r++)
@@ -36,6 +48,85 @@ static bool options_of(fixture *f, int k) {
       .threads = 1, .accuracy = NEO_ACCURACY_FAST, .max_params_growth = 64};
   set_up(f, &space_cases[k], "opencl", &options);
   return true;
+}
+
+static void set_up_matrix(fixture *f, int k) {
+  neo_space_options options = {.threads = 1, .accuracy = NEO_ACCURACY_FAST};
+  set_up(f, &matrix_cases[k].c, matrix_cases[k].target, &options);
+}
+
+/* A candidate of the k-th case by matrix instructions; false if this sample is none. */
+static bool sample_matrix(const fixture *f, neo_rng *rng, neo_candidate *out) {
+  neo_space_sample(f->space, rng, out);
+  return f->space->sketch[out->sketch]->matrices != 0;
+}
+
+static void check_candidate(fixture *f, const neo_candidate *c) {
+  space_run r;
+  neo_candidate found;
+  neo_schedule line, again;
+  interpret(f, c);
+  neo_space_schedule(f->space, c, &line);
+  assert_true(neo_space_find(f->space, &line, &found));
+  neo_space_schedule(f->space, &found, &again);
+  assert_memory_equal(&line, &again, sizeof(line));
+  assert_true(neo_space_transfer(f->space, &line, &found));
+  space_run_init(f, c, &r);
+  assert_true(has_matrix(r.nest->launch[r.nest->n_launches - 1].body));
+  if (neo_nest_interpret(&f->ctx, r.nest, r.param) != NEO_OK)
+    fail_msg("%s", f->ctx.message);
+  space_run_finish(f, &r);
+}
+
+/* Every row that fits is offered, and what the analytic model picks uses the one that it should. */
+static void matrix_candidates_compute(void **state) {
+  (void)state;
+  for (int k = 0; k < NEO_COUNT(matrix_cases); k++) {
+    fixture f;
+    neo_rng rng;
+    neo_candidate c;
+    int n = 0;
+    set_up_matrix(&f, k);
+    assert_int_equal(f.space->n_left_out, 0);
+    neo_rng_init(&rng, (uint64_t)k);
+    for (int tries = 0; n < INTERPRETED && tries < 4000; tries++)
+      if (sample_matrix(&f, &rng, &c)) {
+        check_candidate(&f, &c);
+        n++;
+      }
+    assert_int_equal(n, INTERPRETED);
+    assert_int_equal(neo_space_analytic(f.space, 1, &c), 1);
+    uint64_t picked = f.space->sketch[c.sketch]->matrices;
+    if (picked == 0 ||
+        (matrix_cases[k].row && picked != UINT64_C(1) << neo_matrix_find(matrix_cases[k].row)))
+      fail_msg("%s: picks rows %llx", f.name, (unsigned long long)picked);
+    tear_down(&f);
+  }
+}
+
+/* Of architectures without them, and of f32. */
+static void no_matrices_elsewhere(void **state) {
+  (void)state;
+  static const char *const targets[] = {"cuda-sm70", "jetson-nano-gpu", "opencl"};
+  for (int i = 0; i < NEO_COUNT(targets); i++) {
+    fixture f;
+    neo_space_options options = {.threads = 1, .accuracy = NEO_ACCURACY_FAST};
+    set_up(&f, &matrix_cases[0].c, targets[i], &options);
+    for (int s = 0; s < f.space->n_sketches; s++)
+      assert_true(f.space->sketch[s]->matrices == 0);
+    tear_down(&f);
+  }
+  for (int k = 0; k < NEO_COUNT(space_cases); k++) {
+    fixture f;
+    neo_space_options options = {.threads = 1, .accuracy = NEO_ACCURACY_FAST};
+    if (!strstr(space_cases[k].te, "f32") || strstr(space_cases[k].te, "bf16"))
+      continue;
+    set_up(&f, &space_cases[k], "cuda-sm90", &options);
+    for (int s = 0; s < f.space->n_sketches; s++)
+      assert_true(f.space->sketch[s]->matrices == 0);
+    tear_down(&f);
+    k += 5; /* some of them */
+  }
 }
 
 static void every_candidate_computes(void **state) {
@@ -99,7 +190,9 @@ static void run_on_device(fixture *f, neo_device *device, const neo_candidate *c
   neo_loaded *loaded = NULL;
   space_run_init(f, c, &r);
   neo_nest_expand_math(r.nest);
-  must(f, neo_codegen_find("opencl")->build(&f->ctx, r.nest, &f->target, "k", &object));
+  neo_target target; /* what a kernel computes does not depend on for whom it was scheduled */
+  must(f, neo_target_find(&f->ctx, "opencl", &target));
+  must(f, neo_codegen_find("opencl")->build(&f->ctx, r.nest, &target, "k", &object));
   must(f, neo_object_load(&f->ctx, (const uint8_t *)object.bytes.data, object.bytes.size, &loaded));
   run_kernels(f, device, &r, loaded);
   space_run_finish(f, &r);
@@ -130,11 +223,25 @@ static void candidates_on_a_device(void **state) {
       run_on_device(&f, device, &c);
     tear_down(&f);
   }
+  for (int k = 0; k < NEO_COUNT(matrix_cases); k++) {
+    fixture f;
+    neo_rng rng;
+    neo_candidate c;
+    set_up_matrix(&f, k);
+    neo_rng_init(&rng, (uint64_t)k + 99);
+    while (!sample_matrix(&f, &rng, &c))
+      ;
+    run_on_device(&f, device, &c);
+    neo_space_analytic(f.space, 1, &c);
+    run_on_device(&f, device, &c);
+    tear_down(&f);
+  }
   neo_device_close(device);
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(every_candidate_computes),
-                                     cmocka_unit_test(candidates_on_a_device)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(matrix_candidates_compute), cmocka_unit_test(no_matrices_elsewhere),
+      cmocka_unit_test(every_candidate_computes), cmocka_unit_test(candidates_on_a_device)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
