@@ -123,30 +123,22 @@ static bool bind(const neo_sketch *sketch, const neo_slot *slot, const neo_instr
   return true;
 }
 
-static bool find_in(const neo_space *space, int number, const neo_schedule *schedule,
-                    neo_candidate *out) {
-  const neo_sketch *sketch = space->sketch[number];
-  binding b;
+#define MAX_RETRIES 64
+
+typedef struct finder {
+  const neo_sketch *sketch;
+  const neo_schedule *schedule;
+  int number, retries;
+} finder;
+
+/* The candidate of what is bound, if that keeps the limits. */
+static bool is_candidate(const finder *f, const binding *b, neo_candidate *out) {
+  const neo_sketch *sketch = f->sketch;
+  neo_candidate made = {.sketch = (int16_t)f->number, .n = (int16_t)sketch->n_decisions};
   for (int d = 0; d < sketch->n_decisions; d++) {
-    b.index[d] = -1;
-    b.allowed[d] = (UINT64_C(1) << sketch->decision[d].n) - 1;
-  }
-  int at = 0;
-  for (int i = 0; i < sketch->n_slots; i++) {
-    const neo_slot *slot = &sketch->slot[i];
-    bool possible = slot->choose < 0 || (b.allowed[slot->choose] & slot->when);
-    bool present = possible && at < schedule->n && bind(sketch, slot, &schedule->instr[at], &b);
-    if (!present && slot->choose < 0)
-      return false;
-    if (slot->choose >= 0)
-      b.allowed[slot->choose] &= present ? slot->when : ~slot->when;
-    at += present;
-  }
-  neo_candidate made = {.sketch = (int16_t)number, .n = (int16_t)sketch->n_decisions};
-  for (int d = 0; d < sketch->n_decisions; d++) {
-    int index = b.index[d];
+    int index = b->index[d];
     for (int k = 0; index < 0 && k < sketch->decision[d].n; k++)
-      if (b.allowed[d] >> k & 1)
+      if (b->allowed[d] >> k & 1)
         index = k;
     if (index < 0)
       return false;
@@ -156,7 +148,46 @@ static bool find_in(const neo_space *space, int number, const neo_schedule *sche
     if (!neo_limit_holds(&sketch->limit[k], sketch, &made))
       return false;
   *out = made;
-  return at == schedule->n;
+  return true;
+}
+
+/* Slots from i on, the line from `at` on. Two slots of different choices may fit one instruction (a
+ * window's split, and the same factor as a decision): what follows tells which of them it is. */
+static bool find_from(finder *f, int i, int at, binding b, neo_candidate *out) {
+  for (; i < f->sketch->n_slots; i++) {
+    const neo_slot *slot = &f->sketch->slot[i];
+    binding with = b;
+    bool possible = slot->choose < 0 || (b.allowed[slot->choose] & slot->when);
+    bool present =
+        possible && at < f->schedule->n && bind(f->sketch, slot, &f->schedule->instr[at], &with);
+    if (slot->choose < 0) {
+      if (!present)
+        return false;
+      b = with;
+      at++;
+      continue;
+    }
+    if (present) {
+      with.allowed[slot->choose] &= slot->when;
+      if (find_from(f, i + 1, at + 1, with, out))
+        return true;
+      if (f->retries++ == MAX_RETRIES)
+        return false;
+    }
+    b.allowed[slot->choose] &= ~slot->when;
+  }
+  return at == f->schedule->n && is_candidate(f, &b, out);
+}
+
+static bool find_in(const neo_space *space, int number, const neo_schedule *schedule,
+                    neo_candidate *out) {
+  finder f = {.sketch = space->sketch[number], .schedule = schedule, .number = number};
+  binding b;
+  for (int d = 0; d < f.sketch->n_decisions; d++) {
+    b.index[d] = -1;
+    b.allowed[d] = (UINT64_C(1) << f.sketch->decision[d].n) - 1;
+  }
+  return find_from(&f, 0, 0, b, out);
 }
 
 bool neo_space_find(const neo_space *space, const neo_schedule *schedule, neo_candidate *out) {

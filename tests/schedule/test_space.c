@@ -14,8 +14,8 @@
 #define N_EXECUTED 2400
 #define NEO_ALGORITHMS_MAX 64
 
-static const char *const target_names[] = {"x86-64-v3", "x86-64-v4", "znver4", "generic-c",
-                                           "opencl"};
+static const char *const target_names[] = {"x86-64-v3", "x86-64-v4", "znver4",
+                                           "rasp5",     "generic-c", "opencl"};
 
 typedef struct coverage {
   int64_t schedules, executed;
@@ -280,6 +280,7 @@ static void accuracy_of_algorithms(void **state) {
   assert_int_equal(neo_algorithm_accuracy("winograd m=4 n=4 fine=1"), NEO_ACCURACY_DEFAULT);
   assert_int_equal(neo_algorithm_accuracy("winograd m=6 n=6"), NEO_ACCURACY_FAST);
   assert_int_equal(neo_algorithm_accuracy("strassen g=32"), NEO_ACCURACY_DEFAULT);
+  assert_int_equal(neo_algorithm_accuracy("half terms=72"), NEO_ACCURACY_FAST);
   assert_int_equal(neo_algorithm_accuracy("never heard of"), NEO_ACCURACY_FAST);
 }
 
