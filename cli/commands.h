@@ -17,7 +17,8 @@
       {"--max-shapes", "N", "limit for shapes with code of their own; default 32", false},         \
       {"--threads", "N", "threads the kernels are made for; default: one per core", false},        \
       {"--accuracy", "exact|default|fast",                                                         \
-       "which algorithms may be used: exact sums directly, fast allows F(6x6)", false},            \
+       "which algorithms may be used: exact sums directly, fast allows F(6x6) and sums in f16",    \
+       false},                                                                                     \
       {"--max-model-bytes", "N", "limit for what a model file expands to; default 8 GB", false}, { \
     "--max-params-growth", "X", "limit for stored weights against the model's own; default 4",     \
         false                                                                                      \

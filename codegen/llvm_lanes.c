@@ -6,24 +6,28 @@
  * become 1.21).
  *
  * How: in a block, between stores, four loads of f32 from one pointer at distances of four bytes
- * become one, where the first of them stood. Each such vector takes a register until its last lane
- * is read, so there are never more at a time than the tile leaves: a spill would cost more than it
- * saves. The fences between unrolled steps are no obstacle: they order nothing that is read only.
+ * (or eight of f16) become one, where the first of them stood. Each such vector takes a register
+ * until its last lane is read, so there are never more at a time than the tile leaves: a spill
+ * would cost more than it saves. The fences between unrolled steps are no obstacle: they order
+ * nothing that is read only.
  */
 #include "codegen/llvm_emitter.h"
 
 #include <stdlib.h>
 
-enum { LANES = 4, MOST = 1024, REGISTERS = 32, SPARE = 1, SPARE_UNROLLED = 3 };
+enum { VECTOR = 16 /* bytes */, LANES = 8, FEWEST = 4 };
+enum { MOST = 1024, REGISTERS = 32, SPARE = 1, SPARE_UNROLLED = 3 };
 
 typedef struct scalar {
   LLVMValueRef load, base;
   int64_t offset;
-  int at; /* position in the block */
+  int bytes; /* of an element */
+  int at;    /* position in the block */
 } scalar;
 
 typedef struct quad {
   scalar lane[LANES];
+  int n;           /* lanes */
   int first, last; /* positions */
 } quad;
 
@@ -60,9 +64,17 @@ static int by_first(const void *a, const void *b) {
   return ((const quad *)a)->first - ((const quad *)b)->first;
 }
 
-static bool is_quad(const scalar *s) {
-  for (int k = 1; k < LANES; k++)
-    if (s[k].base != s[0].base || s[k].offset != s[0].offset + 4 * k)
+static int lanes_of(const scalar *s) {
+  return VECTOR / s->bytes;
+}
+
+/* Are as many scalars as a vector has side by side from s on? left: how many there are. */
+static bool is_quad(const scalar *s, int left) {
+  if (lanes_of(s) > left)
+    return false;
+  for (int k = 1; k < lanes_of(s); k++)
+    if (s[k].base != s[0].base || s[k].bytes != s[0].bytes ||
+        s[k].offset != s[0].offset + (int64_t)s[0].bytes * k)
       return false;
   return true;
 }
@@ -70,28 +82,29 @@ static bool is_quad(const scalar *s) {
 static int find_quads(region *r, quad *out) {
   int n = 0;
   qsort(r->load, (size_t)r->n, sizeof *r->load, by_place);
-  for (int k = 0; k + LANES <= r->n;) {
-    if (!is_quad(&r->load[k])) {
+  for (int k = 0; k < r->n;) {
+    if (!is_quad(&r->load[k], r->n - k)) {
       k++;
       continue;
     }
     quad *q = &out[n++];
+    q->n = lanes_of(&r->load[k]);
     q->first = q->last = r->load[k].at;
-    for (int l = 0; l < LANES; l++) {
+    for (int l = 0; l < q->n; l++) {
       q->lane[l] = r->load[k + l];
       q->first = r->load[k + l].at < q->first ? r->load[k + l].at : q->first;
       q->last = r->load[k + l].at > q->last ? r->load[k + l].at : q->last;
     }
-    k += LANES;
+    k += q->n;
   }
   qsort(out, (size_t)n, sizeof *out, by_first);
   return n;
 }
 
 static void join_quad(llvm_emitter *em, const quad *q) {
-  LLVMTypeRef f32 = LLVMFloatTypeInContext(em->lc);
+  LLVMTypeRef element = LLVMTypeOf(q->lane[0].load);
   LLVMValueRef earliest = q->lane[0].load, lane[LANES];
-  for (int l = 0; l < LANES; l++)
+  for (int l = 0; l < q->n; l++)
     if (q->lane[l].at == q->first)
       earliest = q->lane[l].load;
   LLVMPositionBuilderBefore(em->builder, earliest);
@@ -99,12 +112,12 @@ static void join_quad(llvm_emitter *em, const quad *q) {
   LLVMValueRef offset = LLVMConstInt(em->int64, (unsigned long long)q->lane[0].offset, true);
   if (q->lane[0].offset)
     at = LLVMBuildGEP2(em->builder, em->int8, at, &offset, 1, "");
-  LLVMValueRef v = LLVMBuildLoad2(em->builder, LLVMVectorType(f32, LANES), at, "");
-  LLVMSetAlignment(v, 4);
-  for (int l = 0; l < LANES; l++)
+  LLVMValueRef v = LLVMBuildLoad2(em->builder, LLVMVectorType(element, (unsigned)q->n), at, "");
+  LLVMSetAlignment(v, (unsigned)q->lane[0].bytes);
+  for (int l = 0; l < q->n; l++)
     lane[l] =
         LLVMBuildExtractElement(em->builder, v, LLVMConstInt(em->int64, (unsigned)l, false), "");
-  for (int l = 0; l < LANES; l++) {
+  for (int l = 0; l < q->n; l++) {
     LLVMReplaceAllUsesWith(q->lane[l].load, lane[l]);
     LLVMInstructionEraseFromParent(q->lane[l].load);
   }
@@ -119,8 +132,8 @@ static int budget(const region *r) {
 }
 
 static void close_region(region *r) {
-  quad quads[MOST / LANES];
-  int last[REGISTERS], most = budget(r), n = r->n < LANES ? 0 : find_quads(r, quads);
+  quad quads[MOST / FEWEST];
+  int last[REGISTERS], most = budget(r), n = r->n < FEWEST ? 0 : find_quads(r, quads);
   for (int k = 0; k < REGISTERS; k++)
     last[k] = -1;
   for (int k = 0; k < n; k++)
@@ -135,6 +148,17 @@ static void close_region(region *r) {
 
 static bool is_vector(LLVMValueRef v) {
   return LLVMGetTypeKind(LLVMTypeOf(v)) == LLVMVectorTypeKind;
+}
+
+/* 0: no scalar that multiply-adds take from a lane. What is cast first has to be alone. */
+static int bytes_of(LLVMValueRef load) {
+  LLVMTypeKind kind = LLVMGetTypeKind(LLVMTypeOf(load));
+  if (kind != LLVMHalfTypeKind)
+    return kind == LLVMFloatTypeKind ? 4 : 0;
+  for (LLVMUseRef use = LLVMGetFirstUse(load); use; use = LLVMGetNextUse(use))
+    if (LLVMIsAFPExtInst(LLVMGetUser(use)))
+      return 0;
+  return 2;
 }
 
 static void join_block(region *r, LLVMBasicBlockRef block) {
@@ -159,8 +183,8 @@ static void join_block(region *r, LLVMBasicBlockRef block) {
       close_region(r);
       break;
     case LLVMLoad:
-      if (LLVMGetTypeKind(LLVMTypeOf(v)) == LLVMFloatTypeKind && r->n < MOST &&
-          find_place(LLVMGetOperand(v, 0), &s))
+      s.bytes = bytes_of(v);
+      if (s.bytes > 0 && r->n < MOST && find_place(LLVMGetOperand(v, 0), &s))
         r->load[r->n++] = s;
       break;
     default:

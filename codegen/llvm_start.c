@@ -97,10 +97,14 @@ static bool is_written(const sum *s) {
   return false;
 }
 
+/* A whole register of f32 or f16. */
 static bool is_quad(LLVMValueRef v) {
   LLVMTypeRef type = LLVMTypeOf(v);
-  return LLVMGetTypeKind(type) == LLVMVectorTypeKind && LLVMGetVectorSize(type) == 4 &&
-         LLVMGetTypeKind(LLVMGetElementType(type)) == LLVMFloatTypeKind;
+  if (LLVMGetTypeKind(type) != LLVMVectorTypeKind)
+    return false;
+  LLVMTypeKind element = LLVMGetTypeKind(LLVMGetElementType(type));
+  return (element == LLVMFloatTypeKind && LLVMGetVectorSize(type) == VECTOR / 4) ||
+         (element == LLVMHalfTypeKind && LLVMGetVectorSize(type) == VECTOR / 2);
 }
 
 static void add_sum(finder *f, LLVMValueRef addition) {

@@ -29,7 +29,7 @@
   4096 /* of a first-level cache: one page, so that its index needs no translation */
 #define MISS_CYCLES 4.0   /* a line that comes from the second level, one after another */
 #define BORDER_CYCLES 7.0 /* of a step with a row that a guard excludes at some taps */
-#define SCALARS 4         /* that one load of 64-bit Arm takes together */
+#define SCALAR_BYTES 16   /* that one load of 64-bit Arm takes together */
 #define SMALL_WINDOW 0.1  /* of OVERLAPPED and APART, that a small core's reorder buffer holds */
 #define SMALL_LOOP 4      /* cycles of loop control and addresses there */
 #define SMALL_SLOT 0.3    /* cycles that a load takes from a small core's FMAs */
@@ -314,15 +314,22 @@ static double page_cycles(const micro *m, const int64_t *size) {
   return pages > TLB_PAGES ? pages * TLB_CYCLES : 0;
 }
 
-/* Do unrolled steps read neighbours of the load, four and more? */
+/* How many scalars one load takes together. Those of f16 that are cast are loaded alone. */
+static int scalars_of(const micro *m) {
+  bool half = m->plan->variant->te.buffer[m->b->te->buffer].dtype == NEO_F16;
+  return SCALAR_BYTES / (half ? 2 : 4);
+}
+
+/* Do unrolled steps read neighbours of the load, as many as one load takes and more? */
 static bool has_neighbours(const micro *m, const neo_access *load) {
   const neo_te *te = &m->plan->variant->te;
   const neo_layout *layout = m->plan->layout[load->buffer];
-  if (m->long_axis >= 0 && (int64_t)m->along % SCALARS == 0 &&
-      neo_access_stride(load, te, layout, m->long_axis, SCALARS) == 1)
+  int scalars = scalars_of(m);
+  if (m->long_axis >= 0 && (int64_t)m->along % scalars == 0 &&
+      neo_access_stride(load, te, layout, m->long_axis, scalars) == 1)
     return true;
   for (int i = 0; i < m->b->n_loops; i++)
-    if (is_whole(m, i) && m->unroll >= 2 * SCALARS &&
+    if (is_whole(m, i) && m->unroll >= 2 * scalars &&
         neo_access_stride(load, te, layout, m->b->loops[i].axis, 1) == 1)
       return true;
   return false;
@@ -359,7 +366,7 @@ static double scalar_slots(const micro *m, const int64_t *size, const neo_access
   double spare = target->vector_registers - 1 - vectors_of(m, size, NULL) - along;
   double share = fmin(1, fmax(0, spare / count));
   double distinct = slides ? window_vectors(m, load, size) / m->along / count : 1;
-  return fmin(1, distinct) * (BROADCAST * (1 - share) + share / SCALARS);
+  return fmin(1, distinct) * (BROADCAST * (1 - share) + share / scalars_of(m));
 }
 
 static void add_operand(const micro *m, const int64_t *size, const neo_access *load,

@@ -21,10 +21,13 @@
 static const struct {
   const char *text;
   neo_accuracy accuracy;
-  bool gpu; /* on GPUs only; all others on processors only */
+  bool gpu;  /* on GPUs only; all others on processors only */
+  bool half; /* where f16 is multiplied and added only */
 } forms[] = {
     {"stage", NEO_ACCURACY_EXACT, true},
     {"pad", NEO_ACCURACY_EXACT},
+    {"half terms=72", NEO_ACCURACY_FAST, .half = true}, /* eight channels of 3x3 */
+    {"half terms=72 pad=1", NEO_ACCURACY_FAST, .half = true},
     {"rfactor lanes=8", NEO_ACCURACY_EXACT},
     {"rfactor lanes=32", NEO_ACCURACY_EXACT},
     {"winograd m=2 n=2", NEO_ACCURACY_DEFAULT},
@@ -84,7 +87,8 @@ static neo_status add_variants(neo_ctx *ctx, neo_space *space) {
     return neo_fail(ctx, NEO_INTERNAL, "space: algorithm 'direct' does not apply");
   for (int i = 0; i < NEO_COUNT(forms); i++)
     if (forms[i].accuracy <= space->options.accuracy && space->n_variants < NEO_SPACE_VARIANTS &&
-        forms[i].gpu == neo_target_is_gpu(&space->target))
+        forms[i].gpu == neo_target_is_gpu(&space->target) &&
+        (!forms[i].half || neo_target_has(&space->target, NEO_ISA_FP16)))
       NEO_TRY(add_variant(ctx, space, forms[i].text));
   return NEO_OK;
 }
@@ -189,7 +193,8 @@ static void keep_sketch(neo_ctx *ctx, neo_space *space, neo_builder *b) {
   /* algorithms, and the rules that make sense of them */
   static const char *const own[][3] = {{"winograd", "winograd", "winograd"},
                                        {"strassen", "strassen", "strassen"},
-                                       {"stage", "gpu_tile", "gpu_mma"}};
+                                       {"stage", "gpu_tile", "gpu_mma"},
+                                       {"half", "contract", "contract"}};
   for (int i = 0; i < NEO_COUNT(own); i++)
     if (strncmp(b->variant->alg, own[i][0], strlen(own[i][0])) == 0 &&
         !rule_used(b->sketch, own[i][1]) && !rule_used(b->sketch, own[i][2]))

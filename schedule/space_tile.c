@@ -38,6 +38,7 @@ typedef struct tile {
   neo_builder *b;
   const neo_te *te;
   int out, red, producer;      /* blocks O, R, P (-1: none) */
+  int sum;                     /* block that sums R's partial results (algorithm half); -1: none */
   int of_red[NEO_TE_MAX_AXES]; /* R's spatial axis -> O's axis, -1: unit */
   int lanes;
   int v, t1, t2, row; /* R's axes; t1, t2 -1: none; row is t2 or t1 */
@@ -60,6 +61,25 @@ static bool is_neon64(const tile *t) {
 
 /* ---- recognising --------------------------------------------------------------------------------------- */
 
+/* Where t->red sums nothing but partial sums of products along one axis of theirs (algorithm
+ * half), those are R. */
+static void find_parts(tile *t) {
+  const neo_facts *facts = &t->b->variant->facts;
+  const neo_te_block *sum = &t->te->block[t->red], *part;
+  int block = facts->block[t->red].n_access == 2 ? neo_builder_producer(t->b, t->red, 1) : -1;
+  if (block < 0 || sum->n_reduce != 1 || !facts->block[block].contraction || t->b->done[block])
+    return;
+  part = &t->te->block[block];
+  if (part->n_spatial != sum->n_spatial + 1)
+    return;
+  for (int a = 0; a < part->n_spatial; a++)
+    if (neo_access_dim(&facts->block[t->red].access[1], a) != a)
+      return;
+  t->sum = t->red;
+  t->red = block;
+  t->of_red[sum->n_spatial] = -1;
+}
+
 static bool find_reduction(tile *t, bool contraction) {
   const neo_facts *facts = &t->b->variant->facts;
   const neo_block_facts *out = &facts->block[t->out];
@@ -67,10 +87,14 @@ static bool find_reduction(tile *t, bool contraction) {
     return false;
   for (int i = 1; i < out->n_access; i++) {
     t->red = neo_builder_producer(t->b, t->out, i);
-    if (t->red >= 0 && !t->b->done[t->red] && t->te->block[t->red].n_reduce > 0 &&
-        facts->block[t->red].contraction == contraction &&
-        neo_access_maps_axes(&out->access[i], &t->te->block[t->out], &t->te->block[t->red],
-                             t->of_red))
+    t->sum = -1;
+    if (t->red < 0 || t->b->done[t->red] || t->te->block[t->red].n_reduce == 0 ||
+        !neo_access_maps_axes(&out->access[i], &t->te->block[t->out], &t->te->block[t->red],
+                              t->of_red))
+      continue;
+    if (contraction)
+      find_parts(t);
+    if (facts->block[t->red].contraction == contraction)
       return true;
   }
   return false;
@@ -331,6 +355,13 @@ typedef struct roles {
   bool vector;   /* the tiled axis is v, else t1 */
 } roles;
 
+/* Of an axis that is cut into partial sums, the part inside is the long axis. */
+static bool is_cut_dim(const tile *t, const neo_access *load, int dim) {
+  uint32_t cut = UINT32_C(1) << (t->te->block[t->red].n_spatial - 1);
+  return t->sum >= 0 && load->affine[dim] && load->coef[dim][t->long_axis] == 1 &&
+         load->axes[dim] == (cut | UINT32_C(1) << t->long_axis);
+}
+
 static roles find_roles(const tile *t, const neo_access *load) {
   roles r = {-1, -1, -1, neo_access_uses(load, t->v)};
   int tiled = r.vector ? t->v : t->t1;
@@ -341,7 +372,7 @@ static roles find_roles(const tile *t, const neo_access *load) {
     r.block_dim = -1;
   }
   for (int d = 0; d < load->rank; d++)
-    if (dim_axis(t, load, d) == t->long_axis)
+    if (dim_axis(t, load, d) == t->long_axis || is_cut_dim(t, load, d))
       r.long_dim = d;
   return r;
 }
@@ -423,6 +454,11 @@ static void lay_operands(tile *t) {
   neo_layout accumulators;
   neo_layout_with_last(&accumulators, red->access[0].rank, t->v);
   neo_builder_lay(t->b, red->access[0].buffer, &accumulators);
+  if (t->sum >= 0) {
+    const neo_access *sum = &t->b->variant->facts.block[t->sum].access[0];
+    neo_layout_with_last(&accumulators, sum->rank, t->v);
+    neo_builder_lay(t->b, sum->buffer, &accumulators);
+  }
   for (int i = 1; i < red->n_access; i++) {
     const neo_access *load = &red->access[i];
     if (t->b->laid[load->buffer])
@@ -684,6 +720,29 @@ static void order_reduction(tile *t, bool long_outermost) {
     neo_slot_when(order, t->walk, long_outermost ? 2 : 1);
 }
 
+/* In registers, too, around its parts: a tile of R for each step. */
+static void schedule_sum(tile *t, int depth) {
+  const neo_te_block *sum = &t->te->block[t->sum];
+  if (t->lanes > 1)
+    add_split(t->b, t->sum, t->v, constant(t->lanes), constant(0));
+  neo_slot *order = neo_builder_slot(t->b, NEO_INSTR_ORDER, t->sum);
+  neo_slot_loop(order, sum->n_spatial, 0);
+  for (int a = 0; a < sum->n_spatial; a++)
+    if (a != t->v)
+      neo_slot_loop(order, a, 0);
+  neo_slot_loop(order, t->v, 0);
+  if (t->lanes > 1)
+    neo_slot_loop(order, t->v, 1);
+  neo_slot *at = neo_builder_slot(t->b, NEO_INSTR_AT, t->sum);
+  neo_slot_arg(at, t->out);
+  neo_slot_arg(at, depth);
+  neo_slot_arg(at, NEO_SCOPE_REG);
+  if (t->lanes > 1)
+    neo_builder_mark(t->b, NEO_INSTR_VECTOR, t->sum, t->v, 1);
+  for (int a = 0; a < sum->n_spatial; a++)
+    neo_builder_mark(t->b, NEO_INSTR_UNROLL, t->sum, a, 0);
+}
+
 static void schedule_reduction(tile *t, int depth) {
   const neo_te_block *red = &t->te->block[t->red];
   if (t->lanes > 1)
@@ -699,8 +758,8 @@ static void schedule_reduction(tile *t, int depth) {
   if (t->walk >= 0)
     order_reduction(t, true);
   neo_slot *at = neo_builder_slot(t->b, NEO_INSTR_AT, t->red);
-  neo_slot_arg(at, t->out);
-  neo_slot_arg(at, depth);
+  neo_slot_arg(at, t->sum >= 0 ? t->sum : t->out);
+  neo_slot_arg(at, t->sum >= 0 ? 1 : depth);
   neo_slot_arg(at, NEO_SCOPE_REG);
   if (t->lanes > 1)
     neo_builder_mark(t->b, NEO_INSTR_VECTOR, t->red, t->v, 1);
@@ -746,12 +805,13 @@ static void schedule_producer(tile *t, const outer_plan *plans, int n) {
 }
 
 bool neo_tile_apply(neo_builder *b, int block, bool contraction) {
-  tile t = {.b = b, .te = &b->variant->te, .out = block, .dot = -1, .group = 1};
+  tile t = {.b = b, .te = &b->variant->te, .out = block, .sum = -1, .dot = -1, .group = 1};
   if (!find_reduction(&t, contraction))
     return false;
   t.lanes = neo_builder_lanes(b, t.red);
   int out_lanes = neo_builder_store_lanes(b, t.out);
-  t.lanes = out_lanes < t.lanes ? out_lanes : t.lanes;
+  bool halves = t.te->buffer[t.te->block[t.red].buffer].dtype == NEO_F16; /* O rounds f32 to it */
+  t.lanes = out_lanes < t.lanes && !halves ? out_lanes : t.lanes;
   if (!choose_vector(&t))
     return false;
   choose_axes(&t);
@@ -765,6 +825,10 @@ bool neo_tile_apply(neo_builder *b, int block, bool contraction) {
     neo_builder_value(b, t.plan, i);
   int depth = schedule_output(&t, plans, n);
   schedule_reduction(&t, depth);
+  if (t.sum >= 0) {
+    schedule_sum(&t, depth);
+    b->done[t.sum] = true;
+  }
   if (t.producer >= 0)
     schedule_producer(&t, plans, n);
   b->done[t.red] = b->done[t.out] = true;

@@ -153,6 +153,27 @@ static const space_case space_cases[] = {
      "te 1\nb0 in u8 [2,5,16]\nb1 const u8 [16,12]\nb2 out i32 [2,5,12]\n"
      "B0 b2[i0, i1, i2] s[2,5,12] r[16] add i32:0\n"
      "  mul(cast.i32(b1[i3, i2]), cast.i32(b0[i0, i1, i3]))\n"},
+    {"f16 matmul",
+     "te 1\nb0 in f16 [9,144]\nb1 const f16 [144,21]\nb2 tmp f32 [9,21]\nb3 out f16 [9,21]\n"
+     "B0 b2[i0, i1] s[9,21] r[144] add f32:0\n"
+     "  mul(cast.f32(b0[i0, i2]), cast.f32(b1[i2, i1]))\n"
+     "B1 b3[i0, i1] s[9,21]\n  cast.f16(b2[i0, i1])\n"},
+    {"f16 conv3x3",
+     "te 1\nb0 in f16 [1,16,7,9]\nb1 const f16 [20,16,3,3]\nb2 const f16 [20]\n"
+     "b3 tmp f32 [1,20,7,9]\nb4 out f16 [1,20,7,9]\n"
+     "B0 b3[i0, i1, i2, i3] s[1,20,7,9] r[16,3,3] add f32:0\n"
+     "  mul(cast.f32(b0[0, i4, i2+i5-1, i3+i6-1 | 0<=i2+i5-1<7, 0<=i3+i6-1<9 else 0]), "
+     "cast.f32(b1[i1, i4, i5, i6]))\n"
+     "B1 b4[i0, i1, i2, i3] s[1,20,7,9]\n"
+     "  cast.f16(max(cast.f32(cast.f16(add(b3[0, i1, i2, i3], cast.f32(b2[i1])))), f32:0))\n"},
+    {"f16 depthwise",
+     "te 1\nb0 in f16 [1,19,6,9]\nb1 const f16 [19,1,3,3]\nb2 in f16 [1,19,6,9]\n"
+     "b3 tmp f32 [1,19,6,9]\nb4 out f16 [1,19,6,9]\n"
+     "B0 b3[i0, i1, i2, i3] s[1,19,6,9] r[3,3] add f32:0\n"
+     "  mul(cast.f32(b0[0, i1, i2+i4-1, i3+i5-1 | 0<=i2+i4-1<6, 0<=i3+i5-1<9 else 0]), "
+     "cast.f32(b1[i1, 0, i4, i5]))\n"
+     "B1 b4[i0, i1, i2, i3] s[1,19,6,9]\n"
+     "  cast.f16(add(cast.f32(cast.f16(b3[0, i1, i2, i3])), cast.f32(b2[0, i1, i2, i3])))\n"},
     {"bf16 matmul", /* vdpbf16ps */
      "te 1\nb0 in bf16 [9,15]\nb1 const bf16 [15,21]\nb2 tmp f32 [9,21]\nb3 out bf16 [9,21]\n"
      "B0 b2[i0, i1] s[9,21] r[15] add f32:0\n"
