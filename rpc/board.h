@@ -23,6 +23,7 @@ typedef enum neo_phase {
 
 typedef struct neo_board_shared {
   atomic_uchar phase;
+  atomic_int call; /* a system call that the sandbox ended it for, plus one; 0: none */
 } neo_board_shared;
 
 /* A job with its blobs found. */

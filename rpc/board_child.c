@@ -2,13 +2,15 @@
  * process dies.
  *
  * Order of things: limits and the read-only cache first, then the kernel's code is loaded and its
- * memory made; the ready byte starts the parent's time-out; only then does foreign code run. The
+ * memory and threads made; then the sandbox is closed (sandbox.c) and the ready byte starts the
+ * parent's time-out; only then does foreign code run. The
  * phase stands in memory shared with the parent. The process ends with _exit: nothing of the
  * parent's (buffers, handlers) runs twice. */
 #include <string.h>
 #include <unistd.h>
 
 #include "rpc/board.h"
+#include "rpc/sandbox.h"
 
 /* Constants from this size on are used where they lie, in the cache, which is read-only here.
  * Smaller ones stay in the processor's caches from run to run: in small pages, at some place that a
@@ -189,6 +191,8 @@ static neo_status prepare(child *c) {
   if (job->job->kind == NEO_JOB_MEASURE && job->job->has_incumbent && !job->counters)
     NEO_TRY(load_kernel(c, &job->incumbent, &c->incumbent, c->kernel.memory));
   NEO_TRY(make_pool(c));
+  if (!c->device && !job->counters) /* one loads the kernel again where it counts */
+    neo_sandbox_enter(c->pipe_fd, &job->shared->call);
   say_ready(c);
   return NEO_OK;
 }

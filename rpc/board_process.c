@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "rpc/sandbox.h"
 #include "runtime/device.h"
 #include "runtime/os.h"
 
@@ -96,6 +97,14 @@ static void died(watched *w, pid_t pid) {
     status = end_child(pid);
   kill(-pid, SIGKILL);
   int number = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+  int call = atomic_load(&w->job->shared->call) - 1;
+  if (call >= 0 && WIFEXITED(status) && WEXITSTATUS(status) == NEO_SANDBOX_EXIT) {
+    const char *name = neo_sandbox_call_name(call);
+    snprintf(text, sizeof(text), "made a system call that kernels may not make: %s (number %d)",
+             name ? name : "another", call);
+    outcome(w, NEO_OUTCOME_CRASH, SIGSYS, text);
+    return;
+  }
   if (number == SIGXCPU) {
     outcome(w, NEO_OUTCOME_HANG, number, "used more processor time than its time-out allows");
     return;
@@ -154,6 +163,7 @@ void neo_board_process(neo_ctx *ctx, const neo_board_job *job, neo_job_result *o
     return;
   }
   atomic_store(&w->job->shared->phase, NEO_PHASE_SETUP);
+  atomic_store(&w->job->shared->call, 0);
   fflush(NULL);
   pid_t pid = fork();
   if (pid == 0) {

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "rpc/machine.h"
+#include "rpc/sandbox.h"
 #include "runtime/os.h"
 
 enum { CONNECT_MS = 10000, JOIN_MS = 10000, HELLO_MS = NEO_GPU_MS + 60000 };
@@ -224,6 +225,7 @@ static neo_status send_join(neo_link *l) {
   join->boot = l->boot;
   join->hello = l->hello;
   neo_net_facts_detect(join);
+  neo_net_fact_set(join, "sandbox", neo_sandbox_kind());
   for (int i = 0; i < l->options->n_labels; i++)
     neo_net_fact_set(join, l->options->label[i].name, l->options->label[i].value);
   neo_frame frame = {.type = NEO_MESSAGE_JOIN};

@@ -10,7 +10,7 @@ if(NEO_MBEDTLS_SOURCE)
   set(NEO_WINDOWS_TLS rpc/tls.c)
 endif()
 file(GLOB sources CONFIGURE_DEPENDS RELATIVE ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/rpc/windows/*.c)
-neo_windows_objects(board ${sources} ${NEO_WINDOWS_TLS} rpc/absent/count_absent.c rpc/address.c rpc/blobs.c rpc/board.c rpc/board_child.c
+neo_windows_objects(board ${sources} ${NEO_WINDOWS_TLS} rpc/absent/count_absent.c rpc/absent/sandbox_absent.c rpc/address.c rpc/blobs.c rpc/board.c rpc/board_child.c
                     rpc/board_main.c rpc/canary.c rpc/channel.c rpc/frame.c rpc/job.c rpc/keys.c rpc/link.c rpc/net_message.c)
 add_custom_command(OUTPUT ${NEO_WINDOWS_DIR}/neo-board.exe
   COMMAND ${MINGW_CC} -static -s -Wl,--gc-sections -Wl,--stack,8388608 ${board} ${tls} ${NEO_WINDOWS_RUNTIME} -lpthread -lws2_32 -ladvapi32

@@ -60,7 +60,7 @@ neo_hexagon_objects(library ${sources})
 neo_hexagon_objects(neo_run examples/neo_run.c)
 # The agent: frames over a pipe, no network.
 neo_hexagon_objects(board rpc/blobs.c rpc/board.c rpc/board_child.c rpc/board_main.c rpc/board_process.c rpc/board_start.c rpc/canary.c rpc/count.c
-                    rpc/frame.c rpc/job.c rpc/stream.c rpc/absent/network_absent.c)
+                    rpc/frame.c rpc/job.c rpc/stream.c rpc/absent/network_absent.c rpc/absent/sandbox_absent.c)
 neo_hexagon_program(${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/neo-run-hexagon ${neo_run} ${library})
 neo_hexagon_program(${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/neo-board-hexagon ${board} ${library})
 # A test of that library; tests/runtime/extra.cmake builds its like for this machine.

@@ -214,6 +214,7 @@ enum {
   SIGPIPE = 13,
   SIGTERM = 15,
   SIGXCPU = 24,
+  SIGSYS = 31,
   WNOHANG = 1,
   PR_SET_PDEATHSIG = 1,
   RLIMIT_CPU = 0,

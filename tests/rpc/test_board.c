@@ -9,6 +9,7 @@
 #include <spawn.h>
 #include <time.h>
 
+#include "rpc/sandbox.h"
 #include "tests/fail_alloc.h"
 #include "tests/rpc/board_fixture.h"
 
@@ -183,6 +184,35 @@ static void crashes_are_reported(void **state) {
     assert_string_equal(r.phase, "verify");
     expect_ok();
   }
+}
+
+static void kernels_are_confined(void **state) {
+  (void)state;
+  static const struct {
+    const char *symbol, *text;
+  } rows[] = {{"opens", "kernels may not make: openat"},
+              {"opens_socket", "kernels may not make: socket"},
+              {"forks", "kernels may not make: clone"},
+              {"makes_code", "kernels may not make: mprotect"},
+              {"signals_its_parent", "kernels may not make: kill"},
+              {"calls_nothing_known", "kernels may not make: another (number 4095)"},
+              {"old_gate", "signal 31"}};
+  if (board_arch() || strcmp(neo_sandbox_kind(), "none") == 0) {
+    print_message("SKIPPED: no seccomp here, or a build with sanitizers\n");
+    skip();
+  }
+  for (int i = 0; i < NEO_COUNT(rows); i++)
+    for (uint32_t threads = 1; threads <= 2; threads++) {
+      job_init(&job, &data, rows[i].symbol);
+      job.threads = threads;
+      neo_job_result r = board_submit(&board, &job);
+      if (strcmp(rows[i].symbol, "old_gate") == 0 && r.outcome == NEO_OUTCOME_LOAD)
+        continue; /* only x86-64 has it */
+      if (r.outcome != NEO_OUTCOME_CRASH || r.signal != SIGSYS || !strstr(r.text, rows[i].text))
+        fail_msg("%s: outcome %u, signal %d: %s", rows[i].symbol, r.outcome, r.signal, r.text);
+      assert_string_equal(r.phase, "verify");
+      expect_ok();
+    }
 }
 
 static double now_ms(void) {
@@ -473,6 +503,7 @@ int main(void) {
       cmocka_unit_test(runs_and_returns_outputs),
       cmocka_unit_test(five_liars_are_refused),
       cmocka_unit_test(crashes_are_reported),
+      cmocka_unit_test(kernels_are_confined),
       cmocka_unit_test(hangs_are_ended),
       cmocka_unit_test(failing_kernels_are_refused),
       cmocka_unit_test(what_cannot_be_loaded),

@@ -9,6 +9,7 @@
 #include <malloc.h>
 #include <sys/resource.h>
 
+#include "rpc/sandbox.h"
 #include "tests/rpc/net_fixture.h"
 
 static net_place place;
@@ -78,6 +79,7 @@ static void a_board_serves_over_tls(void **state) {
   assert_non_null(neo_net_fact_find(&lease.board, "arch"));
   assert_non_null(neo_net_fact_find(&lease.board, "features"));
   assert_non_null(neo_net_fact_find(&lease.board, "cpus"));
+  assert_string_equal(neo_net_fact_find(&lease.board, "sandbox"), neo_sandbox_kind());
   must(neo_board_hello(&place.ctx, lease.fd, NULL, &hello, WAIT_MS));
   assert_true(hello.bandwidth > 0 && hello.cpu_model[0]);
   for (int i = 0; i < 3; i++) {

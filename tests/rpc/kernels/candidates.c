@@ -121,39 +121,94 @@ KERNEL(fails) {
 }
 
 #if defined(__x86_64__)
-static long system_call(long number, long a, long b) {
+static long system_call(long number, long a, long b, long c) {
   long result;
-  __asm__ volatile("syscall" : "=a"(result) : "a"(number), "D"(a), "S"(b) : "rcx", "r11", "memory");
+  __asm__ volatile("syscall"
+                   : "=a"(result)
+                   : "a"(number), "D"(a), "S"(b), "d"(c)
+                   : "rcx", "r11", "memory");
   return result;
 }
-enum { GETPID = 39, KILL = 62, EXIT_GROUP = 231 };
+enum { GETPID = 39, KILL = 62, EXIT_GROUP = 231, OPENAT = 257, SOCKET = 41, CLONE = 56 };
+enum { MPROTECT = 10, GETPPID = 110 };
 #elif defined(__aarch64__)
-static long system_call(long number, long a, long b) {
+static long system_call(long number, long a, long b, long c) {
   register long x8 __asm__("x8") = number, x0 __asm__("x0") = a, x1 __asm__("x1") = b;
-  __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1) : "memory");
+  register long x2 __asm__("x2") = c;
+  __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2) : "memory");
   return x0;
 }
-enum { GETPID = 172, KILL = 129, EXIT_GROUP = 94 };
+enum { GETPID = 172, KILL = 129, EXIT_GROUP = 94, OPENAT = 56, SOCKET = 198, CLONE = 220 };
+enum { MPROTECT = 226, GETPPID = 173 };
 #elif defined(__hexagon__)
-static long system_call(long number, long a, long b) {
+static long system_call(long number, long a, long b, long c) {
   register long r6 __asm__("r6") = number, r0 __asm__("r0") = a, r1 __asm__("r1") = b;
-  __asm__ volatile("trap0(#1)" : "+r"(r0) : "r"(r6), "r"(r1) : "memory");
+  register long r2 __asm__("r2") = c;
+  __asm__ volatile("trap0(#1)" : "+r"(r0) : "r"(r6), "r"(r1), "r"(r2) : "memory");
   return r0;
 }
-enum { GETPID = 172, KILL = 129, EXIT_GROUP = 94 };
+enum { GETPID = 172, KILL = 129, EXIT_GROUP = 94, OPENAT = 56, SOCKET = 198, CLONE = 220 };
+enum { MPROTECT = 226, GETPPID = 173 };
 #endif
 
 KERNEL(aborts) {
   (void)env, (void)buf, (void)dim;
-  system_call(KILL, system_call(GETPID, 0, 0), 6);
+  system_call(KILL, system_call(GETPID, 0, 0, 0), 6, 0);
   return 0;
 }
 
 KERNEL(exits) {
   (void)env, (void)buf, (void)dim;
-  system_call(EXIT_GROUP, 0, 0);
+  system_call(EXIT_GROUP, 0, 0, 0);
   return 0;
 }
+
+/* ---- what the sandbox forbids; whoever gets to the end was let --------------------------------------------- */
+
+KERNEL(opens) {
+  (void)env, (void)buf, (void)dim;
+  system_call(OPENAT, -100, (long)(intptr_t) "/etc/passwd", 0);
+  return 0;
+}
+
+KERNEL(opens_socket) {
+  (void)env, (void)buf, (void)dim;
+  system_call(SOCKET, 2, 1, 0);
+  return 0;
+}
+
+KERNEL(forks) {
+  (void)env, (void)buf, (void)dim;
+  system_call(CLONE, 17, 0, 0); /* with SIGCHLD alone */
+  return 0;
+}
+
+KERNEL(makes_code) {
+  (void)buf, (void)dim;
+  system_call(MPROTECT, (long)((intptr_t)env->work & ~(intptr_t)4095), 4096, 7);
+  return 0;
+}
+
+KERNEL(signals_its_parent) {
+  (void)env, (void)buf, (void)dim;
+  system_call(KILL, system_call(GETPID, 0, 0, 0) - 1, 0, 0);
+  return 0;
+}
+
+KERNEL(calls_nothing_known) {
+  (void)env, (void)buf, (void)dim;
+  system_call(4095, 0, 0, 0);
+  return 0;
+}
+
+#if defined(__x86_64__)
+/* By another table of calls: 20 is getpid there. */
+KERNEL(old_gate) {
+  (void)env, (void)buf, (void)dim;
+  __asm__ volatile("int $0x80" : : "a"(20) : "memory");
+  return 0;
+}
+#endif
 
 /* Copies buffer 0 to buffer 1, of any size: dim is NULL, the sizes are the grid. */
 KERNEL(copy) {
