@@ -6,6 +6,11 @@
 
 #include <dlfcn.h>
 
+typedef struct row {
+  const char *name, *target;
+  int matrices; /* kernels by tensor cores, at least */
+} row;
+
 typedef void (*report_fn)(int *violations, int *left, int *launches);
 
 static void report(int *violations, int *left, int *launches) {
@@ -32,7 +37,7 @@ static void run(const model_case *c, const char *dir) {
 }
 
 /* In a process of its own that does not find the fake: NVRTC asks a libcuda, too. */
-static int compile(neo_ctx *ctx, const model_case *c, const char *dir) {
+static int compile(neo_ctx *ctx, const model_case *c, const char *target, const char *dir) {
   neo_process_result result = {0};
   neo_buf input = {0};
   neo_buf_printf(&input, "%s=", c->input_name);
@@ -49,7 +54,7 @@ static int compile(neo_ctx *ctx, const model_case *c, const char *dir) {
                         "--db",
                         "none",
                         "--target",
-                        "cuda",
+                        target,
                         "--input",
                         input.data,
                         "--quiet",
@@ -62,22 +67,36 @@ static int compile(neo_ctx *ctx, const model_case *c, const char *dir) {
   return result.exit_code;
 }
 
+/* Schedules of an artifact that use a matrix instruction. */
+static int matrices_of(neo_ctx *ctx, const char *dir) {
+  neo_process_result result = {0};
+  const char *argv[] = {NEO_BINARY_DIR "/bin/neo", "inspect", dir, "--schedule", NULL};
+  int n = 0;
+  must(ctx, neo_process_run(ctx, argv, 60000, &result));
+  assert_int_equal(result.exit_code, 0);
+  for (const char *at = result.output.data; (at = strstr(at, "; tensorize ")); at++)
+    n++;
+  neo_buf_fini(&result.output);
+  return n;
+}
+
 static void every_call_is_right(void **state) {
-  const char *name = *state;
+  const row *what = *state;
   neo_ctx ctx;
   model_case c;
   char scratch[256], dir[300];
   int violations, left, before, launches;
   neo_ctx_init(&ctx, 1);
-  case_load(&ctx, name, &c);
+  case_load(&ctx, what->name, &c);
   scratch_create(&ctx, scratch);
   snprintf(dir, sizeof dir, "%s/artifact", scratch);
-  int code = compile(&ctx, &c, dir);
+  int code = compile(&ctx, &c, what->target, dir);
   if (code == NEO_UNSUPPORTED) {
     scratch_remove(&ctx, scratch);
     skip();
   }
   assert_int_equal(code, 0);
+  assert_true(matrices_of(&ctx, dir) >= what->matrices);
   report(&violations, &left, &before);
   run(&c, dir);
   report(&violations, &left, &launches);
@@ -93,8 +112,12 @@ int main(void) {
     print_message("skipped: %s\n", foreign_driver_refused());
     return 77;
   }
-  static char mnist[] = "mnist_cnn_op13", mobilenet[] = "mobilenet_v2_035_dynamo";
-  const struct CMUnitTest tests[] = {cmocka_unit_test_prestate(every_call_is_right, mnist),
-                                     cmocka_unit_test_prestate(every_call_is_right, mobilenet)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  static row rows[] = {{"mnist_cnn_op13", "cuda", 0}, {"mobilenet_v2_035_dynamo", "cuda", 0},
+                       {"convs_f16", "cuda", 3},      {"convs_f16", "cuda-sm80", 3},
+                       {"mnist_cnn_qdq", "cuda", 2},  {"mnist_cnn_qdq", "cuda-sm90", 2}};
+  struct CMUnitTest tests[NEO_COUNT(rows)];
+  for (int i = 0; i < NEO_COUNT(rows); i++)
+    tests[i] = (struct CMUnitTest){
+        .name = rows[i].name, .test_func = every_call_is_right, .initial_state = &rows[i]};
+  return _cmocka_run_group_tests("cuda models", tests, NEO_COUNT(tests), NULL, NULL);
 }

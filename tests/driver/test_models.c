@@ -18,6 +18,7 @@ static const row rows[] = {
     {"mobilenet_v1_025_tf1_tf2onnx", true, false},
     {"mobilenet_v2_035_dynamo", false, true},
     {"mobilenet_v3_small_050_op13", false, false},
+    {"convs_f16", false, true},
     {"unet_op13", false, false},
     {"unet_dynamo", false, false},
     {"real_ocr_det", false, false},
