@@ -32,6 +32,7 @@ MODELS = [
     ("onnx/mnist_cnn_op13", "model.onnx", 2, True),
     ("onnx/mnist_cnn_qdq", "model.onnx", 1, True),
     ("xgboost/churn_v10", "model.json", 1, True),
+    ("onnx/mobile_f16", "model.onnx", 1, False),
     ("onnx/mobilenet_v2_035_dynamo", "model.onnx", 1, False),
     ("onnx/resnet18_w8_op13", "model.onnx", 1, False),
     ("ocr_cls", "", 2, False),
@@ -51,11 +52,11 @@ def emulated(binaries, target):
     return [emulator, *(["-L", root] if root else []), "-cpu", cpu, f"{binaries}/neo-run-{arch}"]
 
 
-def compile_for(binaries, folder, model, target, threads, out):
+def compile_for(binaries, folder, model, target, threads, out, accuracy="default"):
     with open(f"{folder}/meta.json") as file:
         meta = json.load(file)
     words = [f"{binaries}/neo", "compile", model, "-o", out, "--db", "none", "--target", target[0], "--quiet",
-             "--threads", str(threads)]
+             "--threads", str(threads), "--accuracy", accuracy]
     for item in meta["inputs"]:
         shape, _ = read_npy(f"{folder}/{item['file']}")
         words += ["--input", f"{item['name']}={','.join(map(str, shape))}"]
@@ -63,9 +64,9 @@ def compile_for(binaries, folder, model, target, threads, out):
     return meta
 
 
-def check_case(binaries, folder, model, target, threads, work):
+def check_case(binaries, folder, model, target, threads, work, accuracy="default"):
     """The largest error."""
-    meta = compile_for(binaries, folder, model, target, threads, f"{work}/out")
+    meta = compile_for(binaries, folder, model, target, threads, f"{work}/out", accuracy)
     inputs = [f"{item['name']}={folder}/{item['file']}" for item in meta["inputs"]]
     run(emulated(binaries, target) + [f"{work}/out"] + inputs + ["-o", f"{work}/result"])
     worst = 0
@@ -99,6 +100,19 @@ def check_hard_float(binaries, source, work):
     print(f"{meta['name']}: flags {flags:#x}, hard-float ABI; a soft-float one is refused")
 
 
+def check_half(binaries, source, work):
+    """Sums of f16 are made in f16 where that is asked for, and good enough."""
+    target = next(t for t in TARGETS if t[0] == "rasp5")
+    folder = f"{source}/tests/data/onnx/mobile_f16"
+    for accuracy in ("default", "fast"):
+        worst = check_case(binaries, folder, f"{folder}/model.onnx", target, 1, work, accuracy)
+        sums = run([f"{binaries}/neo", "inspect", f"{work}/out", "--schedule"]).stdout.count("alg half")
+        shutil.rmtree(f"{work}/out")
+        print(f"mobile_f16 {target[0]} --accuracy {accuracy}: {worst:.4f} of the tolerance, {sums} kernels sum in f16")
+        if worst > 1 or (sums > 0) != (accuracy == "fast"):
+            raise RuntimeError("mobile_f16 is wrong, or sums in another type than asked for")
+
+
 def models(source):
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     for folder, model, threads, small in MODELS:
@@ -119,6 +133,8 @@ def main():
     with tempfile.TemporaryDirectory() as work:
         if any(t[1] == "armv7" for t in targets):
             check_hard_float(binaries, source, work)
+        if any(t[0] == "rasp5" for t in targets):
+            check_half(binaries, source, work)
         for folder, model, threads, small in models(source):
             name = os.path.basename(folder)
             if not small and not everything:

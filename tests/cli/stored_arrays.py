@@ -2,7 +2,7 @@
 import math
 import struct
 
-CODES = {"<f4": "f", "<f8": "d", "<i4": "i", "<i8": "q"}
+CODES = {"<f2": "e", "<f4": "f", "<f8": "d", "<i4": "i", "<i8": "q"}
 
 
 def read_npy(path):
