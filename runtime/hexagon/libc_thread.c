@@ -16,6 +16,7 @@ enum {
   FUTEX_WAIT = 0,
   FUTEX_WAKE = 1,
   STACK = 1 << 20,
+  GUARD = 1 << 16, /* a page of its Linux: below, so that a stack that is too small is a signal */
   /* VM, FS, FILES, SIGHAND, THREAD, SYSVSEM, CHILD_CLEARTID */
   SHARE_ALL = 0x100 | 0x200 | 0x400 | 0x800 | 0x10000 | 0x40000 | 0x200000,
 };
@@ -23,7 +24,7 @@ enum {
 struct neo_libc_thread {
   int error;
   int alive;
-  void *stack;
+  void *map; /* guard and stack */
   void *(*start)(void *);
   void *self, *value;
 };
@@ -70,17 +71,23 @@ static void run_thread(pthread_t thread) {
 int pthread_create(pthread_t *out, const void *no_attributes, void *(*start)(void *), void *self) {
   enum { TOP = 64 };
   (void)no_attributes;
-  char *stack = mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (stack == MAP_FAILED)
+  char *map = mmap(NULL, GUARD + STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (map == MAP_FAILED)
     return errno;
+  if (mprotect(map, GUARD, PROT_NONE) != 0) {
+    int error = errno;
+    munmap(map, GUARD + STACK);
+    return error;
+  }
+  char *stack = map + GUARD;
   pthread_t thread = (pthread_t)(stack + STACK - TOP);
-  *thread = (struct neo_libc_thread){.alive = 1, .stack = stack, .start = start, .self = self};
+  *thread = (struct neo_libc_thread){.alive = 1, .map = map, .start = start, .self = self};
   void **top = (void **)(stack + STACK - 2 * TOP);
   top[0] = (void *)(uintptr_t)run_thread;
   top[1] = thread;
   long id = neo_libc_clone(SHARE_ALL, top, NULL, &thread->alive, NULL);
   if (id < 0) {
-    munmap(stack, STACK);
+    munmap(map, GUARD + STACK);
     return (int)-id;
   }
   *out = thread;
@@ -109,7 +116,7 @@ int pthread_join(pthread_t thread, void **value) {
     futex_wait(&thread->alive, 1);
   if (value)
     *value = thread->value;
-  munmap(thread->stack, STACK);
+  munmap(thread->map, GUARD + STACK);
   return 0;
 }
 

@@ -383,6 +383,37 @@ static void check_processes(void) {
   printf(" %d %s\n", errno, strerror(errno));
 }
 
+static char *below; /* what lies where a stack would grow into */
+enum { BELOW = 1 << 20 };
+
+static int go_deep(int depth) {
+  volatile char block[4096];
+  block[depth % 4096] = 1;
+  if ((char *)block >= below && (char *)block < below + BELOW)
+    _exit(7); /* in other people's memory, and nothing has stopped it */
+  return depth < 0 ? 0 : go_deep(depth + 1) + block[depth % 4096];
+}
+
+static void *overflow(void *self) {
+  below = mmap(NULL, BELOW, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return go_deep(0) ? self : NULL;
+}
+
+static void check_end_of_stack(void) {
+  pthread_t thread;
+  int status = 0;
+  fflush(NULL);
+  pid_t pid = fork();
+  if (pid == 0) {
+    if (pthread_create(&thread, NULL, overflow, NULL) == 0)
+      pthread_join(thread, NULL);
+    _exit(8);
+  }
+  waitpid(pid, &status, 0);
+  printf("stack: %d %s\n", WIFSIGNALED(status) ? 0 : WEXITSTATUS(status),
+         WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : "none");
+}
+
 static void check_signals(void) {
   struct sigaction action = {.sa_handler = on_signal}, before;
   printf("sigaction %d\n", sigaction(SIGTERM, &action, NULL));
@@ -457,6 +488,7 @@ int main(int argc, char **argv) {
   check_sorting();
   check_heap();
   check_threads();
+  check_end_of_stack();
   check_signals();
   check_processes();
   check_files(argv[1]);
