@@ -44,7 +44,8 @@ typedef struct linker {
 } linker;
 
 /* no-mmap-output-file: a full disk is an error, not SIGBUS. Hexagon's loader reads the older table
- * of symbols. Android maps libraries in pages of 16 KB on some devices, of 4 KB on others. */
+ * of symbols, which is 24 bytes for the one that is exported: not worth a row of its own. Android
+ * maps libraries in pages of 16 KB on some devices, of 4 KB on others. */
 static const linker linkers[] = {
     {"",
      "compiled.so",
