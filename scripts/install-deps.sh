@@ -7,7 +7,8 @@
 # Idempotent: with nothing missing it asks apt for nothing and needs no network.
 #
 # Besides packages: the sources of mbedTLS, from Debian's source package, in /usr/src/mbedtls. The agents for boards of other
-# processors and for Windows are built with them (rpc/mbedtls.cmake); without them those agents have no TLS, and that is all.
+# processors and for Windows are built with them (rpc/mbedtls.cmake); without them those agents have no TLS, and that is all. They are
+# fetched anew when the library has become another version than they are, as when Debian mended it. NEO_MBEDTLS: another folder.
 set -euo pipefail
 
 packages=(
@@ -35,7 +36,7 @@ packages=(
   python3 python3-venv                     # gates, quickstart, benchmarks
 )
 
-sources=/usr/src/mbedtls
+sources=${NEO_MBEDTLS:-/usr/src/mbedtls}
 
 missing=()
 for package in "${packages[@]}"; do
@@ -43,12 +44,29 @@ for package in "${packages[@]}"; do
   [ "$state" = installed ] || missing+=("$package")
 done
 
-if [ ${#missing[@]} -eq 0 ] && [ -e $sources/library/ssl_tls.c ]; then
+library_version() { dpkg-query -W -f '${source:Version}' libmbedtls-dev 2>/dev/null || true; }
+
+# Which sources there are: "", or Debian's version; of those that an older script left only the part before "-".
+sources_version() {
+  [ -e "$sources/library/ssl_tls.c" ] || return 0
+  cat "$sources/debian-version" 2>/dev/null ||
+    sed -n 's/^#define MBEDTLS_VERSION_STRING  *"\(.*\)".*/\1/p' "$sources/include/mbedtls/version.h"
+}
+
+# Are there any, and the library's own?
+sources_current() {
+  local have want
+  have=$(sources_version)
+  want=$(library_version)
+  [ -n "$have" ] && { [ -z "$want" ] || [ "$have" = "$want" ] || { [ ! -e "$sources/debian-version" ] && [ "$have" = "${want%-*}" ]; }; }
+}
+
+if [ ${#missing[@]} -eq 0 ] && sources_current; then
   echo "dependencies: all ${#packages[@]} packages are installed"
   exit 0
 fi
 [ ${#missing[@]} -eq 0 ] || echo "dependencies: missing: ${missing[*]}"
-[ -e $sources/library/ssl_tls.c ] || echo "dependencies: missing: mbedTLS's sources in $sources"
+sources_current || echo "dependencies: missing: mbedTLS's sources in $sources (there: $(sources_version); wanted: $(library_version))"
 [ "${1:-}" != --check ] || exit 1
 
 as_root=()
@@ -87,23 +105,29 @@ fetch_sources() {
   for file in /etc/apt/sources.list.d/*.sources; do
     [ ! -f "$file" ] || sed 's/^Types:.*/Types: deb-src/' "$file" > "$work/parts/${file##*/}"
   done
-  version=$(dpkg-query -W -f '${source:Version}' libmbedtls-dev)
+  version=$(library_version)
   apt=(env -C "$work" apt-get -q -o "Dir::Etc::sourcelist=/dev/null" -o "Dir::Etc::sourceparts=$work/parts"
        -o "Dir::State::lists=$work/lists" -o APT::Sandbox::User= -o Acquire::Retries=1 -o Acquire::http::Timeout=20)
   "${apt[@]}" update || true
   "${apt[@]}" source "mbedtls=$version" || return 1
   file=$(echo "$work"/mbedtls-*/library)
   [ -e "$file/ssl_tls.c" ] || return 1
-  "${as_root[@]}" rm -rf $sources $sources.part
-  "${as_root[@]}" mkdir -p $sources.part
-  "${as_root[@]}" cp -r "${file%/library}/include" "${file%/library}/LICENSE" "$file" $sources.part/
-  "${as_root[@]}" mv $sources.part $sources # whole or not at all
+  echo "$version" > "$work/debian-version"
+  "${as_root[@]}" rm -rf "$sources.part"
+  "${as_root[@]}" mkdir -p "$sources.part"
+  "${as_root[@]}" cp -r "${file%/library}/include" "${file%/library}/LICENSE" "$file" "$work/debian-version" "$sources.part/" || return 1
+  "${as_root[@]}" rm -rf "$sources"
+  "${as_root[@]}" mv "$sources.part" "$sources" # whole or not at all
   echo "dependencies: mbedTLS's sources are in $sources"
 }
 
 [ ${#missing[@]} -eq 0 ] || install_packages
-if [ ! -e $sources/library/ssl_tls.c ]; then
+if ! sources_current; then
   work=$(mktemp -d)
-  fetch_sources "$work" </dev/null || echo "dependencies: no sources of mbedTLS: agents for boards will have no TLS" >&2
+  if ! fetch_sources "$work" </dev/null && [ -n "$(sources_version)" ]; then
+    echo "dependencies: mbedTLS's sources stay those of $(sources_version): agents for boards have an older TLS than this machine" >&2
+  elif [ -z "$(sources_version)" ]; then
+    echo "dependencies: no sources of mbedTLS: agents for boards will have no TLS" >&2
+  fi
   rm -rf "$work"
 fi

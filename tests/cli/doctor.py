@@ -5,11 +5,12 @@ usage: doctor.py BIN     the folder with neo, neo-tune, neo-board
 """
 
 import os
+import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 KEY = "00112233445566778899aabbccddeeff" * 2
@@ -23,12 +24,6 @@ def run(*words, env=None):
 def check(condition, what, output):
     if not condition:
         sys.exit(f"{what}:\n{output}")
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def write_key(path, text):
@@ -65,13 +60,25 @@ def install_on_a_fake_board(steps, work):
 
 
 def with_board(command, doctor):
-    """Runs the doctor while a board serves."""
-    board = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    """Runs the doctor, who listens at a port of the system's choice, and a board that connects to PORT of its command."""
+    listening = subprocess.Popen(doctor, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    timer = threading.Timer(900, listening.kill)
+    timer.start()
+    output, board = "", None
     try:
-        return run(*doctor)
+        for line in listening.stdout:
+            output += line
+            port = re.search(r"listening on port (\d+)", line)
+            if port:
+                board = subprocess.Popen([word.replace("PORT", port.group(1)) for word in command],
+                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return listening.wait(), output
     finally:
-        board.kill()
-        board.wait()
+        timer.cancel()
+        listening.stdout.close()
+        if board:
+            board.kill()
+            board.wait()
 
 
 def refused(command, doctor, url, reason):
@@ -88,10 +95,9 @@ def main(bin_dir, work):
     code, output = run(tune, "doctor")
     check(code == 0 and output.count("ok ") == 5, "the local board is well", output)
 
-    port = free_port()
     key, wrong = write_key(f"{work}/key", KEY), write_key(f"{work}/wrong", KEY[::-1])
-    url = f"rpc://127.0.0.1:{port}?key-file={key}&wait="
-    dial = [board, "--connect", f"127.0.0.1:{port}", "--name", "b", "--back-off", "30", "--key-file"]
+    url = f"rpc://127.0.0.1:0?key-file={key}&wait="
+    dial = [board, "--connect", "127.0.0.1:PORT", "--name", "b", "--back-off", "30", "--key-file"]
     code, output = with_board(dial + [key, "--label", "lab=here"], [tune, "doctor", "--measure", url + "60"])
     check(code == 0 and output.count("ok ") == 5 and "lab=here" in output, "a remote board is well", output)
 
@@ -107,8 +113,8 @@ def main(bin_dir, work):
 
     arm = os.path.join(bin_dir, "neo-board-aarch64")
     if os.path.exists(arm) and shutil.which("qemu-aarch64"):
-        dial = ["qemu-aarch64", arm, "--connect", f"127.0.0.1:{port}", "--name", "arm", "--back-off", "30"]
-        plain = f"rpc://127.0.0.1:{port}?wait="
+        dial = ["qemu-aarch64", arm, "--connect", "127.0.0.1:PORT", "--name", "arm", "--back-off", "30"]
+        plain = "rpc://127.0.0.1:0?wait="
         code, output = with_board(dial, [tune, "doctor", "cortex-a72", "--measure", plain + "60"])
         check(code == 0 and "arch=aarch64" in output, "a board of another processor is well", output)
         refused(dial, [tune, "doctor", "x86-64-v3"], plain, "its arch is aarch64, x86_64 is wanted")

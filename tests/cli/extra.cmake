@@ -27,6 +27,8 @@ add_test(NAME cli/c_sources COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_D
 set_tests_properties(cli/c_sources PROPERTIES TIMEOUT 1800 LABELS cli ENVIRONMENT "PYTHONDONTWRITEBYTECODE=1")
 add_test(NAME cli/interrupt COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/interrupt.py ${CMAKE_BINARY_DIR}/bin ${CMAKE_SOURCE_DIR})
 set_tests_properties(cli/interrupt PROPERTIES TIMEOUT 1800 LABELS cli ENVIRONMENT "PYTHONDONTWRITEBYTECODE=1")
+add_test(NAME cli/install_deps COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/install_deps.py ${CMAKE_SOURCE_DIR})
+set_tests_properties(cli/install_deps PROPERTIES LABELS cli ENVIRONMENT "PYTHONDONTWRITEBYTECODE=1")
 # Agents of other processors and of Windows over TLS.
 foreach(emulator qemu wine)
   add_test(NAME cli/network_agents_${emulator} COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/network_agents.py

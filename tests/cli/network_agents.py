@@ -9,6 +9,7 @@ usage: network_agents.py BIN SOURCE qemu       BIN: the folder with neo-tune and
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -35,12 +36,11 @@ def write_key(path, text):
 
 
 class Doctor:
-    """neo-tune doctor, listening at a free port; its output line by line."""
+    """neo-tune doctor, or a tuning, listening at a free port; its output line by line."""
 
-    def __init__(self, tune, target, key):
+    def __init__(self, words, key):
         url = f"rpc://127.0.0.1:0?key-file={key}&wait={WAIT_S}"
-        self.process = subprocess.Popen([tune, "doctor", target, "--measure", url], text=True,
-                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.process = subprocess.Popen(words + ["--measure", url], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.output = ""
         self.timer = threading.Timer(5 * WAIT_S, self.process.kill)
         self.timer.start()
@@ -60,6 +60,47 @@ class Doctor:
         self.process.kill()
         self.process.wait()
         self.process.stdout.close()
+
+
+class Crossing:
+    """A port that stays the test's: what connects there comes to whichever tuner listens now. A tuner's own port is the system's choice
+    and, between two tuners, anybody's."""
+
+    def __init__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.to = 0
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                board, _ = self.listener.accept()
+            except OSError:
+                return
+            try:
+                tuner = socket.create_connection(("127.0.0.1", self.to))
+            except OSError:
+                board.close()
+                continue
+            for pair in (board, tuner), (tuner, board):
+                threading.Thread(target=self.pass_on, args=pair, daemon=True).start()
+
+    @staticmethod
+    def pass_on(a, b):
+        try:
+            while data := a.recv(1 << 16):
+                b.sendall(data)
+        except OSError:
+            pass
+        for end in a, b:
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def close(self):
+        self.listener.close()
 
 
 def windows_is_well(binaries, source, wine, work):
@@ -106,27 +147,34 @@ def check_private_key(agent, work):
 
 
 def check_two_tuners(binaries, source, agent, work):
-    """A doctor, then a tuning at the same port: one agent for both, which connects again by itself."""
+    """A doctor, then a tuning: one agent for both, which connects again by itself."""
     key = f"{work}/key"
-    doctor = Doctor(f"{binaries}/neo-tune", "host-windows", key)
-    board = subprocess.Popen(agent + ["--connect", f"127.0.0.1:{doctor.port}", "--name", "b", "--back-off", "30", "--key-file", key],
+    crossing = Crossing()
+    doctor = Doctor([f"{binaries}/neo-tune", "doctor", "host-windows"], key)
+    crossing.to = doctor.port
+    board = subprocess.Popen(agent + ["--connect", f"127.0.0.1:{crossing.port}", "--name", "b", "--back-off", "30", "--key-file", key],
                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         doctor.read_until("^ok     measure|^FAILED")
         doctor.close()
         if doctor.output.count("ok ") != 5:
             sys.exit(f"{agent} is not well:\n{doctor.output}")
-        run([f"{binaries}/neo-tune", f"{source}/tests/data/onnx/mnist_cnn_op13/model.onnx", "--input", "x=64,1,28,28", "--threads", "1",
-             "--db", f"{work}/tuned.db", "--target", "host-windows", "--trials", "6",
-             "--measure", f"rpc://127.0.0.1:{doctor.port}?key-file={key}&wait={WAIT_S}"], work, 0, "6 trials (")
+        tuner = Doctor([f"{binaries}/neo-tune", f"{source}/tests/data/onnx/mnist_cnn_op13/model.onnx", "--input", "x=64,1,28,28",
+                        "--threads", "1", "--db", f"{work}/tuned.db", "--target", "host-windows", "--trials", "6"], key)
+        crossing.to = tuner.port
+        found = tuner.read_until(r"6 trials \(")
+        tuner.close()
+        if not found:
+            sys.exit(f"{agent} does not serve a second tuner:\n{tuner.output}")
     finally:
         end(board)
+        crossing.close()
 
 
 def meet(tune, agent, target, keys, log, pattern):
     """A doctor and an agent, until the doctor says what is waited for: its match and all that it said; the agent's words
     are in log."""
-    doctor = Doctor(tune, target, keys[0])
+    doctor = Doctor([tune, "doctor", target], keys[0])
     with open(log, "w") as file:
         words = ["--connect", f"127.0.0.1:{doctor.port}", "--name", "b", "--back-off", "30", "--key-file", keys[1]]
         board = subprocess.Popen(agent + words, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
