@@ -88,6 +88,51 @@ static void print_overlapping(c_printer *p, neo_buf *out, const neo_stmt *s) {
   neo_buf_fini(&value);
 }
 
+/* A condition of indices alone. */
+static bool is_guard(const neo_expr *e, int *steps) {
+  if ((*steps)-- <= 0 || e->op == NEO_EXPR_LOAD || neo_dtype_class(e->dtype) == 'f')
+    return false;
+  for (int k = 0; k < e->n_args; k++)
+    if (!is_guard(e->arg[k], steps))
+      return false;
+  return true;
+}
+
+/* A copy of 16-bit floats, or a constant where a guard fails: their bits need no conversion. */
+static bool is_copy(const neo_expr *e) {
+  int steps = 64;
+  const neo_expr *from = e->op == NEO_EXPR_SELECT ? e->arg[1] : e;
+  return e->lanes == 1 && (e->dtype == NEO_F16 || e->dtype == NEO_BF16) &&
+         from->op == NEO_EXPR_LOAD &&
+         (from == e || (e->arg[2]->op == NEO_EXPR_CONST && is_guard(e->arg[0], &steps)));
+}
+
+static void print_place(c_printer *p, neo_buf *out, int buffer, const neo_expr *offset) {
+  p->buffer_used[buffer] = true;
+  neo_buf_printf(out, "b%d[", buffer);
+  c_print_index(p, out, offset);
+  neo_buf_text(out, "]");
+}
+
+static void print_copy(c_printer *p, neo_buf *out, const neo_stmt *s) {
+  const neo_expr *e = s->u.store.value, *from = e->op == NEO_EXPR_SELECT ? e->arg[1] : e;
+  c_indent(p, out);
+  print_place(p, out, s->u.store.buffer, s->u.store.offset);
+  neo_buf_text(out, " = ");
+  if (from != e) {
+    c_print_index(p, out, e->arg[0]);
+    neo_buf_text(out, " ? ");
+  }
+  print_place(p, out, from->u.load.buffer, from->arg[0]);
+  if (from != e) {
+    float other = (float)e->arg[2]->u.f;
+    neo_buf_printf(
+        out, " : %u",
+        (unsigned)(e->dtype == NEO_F16 ? neo_f32_to_f16(other) : neo_f32_to_bf16(other)));
+  }
+  neo_buf_text(out, ";\n");
+}
+
 static void print_store(c_printer *p, neo_buf *out, const neo_stmt *s) {
   const neo_expr *e = s->u.store.value;
   overlap o = {.store = s, .steps = 4096};
@@ -96,6 +141,10 @@ static void print_store(c_printer *p, neo_buf *out, const neo_stmt *s) {
     find_overlap(&o, e);
   if (c_print_wide(p, out, s, o.found))
     return;
+  if (is_copy(e)) {
+    print_copy(p, out, s);
+    return;
+  }
   if (o.found) {
     print_overlapping(p, out, s);
     return;

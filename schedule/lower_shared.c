@@ -3,8 +3,8 @@
  * Why: a tile of a matrix is read by many work-items; loading it once per group, neighbours loading
  * neighbouring elements, is what makes a GPU's memory fast enough.
  * How: the region's elements (vectors, where the block has a vector loop whose length divides the
- * region's) are numbered, last axis fastest; work-item w takes number w, w + items, w + 2 items,
- * ... The order and splits of the block do not matter.
+ * region's) are numbered, last axis fastest, or that of vectors; work-item w takes number w, w +
+ * items, w + 2 items, ... The order and splits of the block do not matter.
  *
  * A reduction is shared in another way: the innermost loop of its last axis is run by L work-items
  * at once, each summing a part of its own in a register. The parts of all elements are numbered as
@@ -17,6 +17,7 @@ enum { UNROLL_UP_TO = 16, UNROLL_SUMS_UP_TO = 2 };
 
 typedef struct region {
   int n_axes, vector_axis;
+  int order[NEO_TE_MAX_AXES];      /* axes, the fastest one last */
   int64_t extent[NEO_TE_MAX_AXES]; /* numbers of each axis */
   int64_t step[NEO_TE_MAX_AXES];   /* elements from one number to the next */
   int64_t total;
@@ -47,6 +48,12 @@ static void measure(const lower_frame *f, region *out) {
   int v = b->vector_axis;
   if (v >= 0 && f->span[v].size % b->lanes == 0)
     out->vector_axis = v;
+  int n = 0;
+  for (int a = 0; a < out->n_axes; a++)
+    if (a != out->vector_axis)
+      out->order[n++] = a;
+  if (out->vector_axis >= 0)
+    out->order[n] = out->vector_axis;
   for (int a = 0; a < out->n_axes; a++) {
     out->step[a] = a == out->vector_axis ? b->lanes : 1;
     out->extent[a] = f->span[a].size / out->step[a];
@@ -84,25 +91,26 @@ static bool for_numbers(lowerer *l, const task *t, int64_t total, lower_list *ou
 
 typedef neo_stmt *(*inside)(lowerer *l, const task *t, const neo_expr *part);
 
-/* let digit = ... for every axis from a on, then what is inside. */
-static neo_stmt *decode(lowerer *l, const task *t, const neo_expr *number, int axis,
+/* let digit = ... for every axis from the order's place `at` on, then what is inside. */
+static neo_stmt *decode(lowerer *l, const task *t, const neo_expr *number, int at,
                         const neo_expr *part, inside fn) {
   const region *r = &t->r;
-  if (axis == r->n_axes)
+  if (at == r->n_axes)
     return fn(l, t, part);
+  int axis = r->order[at];
   lower_span *span = &t->f->span[axis];
   span->size = r->step[axis];
   if (r->extent[axis] == 1)
-    return decode(l, t, number, axis + 1, part, fn);
+    return decode(l, t, number, at + 1, part, fn);
   int64_t below = 1, above = 1;
-  for (int a = 0; a < r->n_axes; a++)
-    *(a < axis ? &above : &below) *= a == axis ? 1 : r->extent[a];
+  for (int i = 0; i < r->n_axes; i++)
+    *(i < at ? &above : &below) *= i == at ? 1 : r->extent[r->order[i]];
   const neo_expr *digit = neo_expr_floordiv(l->arena, number, below, NULL, 0);
   if (above > 1)
     digit = neo_expr_floormod(l->arena, digit, r->extent[axis], NULL, 0);
   int var = lower_new_var(l, r->extent[axis]);
   span->base = plus(l, span->base, times(l, neo_expr_var(l->arena, var), r->step[axis]));
-  neo_stmt *body = decode(l, t, number, axis + 1, part, fn);
+  neo_stmt *body = decode(l, t, number, at + 1, part, fn);
   return body ? neo_nest_let(l->arena, var, digit, body) : NULL;
 }
 

@@ -11,8 +11,8 @@
  * Copies have k innermost, so that a work-item's values of a row are one load, and 16 bytes between
  * rows: work-items of neighbouring rows would otherwise read the same banks. With tiles of up to 4
  * rows the loads of 8 bytes (k of 16 halves or 32 bytes) then come in one turn or two, instead of
- * two to four (counted for 32 banks). Where the operand itself has k innermost it is copied in
- * vectors of 16 bytes. */
+ * two to four (counted for 32 banks). Where the operand itself has k innermost, as
+ * constants are stored, it is copied in vectors of 16 bytes. */
 #include "schedule/matrix.h"
 #include "schedule/space_gpu.h"
 
@@ -242,12 +242,25 @@ static void lay_copy(mma *t, const neo_access *factor) {
   slot->hole[slot->n_holes - 1].plus = (int32_t)gap(t);
 }
 
+/* A constant that is copied is stored with the dim that is k innermost. */
+static void pack_source(mma *t, const neo_access *load, int axis) {
+  neo_builder *b = t->r.b;
+  int dim = neo_access_dim(load, axis);
+  neo_layout layout;
+  if (t->r.te->buffer[load->buffer].role != NEO_TE_CONST || b->laid[load->buffer] || dim < 0)
+    return;
+  neo_layout_with_last(&layout, load->rank, dim);
+  neo_builder_lay(b, load->buffer, &layout);
+}
+
 /* Vectors along the dim that is k, where what is copied has neighbours there. */
 static void copy_in_vectors(mma *t, const neo_access *factor) {
   neo_builder *b = t->r.b;
   int copy = b->variant->facts.writer[factor->buffer], axis = neo_access_dim(factor, t->k);
   const neo_block_facts *facts = &b->variant->facts.block[copy];
   const neo_te_block *block = &t->r.te->block[copy];
+  if (facts->n_access == 2)
+    pack_source(t, &facts->access[1], axis);
   if (facts->n_access != 2 || facts->access[1].guard_axes >> axis & 1 ||
       neo_access_stride(&facts->access[1], t->r.te, &b->layout[facts->access[1].buffer], axis, 1) !=
           1)

@@ -148,7 +148,7 @@ static void run(void *self, neo_ctx *ctx, const neo_nest *nest, const neo_object
   char dir[256], library[300];
   neo_buf source = {0}, text = {0};
   neo_target target = kernel_target("cuda-sm90");
-  void *memory[NEO_NEST_MAX_BUFFERS] = {NULL};
+  void *memory[NEO_NEST_MAX_BUFFERS] = {NULL}, *block[NEO_NEST_MAX_BUFFERS] = {NULL};
   if (neo_codegen_find("cuda")->text(ctx, nest, &target, "sym", &text) != NEO_OK)
     fail_msg("%s", ctx->message);
   neo_buf_text(&source, "#include \"" NEO_SOURCE_DIR "/tests/data/cuda/host.hpp\"\n");
@@ -167,9 +167,9 @@ static void run(void *self, neo_ctx *ctx, const neo_nest *nest, const neo_object
     size_t bytes = k < nest->n_params
                        ? (size_t)nest->buffer[k].elements * neo_dtype_size(nest->buffer[k].dtype)
                        : (size_t)nest->work_bytes;
-    char *block = neo_alloc(ctx, bytes + ALIGN);
-    assert_non_null(block);
-    memory[k] = block + (ALIGN - (uintptr_t)block % ALIGN) % ALIGN;
+    block[k] = neo_alloc(ctx, bytes + ALIGN);
+    assert_non_null(block[k]);
+    memory[k] = (char *)block[k] + (ALIGN - (uintptr_t)block[k] % ALIGN) % ALIGN;
     if (k < nest->n_params)
       memcpy(memory[k], data[k], bytes);
     assert_true(k == nest->n_params || nest->buffer[k].scope == NEO_SCOPE_PARAM);
@@ -178,6 +178,8 @@ static void run(void *self, neo_ctx *ctx, const neo_nest *nest, const neo_object
   for (int k = 0; k < nest->n_params; k++)
     memcpy(data[k], memory[k],
            (size_t)nest->buffer[k].elements * neo_dtype_size(nest->buffer[k].dtype));
+  for (int k = 0; k <= nest->n_params; k++)
+    neo_free(ctx, block[k]);
   assert_int_equal(dlclose(loaded), 0);
   assert_int_equal(neo_dir_remove(ctx, dir), NEO_OK);
   neo_buf_fini(&source);
