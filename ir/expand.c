@@ -3,7 +3,7 @@
  * Why not at import: shapes are known only after inputs are bound, and every reader profits. Why
  * not by a te: a recurrent layer or an attention is several contractions, which the partition cuts
  * and fuses better than one te with phases could say. */
-#include "ir/expand.h"
+#include "ir/bounded.h"
 
 #include <string.h>
 
@@ -222,13 +222,17 @@ static void set_attributes(neo_graph *graph, neo_node *node, const neo_attr *att
 /* Types the new node, and replaces it in turn if it is to be expanded. */
 static neo_status settle(neo_expander *x, int id, int n_outputs, int *out) {
   neo_graph *graph = x->graph;
-  NEO_TRY(neo_node_infer(x->ctx, graph, id));
-  if (!neo_expansion_find(graph->node[id].op))
-    return neo_fold_node(x->ctx, graph, &graph->node[id], FOLD_ELEMENTS);
+  bool done = false;
   int before = graph->n_outputs;
   for (int k = 0; k < n_outputs; k++) /* found again after the replacement */
     neo_graph_add_output(graph, out[k], "");
-  neo_status status = neo_expand_node(x->ctx, graph, id, x->depth + 1);
+  neo_status status = neo_bounded_rewrite(x->ctx, graph, id, x->depth, &done);
+  if (status == NEO_OK && !done)
+    status = neo_node_infer(x->ctx, graph, id);
+  if (status == NEO_OK && !done && neo_expansion_find(graph->node[id].op))
+    status = neo_expand_node(x->ctx, graph, id, x->depth + 1);
+  else if (status == NEO_OK && !done)
+    status = neo_fold_node(x->ctx, graph, &graph->node[id], FOLD_ELEMENTS);
   for (int k = 0; k < n_outputs; k++)
     out[k] = graph->output[before + k];
   graph->n_outputs = before;

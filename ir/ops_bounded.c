@@ -6,7 +6,9 @@
  * only if each of its results is bounded in the same way and every real element is made of real
  * ones: elementwise operators, views, gathers, slices and concatenations along other dimensions,
  * and whatever treats rows (of a matrix product, a softmax, a reduction) or images one by one.
- * Anything else is refused by name. The counts reach the runtime, which cuts the outputs. */
+ * What ir/bounded.h can write as such operators is; anything else is refused by name. The counts
+ * reach the runtime, which cuts the outputs. */
+#include "ir/extents.h"
 #include "ir/flow.h"
 #include "ir/ops_internal.h"
 #include "ir/ops_table.h"
@@ -221,12 +223,6 @@ static int follow_gather(const neo_graph *graph, const neo_node *node, int k, in
   return d == axis ? -1 : d < axis ? d : d - 1 + graph->value[node->input[1]].shape.rank;
 }
 
-/* As many elements as there are indices. */
-static int follow_gather_nd(const neo_graph *graph, const neo_node *node, int k, int d) {
-  int rank = graph->value[node->input[1]].shape.rank;
-  return k == 1 && d < rank - 1 && neo_node_int(node, "batch_dims", 0) == 0 ? d : -1;
-}
-
 /* Parts along another dimension. */
 static int follow_split(const neo_graph *graph, const neo_node *node, int k, int d) {
   int rank = graph->value[node->input[0]].shape.rank, axis = (int)neo_node_int(node, "axis", 0);
@@ -246,6 +242,32 @@ static int follow_slice(const neo_graph *graph, const neo_node *node, int k, int
     if (neo_tensor_get_i64(given->constant, i) < 0)
       return -1;
   return k == 0 && in->dim[d] == graph->value[node->output[0]].shape.dim[d] ? d : -1;
+}
+
+/* Of dimensions that are expanded none is bounded. */
+static int follow_expand(const neo_graph *graph, const neo_node *node, int k, int d) {
+  const neo_shape *in = &graph->value[node->input[0]].shape;
+  const neo_shape *out = &graph->value[node->output[0]].shape;
+  int at = d + out->rank - in->rank;
+  return k == 0 && in->dim[d] == out->dim[at] ? at : -1;
+}
+
+static int follow_tile(const neo_graph *graph, const neo_node *node, int k, int d) {
+  const neo_shape *in = &graph->value[node->input[0]].shape;
+  const neo_shape *out = &graph->value[node->output[0]].shape;
+  return k == 0 && in->rank == out->rank && in->dim[d] == out->dim[d] ? d : -1;
+}
+
+/* Sums over what is in front. */
+static int follow_cumsum(const neo_graph *graph, const neo_node *node, int k, int d) {
+  (void)graph;
+  return k == 0 && !neo_node_int(node, "reverse", 0) ? d : -1;
+}
+
+static int follow_one_hot(const neo_graph *graph, const neo_node *node, int k, int d) {
+  int rank = graph->value[node->output[0]].shape.rank, axis = (int)neo_node_int(node, "axis", -1);
+  axis += axis < 0 ? rank : 0;
+  return k == 0 ? d + (d >= axis) : -1;
 }
 
 static int follow_transpose(const neo_graph *graph, const neo_node *node, int k, int d) {
@@ -336,9 +358,12 @@ static follow_fn *find_follow(const neo_node *node) {
     const char *op;
     follow_fn *follow;
   } rows[] = {{"gather", follow_gather},
-              {"gather_nd", follow_gather_nd},
               {"split", follow_split},
               {"slice", follow_slice},
+              {"expand", follow_expand},
+              {"tile", follow_tile},
+              {"cumsum", follow_cumsum},
+              {"one_hot", follow_one_hot},
               {"transpose", follow_transpose},
               {"text_case", follow_same},
               {"softmax", follow_rows},
@@ -396,6 +421,18 @@ static neo_status check_uncut(neo_ctx *ctx, const neo_graph *graph, const neo_no
              : NEO_OK;
 }
 
+/* Operators that are written as others, by names of elements only, never by how many there are:
+ * what they are made of is looked at instead. */
+static bool is_seen_through(const neo_graph *graph, const neo_node *node) {
+  static const char *const names[] = {"topk", "gather_nd", "scatter_nd", "roi_align",
+                                      "scatter_elements"};
+  const neo_value *data = neo_op_in(graph, node, 0);
+  for (int i = 0; i < NEO_COUNT(names); i++)
+    if (neo_op_is(node, names[i]))
+      return i == 0 || i == 3 || !data->bounded || neo_value_counts(graph, node->input[1]);
+  return false;
+}
+
 neo_status neo_node_bounds(neo_ctx *ctx, neo_graph *graph, const neo_node *node) {
   for (int i = 0; i < node->n_outputs; i++)
     graph->value[node->output[i]].bounded = 0;
@@ -419,6 +456,8 @@ neo_status neo_node_bounds(neo_ctx *ctx, neo_graph *graph, const neo_node *node)
   }
   if (neo_op_is(node, "uncut"))
     return check_uncut(ctx, graph, node);
+  if (neo_op_is(node, "unbound") || is_seen_through(graph, node))
+    return NEO_OK;
   for (int k = 0; k < node->n_inputs; k++) {
     const neo_value *in = node->input[k] == NEO_NO_VALUE ? NULL : &graph->value[node->input[k]];
     if (!in || !in->bounded)

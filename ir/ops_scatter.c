@@ -132,6 +132,20 @@ static bool read_axis(neo_expander *x, const char *name, int64_t otherwise, int 
   return false;
 }
 
+/* Indices along dimension 0 that are the same for all of a row, which the updates have as a whole:
+ * what they were expanded from; else none. */
+static int whole_rows(neo_expander *x, int index, int axis) {
+  neo_shape own = neo_xp_shape(x, index), data = neo_xp_shape(x, neo_xp_in(x, 0));
+  const neo_node *node = neo_edit_producer(x->graph, index);
+  if (axis != 0 || !neo_edit_is(node, "expand"))
+    return NEO_NO_VALUE;
+  neo_shape from = neo_xp_shape(x, node->input[0]);
+  bool whole = from.rank == own.rank && from.dim[0] == own.dim[0];
+  for (int d = 1; whole && d < own.rank; d++)
+    whole = from.dim[d] == 1 && own.dim[d] == data.dim[d];
+  return whole ? node->input[0] : NEO_NO_VALUE;
+}
+
 neo_status neo_expand_scatter_elements(neo_expander *x) {
   int data = neo_xp_in(x, 0), index = neo_xp_in(x, 1), axis;
   neo_shape shape = neo_xp_shape(x, data), own = neo_xp_shape(x, index),
@@ -140,6 +154,12 @@ neo_status neo_expand_scatter_elements(neo_expander *x) {
     return x->status;
   if (own.rank != shape.rank || !neo_shape_equal(&own, &updates))
     return neo_xp_fail(x, NEO_BAD_INPUT, "data, indices and updates do not fit");
+  int whole = whole_rows(x, index, axis);
+  if (whole != NEO_NO_VALUE) {
+    x->out[0] = scatter(x, data, wrapped(x, whole, shape.dim[0]), neo_xp_in(x, 2),
+                        product(&shape, 1, shape.rank));
+    return x->status;
+  }
   int64_t stride = product(&shape, axis + 1, shape.rank);
   int rows = neo_xp_c(x, "mul", wrapped(x, index, shape.dim[axis]), (double)stride);
   for (int d = 0; d < shape.rank; d++) {

@@ -92,6 +92,14 @@ neo_status neo_infer_cut(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
   return NEO_OK;
 }
 
+/* All of x. */
+neo_status neo_infer_unbound(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
+  NEO_TRY(neo_op_check_inputs(ctx, graph, node));
+  neo_shape shape = neo_op_in(graph, node, 0)->shape;
+  neo_op_set(graph, node, 0, neo_op_in(graph, node, 0)->dtype, &shape);
+  return NEO_OK;
+}
+
 neo_status neo_lower_cut(neo_ctx *ctx, const neo_graph *graph, const neo_node *node, neo_te *te,
                          int *in_value) {
   NEO_LOWERING(l);

@@ -46,7 +46,7 @@ neo_eval_fn neo_eval_constant_of_shape, neo_eval_nonzero, neo_eval_range, neo_ev
 neo_infer_fn neo_infer_bounded_nonzero, neo_infer_nms;
 neo_eval_fn neo_eval_bounded_nonzero, neo_eval_nms;
 
-neo_infer_fn neo_infer_cut;
+neo_infer_fn neo_infer_cut, neo_infer_unbound;
 neo_lower_fn neo_lower_cut, neo_lower_uncut;
 
 /* control flow */

@@ -11,6 +11,7 @@
  *
  * Bounded on hostile files: results over SMALL elements are left to neo_pass_fold; a value may have
  * at most 2^40 elements. */
+#include "ir/bounded.h"
 #include "ir/expand.h"
 #include "ir/flow.h"
 #include "ir/pass_internal.h"
@@ -102,6 +103,29 @@ static void drop_empty_outputs(neo_graph *graph, neo_node *node) {
   neo_node_set_ints(graph, node, "split", kept, sizes);
 }
 
+/* What is picked out of a list of which only other parts depend on data. */
+static neo_status fold_picked(neo_ctx *ctx, neo_graph *graph, neo_node *node) {
+  const neo_value *out = &graph->value[node->output[0]];
+  neo_tensor tensor;
+  int64_t n = 0, v[NEO_MAX_RANK];
+  char cls = neo_dtype_class(out->dtype);
+  if ((cls != 'i' && cls != 'u') || out->shape.rank > 1 || out->bounded ||
+      !neo_shape_elements(&out->shape, &n) || n < 1 || n > NEO_MAX_RANK)
+    return NEO_OK;
+  for (int64_t i = 0; i < n; i++) {
+    neo_extent e = neo_extent_at(graph, node->output[0], i);
+    if (!e.known)
+      return NEO_OK;
+    v[i] = e.n;
+  }
+  NEO_TRY(neo_tensor_create(ctx, out->dtype, &out->shape, &tensor));
+  neo_graph_adopt(graph, tensor.data);
+  for (int64_t i = 0; i < n; i++)
+    neo_tensor_set_i64(&tensor, i, v[i]);
+  neo_fold_replace(graph, node, &tensor);
+  return NEO_OK;
+}
+
 neo_status neo_node_infer(neo_ctx *ctx, neo_graph *graph, int index) {
   neo_node *node = &graph->node[index];
   NEO_TRY(node->op->infer(ctx, graph, node));
@@ -114,7 +138,12 @@ neo_status neo_node_infer(neo_ctx *ctx, neo_graph *graph, int index) {
     drop_empty_outputs(graph, node);
   if (neo_edit_is(node, "shape") || neo_edit_is(node, "size"))
     return fold_shape_query(ctx, graph, node);
-  return neo_fold_node(ctx, graph, node, SMALL);
+  NEO_TRY(neo_fold_node(ctx, graph, node, SMALL));
+  node = &graph->node[index];
+  if (!node->dead &&
+      (neo_edit_is(node, "gather") || neo_edit_is(node, "slice") || neo_edit_is(node, "where")))
+    return fold_picked(ctx, graph, node);
+  return NEO_OK;
 }
 
 /* What a walk changes on its way: alias[v] stands for v, an output of control flow that is gone. */
@@ -126,16 +155,84 @@ typedef struct walk {
   void (*problem)(void *self, neo_status status,
                   const char *text); /* NULL: the first one ends it */
   void *self;
+  neo_flow_budget *budget;
 } walk;
+
+/* alias covers the values there are now. */
+static void cover_values(const neo_graph *graph, walk *w) {
+  int covered = w->alias ? w->n_values : 0;
+  if (w->alias && covered >= graph->n_values)
+    return;
+  int *alias = neo_arena_alloc(&w->arena, sizeof *alias * (size_t)(graph->n_values + 1));
+  for (int k = 0; k < graph->n_values; k++)
+    alias[k] = k < covered ? w->alias[k] : k;
+  w->alias = alias;
+  w->n_values = graph->n_values;
+}
+
+static neo_status infer_one(neo_ctx *ctx, neo_graph *graph, int i, neo_flow_budget *budget,
+                            walk *w);
+
+/* A branch's nodes in the graph, inferred. outputs: as many as the node has. */
+static neo_status infer_branch(neo_ctx *ctx, neo_graph *graph, int i, const char *name, walk *w,
+                               int *outputs) {
+  const neo_graph *from = neo_node_graph(&graph->node[i], name);
+  int *map = neo_arena_alloc(&w->arena, sizeof *map * (size_t)(from->n_values + 1));
+  for (int k = 0; k < from->n_inputs; k++)
+    map[from->input[k]] = graph->node[i].input[k + 1];
+  neo_flow_target to = {ctx, graph, &w->arena};
+  int first = graph->n_nodes, n = graph->node[i].n_outputs, before = graph->n_outputs;
+  NEO_TRY(neo_flow_paste(&to, from, map));
+  int end = graph->n_nodes;
+  for (int k = 0; k < n; k++) /* found again after replacements */
+    neo_graph_add_output(graph, map[from->output[k]], "");
+  neo_status status = NEO_OK;
+  for (int k = first; status == NEO_OK && k < end; k++) {
+    cover_values(graph, w);
+    neo_edit_resolve_inputs(&graph->node[k], w->alias, w->n_values);
+    status = --w->budget->nodes < 0 ? neo_fail(ctx, NEO_UNSUPPORTED, "infer: too many branches")
+                                    : infer_one(ctx, graph, k, w->budget, w);
+  }
+  for (int k = 0; k < n; k++) {
+    int v = graph->output[before + k];
+    while (v < w->n_values && w->alias[v] != v)
+      v = w->alias[v];
+    outputs[k] = v;
+  }
+  graph->n_outputs = before;
+  return status;
+}
+
+/* Both branches are computed, and each output is chosen. */
+static neo_status infer_both(neo_ctx *ctx, neo_graph *graph, int i, walk *w) {
+  int n = graph->node[i].n_outputs;
+  int *no = neo_arena_alloc(&w->arena, sizeof *no * (size_t)(n + 1));
+  int *yes = neo_arena_alloc(&w->arena, sizeof *yes * (size_t)(n + 1));
+  if (++w->budget->depth > NEO_MAX_GRAPH_DEPTH)
+    return neo_fail(ctx, NEO_UNSUPPORTED, "infer: branches nest deeper than %d",
+                    NEO_MAX_GRAPH_DEPTH);
+  cover_values(graph, w);
+  NEO_TRY(infer_branch(ctx, graph, i, "else", w, no));
+  NEO_TRY(infer_branch(ctx, graph, i, "then", w, yes));
+  w->budget->depth--;
+  for (int k = 0; k < n; k++) {
+    int chosen;
+    NEO_TRY(neo_bounded_choose(ctx, graph, i, yes[k], no[k], &chosen));
+    cover_values(graph, w);
+    w->alias[graph->node[i].output[k]] = chosen;
+  }
+  graph->node[i].dead = true;
+  w->appended = true;
+  return NEO_OK;
+}
 
 static neo_status infer_flow(neo_ctx *ctx, neo_graph *graph, int i, neo_flow_budget *budget,
                              walk *w) {
   neo_flow flow;
-  if (!w->alias) {
-    w->alias = neo_arena_alloc(&w->arena, sizeof *w->alias * (size_t)(w->n_values + 1));
-    for (int k = 0; k < w->n_values; k++)
-      w->alias[k] = k;
-  }
+  cover_values(graph, w);
+  NEO_TRY(neo_flow_check(ctx, graph, &graph->node[i]));
+  if (neo_bounded_is_choice(graph, &graph->node[i]))
+    return infer_both(ctx, graph, i, w);
   NEO_TRY(neo_flow_solve(ctx, graph, &graph->node[i], budget, &flow));
   w->appended |= flow.inlined;
   neo_status status = neo_flow_commit(ctx, graph, i, &flow, w->alias);
@@ -161,6 +258,11 @@ static neo_status infer_one(neo_ctx *ctx, neo_graph *graph, int i, neo_flow_budg
                             walk *w) {
   if (neo_flow_is(&graph->node[i]))
     return infer_flow(ctx, graph, i, budget, w);
+  bool done = false;
+  NEO_TRY(neo_bounded_rewrite(ctx, graph, i, 0, &done));
+  w->appended |= done;
+  if (done)
+    return NEO_OK;
   NEO_TRY(neo_node_infer(ctx, graph, i));
   if (!graph->node[i].dead && neo_expansion_find(graph->node[i].op)) {
     NEO_TRY(neo_expand_node(ctx, graph, i, 0));
@@ -185,6 +287,7 @@ static neo_status go_on(neo_ctx *ctx, neo_graph *graph, int i, neo_status status
 
 static neo_status infer_all(neo_ctx *ctx, neo_graph *graph, neo_flow_budget *budget, walk *w) {
   int seen = graph->n_nodes;
+  w->budget = budget;
   for (int i = 0; i < w->n_nodes; i++) {
     neo_node *node = &graph->node[i];
     if (node->dead)

@@ -156,6 +156,57 @@ static const flow_case cases[] = {
      "output %9 \"s\"\n"
      "output %5 \"best\"\n",
      0, 0},
+    /* of all above a threshold the best four that hardly overlap, or nothing if there are none */
+    {"choice",
+     "graph 1 \"g\"\n"
+     "%0 input \"boxes\" f32 [20,4]\n"
+     "%1 input \"scores\" f32 [20]\n"
+     "%2 const \"least\" f32 [] {0.9}\n"
+     "%3 const \"zero\" i64 [1] {0}\n"
+     "%4 const \"four\" i64 [1] {4}\n"
+     "%5 const \"lead\" i64 [2] {0,1}\n"
+     "%6 const \"all\" i64 [] {100}\n"
+     "%7 const \"iou\" f32 [] {0.3}\n"
+     "%8 const \"box\" i64 [] {2}\n"
+     "%9 \"p\" ? ? = greater(%1, %2) \"p\"\n"
+     "%10 \"at\" ? ? = nonzero(%9) \"at\"\n"
+     "%11 \"i\" ? ? = squeeze(%10, %3) \"i\"\n"
+     "%12 \"b\" ? ? = gather(%0, %11) {axis=0} \"b\"\n"
+     "%13 \"s\" ? ? = gather(%1, %11) {axis=0} \"s\"\n"
+     "%14 \"n\" ? ? = size(%13) \"n\"\n"
+     "%15 \"k\" ? ? = min(%14, %4) \"k\"\n"
+     "%16 \"best\" ? ?, %17 \"order\" ? ? = topk(%13, %15) {axis=0} \"best\"\n"
+     "%18 \"few\" ? ? = gather(%12, %17) {axis=0} \"few\"\n"
+     "%19 \"some\" ? ? = cast(%14) {to=\"bool\"} \"some\"\n"
+     "%20 \"keep\" ? ? = if(%19, %18, %16, %3, %5, %6, %7, %8) {else=graph \"e\" {\n"
+     "  %0 input \"b\" ? ?\n"
+     "  %1 input \"s\" ? ?\n"
+     "  %2 input \"zero\" ? ?\n"
+     "  %3 input \"lead\" ? ?\n"
+     "  %4 input \"all\" ? ?\n"
+     "  %5 input \"iou\" ? ?\n"
+     "  %6 input \"box\" ? ?\n"
+     "  %7 const \"none\" i64 [0] {}\n"
+     "  output %7 \"none\"\n"
+     "}, then=graph \"t\" {\n"
+     "  %0 input \"b\" ? ?\n"
+     "  %1 input \"s\" ? ?\n"
+     "  %2 input \"zero\" ? ?\n"
+     "  %3 input \"lead\" ? ?\n"
+     "  %4 input \"all\" ? ?\n"
+     "  %5 input \"iou\" ? ?\n"
+     "  %6 input \"box\" ? ?\n"
+     "  %7 \"bb\" ? ? = unsqueeze(%0, %2) \"bb\"\n"
+     "  %8 \"ss\" ? ? = unsqueeze(%1, %3) \"ss\"\n"
+     "  %9 \"rows\" ? ? = non_max_suppression(%7, %8, %4, %5) \"nms\"\n"
+     "  %10 \"keep\" ? ? = gather(%9, %6) {axis=1} \"keep\"\n"
+     "  output %10 \"keep\"\n"
+     "}} \"keep\"\n"
+     "%21 \"y\" ? ? = gather(%18, %20) {axis=0} \"y\"\n"
+     "%22 \"most\" ? ? = reduce_sum(%13) {keepdims=0} \"most\"\n"
+     "output %21 \"y\"\n"
+     "output %22 \"most\"\n",
+     0, 0},
     /* a residual: the last add may write over r, which no other step needs any more */
     {"overwrite",
      "graph 1 \"g\"\n"
@@ -209,8 +260,8 @@ static void case_runs(void **state) {
   scratch_create(&ctx, scratch);
   snprintf(dir, sizeof dir, "%s/artifact", scratch);
   must(&ctx, neo_graph_parse(&ctx, c->text, &graph));
-  if (strcmp(c->name, "bounded") == 0 ||
-      strcmp(c->name, "top") == 0) /* inference says what is bounded */
+  if (strcmp(c->name, "bounded") == 0 || strcmp(c->name, "top") == 0 ||
+      strcmp(c->name, "choice") == 0) /* inference says what is bounded */
     must(&ctx, neo_pass_infer(&ctx, graph));
   for (int threads = 1; threads <= (case_target() ? 1 : 2); threads++) {
     neo_rt_model *model = NULL;

@@ -193,8 +193,129 @@ def nbits_cases():
         yield made("ort_matmul_8_bits" + ("_zeros" if zeros else ""), nodes + [n], {"x": x}, ["y"])
 
 
+class Steps:
+    """Nodes one after another, constants as they are met."""
+
+    def __init__(self):
+        self.nodes, self.n = [], 0
+
+    def __call__(self, op, *inputs, outputs=1, **attrs):
+        names = []
+        for v in inputs:
+            if not isinstance(v, str):
+                self.n += 1
+                self.nodes.append(helper.make_node("Constant", [], ["c%d" % self.n], name="c%d" % self.n, value=onnx_suites.tensor_of("c", np.asarray(v))))
+                v = "c%d" % self.n
+            names.append(v)
+        made = ["t%d" % (self.n + 1 + k) for k in range(outputs)]
+        self.n += outputs
+        self.nodes.append(helper.make_node(op, names, made, name=made[0], **attrs))
+        return made[0] if outputs == 1 else made
+
+    def name(self, v, name):
+        self.nodes.append(helper.make_node("Identity", [v], [name], name=name))
+
+    def extent(self, v, d=0):
+        return self("Gather", self("Shape", v), np.int64(d))
+
+    def list_of(self, *parts):
+        return self("Concat", *[self("Unsqueeze", p, np.array([0])) if isinstance(p, str) else np.array([p]) for p in parts], axis=0)
+
+    def picked(self, v, mask):
+        return self("GatherND", v, self("Transpose", self("NonZero", mask), perm=[1, 0]))
+
+
+def kept(s, boxes, scores, labels):
+    """What torchvision's batched_nms is exported as."""
+    inner, none = Steps(), Steps()
+    inner.n, none.n = 1000, 2000
+    shift = inner("Mul", inner("Cast", labels, to=TensorProto.FLOAT), inner("Add", inner("ReduceMax", boxes, keepdims=0), np.float32(1)))
+    moved = inner("Unsqueeze", inner("Add", boxes, inner("Unsqueeze", shift, np.array([1]))), np.array([0]))
+    rows = inner("NonMaxSuppression", moved, inner("Unsqueeze", scores, np.array([0, 1])), np.array([2 ** 62]), np.array([0.4], np.float32))
+    keep = inner("Squeeze", inner("Gather", rows, np.array([2]), axis=1), np.array([1]))
+    empty = none("Constant", value=onnx_suites.tensor_of("e", np.zeros(0, np.int64)))
+    branch = lambda steps, out: helper.make_graph(steps.nodes, "branch", [], [helper.make_tensor_value_info(out, TensorProto.INT64, None)])
+    nothing = s("Equal", s("ReduceProd", s("Shape", boxes), keepdims=0), np.int64(0))
+    return s("If", nothing, then_branch=branch(none, empty), else_branch=branch(inner, keep))
+
+
+def detector(name, threshold):
+    rng, s = np.random.default_rng(20), Steps()
+    corner = rng.random((40, 2)) * 20
+    inputs = {"boxes": np.concatenate([corner, corner + 4 + rng.random((40, 2)) * 9], 1).astype(np.float32), "scores": rng.permutation(120).reshape(40, 3).astype(np.float32) / 120}
+    parts = []
+    for label in (1, 2):
+        column = s("Gather", "scores", np.int64(label), axis=1)
+        mask = s("Greater", column, np.float32(threshold))
+        some, where = s.picked(column, mask), s.picked("boxes", mask)
+        most = s("Reshape", s("ReduceMin", s.list_of(8, s.extent(some)), keepdims=0), np.array([1]))
+        best, at = s("TopK", some, most, outputs=2)
+        labels = s("ConstantOfShape", s("Shape", best), value=onnx_suites.tensor_of("l", np.array([label])))
+        parts.append((s("Gather", where, at), best, labels))
+    boxes, scores, labels = [s("Concat", *column, axis=0) for column in zip(*parts)]
+    first = s("Slice", kept(s, boxes, scores, labels), np.array([0]), np.array([6]), np.array([0]))
+    for v, out in ((boxes, "b"), (scores, "s"), (labels, "l")):
+        s.name(s("Gather", v, first), out)
+    return made(name, s.nodes, inputs, ["b", "s", "l"])
+
+
+def levels():
+    """Boxes of two sizes, each read from its own picture, back in their order and through a layer."""
+    rng, s = np.random.default_rng(21), Steps()
+    corner = rng.random((9, 2)) * 8
+    inputs = {"fine": rng.normal(size=(1, 3, 16, 16)).astype(np.float32), "coarse": rng.normal(size=(1, 3, 8, 8)).astype(np.float32),
+              "all": np.concatenate([corner, corner + 1 + rng.random((9, 2)) * 7], 1).astype(np.float32), "level": np.array([0, 1, -1, 1, 1, 0, -1, 0, 1])}
+    real = s("Squeeze", s("NonZero", s("GreaterOrEqual", "level", np.int64(0))), np.array([0]))
+    boxes, level = s("Gather", "all", real), s("Gather", "level", real)
+    n = s.extent(boxes)
+    out = s("ConstantOfShape", s.list_of(n, 3, 2, 2), value=onnx_suites.tensor_of("z", np.zeros(1, np.float32)))
+    for k, picture in enumerate(("fine", "coarse")):
+        at = s("Squeeze", s("NonZero", s("Equal", level, np.int64(k))), np.array([0]))
+        mine = s("Gather", boxes, at)
+        zeros = s("ConstantOfShape", s.list_of(s.extent(mine)), value=onnx_suites.tensor_of("i", np.zeros(1, np.int64)))
+        pooled = s("RoiAlign", picture, mine, zeros, output_height=2, output_width=2, sampling_ratio=2, spatial_scale=1 / (1 + k), coordinate_transformation_mode="output_half_pixel")
+        again = s("Squeeze", s("NonZero", s("Equal", level, np.int64(k))), np.array([0]))
+        index = s("Reshape", again, np.array([-1, 1, 1, 1]))
+        shape = s.list_of(s.extent(index), 3, 2, 2)
+        shape = s("Where", s("Equal", shape, np.full(4, -1)), np.ones(4, np.int64), shape)
+        out = s("ScatterElements", out, s("Expand", index, shape), pooled, axis=0)
+    s.name(out, "pooled")
+    y = s("Gemm", s("Flatten", out), rng.normal(size=(8, 12)).astype(np.float32), np.zeros(8, np.float32), transB=1)
+    y = s("Reshape", y, s.list_of(n, -1, 4))
+    s.name(s("Reshape", s("Slice", y, np.array([1]), np.array([9]), np.array([1])), np.array([-1, 4])), "rows")
+    s.name(s("Reshape", s("Softmax", y, axis=-1), np.array([-1])), "flat")
+    return made("ort_bounded_levels", s.nodes, inputs, ["pooled", "rows", "flat"], opset=17)
+
+
+def extents():
+    """What is asked of a list of unknown length, and made in its length."""
+    rng, s = np.random.default_rng(22), Steps()
+    inputs = {"x": rng.normal(size=(5, 7)).astype(np.float32)}
+    v = s.picked("x", s("Greater", "x", np.float32(0.2)))
+    w = s.picked("x", s("Less", "x", np.float32(-0.4)))
+    outs = {"twice": s("Mul", v, s("Cast", s("Range", np.int64(0), s.extent(v), np.int64(1)), to=TensorProto.FLOAT)),
+            "size": s("Size", v), "joined": s("Concat", v, np.float32([5, 6]), w, axis=0),
+            "last": s("Gather", v, np.int64(-1)), "tail": s("Slice", v, np.array([-3]), np.array([2 ** 62])),
+            "some": s("Slice", v, np.array([1]), s("Unsqueeze", s("Sub", s.extent(v), np.int64(1)), np.array([0]))),
+            "best": s("ArgMax", v, axis=0), "soft": s("Softmax", v, axis=0), "again": s.picked(v, s("Greater", v, np.float32(1))),
+            "grid": s("Expand", s("Unsqueeze", v, np.array([1])), s.list_of(s.extent(v), 3)),
+            "after": s("CumSum", v, np.int64(0)), "three": s("TopK", v, np.array([3]), outputs=2)[1]}
+    for op in ("Max", "Min", "Sum", "Mean", "SumSquare", "LogSumExp"):
+        outs[op] = s("Reduce" + op, v, keepdims=0)
+    for out, t in outs.items():
+        s.name(t, out)
+    return made("ort_bounded_extents", s.nodes, inputs, list(outs))
+
+
+def bounded_cases():
+    yield detector("ort_bounded_detector", 0.5)
+    yield detector("ort_bounded_detector_nothing", 1.5)
+    yield levels()
+    yield extents()
+
+
 def cases():
-    for family in (classifier_cases, svm_cases, attention_cases, text_cases, region_cases, same_twice_cases, wide_cases, nbits_cases):
+    for family in (classifier_cases, svm_cases, attention_cases, text_cases, region_cases, same_twice_cases, wide_cases, nbits_cases, bounded_cases):
         yield from family()
 
 
