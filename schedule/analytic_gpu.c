@@ -4,9 +4,9 @@
  * of the device's width; a work-item's cycles are its arithmetic (one multiply-add a cycle) and its
  * accesses. An access of the device's memory costs the lines that the work-items in step touch with
  * it: one where they read the same element, as many as there are work-items where they are far
- * apart. What a group shares costs one cycle. Blocks that work-items compute in turn take as many
- * steps as the busiest of them has. The launch takes no less than its bytes at the
- * memory's speed, and a fixed time to begin.
+ * apart. A vector is one access, of 16 bytes at most. What a group shares costs one cycle. Blocks
+ * that work-items compute in turn take as many steps as the busiest of them has. The launch takes
+ * no less than its bytes at the memory's speed, and a fixed time to begin.
  *
  * Matrix instructions do several multiply-adds of each work-item in a cycle, and a warp's
  * work-items load operands for each other, four values in a word or two.
@@ -174,6 +174,38 @@ static double matrix_cycles(const neo_cost_plan *p, const neo_cost_body *b, doub
   return cycles + LANE_OVERHEAD * steps / row->k / 4;
 }
 
+/* Lanes of the block's vector loop. Work-items that compute it together have vectors only where
+ * these divide what there is. */
+static int lanes_of(const neo_cost_body *b, bool together) {
+  int v = b->vector_axis;
+  if (v < 0 || b->n_factors[v] == 0)
+    return 1;
+  int lanes = b->factor[v][b->n_factors[v] - 1];
+  return together && (b->te->n_reduce > 0 || b->extent[v] % lanes != 0) ? 1 : lanes;
+}
+
+/* Elements of a vector that one access serves: where they lie side by side, or are one. */
+static double elements_of_one(const neo_cost_plan *p, const neo_cost_body *b, int i, int lanes) {
+  enum { BYTES = 16 };
+  const neo_access *access = &b->facts->access[i];
+  int v = b->vector_axis;
+  if (lanes == 1 || (access->guarded && (access->guard_axes >> v & 1)))
+    return 1;
+  int size = (int)neo_dtype_size(p->variant->te.buffer[access->buffer].dtype);
+  int64_t stride = neo_access_stride(access, &p->variant->te, p->layout[access->buffer], v, lanes);
+  if (stride == 0)
+    return b->te->n_reduce > 0 ? 1 : lanes; /* steps_of_one has it */
+  return stride == 1 ? (double)neo_min_i64(lanes, BYTES / size) : 1;
+}
+
+/* Cycles of one element: what is only moved goes a vector at a time. */
+static double arithmetic(const neo_cost_plan *p, const neo_cost_body *b, int lanes) {
+  double moved = lanes;
+  for (int i = 0; i < b->facts->n_access; i++)
+    moved = fmin(moved, elements_of_one(p, b, i, lanes));
+  return b->facts->ops > 0 || b->te->n_reduce > 0 ? fmax(1, b->facts->ops / 2) : 1 / moved;
+}
+
 /* Of one work-item in block k of the root's launch. */
 static void add_block(const neo_cost_plan *p, int k, int root, const shape *s, work *out) {
   const neo_cost_body *b = &p->block[k];
@@ -184,8 +216,13 @@ static void add_block(const neo_cost_plan *p, int k, int root, const shape *s, w
     points *= (double)b->loops[i].trip;
   tile_of(b, from, tile);
   bool together = p->block[root].items > 1;
+  int lanes = lanes_of(b, shared || together);
   double runs = k == root || together ? 1 : b->runs / s->groups / s->items;
-  double barriers = shared, steps = points * runs / (shared ? s->items : 1);
+  double barriers = shared, steps = points * runs;
+  if (shared) {
+    steps = ceil(points / lanes / s->items) * lanes * runs;
+    near = axis_in_turn(b);
+  }
   if (together) {
     steps = steps_in_turn(b, from, s->items, &barriers);
     near = axis_in_turn(b);
@@ -196,21 +233,23 @@ static void add_block(const neo_cost_plan *p, int k, int root, const shape *s, w
     out->fmas += steps;
     return;
   }
-  out->cycles += steps * fmax(1, b->facts->ops / 2) + LANE_OVERHEAD * steps / 4;
+  out->cycles += steps * arithmetic(p, b, lanes) + LANE_OVERHEAD * steps / fmax(4, lanes);
   out->fmas += b->facts->contraction ? steps : 0;
   for (int i = 0; i < b->facts->n_access; i++) {
     const neo_access *access = &b->facts->access[i];
     if (is_register(p, access->buffer) || (i == 0 && b->te->n_reduce > 0 && k != root))
       continue;
-    double uses = steps / steps_of_one(b, i, tile, together);
+    double elements = elements_of_one(p, b, i, lanes);
+    double uses = steps / steps_of_one(b, i, tile, together) / elements;
     if (is_shared(p, access->buffer)) {
       out->cycles += uses;
       continue;
     }
-    double bytes = (double)neo_dtype_size(p->variant->te.buffer[access->buffer].dtype);
+    double size = (double)neo_dtype_size(p->variant->te.buffer[access->buffer].dtype);
+    double bytes = size * elements, apart = near == b->vector_axis ? elements : 1;
     double stride =
-        neighbour_stride(p, access, near, shared || together || near < 0 ? 1 : tile[near]);
-    double lines = fmin(fmax(stride * bytes / NEO_COST_LINE, 1.0 / p->target->gpu.simd), 1);
+        neighbour_stride(p, access, near, shared || together || near < 0 ? apart : tile[near]);
+    double lines = fmin(fmax(stride * size / NEO_COST_LINE, 1.0 / p->target->gpu.simd), 1);
     if (stride == 0)
       lines = 1.0 / p->target->gpu.simd;
     out->cycles += uses * LINE_CYCLES * lines * 2;

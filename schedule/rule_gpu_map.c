@@ -5,9 +5,7 @@
  * GPU's memory is fast when the work-items of a group touch whole lines together. How: the output's
  * unit-stride axis is split [groups, work-items, vector]; the axis outside of it gives further
  * work-items where the first is short; all others are the grid. */
-#include "schedule/sketch.h"
-
-#define MAX_VECTOR 4
+#include "schedule/space_gpu.h"
 
 typedef struct map {
   neo_builder *b;
@@ -31,7 +29,8 @@ static void add_decisions(map *m) {
   m->items_x = neo_builder_decision(b, "map items", false);
   neo_builder_ladder(b, m->items_x, neo_min_i64(x, items));
   m->vector = neo_builder_decision(b, "map vector", false);
-  for (int64_t k = 1; k <= (m->vectors ? MAX_VECTOR : 1) && k <= x; k *= 2)
+  int64_t most = m->vectors ? neo_gpu_vector_lanes(b, m->block, m->x) : 1;
+  for (int64_t k = 1; k <= most && k <= x; k *= 2)
     neo_builder_value(b, m->vector, k);
   m->items_y = -1;
   if (m->y >= 0) {
@@ -46,7 +45,7 @@ static bool apply(neo_builder *b, int block) {
   map m = {.b = b, .te = &b->variant->te.block[block], .block = block};
   if (m.te->n_reduce > 0 || m.te->n_spatial == 0)
     return false;
-  m.x = neo_builder_unit_axis(b, block, MAX_VECTOR);
+  m.x = neo_builder_unit_axis(b, block, 4);
   m.vectors = m.x >= 0;
   if (m.x < 0)
     m.x = (int)largest_axis(m.te, -1);

@@ -9,11 +9,11 @@
  * summed in parts is the last one, if it is long enough for neighbours to read neighbours along it.
  */
 #include "schedule/chain.h"
+#include "schedule/space_gpu.h"
 
 #include <string.h>
 
 #define MAX_ROWS 8
-#define MAX_VECTOR 4
 #define MAX_UNROLL 4
 #define LEAST_PARTS 4
 #define MAX_PARTS 256
@@ -80,7 +80,7 @@ static bool find_rows(rows *p) {
   for (int i = 0; i < n; i++)
     if (p->c.row[walk[i]])
       p->row[p->n_rows++] = p->t = walk[i];
-  int unit = neo_builder_unit_axis(p->b, p->c.out, MAX_VECTOR);
+  int unit = neo_builder_unit_axis(p->b, p->c.out, 4);
   bool reduces = block_of(p, p->c.out)->n_reduce > 0;
   p->vector_axis = unit >= 0 && !reduces && !p->c.row[unit] ? unit : -1;
   shared_bytes(p, &columns, &part);
@@ -111,8 +111,10 @@ static void add_decisions(rows *p) {
   p->items =
       powers(p, "items", LEAST_PARTS, neo_min_i64(MAX_PARTS, p->b->space->target.gpu.items), 0);
   p->unroll = powers(p, "row unroll", 1, MAX_UNROLL, 0);
-  p->vector =
-      p->vector_axis < 0 ? -1 : powers(p, "row vector", 1, MAX_VECTOR, out->extent[p->vector_axis]);
+  p->vector = p->vector_axis < 0
+                  ? -1
+                  : powers(p, "row vector", 1, neo_gpu_vector_lanes(p->b, p->c.out, p->vector_axis),
+                           out->extent[p->vector_axis]);
   int d[2] = {p->parts, p->tile};
   neo_builder_limit(p->b, NEO_LIMIT_PRODUCT, part, wide ? shared - columns : shared / 2,
                     p->tile < 0 ? 1 : 2, d);
@@ -195,6 +197,9 @@ static void schedule_block(rows *p, int block) {
       neo_slot_loop(order, a, 0);
     order_reduce(p, block, order);
   }
+  int axis = neo_gpu_copy_axis(p->b, block);
+  if (axis >= 0 && p->vector >= 0 && !neo_chain_is_row(&p->c, block, axis))
+    neo_gpu_vectors(p->b, block, axis, p->vector);
   neo_slot *at = neo_builder_slot(p->b, NEO_INSTR_AT, block);
   neo_slot_arg(at, p->c.out);
   neo_slot_arg(at, p->n_rows);

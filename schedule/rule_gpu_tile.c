@@ -7,12 +7,11 @@
  * output). Two of O's axes are split: x, of unit stride, into [groups, work-items, vector], and y,
  * along which most operands stay the same, into [groups, work-items, rows]; all other axes are the
  * grid. R is computed `at` the work-item in registers, its longest reduce axis in blocks,
- * outermost. After algorithm stage R reads copies: they are computed `at` each block, shared. Then
- * tiles must divide, since all work-items have to reach the barriers; otherwise they should, since
- * tails are code. */
+ * outermost. After algorithm stage R reads copies: they are computed `at` each block, shared, in
+ * vectors where what they read and write lies side by side. Then tiles must divide, since all
+ * work-items have to reach the barriers; otherwise they should, since tails are code. */
 #include "schedule/space_gpu.h"
 
-#define MAX_VECTOR 4
 #define MAX_ROWS 16
 #define MAX_SUMS 64
 #define MAX_ITEMS 64 /* of one axis, where both are split */
@@ -52,7 +51,7 @@ static int best_axis(const tile *t, int except) {
 }
 
 static bool choose_axes(tile *t) {
-  int unit = neo_builder_unit_axis(t->r.b, t->r.out, MAX_VECTOR);
+  int unit = neo_builder_unit_axis(t->r.b, t->r.out, 4);
   t->x = unit < 0 ? -1 : neo_gpu_red_axis(&t->r, unit);
   t->vectors = t->x >= 0;
   if (t->x < 0)
@@ -90,11 +89,45 @@ static void split_decisions(tile *t, int axis, int64_t most_items, int64_t most_
     neo_builder_limit(t->r.b, NEO_LIMIT_FACTORS, 1, n, 2, out);
 }
 
+/* The group's part of a copy along its axis: 0: one element, 1: the whole of loops that nobody
+ * splits, 2: what decisions make of it. */
+static int part_along(const tile *t, int copy, int axis) {
+  const neo_block_facts *red = &t->r.b->variant->facts.block[t->r.red];
+  int found = 0;
+  for (int i = 1; i < red->n_access; i++)
+    for (int a = 0; a < red_of(t)->n_spatial + red_of(t)->n_reduce; a++) {
+      bool moves =
+          red->access[i].buffer == t->r.te->block[copy].buffer && red->access[i].coef[axis][a] != 0;
+      if (moves && (a == t->x || a == t->y || a == t->k))
+        return 2;
+      found = moves && a >= red_of(t)->n_spatial ? 1 : found;
+    }
+  return found;
+}
+
+/* Where a vector's length does not divide the group's part, elements are copied (lower_shared.c).
+ */
+static void copy_in_vectors(tile *t, int copy) {
+  int axis = neo_gpu_copy_axis(t->r.b, copy);
+  int part = axis < 0 ? 0 : part_along(t, copy, axis);
+  int64_t n = axis < 0 ? 1 : t->r.te->block[copy].extent[axis];
+  if (part == 2 || (part == 1 && n % 2 == 0)) {
+    int most = neo_gpu_vector_lanes(t->r.b, copy, axis);
+    neo_gpu_vectors(t->r.b, copy, axis, neo_gpu_powers(t->r.b, "copy vector", n, most, part == 1));
+  }
+}
+
+static int64_t most_lanes(const tile *t) {
+  if (!t->vectors)
+    return 1;
+  return neo_max_i64(neo_gpu_vector_lanes(t->r.b, t->r.out, t->r.of_red[t->x]),
+                     neo_gpu_vector_lanes(t->r.b, t->r.red, t->x));
+}
+
 static void add_decisions(tile *t) {
   int64_t items = t->r.b->space->target.gpu.items;
   int x[2], y[2] = {-1, -1};
-  split_decisions(t, t->x, t->y >= 0 ? neo_min_i64(items, MAX_ITEMS) : items,
-                  t->vectors ? MAX_VECTOR : 1, x);
+  split_decisions(t, t->x, t->y >= 0 ? neo_min_i64(items, MAX_ITEMS) : items, most_lanes(t), x);
   if (t->y >= 0)
     split_decisions(t, t->y, neo_min_i64(items, MAX_ITEMS), MAX_ROWS, y);
   t->items_x = x[0];
@@ -191,6 +224,8 @@ static bool apply(neo_builder *b, int block) {
   int depth = schedule_output(&t);
   if (t.r.red != t.r.out)
     schedule_reduction(&t, depth);
+  for (int i = 0; i < t.r.n_copies; i++)
+    copy_in_vectors(&t, t.r.copy[i]);
   neo_gpu_schedule_copies(&t.r, t.r.red == t.r.out ? depth + 1 : 1);
   b->done[t.r.red] = b->done[t.r.out] = true;
   return true;

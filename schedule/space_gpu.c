@@ -68,6 +68,49 @@ int neo_gpu_powers(neo_builder *b, const char *name, int64_t n, int64_t most, bo
   return d;
 }
 
+/* ---- vectors ---- */
+
+int neo_gpu_vector_lanes(const neo_builder *b, int block, int axis) {
+  enum { LEAST = 4, BYTES = 16 };
+  const neo_te *te = &b->variant->te;
+  const neo_block_facts *facts = &b->variant->facts.block[block];
+  int most = LEAST;
+  for (int i = 0; i < facts->n_access; i++) {
+    const neo_access *access = &facts->access[i];
+    int lanes = BYTES / (int)neo_dtype_size(te->buffer[access->buffer].dtype);
+    if (lanes > most && neo_access_stride(access, te, &b->layout[access->buffer], axis, lanes) == 1)
+      most = lanes;
+  }
+  return most;
+}
+
+int neo_gpu_copy_axis(const neo_builder *b, int block) {
+  const neo_te *te = &b->variant->te;
+  const neo_block_facts *facts = &b->variant->facts.block[block];
+  int axis = te->block[block].n_reduce > 0 ? -1 : neo_builder_unit_axis(b, block, 4);
+  for (int i = 1; axis >= 0 && i < facts->n_access; i++) {
+    const neo_access *load = &facts->access[i];
+    int64_t stride = neo_access_stride(load, te, &b->layout[load->buffer], axis, 4);
+    if ((stride != 0 && stride != 1) || load->indirect ||
+        (load->guarded && (load->guard_axes >> axis & 1)))
+      axis = -1;
+  }
+  return axis;
+}
+
+void neo_gpu_vectors(neo_builder *b, int block, int axis, int decision) {
+  neo_slot *split = neo_builder_slot(b, NEO_INSTR_SPLIT, block);
+  split->instr.axis = (int16_t)axis;
+  neo_slot_arg_hole(split, decision, 1);
+  neo_slot *order = neo_builder_slot(b, NEO_INSTR_ORDER, block);
+  for (int a = 0; a < b->variant->te.block[block].n_spatial; a++)
+    neo_slot_loop(order, a, 0);
+  neo_slot_loop(order, axis, 1);
+  neo_builder_mark(b, NEO_INSTR_VECTOR, block, axis, 1);
+}
+
+/* ---- copies ---- */
+
 static bool is_tiled(const neo_gpu_part *part, int axis) {
   for (int i = 0; i < NEO_GPU_PARTS; i++)
     if (part[i].axis == axis)

@@ -1,5 +1,5 @@
-/* schedule/space_gpu.h: reductions in tiles of a GPU's work-items, shared by the rules gpu_tile and
- * gpu_mma. */
+/* schedule/space_gpu.h: what rules of GPUs share: reductions in tiles of work-items (gpu_tile,
+ * gpu_mma), vectors. */
 #ifndef NEO_SCHEDULE_SPACE_GPU_H
 #define NEO_SCHEDULE_SPACE_GPU_H
 
@@ -26,6 +26,15 @@ int neo_gpu_red_axis(const neo_gpu_tile *t, int out_axis);
 /* Decisions: divisors of n, or powers of two, which divide it or not. */
 int neo_gpu_divisors(neo_builder *b, const char *name, int64_t n, int64_t most);
 int neo_gpu_powers(neo_builder *b, const char *name, int64_t n, int64_t most, bool divide);
+
+/* The most lanes of a vector along the block's axis: 16 bytes of the smallest elements that
+ * it reads or writes side by side, but 4 lanes at least. */
+int neo_gpu_vector_lanes(const neo_builder *b, int block, int axis);
+/* The axis along which a block that only reads and writes is computed in vectors: what it
+ * stores lies side by side, what it reads does, too, or does not move. -1: none. */
+int neo_gpu_copy_axis(const neo_builder *b, int block);
+/* Splits the axis of a block without reduction into vectors of the decision's length. */
+void neo_gpu_vectors(neo_builder *b, int block, int axis, int decision);
 
 #define NEO_GPU_PARTS 3
 

@@ -106,6 +106,7 @@ static void put_launches(neo_buf *out, const neo_nest *nest) {
 /* ---- running ------------------------------------------------------------------------------------------ */
 
 static int instructions; /* mma.sync in all texts so far */
+static int wide_moves;   /* vectors that are only moved, in all texts so far */
 
 static neo_status nothing(neo_ctx *ctx, const neo_nest *nest, const neo_target *target,
                           const char *symbol, neo_object *out) {
@@ -151,6 +152,8 @@ static void run(void *self, neo_ctx *ctx, const neo_nest *nest, const neo_object
   void *memory[NEO_NEST_MAX_BUFFERS] = {NULL}, *block[NEO_NEST_MAX_BUFFERS] = {NULL};
   if (neo_codegen_find("cuda")->text(ctx, nest, &target, "sym", &text) != NEO_OK)
     fail_msg("%s", ctx->message);
+  for (const char *at = text.data; (at = strstr(at, "copy_wide<4>(&b")); at++)
+    wide_moves++;
   neo_buf_text(&source, "#include \"" NEO_SOURCE_DIR "/tests/data/cuda/host.hpp\"\n");
   instructions += put_text(&source, text.data);
   put_launches(&source, nest);
@@ -265,9 +268,26 @@ static const char conv_line[] =
     "at B2 B3 6 reg; split B2.3 4; split B2.4 16; order B2 4.0 5 6 4.1 0 2 1 3.0 3.1; "
     "vector B2.3.1; tensorize B2.4.1 m8n8k16_s8u8; at B0 B2 1 shared; at B1 B2 1 shared";
 
+/* Copies in vectors, both of them and, of a matrix of odd rows, only what is aligned. */
+#define GEMM32(k)                                                                                  \
+  "te 1\nb0 in f32 [64," k "]\nb1 const f32 [" k ",48]\nb2 tmp f32 [64,48]\n"                      \
+  "b3 out f32 [64,48]\nB0 b2[i0, i1] s[64,48] r[" k "] add f32:0\n"                                \
+  "  mul(b0[i0, i2], b1[i2, i1])\nB1 b3[i0, i1] s[64,48]\n  max(b2[i0, i1], f32:0)\n"
+#define GEMM32_LINE(block)                                                                         \
+  "s1; alg stage; split B3.0 4 2; split B3.1 4 4; order B3 0.0 1.0 0.1 1.1 0.2 1.2; "              \
+  "parallel B3 2; group B3 2; vector B3.1.2; at B2 B3 4 reg; split B2.1 4; split B2.2 " block "; " \
+  "order B2 2.0 2.1 0 1.0 1.1; vector B2.1.1; split B0.1 4; order B0 0 1.0 1.1; vector B0.1.1; "   \
+  "at B0 B2 1 shared; split B1.1 4; order B1 0 1.0 1.1; vector B1.1.1; at B1 B2 1 shared"
+
 static void schedules(void **state) {
   (void)state;
-  static const char *const rows[][2] = {{gemm, gemm_line}, {conv, conv_line}};
+  static const struct {
+    const char *te, *line;
+    int wide_moves;
+  } rows[] = {{gemm, gemm_line, 0},
+              {conv, conv_line, 0},
+              {GEMM32("32"), GEMM32_LINE("8"), 2},
+              {GEMM32("35"), GEMM32_LINE("7"), 1}};
   neo_ctx ctx;
   neo_ctx_init(&ctx, 1);
   for (int i = 0; i < NEO_COUNT(rows); i++) {
@@ -277,12 +297,14 @@ static void schedules(void **state) {
     neo_schedule *line = neo_arena_alloc(&arena, sizeof *line);
     neo_nest *nest = neo_arena_alloc(&arena, sizeof *nest);
     kernel_case c = case_of((uint64_t)i, SUMS);
-    if (neo_te_parse(&ctx, &arena, rows[i][0], te) != NEO_OK ||
-        neo_schedule_parse(&ctx, rows[i][1], line) != NEO_OK ||
+    if (neo_te_parse(&ctx, &arena, rows[i].te, te) != NEO_OK ||
+        neo_schedule_parse(&ctx, rows[i].line, line) != NEO_OK ||
         neo_schedule_lower(&ctx, te, line, &c.target, &arena, nest) != NEO_OK)
       fail_msg("%s", ctx.message);
     neo_nest_expand_math(nest);
+    int before = wide_moves;
     kernel_case_run(&ctx, &c, nest);
+    assert_int_equal(wide_moves - before, rows[i].wide_moves);
     neo_arena_fini(&arena);
   }
 }

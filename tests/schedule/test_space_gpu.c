@@ -3,6 +3,7 @@
 #include "codegen/codegen.h"
 #include "runtime/device.h"
 #include "runtime/runtime.h"
+#include "schedule/analytic.h"
 #include "schedule/matrix.h"
 #include "tests/foreign_driver.h"
 #include "tests/schedule/matrix_cases.h"
@@ -11,7 +12,32 @@
 enum { INTERPRETED = 12 };
 
 static int64_t rule_runs[64];
-static int64_t staged, grouped;
+static int64_t staged, grouped, vector_copies, wide_copies;
+
+/* Vectors that are stored into SHARED memory; of more than 4 lanes: of small elements. */
+static void count_copies(const neo_nest *nest, const neo_stmt *s) {
+  for (; s; s = s->next)
+    switch (s->kind) {
+    case NEO_STMT_FOR:
+      count_copies(nest, s->u.loop.body);
+      break;
+    case NEO_STMT_LET:
+      count_copies(nest, s->u.let.body);
+      break;
+    case NEO_STMT_IF:
+      count_copies(nest, s->u.branch.then);
+      count_copies(nest, s->u.branch.otherwise);
+      break;
+    case NEO_STMT_STORE:
+      if (nest->buffer[s->u.store.buffer].scope == NEO_SCOPE_SHARED) {
+        vector_copies += s->u.store.value->lanes > 1;
+        wide_copies += s->u.store.value->lanes > 4;
+      }
+      break;
+    default:
+      break;
+    }
+}
 
 static bool has_matrix(const neo_stmt *s) {
   bool found = false;
@@ -29,6 +55,8 @@ static void count(const fixture *f, const neo_candidate *c, const neo_nest *nest
   for (int b = 0; b < nest->n_buffers; b++)
     staged += nest->buffer[b].scope == NEO_SCOPE_SHARED;
   grouped += neo_nest_is_grouped(nest);
+  for (int k = 0; k < nest->n_launches; k++)
+    count_copies(nest, nest->launch[k].body);
 }
 
 static void interpret(fixture *f, const neo_candidate *c) {
@@ -146,9 +174,61 @@ static void every_candidate_computes(void **state) {
   for (int r = 0; r < neo_rule_count(); r++)
     if ((rule_runs[r] > 0) != (neo_rule_get(r)->device != NEO_RULE_CPU))
       fail_msg("rule %s: %lld kernels", neo_rule_get(r)->name, (long long)rule_runs[r]);
-  print_message("%lld shared buffers, %lld grouped kernels\n", (long long)staged,
-                (long long)grouped);
-  assert_true(staged > 100 && grouped > 200);
+  print_message("%lld shared buffers, %lld grouped kernels, %lld copies in vectors, %lld wide\n",
+                (long long)staged, (long long)grouped, (long long)vector_copies,
+                (long long)wide_copies);
+  assert_true(staged > 100 && grouped > 200 && vector_copies > 40 && wide_copies > 10);
+}
+
+/* ---- the analytic model ------------------------------------------------------------------------------- */
+
+static double cycles_of(const char *te_text, const char *line) {
+  neo_ctx ctx;
+  neo_arena arena;
+  neo_target target;
+  neo_space *space = NULL;
+  neo_schedule schedule;
+  neo_cost cost = {0};
+  neo_ctx_init(&ctx, 1);
+  neo_arena_init(&arena);
+  neo_te *te = neo_arena_alloc(&arena, sizeof *te);
+  assert_int_equal(neo_te_parse(&ctx, &arena, te_text, te), NEO_OK);
+  assert_int_equal(neo_target_find(&ctx, "opencl", &target), NEO_OK);
+  neo_space_options options = {.threads = 1, .max_params_growth = 4};
+  assert_int_equal(neo_space_build(&ctx, te, &target, &options, &space), NEO_OK);
+  assert_int_equal(neo_schedule_parse(&ctx, line, &schedule), NEO_OK);
+  assert_string_equal(space->variant[0]->alg, "direct");
+  neo_cost_find(space->variant[0], &schedule, &(neo_cost_options){.target = &target, .threads = 1},
+                &cost);
+  neo_space_destroy(space);
+  neo_arena_fini(&arena);
+  return cost.compute;
+}
+
+/* A vector is one access where it lies side by side: not across a guard, nor of other rows. */
+static void vectors_are_one_access(void **state) {
+  (void)state;
+#define MAP "s1; alg direct; split B0.1 8 4; order B0 0 1.0 1.1 1.2; parallel B0 2; group B0 1"
+#define TE(dtype, load)                                                                            \
+  "te 1\nb0 in " dtype " [64,64]\nb1 out " dtype " [64,64]\nB0 b1[i0, i1] s[64,64]\n  " load "\n"
+  static const struct {
+    const char *te;
+    double least, most; /* with vectors, of without */
+  } rows[] = {{TE("f32", "b0[i0, i1]"), 0.2, 0.6},
+              {TE("f32", "b0[i0, i1-1 | 0<=i1-1<64 else 0]"), 0.6, 0.9},
+              {TE("f32", "b0[i1, i0]"), 0.75, 0.95},
+              {TE("f32", "b0[i0, 0]"), 0.2, 0.6}};
+  for (int k = 0; k < NEO_COUNT(rows); k++) {
+    double ratio = cycles_of(rows[k].te, MAP "; vector B0.1.2") / cycles_of(rows[k].te, MAP);
+    if (ratio < rows[k].least || ratio > rows[k].most)
+      fail_msg("%s: %g", rows[k].te, ratio);
+  }
+  /* 16 bytes at a time: eight halves in one, eight floats in two */
+#define LONG                                                                                       \
+  "s1; alg direct; split B0.1 4 8; order B0 0 1.0 1.1 1.2; parallel B0 2; group B0 1; vector "     \
+  "B0.1.2"
+  assert_true(cycles_of(TE("f16", "b0[i0, i1]"), LONG) <
+              0.8 * cycles_of(TE("f32", "b0[i0, i1]"), LONG));
 }
 
 /* ---- on the device ------------------------------------------------------------------------------------ */
@@ -242,6 +322,7 @@ static void candidates_on_a_device(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(matrix_candidates_compute), cmocka_unit_test(no_matrices_elsewhere),
-      cmocka_unit_test(every_candidate_computes), cmocka_unit_test(candidates_on_a_device)};
+      cmocka_unit_test(vectors_are_one_access), cmocka_unit_test(every_candidate_computes),
+      cmocka_unit_test(candidates_on_a_device)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
