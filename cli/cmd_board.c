@@ -104,8 +104,13 @@ static void log_to_stdout(void *self, neo_log_level level, const char *text) {
 }
 
 /* Questions about a board are for those who asked for one and got no answer. */
-static const char *advice(const cli_args *args, neo_status status, const char *of_hop) {
+static const char *advice(const cli_args *args, const neo_ctx *ctx, const char *of_hop) {
   const char *measure = cli_value(args, "--measure", "local");
+  neo_status status = ctx->status;
+  if (strstr(ctx->message, "wrong key") || strstr(ctx->message, "no key for its name"))
+    return "a board is there with another key file than this: both need the same line";
+  if (status == NEO_USAGE && strncmp(ctx->message, "key file ", 9) == 0)
+    return "`neo board-install` makes a key and brings it to the board";
   if (status == NEO_UNSUPPORTED && strcmp(measure, "local") == 0)
     return "--measure rpc://HOST:PORT?key-file=FILE for boards, emulated:ARCH or wine here";
   if (status == NEO_USAGE && strncmp(measure, "rpc:", 4) == 0)
@@ -139,7 +144,7 @@ neo_status cli_doctor(neo_ctx *ctx, const cli_args *args) {
       printf("ok     %-10s%s (%.0f ms)\n", hops[h].name, d.detail, ms);
     else
       printf("FAILED %-10s%s\n       %s\n", hops[h].name, ctx->message,
-             advice(args, status, hops[h].advice));
+             advice(args, ctx, hops[h].advice));
     fflush(stdout);
   }
   neo_measurer_close(d.measurer);
@@ -242,6 +247,14 @@ static void print_steps(const install_steps *s) {
   }
 }
 
+/* Boards dial; nothing happens there until somebody listens here. */
+static void print_next(const char *address, const char *name, const char *key) {
+  printf("# then, on %.*s: does '%s' answer? (it dials until somebody listens; its log: "
+         ".neo/neo-board.log)\n"
+         "neo-tune doctor TARGET --measure 'rpc://0.0.0.0%s?key-file=%s'\n",
+         (int)(strrchr(address, ':') - address), address, name, strrchr(address, ':'), key);
+}
+
 static neo_status perform_steps(neo_ctx *ctx, const install_steps *s) {
   for (int i = 0; i < s->n; i++) {
     neo_process_result result = {0};
@@ -315,6 +328,8 @@ neo_status cli_board_install(neo_ctx *ctx, const cli_args *args) {
       status = perform_steps(ctx, &steps);
     else
       print_steps(&steps);
+    if (status == NEO_OK)
+      print_next(address, name, key);
   }
   neo_arena_fini(&steps.arena);
   return status;

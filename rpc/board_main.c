@@ -3,9 +3,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "neo/neo_rt.h"
 #include "rpc/board.h"
 #include "rpc/machine.h"
 #include "rpc/net.h"
+#include "rpc/sandbox.h"
 
 static const char help[] =
     "neo-board: measures kernels for neo-tune\n"
@@ -18,8 +20,9 @@ static const char help[] =
     "and\n"
     "               wait for the next when it is done or the link is lost\n"
     "  --name N     what this board is called there; its key is that of this name\n"
-    "  --key-file K the shared key: 64 hex digits, readable by its owner only. Without it the\n"
-    "               connection is plain, which only this machine's end of a tunnel may be\n"
+    "  --key-file K the shared key: 64 hex digits, readable by its owner only (neo board-install\n"
+    "               makes one). Without it the connection is plain, which only this machine's end\n"
+    "               of a tunnel may be\n"
     "  --label K=V  a fact for the tuner to choose boards by; may be repeated\n"
     "  --back-off MS  first pause before connecting again, doubled up to 30 s (default: 500)\n"
     "  --once       end when the tuner is done\n"
@@ -30,6 +33,7 @@ static const char help[] =
     "  --cache MB   size of the cache of inputs and objects (default: 2048, or half of the "
     "memory)\n"
     "  --counters FILE  under an emulator whose plugin counts into FILE: give counts for times\n"
+    "  --version    of Neo: tuner and board need the same\n"
     "  --help       this text\n"
     "\n"
     "neo-tune starts the local one by itself (and neo-board.exe under wine); on a board:\n"
@@ -37,7 +41,7 @@ static const char help[] =
     "neo board-install prints the steps that bring it there.\n";
 
 typedef struct arguments {
-  bool stdio, quiet, help;
+  bool stdio, quiet, help, version;
   neo_link_options link; /* link.board: of both */
 } arguments;
 
@@ -62,6 +66,11 @@ static bool take_once(arguments *a, const char *value) {
 static bool take_quiet(arguments *a, const char *value) {
   (void)value;
   return a->quiet = true;
+}
+
+static bool take_version(arguments *a, const char *value) {
+  (void)value;
+  return a->version = true;
 }
 
 static bool take_help(arguments *a, const char *value) {
@@ -154,7 +163,8 @@ static const struct {
     {"--quiet", false, take_quiet},      {"--stdio", false, take_stdio},
     {"--cpus", true, take_cpus},         {"--cache", true, take_cache},
     {"--counters", true, take_counters}, {"--help", false, take_help},
-    {"--child", false, take_child},      {"--shared", true, take_shared},
+    {"--version", false, take_version},  {"--child", false, take_child},
+    {"--shared", true, take_shared},
 };
 
 static int usage(const char *what, const char *argument) {
@@ -164,7 +174,7 @@ static int usage(const char *what, const char *argument) {
 
 /* NEO_OK: go on. */
 static int parse_arguments(int argc, char **argv, arguments *a) {
-  for (int i = 1; i < argc && !a->help; i++) {
+  for (int i = 1; i < argc && !a->help && !a->version; i++) {
     int k = 0;
     while (k < NEO_COUNT(options) && strcmp(argv[i], options[k].name) != 0)
       k++;
@@ -199,6 +209,11 @@ int main(int argc, char **argv) {
   int code = parse_arguments(argc, argv, &a);
   if (code != NEO_OK)
     return code;
+  if (a.version) {
+    printf("neo-board %s, network protocol %d, kernels confined by: %s\n", NEO_RT_VERSION,
+           NEO_NET_VERSION, neo_sandbox_kind());
+    return NEO_OK;
+  }
   if (a.help) {
     fputs(help, stdout);
     return NEO_OK;

@@ -102,10 +102,13 @@ def main(bin_dir, work):
     check(code == 0 and output.count("ok ") == 5 and "lab=here" in output, "a remote board is well", output)
 
     refused(dial + [wrong], [tune, "doctor"], url, "wrong key")
+    refused(dial + [wrong], [tune, "doctor"], url, "another key file than this")
 
     code, output = run(*dial, key, "--counters", key)
     check(code == 2 and "--counters" in output, "counts are not for a network", output)
 
+    code, output = run(tune, "doctor", "--measure", f"rpc://127.0.0.1:0?key-file={work}/absent")
+    check(code == 2 and "key file" in output and "board-install" in output, "who makes a key is told", output)
     code, output = run(tune, "doctor", "--board", f"{work}/absent")
     check(code != 0 and "FAILED board" in output and "is missing" in output, "a missing agent is named", output)
     code, output = run(tune, "doctor", "no-such-target")
@@ -131,6 +134,9 @@ def main(bin_dir, work):
     steps = [*install, "--board", board]
     code, output = run(*steps)
     check(code == 0 and "scp -p" in output and "--connect desk:9190 --name pi4" in output, "steps are printed", output)
+    check(f"doctor TARGET --measure 'rpc://0.0.0.0:9190?key-file={new}'" in output, "what to do then is printed", output)
+    code, output = run(board, "--version")
+    check(code == 0 and output.startswith("neo-board 0."), "the agent tells its version", output)
     check(os.stat(new).st_mode & 0o777 == 0o600, "the key is private", oct(os.stat(new).st_mode))
     code, output = run(*steps, "--via", "adb")
     check(code == 0 and "adb -s pi@pi4 push" in output, "steps for adb are printed", output)
