@@ -210,12 +210,8 @@ static bool apply(neo_builder *b, int block) {
   rows p = {.b = b, .c = {&b->variant->te, &b->variant->facts, block}};
   if (block != p.c.te->n_blocks - 1 || strcmp(b->variant->alg, "direct") != 0 || !find_rows(&p))
     return false;
-  b->more = true;
-  if (b->choice > 0) {
-    b->choice--; /* the rules after this one have their own first choices */
-    b->more = false;
+  if (!neo_builder_take_one(b))
     return false;
-  }
   add_decisions(&p);
   for (int x = block; x >= 0; x--) {
     schedule_block(&p, x);

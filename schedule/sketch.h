@@ -162,6 +162,9 @@ typedef struct neo_rule {
 int neo_rule_count(void);
 const neo_rule *neo_rule_get(int row);
 
+/* For a rule with one alternative beside what the rules after it do: false: this sketch is one of
+ * theirs, whose choices begin at 0. */
+bool neo_builder_take_one(neo_builder *b);
 /* Returns the decision's number; -1 (and b->failed) when there are too many. */
 int neo_builder_decision(neo_builder *b, const char *name, bool choice);
 void neo_builder_value(neo_builder *b, int decision, int64_t value); /* ascending for numbers */

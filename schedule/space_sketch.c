@@ -26,6 +26,12 @@ const neo_rule *neo_rule_get(int row) {
   return rows[row];
 }
 
+bool neo_builder_take_one(neo_builder *b) {
+  b->more = b->choice == 0;
+  b->choice -= b->choice > 0;
+  return b->more;
+}
+
 int neo_builder_decision(neo_builder *b, const char *name, bool choice) {
   neo_sketch *sketch = b->sketch;
   if (sketch->n_decisions == NEO_SKETCH_DECISIONS) {

@@ -6,6 +6,21 @@ typedef struct lower_case {
   const char *name, *te;
 } lower_case;
 
+static const char te_softmax[] = "te 1\n"
+                                 "b0 in f32 [6,37]\n"
+                                 "b1 tmp f32 [6]\n"
+                                 "b2 tmp f32 [6,37]\n"
+                                 "b3 tmp f32 [6]\n"
+                                 "b4 out f32 [6,37]\n"
+                                 "B0 b1[i0] s[6] r[37] max f32:-inf\n"
+                                 "  b0[i0, i1]\n"
+                                 "B1 b2[i0, i1] s[6,37]\n"
+                                 "  exp(sub(b0[i0, i1], b1[i0]))\n"
+                                 "B2 b3[i0] s[6] r[37] add f32:0\n"
+                                 "  b2[i0, i1]\n"
+                                 "B3 b4[i0, i1] s[6,37]\n"
+                                 "  div(b2[i0, i1], b3[i0])\n";
+
 static const lower_case lower_cases[] = {
     {"conv",
      "te 1\n"
@@ -52,20 +67,7 @@ static const lower_case lower_cases[] = {
      "  mul(b0[0, i1, i2+i4-1, i3+i5-1 | 0<=i2+i4-1<9, 0<=i3+i5-1<10 else 0], b1[i1, 0, i4, i5])\n"
      "B1 b3[0, i1, i2, i3] s[1,12,9,10]\n"
      "  min(max(b2[0, i1, i2, i3], f32:0), f32:6)\n"},
-    {"softmax", "te 1\n"
-                "b0 in f32 [6,37]\n"
-                "b1 tmp f32 [6]\n"
-                "b2 tmp f32 [6,37]\n"
-                "b3 tmp f32 [6]\n"
-                "b4 out f32 [6,37]\n"
-                "B0 b1[i0] s[6] r[37] max f32:-inf\n"
-                "  b0[i0, i1]\n"
-                "B1 b2[i0, i1] s[6,37]\n"
-                "  exp(sub(b0[i0, i1], b1[i0]))\n"
-                "B2 b3[i0] s[6] r[37] add f32:0\n"
-                "  b2[i0, i1]\n"
-                "B3 b4[i0, i1] s[6,37]\n"
-                "  div(b2[i0, i1], b3[i0])\n"},
+    {"softmax", te_softmax},
     {"maxpool", "te 1\n"
                 "b0 in f32 [1,7,12,11]\n"
                 "b1 out f32 [1,7,6,6]\n"

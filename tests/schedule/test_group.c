@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "tests/schedule/lower_cases.h"
 #include "tests/schedule/schedule_testing.h"
 
 static const char gemm[] = "te 1\n"
@@ -108,21 +109,6 @@ static void computes(void **state) {
   schedule_testing_end(&t);
 }
 
-static const char softmax[] = "te 1\n"
-                              "b0 in f32 [6,37]\n"
-                              "b1 tmp f32 [6]\n"
-                              "b2 tmp f32 [6,37]\n"
-                              "b3 tmp f32 [6]\n"
-                              "b4 out f32 [6,37]\n"
-                              "B0 b1[i0] s[6] r[37] max f32:-inf\n"
-                              "  b0[i0, i1]\n"
-                              "B1 b2[i0, i1] s[6,37]\n"
-                              "  exp(sub(b0[i0, i1], b1[i0]))\n"
-                              "B2 b3[i0] s[6] r[37] add f32:0\n"
-                              "  b2[i0, i1]\n"
-                              "B3 b4[i0, i1] s[6,37]\n"
-                              "  div(b2[i0, i1], b3[i0])\n";
-
 static const char pool[] = "te 1\n"
                            "b0 in f32 [2,3,5,9]\n"
                            "b1 out f32 [2,3]\n"
@@ -159,14 +145,14 @@ static void reduces_together(void **state) {
     const char *te, *line;
   } rows[] = {
       /* parts that do not divide the row, more parts than work-items, and than elements */
-      {softmax, "s1; alg direct; split B0.1 8; split B2.1 16; " SOFTMAX},
-      {softmax, "s1; alg direct; split B0.1 32; split B2.1 64; " SOFTMAX},
-      {softmax,
+      {te_softmax, "s1; alg direct; split B0.1 8; split B2.1 16; " SOFTMAX},
+      {te_softmax, "s1; alg direct; split B0.1 32; split B2.1 64; " SOFTMAX},
+      {te_softmax,
        "s1; alg direct; split B0.1 2 4; unroll B0.1.1; split B2.1 3 8; unroll B2.1.1; " SOFTMAX},
       /* several rows of a group, vectors of the last block */
-      {softmax,
+      {te_softmax,
        "s1; alg direct; split B3.0 3; order B3 0.0 0.1 1; split B0.1 4; split B2.1 8; " SOFTMAX},
-      {softmax,
+      {te_softmax,
        "s1; alg direct; split B3.0 2; split B3.1 4; order B3 0.0 0.1 1.0 1.1; vector B3.1.1; "
        "split B0.1 4; split B2.1 4; " SOFTMAX},
       /* the reduction is the launch */
@@ -216,17 +202,17 @@ static void refuses(void **state) {
        "at B1 B2 2 shared",
        "computed by work-items in turn"},
       {conv, "s1; alg direct; group B1 4", "1536 work-items, 1024 at"},
-      {softmax,
+      {te_softmax,
        "s1; alg direct; split B0.1 8; split B2.1 8; order B2 0 1.0 1.1; parallel B3 1; "
        "group B3 1 16; at B0 B3 2 shared",
        "either loops of the group, or how many"},
-      {softmax, "s1; alg direct; split B0.1 6; split B2.1 8; " SOFTMAX, "a power of two"},
-      {softmax, "s1; alg direct; split B2.1 8; " SOFTMAX, "a power of two"},
-      {softmax, "s1; alg direct; split B0.1 8; unroll B0.1.1; split B2.1 8; " SOFTMAX,
+      {te_softmax, "s1; alg direct; split B0.1 6; split B2.1 8; " SOFTMAX, "a power of two"},
+      {te_softmax, "s1; alg direct; split B2.1 8; " SOFTMAX, "a power of two"},
+      {te_softmax, "s1; alg direct; split B0.1 8; unroll B0.1.1; split B2.1 8; " SOFTMAX,
        "a power of two"},
       {pool, "s1; alg direct; split B0.3 4; order B0 0 2 3.0 3.1 1; parallel B0 1; group B0 0 8",
        "a power of two"},
-      {softmax,
+      {te_softmax,
        "s1; alg direct; split B0.1 8; split B2.1 8; parallel B3 1; group B3 0 16; "
        "at B0 B3 1 shared; at B1 B3 1 stack; at B2 B3 1 shared",
        "computed by work-items in turn"},
