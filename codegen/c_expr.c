@@ -304,17 +304,27 @@ static void close_round(neo_buf *out, neo_dtype dtype) {
   neo_buf_text(out, is_sixteen(dtype) ? "))" : "");
 }
 
+/* To a type of 16 bits by one rounding, not two. Integers that f32 has not are infinite in f16. */
+static void print_to_float(c_printer *p, neo_buf *out, neo_dtype to, neo_dtype from,
+                           const char *x) {
+  if (is_sixteen(to) && from == NEO_F64) {
+    c_helper_name(p, out, C_HELPER_TO_ODD, NEO_F64, NEO_F64);
+    neo_buf_printf(out, "(%s)", x);
+  } else if (to == NEO_BF16 && !is_float(from) && neo_dtype_size(from) >= 4) {
+    c_helper_name(p, out, C_HELPER_INT_TO_ODD, from, from);
+    neo_buf_printf(out, "(%s)", x);
+  } else {
+    neo_buf_printf(out, "(%s)%s", c_type(to), x);
+  }
+}
+
 static void print_cast(c_printer *p, neo_buf *out, const neo_expr *e, const char *x) {
   neo_dtype to = e->dtype, from = e->arg[0]->dtype;
   if (to == NEO_BOOL) {
     neo_buf_printf(out, "(%s != 0)", x);
   } else if (is_float(to)) {
-    bool inexact = from == NEO_F64 || (!is_float(from) && neo_dtype_size(from) >= 4); /* in f32 */
-    bool via = is_sixteen(to) && inexact; /* one rounding, not two */
     open_round(p, out, to);
-    if (via)
-      c_helper_name(p, out, C_HELPER_TO_ODD, NEO_F64, NEO_F64);
-    neo_buf_printf(out, via ? "((%s)%s)" : "(%s)%s", via ? "double" : c_type(to), x);
+    print_to_float(p, out, to, from, x);
     close_round(out, to);
   } else if (is_float(from)) {
     c_helper_name(p, out, C_HELPER_TO_INT, to, from == NEO_F64 ? NEO_F64 : NEO_F32);

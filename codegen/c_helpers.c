@@ -99,6 +99,20 @@ static const helper_row rows[C_HELPER_COUNT] = {
          "  const double back = (double)v.f;\n"
          "  if (back < x || back > x)\n"
          "    v.u = (v.u - (fabs(back) > fabs(x) ? 1u : 0u)) | 1u;\n  return v.f;\n}\n"},
+    [C_HELPER_INT_TO_ODD] =
+        {"@N_to_odd",
+         "/* Truncated to 24 bits, the last one set if inexact: rounding again is then exact. */\n"
+         "static inline float @N_to_odd(@T x) {\n"
+         "  const @U u = x < 0 ? 0 - (@U)x : (@U)x;\n  int s = 0;\n"
+         "  while (u >> s > 0xffffffu)\n    s += 8;\n"
+         "  const @U rest = u & (((@U)1 << s) - 1u);\n"
+         "  const float y = (float)(u >> s | (rest != 0)) * (float)((@U)1 << s);\n"
+         "  return x < 0 ? -y : y;\n}\n",
+         "/* Truncated to 24 bits, the last one set if inexact: rounding again is then exact. */\n"
+         "static inline float @N_to_odd(@T u) {\n"
+         "  int s = 0;\n  while (u >> s > 0xffffffu)\n    s += 8;\n"
+         "  const @T rest = u & (((@T)1 << s) - 1u);\n"
+         "  return (float)(u >> s | (rest != 0)) * (float)((@T)1 << s);\n}\n"},
     [C_HELPER_FROM_F16] =
         {"f16_to_f32", "static inline float f16_to_f32(uint16_t h) {\n"
                        "  const uint32_t a = h & 0x7fffu;\n"

@@ -28,6 +28,7 @@
   X(FLOORDIV_SINGLE)                                                                               \
   X(FLOORMOD_SINGLE)                                                                               \
   X(TO_ODD)                                                                                        \
+  X(INT_TO_ODD)                                                                                    \
   X(FROM_F16)                                                                                      \
   X(TO_F16)                                                                                        \
   X(FROM_BF16)                                                                                     \

@@ -372,21 +372,27 @@ static void test_gpus_have_their_own(void **state) {
 static void test_gpus_need_no_doubles(void **state) {
   (void)state;
   static const char *const generators[] = {"c", "opencl", "cuda"};
-  char path[512];
-  neo_buf nest_text = {0};
-  neo_nest *nest = neo_arena_alloc(&arena, sizeof *nest);
+  static const struct {
+    const char *name, *sign;
+    bool in_c;
+  } rows[] = {{"divide", "f64", true}, {"to_half", "double", false}};
   neo_target target = kernel_target("generic-c");
-  snprintf(path, sizeof path, "%s/tests/data/nest/divide.nest", NEO_SOURCE_DIR);
-  assert_int_equal(neo_file_read(&ctx, path, 0, &nest_text), NEO_OK);
-  assert_int_equal(neo_nest_parse(&ctx, &arena, nest_text.data, nest), NEO_OK);
-  for (int g = 0; g < NEO_COUNT(generators); g++) {
-    neo_buf text = {0};
-    assert_int_equal(neo_codegen_find(generators[g])->text(&ctx, nest, &target, "sym", &text),
-                     NEO_OK);
-    assert_int_equal(strstr(text.data, "f64") != NULL, g == 0);
-    neo_buf_fini(&text);
+  for (int r = 0; r < NEO_COUNT(rows); r++) {
+    neo_nest *nest = neo_arena_alloc(&arena, sizeof *nest);
+    neo_buf nest_text = {0};
+    const char *path =
+        neo_arena_printf(&arena, "%s/tests/data/nest/%s.nest", NEO_SOURCE_DIR, rows[r].name);
+    assert_int_equal(neo_file_read(&ctx, path, 0, &nest_text), NEO_OK);
+    assert_int_equal(neo_nest_parse(&ctx, &arena, nest_text.data, nest), NEO_OK);
+    for (int g = 0; g < NEO_COUNT(generators); g++) {
+      neo_buf text = {0};
+      assert_int_equal(neo_codegen_find(generators[g])->text(&ctx, nest, &target, "sym", &text),
+                       NEO_OK);
+      assert_int_equal(strstr(text.data, rows[r].sign) != NULL, g == 0 && rows[r].in_c);
+      neo_buf_fini(&text);
+    }
+    neo_buf_fini(&nest_text);
   }
-  neo_buf_fini(&nest_text);
 }
 
 /* A result may have an input's memory where each element is read by the store that replaces it;

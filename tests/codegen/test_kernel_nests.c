@@ -52,6 +52,7 @@ static void run_files(void *state, kernel_case *c) {
   run_file(state, c, "wide_group", 0);
   c->ulps = 0;
   run_file(state, c, "divide", 0);
+  run_file(state, c, "to_half", 0);
 }
 
 static void test_files(void **state) {
