@@ -23,9 +23,12 @@ static const struct {
   neo_accuracy accuracy;
   bool gpu;  /* on GPUs only; all others on processors only */
   bool half; /* where f16 is multiplied and added only */
+  bool wide; /* on 64-bit Arm only, where scalars are lanes of registers */
 } forms[] = {
     {"stage", NEO_ACCURACY_EXACT, true},
     {"pad", NEO_ACCURACY_EXACT},
+    {"wide", NEO_ACCURACY_EXACT, .wide = true},
+    {"wide pad=1", NEO_ACCURACY_EXACT, .wide = true},
     {"half terms=72", NEO_ACCURACY_FAST, .half = true}, /* eight channels of 3x3 */
     {"half terms=72 pad=1", NEO_ACCURACY_FAST, .half = true},
     {"rfactor lanes=8", NEO_ACCURACY_EXACT},
@@ -81,6 +84,10 @@ static neo_status add_variant(neo_ctx *ctx, neo_space *space, const char *alg) {
   return NEO_OK;
 }
 
+static bool is_arm64(const neo_target *target) {
+  return neo_target_has(target, NEO_ISA_NEON) && neo_target_pointer_bytes(target) == 8;
+}
+
 static neo_status add_variants(neo_ctx *ctx, neo_space *space) {
   NEO_TRY(add_variant(ctx, space, "direct"));
   if (space->n_variants == 0)
@@ -88,7 +95,8 @@ static neo_status add_variants(neo_ctx *ctx, neo_space *space) {
   for (int i = 0; i < NEO_COUNT(forms); i++)
     if (forms[i].accuracy <= space->options.accuracy && space->n_variants < NEO_SPACE_VARIANTS &&
         forms[i].gpu == neo_target_is_gpu(&space->target) &&
-        (!forms[i].half || neo_target_has(&space->target, NEO_ISA_FP16)))
+        (!forms[i].half || neo_target_has(&space->target, NEO_ISA_FP16)) &&
+        (!forms[i].wide || is_arm64(&space->target)))
       NEO_TRY(add_variant(ctx, space, forms[i].text));
   return NEO_OK;
 }

@@ -1,5 +1,5 @@
-/* Algorithm half: what it makes of a te; where spaces have it; the error of partial sums in f16,
- * against sums in f64; and candidates by the interpreter. */
+/* Algorithms half and wide: what they make of a te; where spaces have them; the error of partial
+ * sums in f16, against sums in f64; and candidates by the interpreter. */
 #include "schedule/algorithm.h"
 #include "tests/schedule/space_run.h"
 
@@ -74,6 +74,35 @@ static void sums_become_parts(void **state) {
          "  cast.f16(max(cast.f32(b2[0, i1, i2, i3]), f32:0))\n");
 }
 
+/* The weights are packed as f32, the input's padded copy is f32. */
+static void factors_are_cast_once(void **state) {
+  (void)state;
+  neo_packing packing = {0, NULL};
+  neo_buf text = {0};
+  neo_te *out = neo_arena_alloc(&arena, sizeof(*out));
+  assert_int_equal(neo_algorithm_rewrite(&ctx, parse(conv), "wide pad=1", &arena, out, &packing),
+                   NEO_OK);
+  assert_int_equal(neo_te_check(&ctx, out), NEO_OK);
+  neo_te_print(&text, out);
+  assert_string_equal(
+      text.data, "te 1\nb0 in f16 [1,16,7,9]\nb1 const f32 [20,16,3,3]\nb2 tmp f32 [1,20,7,9]\n"
+                 "b3 out f16 [1,20,7,9]\nb4 tmp f32 [1,16,9,11]\n"
+                 "B0 b4[i0, i1, i2, i3] s[1,16,9,11]\n"
+                 "  cast.f32(b0[i0, i1, i2-1, i3-1 | 0<=i2-1<7, 0<=i3-1<9 else 0])\n"
+                 "B1 b2[i0, i1, i2, i3] s[1,20,7,9] r[16,3,3] add f32:0\n"
+                 "  mul(b4[0, i4, i2+i5, i3+i6], b1[i1, i4, i5, i6])\n"
+                 "B2 b3[i0, i1, i2, i3] s[1,20,7,9]\n  cast.f16(max(b2[0, i1, i2, i3], f32:0))\n");
+  neo_buf_fini(&text);
+  assert_int_equal(packing.n, 1);
+  assert_true(packing.pack[0].has_te && packing.pack[0].buffer == 1);
+  neo_te_print(&text, &packing.pack[0].te);
+  assert_string_equal(text.data, "te 1\nb0 in f16 [20,16,3,3]\nb1 out f32 [20,16,3,3]\n"
+                                 "B0 b1[i0, i1, i2, i3] s[20,16,3,3]\n"
+                                 "  cast.f32(b0[i0, i1, i2, i3])\n");
+  neo_buf_fini(&text);
+  assert_int_equal(neo_algorithm_accuracy("wide"), NEO_ACCURACY_EXACT);
+}
+
 static void others_are_refused(void **state) {
   (void)state;
   neo_te out, *f32 = parse("te 1\nb0 in f32 [4,8]\nb1 const f32 [8,4]\nb2 out f32 [4,4]\n"
@@ -88,7 +117,7 @@ static void others_are_refused(void **state) {
 
 /* ---- spaces -------------------------------------------------------------------------------------- */
 
-static bool has_half(const char *target_name, neo_accuracy accuracy) {
+static bool has(const char *alg, const char *target_name, neo_accuracy accuracy) {
   neo_target target;
   neo_space *space;
   neo_space_options options = {.threads = 1, .accuracy = accuracy};
@@ -96,18 +125,20 @@ static bool has_half(const char *target_name, neo_accuracy accuracy) {
   assert_int_equal(neo_space_build(&ctx, parse(conv), &target, &options, &space), NEO_OK);
   bool found = false;
   for (int v = 0; v < space->n_variants; v++)
-    found = found || strncmp(space->variant[v]->alg, "half", 4) == 0;
+    found = found || strncmp(space->variant[v]->alg, alg, 4) == 0;
   neo_space_destroy(space);
   return found;
 }
 
 static void only_where_f16_is_fast_and_asked_for(void **state) {
   (void)state;
-  assert_true(has_half("rasp5", NEO_ACCURACY_FAST));
-  assert_true(has_half("graviton3", NEO_ACCURACY_FAST));
-  assert_false(has_half("rasp5", NEO_ACCURACY_DEFAULT));
-  assert_false(has_half("rasp4b", NEO_ACCURACY_FAST));
-  assert_false(has_half("znver4", NEO_ACCURACY_FAST));
+  assert_true(has("half", "rasp5", NEO_ACCURACY_FAST));
+  assert_true(has("half", "graviton3", NEO_ACCURACY_FAST));
+  assert_false(has("half", "rasp5", NEO_ACCURACY_DEFAULT));
+  assert_false(has("half", "rasp4b", NEO_ACCURACY_FAST));
+  assert_false(has("half", "znver4", NEO_ACCURACY_FAST));
+  assert_true(has("wide", "rasp4b", NEO_ACCURACY_EXACT));
+  assert_false(has("wide", "znver4", NEO_ACCURACY_FAST));
 }
 
 /* ---- errors -------------------------------------------------------------------------------------- */
@@ -228,6 +259,7 @@ static void candidates_compute_the_te(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(sums_become_parts, setup, teardown),
+      cmocka_unit_test_setup_teardown(factors_are_cast_once, setup, teardown),
       cmocka_unit_test_setup_teardown(others_are_refused, setup, teardown),
       cmocka_unit_test_setup_teardown(only_where_f16_is_fast_and_asked_for, setup, teardown),
       cmocka_unit_test_setup_teardown(partial_sums_are_good_enough, setup, teardown),
