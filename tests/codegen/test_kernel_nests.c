@@ -21,13 +21,16 @@ static void visit(void (*fn)(void *self, kernel_case *c)) {
 
 /* ---- files --------------------------------------------------------------------------------------- */
 
+static bool fuses(const kernel_case *c) {
+  return neo_target_fuses(&c->target) || neo_target_is_gpu(&c->target);
+}
+
 static void run_file(neo_ctx *ctx, kernel_case *c, const char *name, double ulps) {
   char path[512];
   neo_buf text = {0};
   snprintf(path, sizeof path, "%s/tests/data/nest/%s.nest", NEO_SOURCE_DIR, name);
   assert_int_equal(neo_file_read(ctx, path, 0, &text), NEO_OK);
-  c->ulps =
-      neo_target_fuses(&c->target) ? ulps : 1e6; /* sums that cancel differ more without FMA */
+  c->ulps = fuses(c) ? ulps : 1e6; /* sums that cancel differ more without FMA */
   for (c->chunk = 0; c->chunk <= (c->runner ? 0 : 3); c->chunk += 3)
     kernel_case_run_text(ctx, c, text.data);
   neo_buf_fini(&text);
@@ -126,7 +129,7 @@ static void run_rows(void *state, kernel_case *c) {
       if (lanes[k] > 16 && (!wide || is_float))
         continue;
       c->special = !is_float; /* all bytes */
-      c->ulps = is_float && !neo_target_fuses(&c->target) ? 1e6 : 0;
+      c->ulps = is_float && !fuses(c) ? 1e6 : 0;
       run_row(state, c, row, lanes[k]);
     }
 }
@@ -298,7 +301,7 @@ static void renumber(const char *text, neo_buf *out) {
 
 static void run_random(void *state, kernel_case *c) {
   bool fast = strcmp(c->codegen->name, "llvm") == 0;
-  c->ulps = neo_target_fuses(&c->target) ? 0 : 1e6;
+  c->ulps = fuses(c) ? 0 : 1e6;
   uint64_t seeds = c->runner ? 12 : fast ? 150 : 8;
   for (uint64_t seed = 0; seed < seeds; seed++) {
     plan p = {.lanes = 1};
