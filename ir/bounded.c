@@ -15,7 +15,11 @@
 #include "ir/ops_internal.h"
 #include "ir/pass_internal.h"
 
+#include <inttypes.h>
 #include <string.h>
+
+#define MOST_PLACES                                                                                \
+  (1 << 22) /* a constant is made of them, which a small file may not make large */
 
 static const struct {
   const char *op;
@@ -228,6 +232,8 @@ static int64_t factor_of(const neo_expander *x, neo_extent *e) {
 }
 
 neo_extent neo_bd_scale(neo_expander *x, neo_extent a, int64_t by, int64_t over) {
+  if (by == 0)
+    return neo_extent_number(0);
   int64_t own = factor_of(x, &a), common = by * own;
   if (a.known)
     return neo_extent_number(a.n * common / over);
@@ -245,6 +251,13 @@ neo_extent neo_bd_scale(neo_expander *x, neo_extent a, int64_t by, int64_t over)
   a.lo = lo;
   a.hi = hi;
   return a;
+}
+
+int neo_bd_places(neo_expander *x, neo_dtype dtype, int64_t n) {
+  if (n <= MOST_PLACES)
+    return neo_xp_iota(x, dtype, n);
+  neo_xp_fail(x, NEO_UNSUPPORTED, "an extent that depends on data, up to %" PRId64, n);
+  return NEO_NO_VALUE;
 }
 
 /* ---- several of one extent ------------------------------------------------------------------- */

@@ -46,6 +46,8 @@ void neo_bd_again(neo_expander *x, const char *op, int n, const int *in);
 /* Bounded values among v become bounded by one count and of one extent along axis[k] (-1: leave
  * it). False, and nothing done, if they are not surely alike. */
 bool neo_bd_unify(neo_expander *x, int n, int *v, const int *axis);
+/* 0, 1, .. n - 1, of not too many. */
+int neo_bd_places(neo_expander *x, neo_dtype dtype, int64_t n);
 int64_t neo_bd_elements(const neo_expander *x, int v);
 
 /* Rules: bounded_shape.c, bounded_read.c */

@@ -173,7 +173,7 @@ static int places(neo_expander *x, int n, const int *in, int axis, neo_extent *t
   neo_extent sum = neo_extent_number(0);
   for (int k = 0; k < n; k++)
     room += neo_xp_dim(x, in[k], axis);
-  int j = neo_xp_iota(x, NEO_I64, room), at = j;
+  int j = neo_bd_places(x, NEO_I64, room), at = j;
   for (int k = 0; k < n; k++) {
     int64_t own = neo_xp_dim(x, in[k], axis);
     neo_extent count = neo_bd_is(x, in[k]) ? neo_bd_count(x, in[k]) : neo_extent_number(own);

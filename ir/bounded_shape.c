@@ -81,11 +81,12 @@ neo_status neo_bounded_range(neo_expander *x) {
     return NEO_OK;
   neo_extent from = neo_bd_extent(x, start, 0), to = neo_bd_extent(x, limit, 0),
              by = neo_bd_extent(x, step, 0);
-  if (!from.known || !by.known || by.n != 1 || to.known || !is_limited(to))
+  if (!from.known || from.n < -(INT64_C(1) << 31) || !by.known || by.n != 1 || to.known ||
+      !is_limited(to))
     return NEO_OK;
   neo_extent count = neo_bd_max(x, neo_bd_sub(x, to, from), neo_extent_number(0));
   neo_dtype dtype = neo_xp_dtype(x, limit);
-  int all = neo_xp_iota(x, dtype, neo_max_i64(0, to.hi - from.n));
+  int all = neo_bd_places(x, dtype, neo_max_i64(0, to.hi - from.n));
   if (from.n != 0)
     all = neo_xp_c(x, "add", all, (double)from.n);
   x->out[0] = neo_bd_cut(x, all, 0, count);
@@ -260,7 +261,7 @@ static int slice_axis(neo_expander *x, int v, int axis, neo_extent from, neo_ext
   if (from.known) {
     v = neo_xp_slice(x, v, axis, neo_min_i64(from.n, room), room);
   } else {
-    int at = neo_xp_2(x, "add", neo_xp_iota(x, NEO_I64, most), neo_bd_scalar(x, from));
+    int at = neo_xp_2(x, "add", neo_bd_places(x, NEO_I64, most), neo_bd_scalar(x, from));
     v = neo_xp_gather(x, v, neo_xp_c(x, "min", at, (double)(room - 1)), axis);
   }
   return neo_bd_cut(x, v, axis, count);
