@@ -24,6 +24,7 @@ typedef struct splitter {
   neo_arena *arena;
   neo_nest *nest;
   node *bucket[BUCKETS];
+  const neo_stmt *store; /* that becomes a loop */
   const neo_expr *index; /* of the lane */
   neo_stmt **tail;       /* where statements are added */
 } splitter;
@@ -56,8 +57,13 @@ static const neo_expr *spill(splitter *s, const neo_expr *e) {
   return neo_expr_load(s->arena, e->dtype, buffer, 1, &s->index);
 }
 
-static bool is_memory(const splitter *s, const neo_expr *load) {
-  return s->nest->buffer[load->u.load.buffer].scope != NEO_SCOPE_REG && load->active == load->lanes;
+/* May the loop read an element at a time? Not from registers, nor from what its own stores change
+ * before it comes there: each element is read where it is stored, or the buffer is another one. */
+static bool is_readable(const splitter *s, const neo_expr *load) {
+  int buffer = load->u.load.buffer;
+  bool in_place = buffer == s->store->u.store.buffer;
+  return s->nest->buffer[buffer].scope != NEO_SCOPE_REG && load->active == load->lanes &&
+         (!in_place || neo_expr_equal(load->arg[0], s->store->u.store.offset));
 }
 
 static const neo_expr *lane_of(splitter *s, const neo_expr *e);
@@ -68,7 +74,7 @@ static const neo_expr *make_lane(splitter *s, const neo_expr *e, bool floats) {
     return e;
   if (e->op == NEO_EXPR_BROADCAST)
     return e->arg[0];
-  bool direct = e->op == NEO_EXPR_LOAD && floats && is_memory(s, e);
+  bool direct = e->op == NEO_EXPR_LOAD && floats && is_readable(s, e);
   if (!direct && (!floats || e->op == NEO_EXPR_LOAD || e->op == NEO_EXPR_INTRINSIC))
     return has_room(s) ? spill(s, e) : NULL;
   neo_expr *copy = neo_arena_alloc(s->arena, sizeof *copy);
@@ -98,6 +104,7 @@ static bool split_store(splitter *s, const neo_stmt *store) {
   bool in_register = s->nest->buffer[store->u.store.buffer].scope == NEO_SCOPE_REG;
   if (value->lanes == 1 || in_register)
     return false;
+  s->store = store;
   memset(s->bucket, 0, sizeof s->bucket);
   if (!find_node(s, value)->floats)
     return false;

@@ -174,8 +174,9 @@ void llvm_weave_close(llvm_emitter *em);            /* after it */
 void llvm_weave_end(llvm_emitter *em);              /* what is left, at the end of a function */
 
 /* ---- llvm_lanes.c ---- */
-bool llvm_is_neon64(const llvm_emitter *em); /* 64-bit Arm, vectors of 16 bytes */
-void llvm_join_lanes(llvm_emitter *em);      /* of a function that is complete */
+unsigned llvm_called_intrinsic(LLVMValueRef call); /* its number; 0: it is none */
+bool llvm_is_neon64(const llvm_emitter *em);       /* 64-bit Arm, vectors of 16 bytes */
+void llvm_join_lanes(llvm_emitter *em);            /* of a function that is complete */
 
 /* ---- llvm_start.c ---- */
 void llvm_start_sums(llvm_emitter *em); /* after llvm_join_lanes, which counts products */

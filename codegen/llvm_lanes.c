@@ -173,7 +173,7 @@ static void join_block(region *r, LLVMBasicBlockRef block) {
       r->n_accumulators += is_vector(v);
       break;
     case LLVMCall:
-      r->n_fmas += is_vector(v) && LLVMGetIntrinsicID(LLVMGetCalledValue(v)) == fma;
+      r->n_fmas += is_vector(v) && llvm_called_intrinsic(v) == fma;
       break;
     case LLVMFMul:
       r->n_fmas += is_vector(v);
@@ -192,6 +192,12 @@ static void join_block(region *r, LLVMBasicBlockRef block) {
     }
   }
   close_region(r);
+}
+
+/* 0: no intrinsic, such as a call through a pointer or of inline assembly. */
+unsigned llvm_called_intrinsic(LLVMValueRef call) {
+  LLVMValueRef callee = LLVMGetCalledValue(call);
+  return LLVMIsAFunction(callee) ? LLVMGetIntrinsicID(callee) : 0;
 }
 
 bool llvm_is_neon64(const llvm_emitter *em) {

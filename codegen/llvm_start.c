@@ -47,7 +47,7 @@ static LLVMValueRef first_of(const finder *f, LLVMValueRef v) {
   for (int i = 0; i < LONGEST && has_one_use(v); i++) {
     if (is_op(f, v, LLVMFMul))
       return v;
-    if (!is_op(f, v, LLVMCall) || LLVMGetIntrinsicID(LLVMGetCalledValue(v)) != fma)
+    if (!is_op(f, v, LLVMCall) || llvm_called_intrinsic(v) != fma)
       return NULL;
     v = LLVMGetOperand(v, 2);
   }

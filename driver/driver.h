@@ -71,6 +71,7 @@ typedef struct neo_project {
   int threads;
   neo_accuracy accuracy;
   double max_params_growth, constant_bytes; /* the latter: of all groups' constants */
+  neo_counting counting;                    /* what spaces predict; while tuning only */
   neo_windows windows;                      /* values that are parts of others */
   neo_layout *value_layout;                 /* by graph value; n == 0: row-major */
   int n_shapes;                             /* of its family */

@@ -157,8 +157,10 @@ double neo_te_constant_bytes(const neo_te *te) {
 neo_status neo_project_space_within(neo_ctx *ctx, const neo_project *project, const neo_task *task,
                                     double growth, neo_space **out) {
   static const neo_layout row_major = {0};
-  neo_space_options options = {
-      .threads = project->threads, .accuracy = project->accuracy, .max_params_growth = growth};
+  neo_space_options options = {.threads = project->threads,
+                               .accuracy = project->accuracy,
+                               .max_params_growth = growth,
+                               .counting = project->counting};
   const neo_te *te = &task->group->te;
   for (int b = 0; b < te->n_buffers; b++)
     if (te->buffer[b].role == NEO_TE_IN || te->buffer[b].role == NEO_TE_OUT)

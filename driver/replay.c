@@ -13,7 +13,8 @@ typedef struct replay {
   neo_ctx *ctx;
   neo_arena arena;
   neo_tuner tuner;
-  int64_t run;
+  neo_project project;  /* with what the run counted */
+  int64_t run, version; /* of the search that it was recorded by; 0: before there were numbers */
   bool found;
   const char *target;
   int64_t first_trial; /* of the run */
@@ -95,6 +96,10 @@ static neo_status read_notes(neo_ctx *ctx, replay *r, neo_db *db) {
     r->tuner.near = json_incref(json_object_get(note, "near"));
     r->tuner.peak_gflops = json_number_value(json_object_get(note, "peak_gflops"));
     json_t *last = json_object_get(note, "last_trial"); /* older runs have none */
+    const json_t *miss_cost = json_object_get(note, "miss_cost");
+    if (miss_cost)
+      r->project.counting = (neo_counting){true, json_number_value(miss_cost)};
+    r->version = json_integer_value(json_object_get(note, "search"));
     r->tuner.last_prior = last ? json_integer_value(last) : r->first_trial - 1;
     r->tuner.strategy =
         neo_arena_strdup(&r->arena, json_string_value(json_object_get(note, "strategy")));
@@ -123,6 +128,19 @@ static neo_status play(neo_ctx *ctx, replay *r, int64_t *divergence, int64_t *re
   return NEO_OK;
 }
 
+/* A divergence needs no other cause where the search is another one. */
+static neo_status check_version(neo_ctx *ctx, const replay *r, int64_t divergence) {
+  char recorded[32] = "an older version";
+  if (divergence < 0 || r->version == NEO_SEARCH_VERSION)
+    return NEO_OK;
+  if (r->version)
+    snprintf(recorded, sizeof recorded, "version %lld", (long long)r->version);
+  return neo_fail(ctx, NEO_BAD_INPUT,
+                  "run %lld was recorded by %s of the search; this one, version %d, proposes "
+                  "otherwise from trial %lld on. Its records are as good as ever",
+                  (long long)r->run, recorded, NEO_SEARCH_VERSION, (long long)divergence);
+}
+
 neo_status neo_replay(neo_ctx *ctx, const neo_project *project, neo_db *db, int64_t run,
                       int64_t *divergence, int64_t *replayed) {
   replay *r = calloc(1, sizeof *r);
@@ -130,6 +148,7 @@ neo_status neo_replay(neo_ctx *ctx, const neo_project *project, neo_db *db, int6
     return neo_fail(ctx, NEO_NO_MEMORY, "replay");
   r->ctx = ctx;
   r->run = run;
+  r->project = *project;
   neo_arena_init(&r->arena);
   *divergence = -1;
   *replayed = 0;
@@ -138,7 +157,7 @@ neo_status neo_replay(neo_ctx *ctx, const neo_project *project, neo_db *db, int6
     status = neo_fail(ctx, NEO_USAGE, "run %lld is not in the database; `neo-tune runs` lists them",
                       (long long)run);
   if (status == NEO_OK)
-    status = neo_tuner_init(ctx, &r->tuner, project, db, r->tuner.seed, NULL);
+    status = neo_tuner_init(ctx, &r->tuner, &r->project, db, r->tuner.seed, NULL);
   if (status == NEO_OK) {
     r->tuner.run = run;
     snprintf(r->tuner.target_text, sizeof r->tuner.target_text, "%s", r->target);
@@ -152,6 +171,8 @@ neo_status neo_replay(neo_ctx *ctx, const neo_project *project, neo_db *db, int6
     status = neo_tuner_begin(ctx, &r->tuner);
   if (status == NEO_OK)
     status = play(ctx, r, divergence, replayed);
+  if (status == NEO_OK)
+    status = check_version(ctx, r, *divergence);
   if (r->tuner.project)
     neo_tuner_fini(&r->tuner);
   neo_arena_fini(&r->arena);

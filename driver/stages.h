@@ -119,7 +119,7 @@ void neo_describe_meta(neo_buf *out, const neo_family *family, const neo_built *
 
 /* ---- tune.c: the search side of a run, shared by tuning and replay ----------------------------------- */
 
-enum { TUNER_ROUND = 8 };
+enum { TUNER_ROUND = 8, TUNER_COUNTED_ROUND = 2 };
 
 typedef struct tuner_task {
   neo_space *space;

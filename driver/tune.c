@@ -155,7 +155,8 @@ static neo_status open_task(neo_ctx *ctx, neo_tuner *tuner, int t) {
   neo_search_options options = {.seed = tuner->seed + (uint64_t)t,
                                 .strategy = tuner->strategy,
                                 .model = tuner->model,
-                                .group = t};
+                                .group = t,
+                                .counts = tuner->project->counting.on};
   NEO_TRY(neo_search_create(ctx, task->space, &options, &task->search));
   neo_db_query query = query_of(tuner, what);
   prior_visit visit = {.ctx = ctx, .tuner = tuner, .task = t};
@@ -173,13 +174,14 @@ static neo_status open_task(neo_ctx *ctx, neo_tuner *tuner, int t) {
 
 neo_status neo_tuner_propose(neo_ctx *ctx, neo_tuner *tuner, tuner_round *round) {
   memset(round, 0, sizeof *round);
+  int most = tuner->project->counting.on ? TUNER_COUNTED_ROUND : TUNER_ROUND;
   for (;;) {
     int t = neo_budget_next(tuner->budget, tuner->project->n_tasks, 0.02);
     if (t < 0)
       return NEO_OK;
     NEO_TRY(open_task(ctx, tuner, t));
     round->task = t;
-    round->n = neo_search_propose(tuner->task[t].search, TUNER_ROUND, round->candidate);
+    round->n = neo_search_propose(tuner->task[t].search, most, round->candidate);
     round->first_attempt = tuner->attempts + 1;
     tuner->attempts += round->n;
     if (round->n > 0) {
@@ -193,10 +195,11 @@ neo_status neo_tuner_propose(neo_ctx *ctx, neo_tuner *tuner, tuner_round *round)
 neo_status neo_tuner_tell(neo_ctx *ctx, neo_tuner *tuner, const tuner_round *round) {
   tuner_task *task = &tuner->task[round->task];
   neo_budget_task *budget = &tuner->budget[round->task];
+  bool counted = tuner->project->counting.on;
   for (int i = 0; i < round->n; i++) {
     bool failed = !(round->ns[i] > 0);
     neo_search_tell(task->search, &round->candidate[i], round->ns[i], failed);
-    budget->spent_ns += round->spent_ns[i];
+    budget->spent_ns += counted ? 1 : round->spent_ns[i]; /* times differ from run to run */
     task->failed_in_a_row = failed ? task->failed_in_a_row + 1 : 0;
   }
   neo_candidate best;
@@ -208,7 +211,10 @@ neo_status neo_tuner_tell(neo_ctx *ctx, neo_tuner *tuner, const tuner_round *rou
   budget->history[budget->n_history++] = budget->best_ns;
   budget->exhausted = budget->exhausted || neo_search_exhausted(task->search) ||
                       (task->failed_in_a_row >= 2 * TUNER_ROUND && !(ns > 0));
-  return neo_model_fit(ctx, tuner->model);
+  NEO_TRY(neo_model_fit(ctx, tuner->model));
+  budget->counted = counted;
+  budget->promise_ns = counted ? neo_search_promise(task->search) : 0;
+  return NEO_OK;
 }
 
 /* ---- one invocation --------------------------------------------------------------------------------------- */
@@ -506,6 +512,9 @@ static neo_status note_prior(neo_ctx *ctx, neo_tuner *tuner) {
   json_t *note = json_pack("{s:O, s:s, s:f, s:I}", "near", tuner->near, "strategy",
                            tuner->strategy ? tuner->strategy : "evolve", "peak_gflops",
                            tuner->peak_gflops, "last_trial", (json_int_t)tuner->last_prior);
+  json_object_set_new(note, "search", json_integer(NEO_SEARCH_VERSION));
+  if (tuner->project->counting.on)
+    json_object_set_new(note, "miss_cost", json_real(tuner->project->counting.miss));
   neo_buf text = {0};
   neo_json_print(&text, note, false);
   json_decref(note);
@@ -705,7 +714,9 @@ neo_status neo_tune(neo_ctx *ctx, const neo_project *project, neo_db *db,
                                &project->target, &measure, &p->measurer);
   if (status == NEO_OK)
     name_records(p);
-  out->counted = status == NEO_OK && neo_measurer_counts(p->measurer);
+  if (status == NEO_OK && !options->cost_model) /* which knows times */
+    p->named.counting = neo_measurer_counting(p->measurer);
+  out->counted = status == NEO_OK && neo_measurer_counting(p->measurer).on;
   if (status == NEO_OK && options->cost_model)
     status = neo_tuner_start_file(ctx, &p->tuner, options->cost_model);
   if (status == NEO_OK)

@@ -281,7 +281,7 @@ static neo_status find_board(neo_ctx *ctx, neo_local *self) {
     return neo_fail(ctx, NEO_UNREACHABLE, "%s is missing: build it%s or pass --board",
                     self->board_program,
                     self->emulation.program[0] ? " (it takes the cross compiler)" : "");
-  return self->base.counts ? neo_dir_temp(ctx, NULL, self->emulation.dir) : NEO_OK;
+  return self->base.counting.on ? neo_dir_temp(ctx, NULL, self->emulation.dir) : NEO_OK;
 }
 
 neo_status neo_local_open(neo_ctx *ctx, const neo_emulation *emulation,
@@ -296,7 +296,8 @@ neo_status neo_local_open(neo_ctx *ctx, const neo_emulation *emulation,
   }
   neo_ctx_fork(&self->ctx, ctx);
   self->base.ops = &neo_measurer_local;
-  self->base.counts = emulation && emulation->cpu;
+  if (emulation && emulation->cpu)
+    self->base.counting = (neo_counting){true, (double)emulation->miss_cost};
   if (emulation)
     self->emulation = *emulation;
   if (remote)
@@ -340,7 +341,8 @@ neo_status neo_local_open(neo_ctx *ctx, const neo_emulation *emulation,
     status = neo_local_start_board(ctx, self, &hello);
   if (status == NEO_OK) {
     snprintf(self->base.facts.cpu_model, sizeof self->base.facts.cpu_model, "%s", hello.cpu_model);
-    if (!self->base.counts && !neo_target_is_gpu(target)) { /* of the processor, both of them */
+    if (!self->base.counting.on &&
+        !neo_target_is_gpu(target)) { /* of the processor, both of them */
       self->base.facts.bandwidth = hello.bandwidth;
       status = neo_local_measure_peak(ctx, self);
     }

@@ -85,7 +85,7 @@ neo_status neo_local_start_board(neo_ctx *ctx, neo_local *self, neo_hello *hello
     neo_buf_printf(&cpus, "%s%d", c ? "," : "", cores.cpu[c]);
   const char *emulator = self->emulation.emulator;
   const char *argv[] = {emulator, self->board_program, "--stdio", "--cpus", cpus.data, NULL};
-  neo_status status = self->base.counts
+  neo_status status = self->base.counting.on
                           ? start_emulated(ctx, self)
                           : neo_process_spawn(ctx, argv + !emulator, false, &self->board);
   neo_buf_fini(&cpus);

@@ -203,7 +203,7 @@ neo_status neo_local_fill_job(neo_ctx *ctx, neo_shipment *to, const neo_build *i
   job->n_cases = (uint32_t)to->n_cases;
   job->timeout_ms = self->options.run_timeout_ms ? (uint32_t)self->options.run_timeout_ms
                                                  : (uint32_t)(5000 + fmin(task->flops / 2e4, 1e6));
-  if (self->base.counts) /* an emulator is so much slower */
+  if (self->base.counting.on) /* an emulator is so much slower */
     job->timeout_ms *= 10;
   job->timing = self->options.timing;
   job->timing.thorough = brief ? NEVER_THOROUGH : 0;
@@ -222,7 +222,7 @@ neo_status neo_local_fill_job(neo_ctx *ctx, neo_shipment *to, const neo_build *i
 /* What a candidate is timed against; a count needs nobody. */
 static const neo_build *rival(const neo_local *self, const neo_local_task *task) {
   const neo_build *beside = self->confirming ? task->anchor : task->incumbent;
-  return self->base.counts ? NULL : beside;
+  return self->base.counting.on ? NULL : beside;
 }
 
 static void drop_prepared(neo_local *self) {

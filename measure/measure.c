@@ -81,11 +81,11 @@ void neo_measurer_quiet(neo_measurer *measurer, bool quiet) {
 }
 
 bool neo_measurer_is_simulated(const neo_measurer *measurer) {
-  return measurer->ops->simulated || measurer->counts;
+  return measurer->ops->simulated || measurer->counting.on;
 }
 
-bool neo_measurer_counts(const neo_measurer *measurer) {
-  return measurer->counts;
+neo_counting neo_measurer_counting(const neo_measurer *measurer) {
+  return measurer->counting;
 }
 
 const char *neo_measurer_record_prefix(const neo_measurer *measurer) {

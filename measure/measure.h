@@ -113,8 +113,8 @@ neo_status neo_measurer_incumbent(neo_ctx *ctx, neo_measurer *measurer, int task
 void neo_measurer_quiet(neo_measurer *measurer, bool quiet);
 /* Are its times made up? Then they must not be used for compiling. */
 bool neo_measurer_is_simulated(const neo_measurer *measurer);
-/* Does it count, in place of times? */
-bool neo_measurer_counts(const neo_measurer *measurer);
+/* What it counts, in place of times. */
+neo_counting neo_measurer_counting(const neo_measurer *measurer);
 /* What stands before the target in its records: "" where times are real, else "simulated " or
  * "simulated miss=COST " with another cost of a miss than NEO_MISS_COST. */
 const char *neo_measurer_record_prefix(const neo_measurer *measurer);

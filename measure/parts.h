@@ -33,7 +33,7 @@ struct neo_measurer {
   const neo_measurer_ops *ops;
   neo_machine_facts facts;
   char record_prefix[32]; /* where the usual one will not do, else "" */
-  bool counts;            /* what it gives for times are none */
+  neo_counting counting;  /* on: what it gives for times are none */
   bool is_remote;         /* this machine is not what it measures */
 };
 

@@ -45,6 +45,7 @@ static void add_launch(const neo_cost_plan *p, int root, double cycles, neo_cost
   double workers = fmin(p->threads, grid), busy = grid / ceil(grid / workers);
   neo_cost_traffic t;
   t.n = t.n_buffers = 0;
+  t.lines = false;
   neo_cost_collect_traffic(p, root, &t);
   double l2 = neo_cost_bytes_into(&t, L1_SHARE * (double)target->l1d);
   double l3 = target->l2 > 0 ? neo_cost_bytes_into(&t, L2_SHARE * (double)target->l2) : l2;
@@ -75,6 +76,15 @@ static void add_launch(const neo_cost_plan *p, int root, double cycles, neo_cost
     cost->grid = grid;
     cost->balance = busy / p->threads;
   }
+}
+
+/* Lines that a launch finds missing in the first-level cache, whose bandwidth is no question. */
+static double missing_lines(const neo_cost_plan *p, int root) {
+  neo_cost_traffic t;
+  t.n = t.n_buffers = 0;
+  t.lines = true;
+  neo_cost_collect_traffic(p, root, &t);
+  return neo_cost_bytes_into(&t, (double)p->target->l1d) / NEO_COST_LINE;
 }
 
 static void count_memory(const neo_cost_plan *p, neo_cost *cost) {
@@ -135,8 +145,10 @@ void neo_cost_find(const neo_variant *variant, const neo_schedule *schedule,
   }
   cost.ns = 0;
   for (int k = 0; k < variant->te.n_blocks; k++)
-    if (p.block[k].at < 0)
+    if (p.block[k].at < 0) {
       add_launch(&p, k, launch[k], &cost);
+      cost.lines += options->lines ? missing_lines(&p, k) : 0;
+    }
   count_memory(&p, &cost);
   *out = cost;
 }

@@ -20,11 +20,13 @@ typedef struct neo_cost {
   double launches;
   double accumulators, tile_v, tile_1, code; /* of the largest register tile */
   double packed_bytes, scratch_bytes;
+  double instructions, lines; /* lines that cross into L1; only where lines are counted */
 } neo_cost;
 
 typedef struct neo_cost_options {
   const neo_target *target;
   int threads;
+  bool lines;   /* count them, too */
   double limit; /* ns; 0: none. Above it out->ns may be any lower bound above it, and memory terms
                    absent */
 } neo_cost_options;

@@ -18,7 +18,8 @@
 
 /* Bytes that the access touches: contiguous runs, each with the ends of cache lines that it shares.
  */
-static double footprint(const neo_cost_plan *p, const neo_access *access, const int64_t *cover) {
+static double footprint(const neo_cost_plan *p, const neo_access *access, const int64_t *cover,
+                        bool lines) {
   const neo_te_buffer *buffer = &p->variant->te.buffer[access->buffer];
   double size = (double)neo_dtype_size(buffer->dtype), run = size, runs = 1;
   bool contiguous = true;
@@ -28,8 +29,8 @@ static double footprint(const neo_cost_plan *p, const neo_access *access, const 
     contiguous = contiguous && part.touched == part.whole;
   }
   if (fmod(run, 64) != 0)
-    run += 60;
-  if (runs > 1)
+    run += lines ? 30 : 60;
+  if (runs > 1 && !lines)
     run += DRAG;
   return run * runs;
 }
@@ -66,7 +67,8 @@ double neo_cost_remote_bytes(const neo_cost_plan *p, int root) {
       if (p->variant->te.buffer[access->buffer].role == NEO_TE_CONST ||
           is_local(p, access->buffer) || cuts_outermost(p, access, cover[q]))
         continue;
-      double total = footprint(p, access, whole[q]), part = footprint(p, access, cover[q]);
+      double total = footprint(p, access, whole[q], false),
+             part = footprint(p, access, cover[q], false);
       double touched = part < 0.999 * total ? total / p->threads : total;
       sum[access->buffer] = fmax(sum[access->buffer], touched);
     }
@@ -127,11 +129,12 @@ static void note_block(const neo_cost_plan *p, neo_cost_traffic *t, int block, i
       double region = (double)neo_dtype_size(p->variant->te.buffer[access->buffer].dtype);
       for (int a = 0; a < w->te->n_spatial; a++)
         region *= (double)w->extent[a];
-      note(t, access->buffer, weight_of(p, b, access), k,
-           fmin(region, footprint(p, access, cover)));
+      note(t, access->buffer, t->lines ? 1 : weight_of(p, b, access), k,
+           fmin(region, footprint(p, access, cover, t->lines)));
       continue;
     }
-    note(t, access->buffer, weight_of(p, b, access), k, footprint(p, access, cover));
+    note(t, access->buffer, t->lines ? 1 : weight_of(p, b, access), k,
+         footprint(p, access, cover, t->lines));
   }
 }
 

@@ -43,6 +43,7 @@ typedef int64_t neo_cost_covers[NEO_TE_MAX_BLOCKS][NEO_TE_MAX_AXES];
 
 typedef struct neo_cost_traffic {
   int n, n_buffers;
+  bool lines; /* footprints are of the lines touched; all weigh the same */
   int64_t trip[NEO_COST_MAX_PATH];
   int buffer[NEO_TE_MAX_BUFFERS];
   double weight[NEO_TE_MAX_BUFFERS];                       /* of its neo_cost_traffic */

@@ -27,13 +27,17 @@
 #define FREE_OPERATIONS 4 /* of an epilogue: additions and maxima have ports beside the FMAs' */
 #define WAY_BYTES                                                                                  \
   4096 /* of a first-level cache: one page, so that its index needs no translation */
-#define MISS_CYCLES 4.0   /* a line that comes from the second level, one after another */
-#define BORDER_CYCLES 7.0 /* of a step with a row that a guard excludes at some taps */
-#define SCALAR_BYTES 16   /* that one load of 64-bit Arm takes together */
-#define SMALL_WINDOW 0.1  /* of OVERLAPPED and APART, that a small core's reorder buffer holds */
-#define SMALL_LOOP 4      /* cycles of loop control and addresses there */
-#define SMALL_SLOT 0.3    /* cycles that a load takes from a small core's FMAs */
-#define BRANCH 3          /* cycles of a guard that is one branch there */
+#define MISS_CYCLES 4.0     /* a line that comes from the second level, one after another */
+#define BORDER_CYCLES 7.0   /* of a step with a row that a guard excludes at some taps */
+#define SCALAR_BYTES 16     /* that one load of 64-bit Arm takes together */
+#define SMALL_WINDOW 0.1    /* of OVERLAPPED and APART, that a small core's reorder buffer holds */
+#define SMALL_LOOP 4        /* cycles of loop control and addresses there */
+#define SMALL_SLOT 0.3      /* cycles that a load takes from a small core's FMAs */
+#define BRANCH 3            /* cycles of a guard that is one branch there */
+#define PAIRED 0.5          /* instructions for a vector, where one loads or stores two */
+#define GUARDED 3.0         /* more instructions for each load of a row that a guard may exclude */
+#define LOOP_INSTRUCTIONS 6 /* of one iteration: counter, branch, addresses */
+#define TILE_INSTRUCTIONS 20
 #define MAX_ROWS 64
 #define PAGE_BYTES 4096
 #define TLB_PAGES 64.0 /* that translation finds at once */
@@ -192,6 +196,17 @@ static double guard_slots(const micro *m, const neo_access *load) {
   return worst;
 }
 
+/* Instructions for each one of the load without guards: rows that are not peeled select, peeled
+ * ones do at borders. */
+static double guard_copies(const micro *m, const neo_access *load) {
+  const neo_cost_body *b = m->b;
+  double copies = 1;
+  for (int a = 0; load->guarded && a < b->te->n_spatial; a++)
+    if ((load->guard_axes >> a & 1) && b->extent[a] > 1)
+      copies += GUARDED * (is_peeled(m->plan, b, a) ? border_share(b, a) / b->extent[a] : 1);
+  return copies;
+}
+
 /* Out of how many sides does the load run along dim d? */
 static int sides_of(const neo_cost_plan *p, const neo_cost_body *b, const neo_access *load, int d) {
   int64_t lo = load->base[d], hi = load->base[d];
@@ -220,6 +235,7 @@ static double border_cycles(const neo_cost_plan *p, const neo_cost_body *b,
 /* What one step of a register tile reads. */
 typedef struct operands {
   double slots;     /* load slots */
+  double loads;     /* instructions that load */
   double parts;     /* operations that make parts of operands for an expanded intrinsic */
   double held;      /* vectors of sliding operands kept over the unrolled steps */
   double misses;    /* lines that other rows of the tile evict between two steps */
@@ -355,18 +371,31 @@ static bool slides_over_neighbours(const micro *m, const neo_access *load) {
 /* Load slots of `count` scalars that the tile multiplies by: unrolled over neighbours, as many as
  * leave it registers are loaded four at a time. */
 static double scalar_slots(const micro *m, const int64_t *size, const neo_access *load,
-                           double count) {
+                           double count, double broadcast) {
   const neo_target *target = m->plan->target;
   if (!is_arm64(target) || neo_target_has(target, NEO_ISA_SVE256) || count < 1)
-    return BROADCAST;
+    return broadcast;
   bool slides = slides_over_neighbours(m, load);
   if (!slides && !has_neighbours(m, load))
-    return BROADCAST;
+    return broadcast;
   double along = (double)neo_ceil_div(size[m->b->vector_axis], m->lanes);
   double spare = target->vector_registers - 1 - vectors_of(m, size, NULL) - along;
   double share = fmin(1, fmax(0, spare / count));
   double distinct = slides ? window_vectors(m, load, size) / m->along / count : 1;
-  return fmin(1, distinct) * (BROADCAST * (1 - share) + share / scalars_of(m));
+  return fmin(1, distinct) * (broadcast * (1 - share) + share / scalars_of(m));
+}
+
+/* Instructions that load one vector: 64-bit Arm loads two with one. */
+static double vector_loads(const micro *m, const neo_access *load) {
+  const neo_cost_body *b = m->b;
+  if (b->vector_axis < 0)
+    return 1;
+  int64_t stride = neo_access_stride(load, &m->plan->variant->te, m->plan->layout[load->buffer],
+                                     b->vector_axis, m->lanes);
+  bool moves = load->guard_axes >> b->vector_axis & 1;
+  if ((stride != 0 && stride != 1) || moves)
+    return 2 * m->lanes;
+  return is_arm64(m->plan->target) ? PAIRED : 1;
 }
 
 static void add_operand(const micro *m, const int64_t *size, const neo_access *load,
@@ -383,9 +412,14 @@ static void add_operand(const micro *m, const int64_t *size, const neo_access *l
     slots = access_slots(m->plan, b, load, m->lanes, &sum->scattered);
     slots -= load->guarded && uniform ? UNIFORM_GUARD : 0;
     if (b->vector_axis >= 0 && !moves && is_free_inside(m, load))
-      slots = scalar_slots(m, size, load, count);
+      slots = scalar_slots(m, size, load, count, BROADCAST);
   }
-  sum->slots += count * (slots + guard_slots(m, load));
+  double guards = guard_slots(m, load);
+  double loads = vector_loads(m, load);
+  if (b->vector_axis >= 0 && !moves)
+    loads = is_free_inside(m, load) ? scalar_slots(m, size, load, count, 1) : 1;
+  sum->loads += count * loads * guard_copies(m, load);
+  sum->slots += count * (slots + guards);
   sum->misses += evicted_lines(m, size, load);
   sum->border += moves ? 0 : border_cycles(m->plan, b, load);
   if (!shares_window(b, load, m->long_axis))
@@ -394,6 +428,7 @@ static void add_operand(const micro *m, const int64_t *size, const neo_access *l
     double held = window_vectors(m, load, size);
     sum->held += held;
     sum->slots -= fmax(0, count - held / m->along);
+    sum->loads -= fmax(0, count - held / m->along) * loads;
   } else {
     sum->window = true;
   }
@@ -468,6 +503,15 @@ static double branch_cycles(const micro *m, const tile_work *w) {
   return steps > 0 ? BRANCH * steps + w->acc / ISSUE_WIDTH : 0;
 }
 
+/* Instructions of a tile but for its end, which is the consumer's. */
+static double tile_instructions(const micro *m, const tile_work *w) {
+  double spills = m->unroll > 1
+                      ? fmax(0, w->acc + w->in.held + OPERANDS - m->plan->target->vector_registers)
+                      : 0;
+  return m->steps * (w->issued + w->in.loads) + LOOP_INSTRUCTIONS * m->steps / m->unroll +
+         LOOP_INSTRUCTIONS * m->middle + spills * m->unroll + TILE_INSTRUCTIONS;
+}
+
 static double tile_cycles(const micro *m, const int64_t *size, neo_cost *cost, double weight) {
   tile_work w = work_of(m, size);
   double latency = m->plan->target->fma_latency;
@@ -479,6 +523,7 @@ static double tile_cycles(const micro *m, const int64_t *size, neo_cost *cost, d
   double control = is_small_core(m->plan->target) ? SMALL_LOOP : 1;
   double around =
       control * m->steps / m->unroll + 4 * m->middle + (2 * w.acc + 14) * exposure(m, &w);
+  cost->instructions += weight * tile_instructions(m, &w);
   cost->fma += weight * m->steps * fma;
   cost->load += weight * m->steps * load;
   cost->latency += weight * m->steps * latency;
@@ -637,6 +682,8 @@ static double stream_cycles(const neo_cost_plan *p, const neo_cost_body *b, neo_
     step = fmax(step + 1, reduce_last ? p->target->fma_latency : 0);
   }
   cost->scattered += scattered * vectors;
+  cost->instructions +=
+      vectors * (b->facts->ops + (loads + stores) * (is_arm64(p->target) ? PAIRED : 1));
   double whole = vectors * (step + loop_overhead(b)) + b->runs * 10;
   double shared = fmax(0, b->facts->ops - FREE_OPERATIONS) / fma_ports(p, b, lanes) * vectors;
   return fmax(shared, whole * exposed_share(p, (int)(b - p->block)));

@@ -76,7 +76,7 @@ void neo_space_features(const neo_space *space, const neo_candidate *candidate, 
   neo_schedule line;
   neo_cost cost;
   neo_space_schedule(space, candidate, &line);
-  neo_cost_options options = {&space->target, space->options.threads, 0};
+  neo_cost_options options = {&space->target, space->options.threads, false, 0};
   neo_cost_find(variant, &line, &options, &cost);
   cost_features(&cost, out);
   target_features(space, out);

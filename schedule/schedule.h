@@ -212,12 +212,20 @@ typedef struct neo_candidate {
   int16_t decision[NEO_MAX_DECISIONS];
 } neo_candidate;
 
+/* What emulated boards give in place of times: instructions, and so much for each miss of the
+ * first-level cache. */
+typedef struct neo_counting {
+  bool on;
+  double miss;
+} neo_counting;
+
 typedef struct neo_space neo_space; /* opaque; immutable after build, any thread may read it */
 
 typedef struct neo_space_options {
   int threads; /* >= 1 */
   neo_accuracy accuracy;
   double max_params_growth; /* of this workload's constants; 0: 4 */
+  neo_counting counting;    /* on: neo_space_predict says counts, not nanoseconds */
   /* Layout constraint per te buffer (boundary): fixed[k] non-NULL forces that layout. */
   const neo_layout *fixed[NEO_TE_MAX_BUFFERS];
 } neo_space_options;
@@ -262,8 +270,9 @@ bool neo_space_transfer(const neo_space *space, const neo_schedule *schedule, ne
 
 /* Predicted nanoseconds of one run: register-tile efficiency, cache traffic, thread balance. */
 double neo_space_predict(const neo_space *space, const neo_candidate *candidate);
-/* The best `n` candidates by the analytic model, best first; returns how many (>= 1).
- * Deterministic. */
+/* The best `n` candidates by the analytic model, best first; returns how many (>= 1). In a space
+ * that counts the first is nevertheless the one of least time, which is what a compilation without
+ * records takes; those behind it are the best by count. Deterministic. */
 int neo_space_analytic(const neo_space *space, int n, neo_candidate *out);
 /* NEO_FEATURES floats from knobs and closed forms, no lowering; includes log of the prediction. */
 void neo_space_features(const neo_space *space, const neo_candidate *candidate, float *out);

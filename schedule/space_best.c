@@ -17,22 +17,24 @@
 
 typedef struct ranking {
   const neo_space *space;
+  bool counts;
   int n, most;
   double ns[MAX_BEST];
   neo_candidate *out;
 } ranking;
 
-static double predict(const neo_space *space, const neo_candidate *candidate, double limit) {
+static double predict(const neo_space *space, const neo_candidate *candidate, bool counts,
+                      double limit) {
   neo_schedule line;
   neo_cost cost;
-  neo_cost_options options = {&space->target, space->options.threads, limit};
+  neo_cost_options options = {&space->target, space->options.threads, counts, counts ? 0 : limit};
   neo_space_schedule(space, candidate, &line);
   neo_cost_find(space->variant[space->sketch[candidate->sketch]->variant], &line, &options, &cost);
-  return cost.ns;
+  return counts ? cost.instructions + space->options.counting.miss * cost.lines : cost.ns;
 }
 
 double neo_space_predict(const neo_space *space, const neo_candidate *candidate) {
-  return predict(space, candidate, 0);
+  return predict(space, candidate, space->options.counting.on, 0);
 }
 
 static bool same(const neo_candidate *a, const neo_candidate *b) {
@@ -43,7 +45,7 @@ static bool same(const neo_candidate *a, const neo_candidate *b) {
 /* Above `limit` (and worse than the whole list) the result is only some number above it. */
 static double consider(ranking *r, const neo_candidate *c, double limit) {
   limit = r->n == r->most ? fmax(limit, r->ns[r->n - 1]) : 0;
-  double ns = predict(r->space, c, limit);
+  double ns = predict(r->space, c, r->counts, limit);
   if (r->n == r->most && ns >= r->ns[r->n - 1])
     return ns;
   for (int i = 0; i < r->n; i++)
@@ -111,8 +113,8 @@ static neo_candidate start(const neo_space *space, int number, int k, neo_rng *r
   return c;
 }
 
-int neo_space_analytic(const neo_space *space, int n, neo_candidate *out) {
-  ranking r = {.space = space, .most = n < MAX_BEST ? n : MAX_BEST, .out = out};
+static int find_best(const neo_space *space, bool counts, int n, neo_candidate *out) {
+  ranking r = {.space = space, .counts = counts, .most = n < MAX_BEST ? n : MAX_BEST, .out = out};
   neo_rng rng;
   neo_rng_init(&rng, 20);
   double best[NEO_MAX_SKETCHES], least = INFINITY;
@@ -125,4 +127,20 @@ int neo_space_analytic(const neo_space *space, int n, neo_candidate *out) {
       if (k != 1 && best[s] <= least * HOPELESS)
         descend(&r, start(space, s, k, &rng));
   return r.n;
+}
+
+int neo_space_analytic(const neo_space *space, int n, neo_candidate *out) {
+  if (!space->options.counting.on)
+    return find_best(space, false, n, out);
+  neo_candidate pick;
+  int count = find_best(space, true, n, out), at = 0;
+  find_best(space, false, 1, &pick);
+  while (at < count && !same(&out[at], &pick))
+    at++;
+  if (at == count && count < n)
+    count++;
+  at = at < count ? at : count - 1;
+  memmove(out + 1, out, sizeof *out * (size_t)at);
+  out[0] = pick;
+  return count;
 }

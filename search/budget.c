@@ -17,6 +17,7 @@
 #include "search/search.h"
 
 #define PROMISE 0.25
+#define UNSEEN 0.02
 enum { ROUND = 8, WINDOW = 3 };
 
 /* Mean gain of the last WINDOW rounds, 0 without history. */
@@ -31,10 +32,19 @@ static double recent_gain(const neo_budget_task *task) {
   return (before - now) / window;
 }
 
+/* Where costs are counted the cost model sees the next candidates nearly as they are; what it does
+ * not see is worth little, and less with every trial. */
+static double counted_gain(const neo_budget_task *task) {
+  double unseen = UNSEEN * task->best_ns / (1 + task->trials);
+  return task->weight * fmax(fmax(task->promise_ns, 0), unseen);
+}
+
 double neo_budget_gain(const neo_budget_task *task) {
   double share = PROMISE * ROUND / (double)(ROUND + task->trials);
   if (task->exhausted)
     return 0;
+  if (task->counted && isfinite(task->best_ns))
+    return counted_gain(task);
   if (!isfinite(task->best_ns)) /* nothing usable yet: all of its latency is at stake */
     return task->weight * fmax(task->bound_ns, 1) * share;
   double gap = task->best_ns - task->bound_ns;

@@ -57,6 +57,7 @@ struct neo_search {
   seen_set seen;
   neo_candidate first[ANALYTIC];
   int n_first, at_first;
+  bool counts;
   double analytic_ns; /* predicted for the analytic model's first choice; 0: none */
   neo_candidate seed[SEEDS];
   int n_seed, at_seed;
@@ -170,6 +171,7 @@ neo_status neo_search_create(neo_ctx *ctx, const neo_space *space,
   search->strategy = strategy;
   search->model = options->model;
   search->group = options->group;
+  search->counts = options->counts;
   if (!choose_first(search)) {
     neo_search_destroy(search);
     return neo_fail(ctx, NEO_NO_MEMORY, "search: out of memory");
@@ -332,8 +334,28 @@ static bool propose_random(neo_search *search, neo_candidate *out, int *n) {
   return false;
 }
 
+/* Counts are exact, so the analytic model's choices behind the first are taken as the cost model
+ * orders them by now; there is no need for random ones. */
+static void reorder_first(neo_search *search) {
+  int n = search->n_first - search->at_first;
+  neo_candidate *rest = search->first + search->at_first;
+  double score[ANALYTIC];
+  neo_search_score(search, n, rest, score);
+  for (int i = 1; i < n; i++)
+    for (int k = i; k > 0 && score[k - 1] > score[k]; k--) {
+      neo_candidate candidate = rest[k];
+      double own = score[k];
+      rest[k] = rest[k - 1];
+      score[k] = score[k - 1];
+      rest[k - 1] = candidate;
+      score[k - 1] = own;
+    }
+}
+
 /* Steps 1 to 3 of the order above. */
 static void propose_first(neo_search *search, int n, neo_candidate *out, int *got) {
+  if (search->counts && search->at_first > 0)
+    reorder_first(search);
   while (*got < n && (search->at_first < search->n_first || search->at_seed < search->n_seed)) {
     bool seed = search->at_seed < search->n_seed && search->at_first > 0;
     if (search->at_first >= search->n_first)
@@ -341,7 +363,7 @@ static void propose_first(neo_search *search, int n, neo_candidate *out, int *go
     const neo_candidate *next =
         seed ? &search->seed[search->at_seed++] : &search->first[search->at_first++];
     propose_one(search, next, out, got);
-    if (!seed && search->at_first % 4 == 0 && *got < n)
+    if (!search->counts && !seed && search->at_first % 4 == 0 && *got < n)
       propose_random(search, out, got);
   }
 }
@@ -461,6 +483,25 @@ void neo_search_counts(const neo_search *search, int *open, int *told, int *fail
   *open = search->open;
   *told = search->told;
   *failed = search->failed;
+}
+
+/* As far below the best as the cost model sees it, once its error on the fastest of the task is
+ * taken out. */
+double neo_search_promise(neo_search *search) {
+  enum { FASTEST = 8 };
+  neo_candidate candidate[FASTEST + 1];
+  double score[FASTEST + 1], error = 0;
+  int n = 0;
+  if (!search->counts || search->n_elite == 0 || search->at_first >= search->n_first)
+    return -1;
+  reorder_first(search);
+  for (; n < FASTEST && n < search->n_elite; n++)
+    candidate[n] = search->elite[n].candidate;
+  candidate[n] = search->first[search->at_first];
+  neo_search_score(search, n + 1, candidate, score);
+  for (int i = 0; i < n; i++)
+    error += (log(search->elite[i].ns) - score[i]) / n;
+  return search->elite[0].ns - exp(score[n] + error);
 }
 
 bool neo_search_exhausted(const neo_search *search) {

@@ -67,11 +67,16 @@ neo_status neo_rank_correlation(neo_ctx *ctx, int n, const double *a, const doub
 
 typedef struct neo_search neo_search;
 
+/* Raised whenever spaces, the analytic model or the search propose other candidates than before:
+ * a recorded run then says why it does not replay. */
+enum { NEO_SEARCH_VERSION = 1 };
+
 typedef struct neo_search_options {
   uint64_t seed;
   const char *strategy; /* row of search/strategies.def: "evolve" (default), "descent", "random" */
   neo_model *model;     /* shared by tasks; borrowed; may be NULL */
   int group;            /* this task's number in the model */
+  bool counts;          /* the space predicts counts, and those told are exact */
 } neo_search_options;
 
 /* Whether there is a strategy of that name; NULL is the default. */
@@ -91,6 +96,9 @@ int neo_search_propose(neo_search *search, int n, neo_candidate *out);
 void neo_search_tell(neo_search *search, const neo_candidate *candidate, double ns, bool failed);
 /* False while nothing usable was told. */
 bool neo_search_best(const neo_search *search, neo_candidate *out, double *ns);
+/* What the next proposal should be faster than the best told, in ns; < 0: not known. Only where
+ * counts are told. */
+double neo_search_promise(neo_search *search);
 /* Candidates proposed but not yet told, told, failed. */
 void neo_search_counts(const neo_search *search, int *open, int *told, int *failed);
 bool neo_search_exhausted(const neo_search *search);
@@ -102,8 +110,10 @@ typedef struct neo_budget_task {
   double best_ns;  /* now; INFINITY before the first */
   double bound_ns; /* roofline: cannot be faster */
   int trials;
-  double spent_ns; /* board time */
-  int n_history;   /* best_ns after each of the last rounds, newest last */
+  double spent_ns;   /* board time */
+  double promise_ns; /* what the next round should gain, if counted; else 0 */
+  bool counted;
+  int n_history; /* best_ns after each of the last rounds, newest last */
   double history[16];
   bool exhausted;
 } neo_budget_task;

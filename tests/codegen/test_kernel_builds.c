@@ -180,6 +180,26 @@ static void test_floats_by_lane(void **state) {
   neo_buf_fini(&out);
 }
 
+/* What a loop over the lanes would write before it reads it is read before: as vectors. */
+static void test_floats_of_their_own_buffer(void **state) {
+  (void)state;
+  neo_nest *nest = neo_arena_alloc(&arena, sizeof *nest);
+  neo_target target = kernel_target("hexagon-hvx");
+  const char *const offset[] = {"0", "1"};
+  for (int k = 0; k < 2; k++) {
+    neo_buf out = {0};
+    char text[256];
+    snprintf(text, sizeof text,
+             "nest 1\nb0 param out f32 64\nlaunch i0 1\n  b0.x32[%s] = "
+             "mul(b0.x32[0], bcast.x32(f32:0.5))\n",
+             offset[k]);
+    assert_int_equal(neo_nest_parse(&ctx, &arena, text, nest), NEO_OK);
+    assert_int_equal(neo_codegen_find("llvm")->text(&ctx, nest, &target, "sym", &out), NEO_OK);
+    assert_int_equal(strstr(out.data, "alloca [32 x float]") != NULL, k);
+    neo_buf_fini(&out);
+  }
+}
+
 /* Loads of all unrolled steps used to move in front of the first: 64 spills, half the speed. */
 static void test_large_tile_stays_in_registers(void **state) {
   (void)state;
@@ -461,6 +481,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_hash_is_of_the_code, setup, teardown),
       cmocka_unit_test_setup_teardown(test_least_of_nan_on_hexagon, setup, teardown),
       cmocka_unit_test_setup_teardown(test_floats_by_lane, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_floats_of_their_own_buffer, setup, teardown),
       cmocka_unit_test_setup_teardown(test_other_targets, setup, teardown),
       cmocka_unit_test_setup_teardown(test_avx512, setup, teardown),
       cmocka_unit_test_setup_teardown(test_scalable_vectors, setup, teardown),

@@ -234,6 +234,36 @@ static void tune_meanwhile(void *self, const neo_project *project, const neo_tas
   must(&ctx, neo_tune(&ctx, project, other->db, &options, &result));
 }
 
+/* Its proposals differed, and "other records, options or version" left open why. */
+static void replay_names_another_version_of_the_search(void **state) {
+  fixture *f = *state;
+  int64_t divergence = 0, replayed = 0;
+  static const char *const notes[] = {"\"search\":", "\"older\":"};
+  neo_db *db = open_db(f, "memory:");
+  tune(f, db, 120, 3);
+  tune(f, db, 150, 4);
+  neo_db *flipped = copy_store(f, db, 2, flip_attempt_5_of_run_2);
+  for (int k = 0; k < 2; k++) {
+    neo_buf note = {0}, changed = {0};
+    bool found = false;
+    must(&f->ctx, neo_db_get_note(&f->ctx, db, 2, "prior", &note, &found));
+    const char *at = found ? strstr(note.data, notes[0]) : NULL;
+    assert_non_null(at);
+    neo_buf_append(&changed, note.data, (size_t)(at - note.data));
+    neo_buf_printf(&changed, "%s%s%s", notes[k], k ? "" : "7", at + strlen(notes[0]));
+    must(&f->ctx, neo_db_put_note(&f->ctx, flipped, 2, "prior", changed.data));
+    neo_ctx_clear(&f->ctx);
+    assert_int_equal(neo_replay(&f->ctx, &f->project, flipped, 2, &divergence, &replayed),
+                     NEO_BAD_INPUT);
+    assert_non_null(strstr(f->ctx.message, k ? "an older version" : "version 71"));
+    neo_buf_fini(&note);
+    neo_buf_fini(&changed);
+  }
+  neo_ctx_clear(&f->ctx);
+  neo_db_close(flipped);
+  neo_db_close(db);
+}
+
 /* Another run wrote to the store after this one had begun: replaying it took those rows for known
  * ones, and so did the run itself, for the tasks that came later. */
 static void a_rival_does_not_disturb_replay(void **state) {
@@ -760,6 +790,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       WITH_FIXTURE(same_seed_same_records),
       WITH_FIXTURE(replay_equals_until_a_measurement_is_flipped),
+      WITH_FIXTURE(replay_names_another_version_of_the_search),
       WITH_FIXTURE(a_damaged_run_does_not_replay),
       WITH_FIXTURE(later_runs_go_on),
       WITH_FIXTURE(trial_limits_are_exact),

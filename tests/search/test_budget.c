@@ -93,6 +93,25 @@ static double simulate(bool halves, int rounds) {
   return weight[0] * task[0].best_ns + weight[1] * task[1].best_ns;
 }
 
+/* Counts are exact: what the model sees below the best is what the next trials gain. */
+static void counted_trials_go_where_gain_is_seen(void **state) {
+  (void)state;
+  neo_budget_task task[3] = {task_of(1, 200, 100, 4), task_of(1, 200, 100, 4),
+                             task_of(3, 200, 100, 4)};
+  for (int k = 0; k < 3; k++)
+    task[k].counted = true, task[k].spent_ns = task[k].trials;
+  task[1].promise_ns = 30;
+  task[2].promise_ns = -50;
+  assert_int_equal(neo_budget_next(task, 3, 0), 1);
+  task[1].promise_ns = -1; /* none is seen: the heaviest task, whose gain is least unlikely */
+  assert_int_equal(neo_budget_next(task, 3, 0), 2);
+  task[2].spent_ns = task[2].trials = 100;
+  assert_int_not_equal(neo_budget_next(task, 3, 0), 2);
+  assert_true(neo_budget_gain(&task[2]) > 0);
+  task[2].exhausted = true;
+  assert_true(neo_budget_gain(&task[2]) == 0);
+}
+
 static void allocation_beats_equal_shares(void **state) {
   (void)state;
   double shared = simulate(false, 20), halved = simulate(true, 20);
@@ -107,6 +126,7 @@ int main(void) {
       cmocka_unit_test(a_task_that_stopped_improving_yields),
       cmocka_unit_test(the_roofline_and_exhaustion_end_it),
       cmocka_unit_test(a_task_without_any_success_is_tried_again),
+      cmocka_unit_test(counted_trials_go_where_gain_is_seen),
       cmocka_unit_test(allocation_beats_equal_shares),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -126,6 +126,38 @@ static void the_same_results_give_the_same_proposals(void **state) {
   }
 }
 
+static bool is_among(const neo_candidate *c, const neo_candidate *list, int n) {
+  for (int i = 0; i < n; i++)
+    if (c->sketch == list[i].sketch &&
+        memcmp(c->decision, list[i].decision, sizeof c->decision[0] * (size_t)c->n) == 0)
+      return true;
+  return false;
+}
+
+/* Counts are exact and nearly predicted: no trial is spent at random before the analytic model's
+ * choices are, and what the next one promises is known. */
+static void counted_trials_are_the_analytic_choices(void **state) {
+  (void)state;
+  setup s;
+  enum { CHOICES = 16 };
+  neo_candidate pick[128], c;
+  start(&s, 42, 77, NULL);
+  neo_search_destroy(s.search);
+  neo_search_options options = {77, NULL, s.model, 3, true};
+  assert_int_equal(neo_search_create(&s.ctx, &s.space, &options, &s.search), NEO_OK);
+  int n = neo_space_analytic(&s.space, 128, pick);
+  assert_true(neo_search_promise(s.search) < 0);
+  for (int i = 0; i < CHOICES; i++) {
+    assert_int_equal(neo_search_propose(s.search, 1, &c), 1);
+    assert_true(is_among(&c, pick, n));
+    assert_true(i > 0 || is_among(&c, pick, 1));
+    neo_search_tell(s.search, &c, fake_time(&s.space, &c), false);
+    assert_true(isfinite(neo_search_promise(s.search)));
+  }
+  assert_true(neo_search_promise(s.search) < 0);
+  finish(&s);
+}
+
 static void nothing_is_proposed_twice_and_small_spaces_end(void **state) {
   (void)state;
   static const char *const names[] = {"evolve", "descent", "random"};
@@ -283,6 +315,7 @@ int main(void) {
       cmocka_unit_test(descent_beats_random),
       cmocka_unit_test(evolve_gets_near_the_floor),
       cmocka_unit_test(the_same_results_give_the_same_proposals),
+      cmocka_unit_test(counted_trials_are_the_analytic_choices),
       cmocka_unit_test(nothing_is_proposed_twice_and_small_spaces_end),
       cmocka_unit_test(the_analytic_choice_comes_first_then_seeds),
       cmocka_unit_test(twins_of_the_analytic_choice_wait),
