@@ -11,6 +11,8 @@
  * tasks, those first that are no twins of earlier ones; and with every fourth of them one at
  * random,
  *   4. what the strategy says, with one at random in about 20.
+ * Where costs are counted, step 3 is without random ones, and after its first COUNTED_ALONE half of
+ * each round is step 4: the strategy finds what the analytic model does not see.
  *
  * Memory is bounded by the number of proposals times 8 bytes: of the past only hashes, the fastest
  * NEO_SEARCH_ELITES and the (bounded) model are kept.
@@ -30,7 +32,9 @@
 
 enum {
   ANALYTIC = 16,
-  DRAFTS = 128, /* of which the first ANALYTIC that are no twins are proposed */
+  COUNTED_ALONE = 6, /* so many of them, and from then on half a round is the strategy's, where
+                        costs are counted */
+  DRAFTS = 128,      /* of which the first ANALYTIC that are no twins are proposed */
   SEEDS = 64,
   SCORE_CHUNK = 128,
   RANDOM_EVERY = 20,
@@ -393,7 +397,8 @@ static void propose_searched(neo_search *search, int n, neo_candidate *out, int 
 
 int neo_search_propose(neo_search *search, int n, neo_candidate *out) {
   int got = 0;
-  propose_first(search, n, out, &got);
+  bool learned = search->counts && search->at_first >= COUNTED_ALONE;
+  propose_first(search, learned ? n - n / 2 : n, out, &got);
   if (got < n)
     propose_searched(search, n, out, &got);
   search->exhausted = n > 0 && got == 0;

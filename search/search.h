@@ -69,7 +69,7 @@ typedef struct neo_search neo_search;
 
 /* Raised whenever spaces, the analytic model or the search propose other candidates than before:
  * a recorded run then says why it does not replay. */
-enum { NEO_SEARCH_VERSION = 1 };
+enum { NEO_SEARCH_VERSION = 2 };
 
 typedef struct neo_search_options {
   uint64_t seed;

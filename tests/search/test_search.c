@@ -158,6 +158,30 @@ static void counted_trials_are_the_analytic_choices(void **state) {
   finish(&s);
 }
 
+/* Later half of a round is the strategy's: the analytic model does not see all. */
+static void counted_rounds_are_shared(void **state) {
+  (void)state;
+  setup s;
+  neo_candidate pick[128], c[2];
+  int n, from_model = 0, from_strategy = 0;
+  start(&s, 42, 77, NULL);
+  neo_search_destroy(s.search);
+  neo_search_options options = {77, NULL, s.model, 3, true};
+  assert_int_equal(neo_search_create(&s.ctx, &s.space, &options, &s.search), NEO_OK);
+  n = neo_space_analytic(&s.space, 128, pick);
+  for (int round = 0; round < 8; round++) {
+    assert_int_equal(neo_search_propose(s.search, 2, c), 2);
+    assert_true(is_among(&c[0], pick, n));
+    assert_true(round >= 3 || is_among(&c[1], pick, n));
+    from_model += is_among(&c[1], pick, n);
+    from_strategy += !is_among(&c[1], pick, n);
+    for (int i = 0; i < 2; i++)
+      neo_search_tell(s.search, &c[i], fake_time(&s.space, &c[i]), false);
+  }
+  assert_true(from_model >= 3 && from_strategy >= 2);
+  finish(&s);
+}
+
 static void nothing_is_proposed_twice_and_small_spaces_end(void **state) {
   (void)state;
   static const char *const names[] = {"evolve", "descent", "random"};
@@ -316,6 +340,7 @@ int main(void) {
       cmocka_unit_test(evolve_gets_near_the_floor),
       cmocka_unit_test(the_same_results_give_the_same_proposals),
       cmocka_unit_test(counted_trials_are_the_analytic_choices),
+      cmocka_unit_test(counted_rounds_are_shared),
       cmocka_unit_test(nothing_is_proposed_twice_and_small_spaces_end),
       cmocka_unit_test(the_analytic_choice_comes_first_then_seeds),
       cmocka_unit_test(twins_of_the_analytic_choice_wait),
