@@ -154,7 +154,7 @@ bool c_print_wide(c_printer *p, neo_buf *out, const neo_stmt *s, bool overlaps) 
   if (!p->dialect->wide || e->lanes == 1 || s->u.store.active < e->lanes)
     return false;
   int n = width(p, s->u.store.buffer, s->u.store.offset, e->lanes);
-  if (n > 1 && is_move(p, s)) {
+  if (n > 1 && (n == e->lanes || !overlaps) && is_move(p, s)) {
     print_move(p, out, s, n);
     return true;
   }

@@ -1,23 +1,36 @@
 """A wine of a test's own: a context manager that leaves no process behind, whatever state wine is in.
 
 with WinePrefix(WINE, FOLDER) as env: subprocess.run([WINE, PROGRAM], env=env, ...)
+
+Making a prefix fails now and then on a busy machine ("could not load kernel32.dll"): it is made before the test's program
+needs it, and again from nothing if wine cannot run a program of its own in it.
 """
 import os
+import shutil
 import signal
 import subprocess
 
 
 class WinePrefix:
     def __init__(self, wine, folder):
-        self.folder = folder
+        self.folder, self.wine = folder, wine
         server = os.path.join(os.path.dirname(wine), "wineserver")
         self.server = server if os.path.exists(server) else "wineserver"
         self.env = dict(os.environ, WINEPREFIX=folder, WINEDEBUG="-all", WINEDLLOVERRIDES="mscoree,mshtml=")
 
     def __enter__(self):
+        for _ in range(3):
+            if subprocess.run([self.wine, "cmd", "/c", "exit"], env=self.env, check=False, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0:
+                break
+            self.end()
+            shutil.rmtree(self.folder, ignore_errors=True)
         return self.env
 
     def __exit__(self, *_):
+        self.end()
+
+    def end(self):
         try:
             subprocess.run([self.server, "-k"], env=self.env, check=False, timeout=60, stdin=subprocess.DEVNULL,
                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

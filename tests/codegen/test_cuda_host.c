@@ -203,8 +203,9 @@ static kernel_case case_of(uint64_t seed, double ulps) {
 
 static void ordinary_kernels(void **state) {
   (void)state;
-  static const char *const names[] = {"matmul_group", "softmax_group", "integers",  "gather",
-                                      "vector_tail",  "two_launches",  "wide_group"};
+  static const char *const names[] = {"matmul_group", "softmax_group", "integers",
+                                      "gather",       "vector_tail",   "two_launches",
+                                      "wide_group",   "move_overlap"};
   neo_ctx ctx;
   neo_ctx_init(&ctx, 1);
   for (int n = 0; n < NEO_COUNT(names); n++) {
