@@ -11,24 +11,9 @@
 
 #include "base/host.h"
 #include "codegen/cuda_nvrtc.h"
+#include "tests/arena_fixture.h"
 #include "tests/codegen/kernel_case.h"
 #include "tests/foreign_driver.h"
-
-static neo_ctx ctx;
-static neo_arena arena;
-
-static int setup(void **state) {
-  (void)state;
-  neo_ctx_init(&ctx, 1);
-  neo_arena_init(&arena);
-  return 0;
-}
-
-static int teardown(void **state) {
-  (void)state;
-  neo_arena_fini(&arena);
-  return 0;
-}
 
 static const neo_nest *parse(const char *text) {
   neo_nest *nest = neo_arena_alloc(&arena, sizeof *nest);

@@ -3,23 +3,9 @@
 #include "schedule/algorithm.h"
 #include "tests/schedule/space_run.h"
 
+#include "tests/arena_fixture.h"
+
 enum { ROWS = 24, COLUMNS = 40, TERMS = 1152 };
-
-static neo_ctx ctx;
-static neo_arena arena;
-
-static int setup(void **state) {
-  (void)state;
-  neo_ctx_init(&ctx, 1);
-  neo_arena_init(&arena);
-  return 0;
-}
-
-static int teardown(void **state) {
-  (void)state;
-  neo_arena_fini(&arena);
-  return 0;
-}
 
 static neo_te *parse(const char *text) {
   neo_te *te = neo_arena_alloc(&arena, sizeof(*te));
